@@ -1,0 +1,45 @@
+# shardrift_add_test(NAME SOURCES a.cpp … [LIBRARIES x …] [RANKS 1 2 4] [LABELS l …] [TIMEOUT s] [FIXTURES f …])
+# One call declares a GoogleTest program, the MPI rank counts it runs with and its labels.
+# Without RANKS it is a plain test. With RANKS its sources see MPI (tests/mpi_main.cpp is main) and it is
+# started once for each count, labelled ranks-N.
+find_package(GTest REQUIRED)
+include(GoogleTest)
+
+# mpirun as this project's tests start it: more ranks than cores is normal, and waiting ranks must yield.
+set(SHARDRIFT_MPI_ENVIRONMENT
+  OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1
+  OMPI_MCA_hwloc_base_binding_policy=none OMPI_MCA_mpi_yield_when_idle=1
+  OMPI_MCA_btl_vader_single_copy_mechanism=none)
+
+function(shardrift_add_test name)
+  cmake_parse_arguments(arg "" "TIMEOUT" "SOURCES;LIBRARIES;RANKS;LABELS;FIXTURES;DEFINITIONS" ${ARGN})
+  if(NOT arg_TIMEOUT)
+    set(arg_TIMEOUT 120)
+  endif()
+  add_executable(test_${name} ${arg_SOURCES})
+  set_target_properties(test_${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
+  target_compile_definitions(test_${name} PRIVATE ${arg_DEFINITIONS}
+    SHARDRIFT_SOURCE_DIR="${PROJECT_SOURCE_DIR}" SHARDRIFT_BINARY_DIR="${PROJECT_BINARY_DIR}")
+  target_link_libraries(test_${name} PRIVATE shardrift::options ${arg_LIBRARIES} GTest::gmock GTest::gtest)
+  if(arg_RANKS)
+    target_sources(test_${name} PRIVATE ${PROJECT_SOURCE_DIR}/tests/mpi_main.cpp)
+    target_link_libraries(test_${name} PRIVATE MPI::MPI_CXX)
+    foreach(ranks ${arg_RANKS})
+      add_test(NAME ${name}.np${ranks}
+        COMMAND ${MPIEXEC_EXECUTABLE} ${MPIEXEC_NUMPROC_FLAG} ${ranks} $<TARGET_FILE:test_${name}>)
+      set_tests_properties(${name}.np${ranks} PROPERTIES TIMEOUT ${arg_TIMEOUT} PROCESSORS 2
+        LABELS "${arg_LABELS};ranks-${ranks}" ENVIRONMENT "${SHARDRIFT_MPI_ENVIRONMENT}")
+      if(arg_FIXTURES)
+        set_tests_properties(${name}.np${ranks} PROPERTIES FIXTURES_REQUIRED "${arg_FIXTURES}")
+      endif()
+    endforeach()
+  else()
+    target_link_libraries(test_${name} PRIVATE GTest::gtest_main)
+    add_test(NAME ${name} COMMAND test_${name})
+    set_tests_properties(${name} PROPERTIES TIMEOUT ${arg_TIMEOUT} LABELS "${arg_LABELS}"
+      ENVIRONMENT "${SHARDRIFT_MPI_ENVIRONMENT}")
+    if(arg_FIXTURES)
+      set_tests_properties(${name} PROPERTIES FIXTURES_REQUIRED "${arg_FIXTURES}")
+    endif()
+  endif()
+endfunction()

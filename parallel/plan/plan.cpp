@@ -1,0 +1,120 @@
+#include "parallel/plan/plan.hpp"
+
+#include <fmt/ranges.h>
+
+#include <numeric>
+
+#include "common/error.hpp"
+
+namespace shardrift {
+namespace {
+
+constexpr int kMaxShards = 64;
+
+void require_positive(std::string_view flag, int value) {
+  if (value < 1) throw usage_error("{} {}: must be at least 1", flag, value);
+}
+
+void check_counts(const Plan& plan) {
+  require_positive("--shards", plan.shards);
+  require_positive("--tensor-parallel", plan.tensor_parallel);
+  require_positive("--pipeline", plan.pipeline);
+  require_positive("--replicas", plan.replicas);
+  require_positive("--batch", plan.batch);
+  for (const int n : {plan.tensor_parallel, plan.pipeline, plan.replicas})
+    if (n > 4096) throw usage_error("{} ranks in one direction: this is for 1 to 4 devices", n);
+  if (plan.shards > kMaxShards) throw usage_error("--shards {}: at most {}", plan.shards, kMaxShards);
+  if (plan.shards % plan.tensor_parallel != 0)
+    throw usage_error("--shards {} is not a multiple of --tensor-parallel {}: every rank hosts as many shards",
+                      plan.shards, plan.tensor_parallel);
+}
+
+void check_numerics(const Plan& plan) {
+  if (plan.reduction.order == ReductionOrder::native && plan.shards != plan.tensor_parallel)
+    throw usage_error(
+        "--reduction native needs one shard a rank, but --shards is {} and --tensor-parallel {}: "
+        "use --reduction linear",
+        plan.shards, plan.tensor_parallel);
+  if (plan.reduction.order == ReductionOrder::native && plan.reduction.accumulator != Accumulator::message)
+    throw usage_error("--accumulate {} needs a local fold: --reduction native adds in the message's dtype",
+                      name_of(plan.reduction.accumulator));
+  if (plan.dtype == DType::tf32 && plan.device == Device::cpu)
+    throw usage_error("--dtype tf32 needs --device cuda: CPUs multiply float32 in float32");
+  if (plan.logits_dtype != storage_of(plan.dtype) && plan.logits_dtype != DType::float32)
+    throw usage_error("--logits-dtype {}: use model or float32", name_of(plan.logits_dtype));
+  if (plan.dtype == DType::float64 && plan.logits_dtype != DType::float64)
+    throw usage_error("--logits-dtype float32 would narrow a float64 run's logits: use model");
+}
+
+std::vector<int> resolved_stages(const Plan& plan, int layers) {
+  std::vector<int> stages = plan.stage_layers;
+  if (stages.empty())
+    for (int p = 0; p < plan.pipeline; ++p)
+      stages.push_back(static_cast<int>(deal(layers, plan.pipeline, p).size()));
+  if (static_cast<int>(stages.size()) != plan.pipeline)
+    throw usage_error("--stage-layers {} names {} stages, --pipeline {}", fmt::join(stages, ","), stages.size(),
+                      plan.pipeline);
+  if (plan.pipeline > layers)
+    throw usage_error("--pipeline {}: the model has {} layers, a stage needs at least one", plan.pipeline, layers);
+  for (const int n : stages)
+    if (n < 1) throw usage_error("--stage-layers {}: a stage needs at least one layer", fmt::join(stages, ","));
+  const long long sum = std::accumulate(stages.begin(), stages.end(), 0LL);
+  if (sum != layers)
+    throw usage_error("--stage-layers {} adds up to {}, the model has {} layers", fmt::join(stages, ","), sum, layers);
+  return stages;
+}
+
+}  // namespace
+
+std::string_view name_of(Device device) { return device == Device::cuda ? "cuda" : "cpu"; }
+
+Device device_from_name(std::string_view name) {
+  if (name == "cpu") return Device::cpu;
+  if (name == "cuda") return Device::cuda;
+  throw usage_error("unknown --device '{}': use cpu or cuda", name);
+}
+
+int world_size(const Plan& plan) { return plan.replicas * plan.pipeline * plan.tensor_parallel; }
+
+Plan validated(Plan plan, int model_layers, int ranks) {
+  check_counts(plan);
+  check_numerics(plan);
+  const long long wanted = 1LL * plan.replicas * plan.pipeline * plan.tensor_parallel;
+  if (wanted != ranks)
+    throw usage_error("the plan needs {} rank{} (tensor-parallel {} x pipeline {} x replicas {}), but {} {} started: "
+                      "use mpirun -np {} or srun -n {}",
+                      wanted, wanted == 1 ? "" : "s", plan.tensor_parallel, plan.pipeline, plan.replicas, ranks,
+                      ranks == 1 ? "was" : "were", wanted, wanted);
+  plan.stage_layers = resolved_stages(plan, model_layers);
+  return plan;
+}
+
+Place place_of(const Plan& plan, int rank) {
+  Place place;
+  place.t = rank % plan.tensor_parallel;
+  place.stage = rank / plan.tensor_parallel % plan.pipeline;
+  place.replica = rank / plan.tensor_parallel / plan.pipeline;
+  const int hosted = plan.shards / plan.tensor_parallel;
+  place.shards = {1LL * place.t * hosted, 1LL * (place.t + 1) * hosted};
+  const auto stage = plan.stage_layers.begin() + place.stage;
+  place.layers.begin = std::accumulate(plan.stage_layers.begin(), stage, 0LL);
+  place.layers.end = place.layers.begin + *stage;
+  place.first_stage = place.stage == 0;
+  place.last_stage = place.stage == plan.pipeline - 1;
+  return place;
+}
+
+int rank_of(const Plan& plan, int replica, int stage, int t) {
+  return (replica * plan.pipeline + stage) * plan.tensor_parallel + t;
+}
+
+std::string describe(const Plan& plan) {
+  std::string text = fmt::format("TP={}", plan.tensor_parallel);
+  if (plan.pipeline > 1) text += fmt::format(" x PP={}", plan.pipeline);
+  if (plan.replicas > 1) text += fmt::format(" x {} replicas", plan.replicas);
+  if (plan.shards != plan.tensor_parallel) text += fmt::format(", {} shards", plan.shards);
+  if (plan.shards > 1) text += fmt::format(", {}", name_of(plan.reduction.order));
+  return text + fmt::format(", {}, {}", name_of(plan.dtype), name_of(plan.device));
+}
+
+}  // namespace shardrift

@@ -1,0 +1,62 @@
+// The plan: everything about a run that is numerics or placement, as one value, checked before any device is
+// touched and written into every record.
+//
+//   rank = (replica · P + stage) · R + t        t in [0, R) is the rank's place in its tensor-parallel group
+//
+// S shards are the model's arithmetic; R ranks are the machine. Each rank hosts S / R consecutive shards.
+#pragma once
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/dtype.hpp"
+#include "parallel/plan/dealing.hpp"
+#include "parallel/reduction/reduction.hpp"
+
+namespace shardrift {
+
+enum class Device { cpu, cuda };
+
+struct Plan {
+  int shards = 1;                 // S, 1 to 64
+  int tensor_parallel = 1;        // R, divides S
+  int pipeline = 1;               // P
+  int replicas = 1;               // D
+  std::vector<int> stage_layers;  // [P] layers of each stage; empty: dealt evenly, the first stages get one more
+  Reduction reduction;
+  DType dtype = DType::float32;           // of weights and activations
+  DType logits_dtype = DType::float32;    // dtype's storage, or float32: the head's product before it is rounded
+  int batch = 1;                          // sequences in one decode pass: rows of its matrix products
+  Device device = Device::cpu;
+  bool operator==(const Plan&) const = default;
+};
+
+std::string_view name_of(Device device);
+Device device_from_name(std::string_view name);  // usage_error on another name
+
+int world_size(const Plan& plan);
+
+// Refuses what cannot be: non-positive counts, S not a multiple of R, native with S != R, a world of another
+// size, more stages than layers, stage_layers that do not add up. Throws usage_error naming the flag and the fix.
+// Returns the plan with stage_layers filled in.
+Plan validated(Plan plan, int model_layers, int ranks);
+
+// Where one rank stands.
+struct Place {
+  int replica = 0;
+  int stage = 0;
+  int t = 0;
+  Range shards;  // hosted here
+  Range layers;  // of this stage
+  bool first_stage = true;
+  bool last_stage = true;
+  bool writes() const { return last_stage && t == 0; }
+};
+// plan must be validated; 0 <= rank < world_size(plan).
+Place place_of(const Plan& plan, int rank);
+int rank_of(const Plan& plan, int replica, int stage, int t);
+
+// "TP=2 x PP=2, 4 shards, linear, bfloat16", for people.
+std::string describe(const Plan& plan);
+
+}  // namespace shardrift

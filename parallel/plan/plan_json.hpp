@@ -1,0 +1,14 @@
+// The plan as JSON: what /attrs/plan of a record holds (docs/file-format.md).
+#pragma once
+#include <string>
+
+#include "parallel/plan/plan.hpp"
+
+namespace shardrift {
+
+// One line, keys sorted, every field present: equal plans give equal text (it is hashed for resuming).
+std::string plan_to_json(const Plan& plan);
+// Throws bad_data naming the missing or wrong key. Unknown keys are ignored.
+Plan plan_from_json(const std::string& text);
+
+}  // namespace shardrift

@@ -1,0 +1,101 @@
+// What one run records, as plain values: the vocabulary shared by writer, reader and analysis (schema 1,
+// docs/file-format.md). No torch, no MPI.
+#pragma once
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "common/dtype.hpp"
+
+namespace shardrift::record {
+
+inline constexpr int kSchemaMajor = 1;
+inline constexpr int kSchemaMinor = 0;
+
+struct DeviceInfo {
+  int rank = 0;
+  std::string host;
+  std::string name;                // "NVIDIA H100 80GB HBM3" or the CPU's model name
+  std::string uuid;                // empty on CPUs
+  std::string compute_capability;  // "9.0", empty on CPUs
+  std::string driver;              // empty on CPUs
+};
+
+struct Environment {
+  std::vector<DeviceInfo> devices;                  // one a rank, in rank order
+  std::map<std::string, std::string> libraries;     // "nccl" -> "2.28.9", "torch", "cuda runtime", "mpi", "hdf5", …
+  std::map<std::string, std::string> variables;     // NCCL_*, CUDA_*, OMPI_MCA_*, CUBLAS_*, OMP_*, MKL_* as found
+  std::map<std::string, std::string> settings;      // matmul backend, math mode, cpu instruction set, threads, …
+  std::string topology;                             // text, may be empty
+};
+
+struct ModelInfo {
+  std::string architecture;  // "LlamaForCausalLM"
+  std::string dtype;         // the run's
+  std::string quantization;  // "none"
+  std::string config;        // config.json as read
+  std::string identity;      // SHA-256 of config, safetensors headers and sizes
+  std::int64_t vocabulary = 0;
+  std::vector<std::string> vocab;  // token strings, empty where the model has no tokenizer
+};
+
+// Everything known before the first token.
+struct RunInfo {
+  std::string created;  // ISO 8601, UTC
+  std::string command;
+  std::string version;  // of shardrift
+  std::string plan;     // JSON
+  std::string mode;     // greedy | follow | score
+  std::string level;    // top | logits
+  std::string prompts_hash;
+  std::string resume_key;  // SHA-256 of plan, mode, limits, model identity and prompts: equal keys may resume
+  DType logits_dtype = DType::float32;
+  Environment environment;
+  ModelInfo model;
+};
+
+enum class Phase : std::uint8_t { prefill = 0, decode = 1 };
+
+// One recorded row: the logits after one fed token.
+struct Row {
+  std::int32_t input_id = 0;      // token fed at this row
+  std::int32_t position = 0;      // its 0-based position
+  std::int32_t chosen = 0;        // argmax of the row, lowest id at ties
+  std::int32_t forward_call = 0;  // number of the forward pass in its process
+  std::int32_t forward_rows = 0;  // rows in that pass
+  std::int32_t batch_row = 0;     // this row's place in it
+  Phase phase = Phase::decode;
+  double seconds = 0;             // wall time of that pass
+};
+
+struct Prompt {
+  std::string id;                    // [A-Za-z0-9_-][A-Za-z0-9._-]{0,63}
+  std::int64_t index = 0;            // line in the prompts file, from 0
+  std::string text;                  // empty where the prompt was given as token ids
+  std::string source;                // "text" or "tokens"
+  std::vector<std::int32_t> tokens;  // as fed, special tokens included
+};
+
+struct Top {                          // [steps, k]
+  std::int64_t k = 0;
+  std::vector<std::int32_t> ids;      // most likely first, lowest id first at ties
+  std::vector<float> log_probabilities;  // float64 log-softmax, rounded
+};
+
+// One finished prompt. Owns raw little-endian words, never converted.
+struct PromptRecord {
+  Prompt prompt;
+  std::string status = "complete";
+  std::string stop;      // eos | length | context | given (score, follow)
+  std::string device;    // name and host of the writing rank
+  int replica = 0;
+  std::vector<Row> rows;
+  std::vector<std::byte> logits;  // rows x vocabulary words of RunInfo::logits_dtype; empty at level "top"
+  Top top;
+  std::string hash;  // SHA-256 of the logits words (also where they are not recorded)
+};
+
+bool valid_id(const std::string& id);
+
+}  // namespace shardrift::record

@@ -1,0 +1,55 @@
+// Writing one run, durably: every finished prompt is a small HDF5 file of its own in OUT.h5.parts/ (written,
+// closed, fsynced, renamed), and OUT.h5 is assembled from them at the end (docs/file-format.md).
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <set>
+#include <string>
+
+#include "record/record.hpp"
+
+namespace shardrift::record {
+
+struct WriterOptions {
+  std::filesystem::path output;  // OUT.h5
+  bool overwrite = false;        // else an existing output that cannot be resumed is refused
+  int compression = 0;           // deflate level of the logits, 0 = none
+};
+
+// Called once, by rank 0, before weights are read: creates OUT.h5.parts/ and its run.json-like header file, or
+// finds that an earlier run with the same resume_key left finished prompts there.
+// Throws usage_error (exists without --overwrite, another run's parts), failure (directory cannot be written).
+// Returns the ids that are already recorded and need not run again. An OUT.h5 that is complete and has the same
+// resume_key returns all its ids: nothing to do.
+std::set<std::string> prepare_output(const WriterOptions& options, const RunInfo& run);
+
+// Used by every writing rank (one a replica). Writes in a background thread; add() blocks only when two finished
+// prompts are already waiting. A failed write (disk full) is thrown from the next add() or finish().
+class PartWriter {
+ public:
+  PartWriter(WriterOptions options, const RunInfo& run);
+  ~PartWriter();
+  PartWriter(const PartWriter&) = delete;
+  PartWriter& operator=(const PartWriter&) = delete;
+  void add(PromptRecord record);
+  void finish();  // returns when everything is on disk
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+struct RunTiming {
+  double load_seconds = 0;
+  double prefill_seconds = 0;
+  double decode_seconds = 0;
+  std::int64_t prefill_tokens = 0;
+  std::int64_t decode_tokens = 0;
+};
+
+// Called once, by rank 0, after all writers finished: copies the parts into OUT.h5 (temporary name, fsync, rename,
+// prompts ordered by index) and removes them.
+void assemble(const WriterOptions& options, const RunInfo& run, const RunTiming& timing);
+
+}  // namespace shardrift::record

@@ -1,0 +1,71 @@
+// safetensors files, mapped and checked. Format: https://github.com/huggingface/safetensors (8-byte little-endian
+// header length, JSON header, tensor bytes). Nothing in the header is believed before it is checked.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "common/dtype.hpp"
+
+namespace shardrift {
+
+struct TensorView {               // valid while its SafetensorsFile lives
+  std::string name;
+  DType dtype = DType::float32;   // F64, F32, F16, BF16; other dtypes are refused when asked for
+  std::vector<std::int64_t> shape;
+  const std::byte* data = nullptr;  // row-major, may be unaligned
+  std::size_t bytes = 0;
+};
+
+class SafetensorsFile {
+ public:
+  // Throws bad_data: not found, truncated, header too long or no JSON, offsets out of bounds, overlapping or
+  // leaving holes, shape x dtype differing from the offsets, integer overflow, duplicate names.
+  static SafetensorsFile open(const std::filesystem::path& path);
+  SafetensorsFile(SafetensorsFile&&) noexcept;
+  SafetensorsFile& operator=(SafetensorsFile&&) noexcept;
+  ~SafetensorsFile();
+  const std::filesystem::path& path() const;
+  std::string_view header() const;  // the JSON text
+  std::size_t file_size() const;
+  std::vector<std::string> names() const;
+  // nullopt if absent; throws bad_data if its dtype is not one of the four.
+  std::optional<TensorView> find(const std::string& name) const;
+
+ private:
+  struct State;
+  explicit SafetensorsFile(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+// All weights of a Hugging Face directory: model.safetensors, or the files of model.safetensors.index.json.
+class Checkpoint {
+ public:
+  static Checkpoint open(const std::filesystem::path& directory);
+  Checkpoint(Checkpoint&&) noexcept;
+  Checkpoint& operator=(Checkpoint&&) noexcept;
+  ~Checkpoint();
+  // Throws bad_data naming the tensor if it is missing or has another shape.
+  TensorView tensor(const std::string& name, const std::vector<std::int64_t>& shape) const;
+  bool contains(const std::string& name) const;
+  // SHA-256 over config.json's text and every file's name, header and size, in name order.
+  std::string identity(std::string_view config_text) const;
+
+ private:
+  struct State;
+  explicit Checkpoint(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+// Copies rows [row0, row0+rows) x columns [col0, col0+cols) of a 2-D (or 1-D: rows = 1) tensor to dense row-major
+// `out`, in the tensor's own dtype. Reads only those bytes. `out` holds rows·cols·size_of(dtype) bytes.
+void copy_block(const TensorView& tensor, std::int64_t row0, std::int64_t rows, std::int64_t col0, std::int64_t cols,
+                std::byte* out);
+
+}  // namespace shardrift
