@@ -1,5 +1,5 @@
-// config.json of a Hugging Face directory, both spellings (transformers 4: rope_theta, rope_scaling, torch_dtype;
-// transformers 5: rope_parameters, dtype).
+// config.json of a Hugging Face directory, both spellings (transformers 4: rope_theta, rope_scaling,
+// torch_dtype; transformers 5: rope_parameters, dtype).
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -32,19 +32,20 @@ struct ModelConfig {
   std::int64_t kv_heads = 0;
   std::int64_t head_dim = 0;  // its own key, else hidden / query_heads
   std::int64_t vocabulary = 0;
-  std::int64_t max_positions = 0;    // context length
-  std::int64_t sliding_window = 0;   // 0: none
+  std::int64_t max_positions = 0;   // context length
+  std::int64_t sliding_window = 0;  // 0: none
   double rms_norm_eps = 1e-6;
   bool tied_head = false;
   RopeConfig rope;
-  DType dtype = DType::float32;            // the checkpoint's
-  std::vector<std::int32_t> eos_ids;       // config.json's eos_token_id (number or list); may be empty
-  std::string text;                        // config.json as read
+  DType dtype = DType::float32;       // the checkpoint's
+  std::vector<std::int32_t> eos_ids;  // config.json's eos_token_id (number or list); may be empty
+  std::string text;                   // config.json as read
 };
 
-// Throws bad_data naming file, key and value: missing or unreadable file, no JSON, missing keys, non-positive or
-// absurd sizes, query_heads not a multiple of kv_heads, odd head_dim, an architecture, activation (only silu), bias or rope
-// type this version does not compute. generation_config.json's eos_token_id, where there is one, is added to eos_ids.
+// Throws bad_data naming file, key and value: missing or unreadable file, no JSON, missing keys, non-positive
+// or absurd sizes, query_heads not a multiple of kv_heads, odd head_dim, an architecture, activation (only
+// silu), bias or rope type this version does not compute. generation_config.json's eos_token_id, where there
+// is one, is added to eos_ids.
 ModelConfig read_model_config(const std::filesystem::path& directory);
 
 }  // namespace shardrift

@@ -1,5 +1,7 @@
-// safetensors files, mapped and checked. Format: https://github.com/huggingface/safetensors (8-byte little-endian
-// header length, JSON header, tensor bytes). Nothing in the header is believed before it is checked.
+// safetensors files, mapped and checked. Format: https://github.com/huggingface/safetensors (8-byte
+// little-endian header length, JSON header, tensor bytes). Nothing in the header is believed before it is
+// checked. Sizes are checked against the file as it is when opened: a checkpoint truncated while it is mapped
+// ends the program with SIGBUS, so it must not change during a run.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -9,15 +11,16 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "common/dtype.hpp"
 
 namespace shardrift {
 
-struct TensorView {               // valid while its SafetensorsFile lives
+struct TensorView {  // valid while its SafetensorsFile lives
   std::string name;
-  DType dtype = DType::float32;   // F64, F32, F16, BF16; other dtypes are refused when asked for
+  DType dtype = DType::float32;  // F64, F32, F16, BF16; other dtypes are refused when asked for
   std::vector<std::int64_t> shape;
   const std::byte* data = nullptr;  // row-major, may be unaligned
   std::size_t bytes = 0;
@@ -63,9 +66,11 @@ class Checkpoint {
   std::unique_ptr<State> state_;
 };
 
-// Copies rows [row0, row0+rows) x columns [col0, col0+cols) of a 2-D (or 1-D: rows = 1) tensor to dense row-major
-// `out`, in the tensor's own dtype. Reads only those bytes. `out` holds rows·cols·size_of(dtype) bytes.
-void copy_block(const TensorView& tensor, std::int64_t row0, std::int64_t rows, std::int64_t col0, std::int64_t cols,
-                std::byte* out);
+// Copies rows [row0, row0+rows) x columns [col0, col0+cols) of a 2-D (or 1-D: rows = 1) tensor to dense
+// row-major `out`, in the tensor's own dtype. Reads only those bytes. `out` holds rows·cols·size_of(dtype)
+// bytes. Zero rows or columns copy nothing. A block outside the tensor, or a tensor of other than 1 or 2
+// dimensions, throws failure.
+void copy_block(const TensorView& tensor, std::int64_t row0, std::int64_t rows, std::int64_t col0,
+                std::int64_t cols, std::byte* out);
 
 }  // namespace shardrift

@@ -1,0 +1,131 @@
+#include <set>
+
+#include "common/error.hpp"
+#include "common/hash.hpp"
+#include "weights/json_file.hpp"
+#include "weights/safetensors.hpp"
+
+namespace shardrift {
+namespace {
+
+constexpr const char* kSingle = "model.safetensors";
+constexpr const char* kIndex = "model.safetensors.index.json";
+constexpr std::size_t kMaxIndexBytes = std::size_t{256} << 20;
+
+// An index comes with the checkpoint, so it may not point outside the checkpoint's directory.
+void check_shard_name(const std::string& name, const std::string& index) {
+  if (name.empty() || name == "." || name.find("..") != std::string::npos ||
+      name.find_first_of(std::string_view("/\\\0", 3)) != std::string::npos) {
+    throw bad_data("{}: weight_map names the file {}; a plain file name in the same directory is expected",
+                   index, shown(name));
+  }
+}
+
+}  // namespace
+
+struct Checkpoint::State {
+  std::filesystem::path directory;
+  std::map<std::string, SafetensorsFile> files;  // by file name
+  // Which file holds a tensor. The pointers stay valid: nodes of `files` do not move.
+  std::map<std::string, const SafetensorsFile*> tensors;
+};
+
+Checkpoint Checkpoint::open(const std::filesystem::path& directory) {
+  auto state = std::make_unique<State>();
+  state->directory = directory;
+  std::error_code error;
+  if (std::filesystem::exists(directory / kSingle, error)) {
+    const auto& file =
+        state->files.emplace(kSingle, SafetensorsFile::open(directory / kSingle)).first->second;
+    for (auto& name : file.names()) {
+      state->tensors.emplace(std::move(name), &file);
+    }
+    return Checkpoint(std::move(state));
+  }
+  if (!std::filesystem::exists(directory / kIndex, error)) {
+    throw bad_data(
+        "{}: neither {} nor {} is there (other formats, such as pytorch_model.bin, must be converted)",
+        directory.string(), kSingle, kIndex);
+  }
+  const auto index = (directory / kIndex).string();
+  const auto json = parse_json_object(read_text_file(directory / kIndex, kMaxIndexBytes), index);
+  const auto* weight_map = member(json, "weight_map");
+  if (weight_map == nullptr || !weight_map->is_object()) {
+    throw bad_data("{}: weight_map is {}, an object of tensor name to file name is expected", index,
+                   weight_map == nullptr ? "missing" : shown(*weight_map));
+  }
+  for (const auto& [tensor, value] : weight_map->items()) {
+    if (!value.is_string()) {
+      throw bad_data("{}: weight_map gives {} for tensor {}, a file name is expected", index, shown(value),
+                     shown(tensor));
+    }
+    const auto name = value.get<std::string>();
+    auto found = state->files.find(name);
+    if (found == state->files.end()) {
+      check_shard_name(name, index);
+      if (!std::filesystem::exists(directory / name, error)) {
+        throw bad_data("{}: weight_map names {}, which is not in {} (incomplete download?)", index,
+                       shown(name), directory.string());
+      }
+      found = state->files.emplace(name, SafetensorsFile::open(directory / name)).first;
+    }
+    state->tensors.emplace(tensor, &found->second);
+  }
+  for (const auto& [name, file] : state->files) {
+    const auto held = file.names();  // sorted
+    const std::set<std::string_view> present(held.begin(), held.end());
+    for (const auto& [tensor, holder] : state->tensors) {
+      if (holder == &file && present.count(tensor) == 0) {
+        throw bad_data("{}: weight_map puts tensor {} into {}, but that file does not hold it", index,
+                       shown(tensor), shown(name));
+      }
+    }
+  }
+  return Checkpoint(std::move(state));
+}
+
+Checkpoint::Checkpoint(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Checkpoint::Checkpoint(Checkpoint&&) noexcept = default;
+Checkpoint& Checkpoint::operator=(Checkpoint&&) noexcept = default;
+Checkpoint::~Checkpoint() = default;
+
+TensorView Checkpoint::tensor(const std::string& name, const std::vector<std::int64_t>& shape) const {
+  const auto found = state_->tensors.find(name);
+  if (found == state_->tensors.end()) {
+    throw bad_data(
+        "{}: the checkpoint has no tensor {} (it holds {} tensors; does config.json belong to it?)",
+        state_->directory.string(), shown(name), state_->tensors.size());
+  }
+  auto view = found->second->find(name);
+  if (!view) {
+    throw failure("{}: tensor {} was there when the file was opened", found->second->path().string(),
+                  shown(name));
+  }
+  if (view->shape != shape) {
+    throw bad_data("{}: tensor {} has shape {}, config.json asks for {}", found->second->path().string(),
+                   shown(name), shown(view->shape), shown(shape));
+  }
+  return *view;
+}
+
+bool Checkpoint::contains(const std::string& name) const {
+  return state_->tensors.count(name) != 0;
+}
+
+std::string Checkpoint::identity(std::string_view config_text) const {
+  Sha256 hash;
+  // Each text is preceded by its length, so that no two checkpoints feed the same bytes.
+  const auto feed = [&](std::string_view text) {
+    hash.update(fmt::format("{}:", text.size()));
+    hash.update(text);
+  };
+  feed(config_text);
+  for (const auto& [name, file] : state_->files) {
+    feed(name);
+    feed(file.header());
+    feed(fmt::format("{}", file.file_size()));
+  }
+  return hash.hex();
+}
+
+}  // namespace shardrift

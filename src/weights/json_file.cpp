@@ -1,0 +1,118 @@
+#include "weights/json_file.hpp"
+
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <unordered_set>
+#include <vector>
+
+#include "common/error.hpp"
+
+namespace shardrift {
+namespace {
+
+constexpr std::size_t kMaxDepth = 64;
+constexpr std::size_t kMaxShown = 80;
+
+// Cut at a UTF-8 boundary, so that a message stays valid text.
+std::string cut(std::string text, std::size_t limit) {
+  if (text.size() <= limit) {
+    return text;
+  }
+  std::size_t end = limit;
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) {
+    --end;
+  }
+  text.resize(end);
+  return text + "…";
+}
+
+}  // namespace
+
+std::string read_text_file(const std::filesystem::path& path, std::size_t max_bytes) {
+  std::error_code error;
+  const auto status = std::filesystem::status(path, error);
+  if (!std::filesystem::exists(status)) {
+    throw bad_data("{}: no such file", path.string());
+  }
+  if (!std::filesystem::is_regular_file(status)) {
+    throw bad_data("{}: not a regular file", path.string());
+  }
+  std::ifstream file(path, std::ios::binary | std::ios::ate);
+  const auto size = file ? static_cast<std::streamoff>(file.tellg()) : -1;
+  if (size < 0) {
+    throw bad_data("{}: cannot be read: {}", path.string(), std::strerror(errno));
+  }
+  if (static_cast<std::size_t>(size) > max_bytes) {
+    throw bad_data("{}: {} bytes, more than the {} that such a file may have", path.string(), size,
+                   max_bytes);
+  }
+  std::string text(static_cast<std::size_t>(size), '\0');
+  file.seekg(0);
+  file.read(text.data(), size);
+  if (file.gcount() != size) {
+    throw bad_data("{}: only {} of {} bytes could be read", path.string(), file.gcount(), size);
+  }
+  return text;
+}
+
+nlohmann::json parse_json_object(std::string_view text, const std::string& where) {
+  using Json = nlohmann::json;
+  std::size_t depth = 0;
+  std::vector<std::unordered_set<std::string>> keys;  // of the objects being read, outermost first
+  const auto check = [&](int, Json::parse_event_t event, Json& value) {
+    switch (event) {
+      case Json::parse_event_t::object_start:
+        keys.emplace_back();
+        [[fallthrough]];
+      case Json::parse_event_t::array_start:
+        if (++depth > kMaxDepth) {
+          throw bad_data("{}: JSON nested deeper than {} levels", where, kMaxDepth);
+        }
+        break;
+      case Json::parse_event_t::object_end:
+        keys.pop_back();
+        [[fallthrough]];
+      case Json::parse_event_t::array_end:
+        --depth;
+        break;
+      case Json::parse_event_t::key:
+        if (!keys.back().insert(value.get_ref<const std::string&>()).second) {
+          throw bad_data("{}: key {} appears twice in one object", where, shown(value));
+        }
+        break;
+      case Json::parse_event_t::value:
+        break;
+    }
+    return true;
+  };
+  Json parsed;
+  try {
+    parsed = Json::parse(text, check);
+  } catch (const Json::exception& error) {
+    throw bad_data("{}: not valid JSON: {}", where, cut(error.what(), 200));
+  }
+  if (!parsed.is_object()) {
+    throw bad_data("{}: a JSON object is expected, found {}", where, shown(parsed));
+  }
+  return parsed;
+}
+
+std::string shown(const nlohmann::json& value) {
+  // Long arrays and objects are not spelled out only to be cut.
+  if (value.is_structured() && value.size() > 16) {
+    return fmt::format("{} of {} elements", value.is_array() ? "an array" : "an object", value.size());
+  }
+  return cut(value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace), kMaxShown);
+}
+
+std::string shown(std::string_view text) {
+  return shown(nlohmann::json(std::string(text)));
+}
+
+const nlohmann::json* member(const nlohmann::json& object, const char* key) {
+  const auto found = object.find(key);
+  return found == object.end() || found->is_null() ? nullptr : &*found;
+}
+
+}  // namespace shardrift
