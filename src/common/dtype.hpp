@@ -19,5 +19,6 @@ float float_from_bfloat16(std::uint16_t bits);
 float float_from_float16(std::uint16_t bits);
 // Round to nearest even; NaN stays NaN.
 std::uint16_t bfloat16_from_float(float value);
+std::uint16_t float16_from_float(float value);
 
 }  // namespace shardrift

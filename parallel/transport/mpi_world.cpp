@@ -1,0 +1,135 @@
+#include "parallel/transport/mpi_world.hpp"
+
+#include <algorithm>
+#include <array>
+#include <exception>
+
+#include "common/error.hpp"
+
+namespace shardrift {
+namespace {
+
+// MPI's default error handler ends the job itself, so return codes carry nothing.
+std::string broadcast_text(MPI_Comm comm, const std::string& text, int root) {
+  int rank = 0;
+  MPI_Comm_rank(comm, &rank);
+  auto length = static_cast<std::int64_t>(text.size());
+  MPI_Bcast(&length, 1, MPI_INT64_T, root, comm);
+  std::string copy = rank == root ? text : std::string(static_cast<std::size_t>(length), '\0');
+  constexpr std::int64_t kPiece = 1 << 30;  // MPI counts are int
+  for (std::int64_t begin = 0; begin < length; begin += kPiece)
+    MPI_Bcast(copy.data() + begin, static_cast<int>(std::min(kPiece, length - begin)), MPI_CHAR, root, comm);
+  return copy;
+}
+
+}  // namespace
+
+Communicator& Communicator::operator=(Communicator&& other) noexcept {
+  std::swap(comm_, other.comm_);
+  return *this;
+}
+
+Communicator::~Communicator() {
+  int finalized = 0;
+  MPI_Finalized(&finalized);
+  if (comm_ != MPI_COMM_NULL && finalized == 0) MPI_Comm_free(&comm_);
+}
+
+int Communicator::rank() const {
+  int rank = 0;
+  MPI_Comm_rank(comm_, &rank);
+  return rank;
+}
+
+int Communicator::size() const {
+  int size = 1;
+  MPI_Comm_size(comm_, &size);
+  return size;
+}
+
+void Communicator::broadcast(std::vector<std::int32_t>& values, int root) const {
+  MPI_Bcast(values.data(), static_cast<int>(values.size()), MPI_INT32_T, root, comm_);
+}
+
+void Communicator::barrier() const { MPI_Barrier(comm_); }
+
+World::World(int& argc, char**& argv) {
+  int provided = 0;
+  MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided);
+  MPI_Comm_rank(MPI_COMM_WORLD, &rank_);
+  MPI_Comm_size(MPI_COMM_WORLD, &size_);
+  MPI_Comm host_comm = MPI_COMM_NULL;
+  MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, rank_, MPI_INFO_NULL, &host_comm);
+  const Communicator local(host_comm);
+  local_rank_ = local.rank();
+  local_size_ = local.size();
+  std::array<char, MPI_MAX_PROCESSOR_NAME> name{};
+  int length = 0;
+  MPI_Get_processor_name(name.data(), &length);
+  host_.assign(name.data(), static_cast<std::size_t>(length));
+}
+
+World::~World() { MPI_Finalize(); }
+
+void World::together(const std::function<void()>& step) const {
+  int code = 0;
+  std::string message;
+  try {
+    step();
+  } catch (const Error& error) {
+    code = static_cast<int>(error.code());
+    message = error.what();
+  } catch (const std::exception& error) {
+    code = static_cast<int>(ExitCode::failure);
+    message = error.what();
+  }
+  int failed = code == 0 ? size_ : rank_;
+  MPI_Allreduce(MPI_IN_PLACE, &failed, 1, MPI_INT, MPI_MIN, MPI_COMM_WORLD);
+  if (failed == size_) return;
+  if (failed != 0 && failed == rank_) message = fmt::format("rank {} on {}: {}", rank_, host_, message);
+  MPI_Bcast(&code, 1, MPI_INT, failed, MPI_COMM_WORLD);
+  throw Error(static_cast<ExitCode>(code), broadcast(message, failed));
+}
+
+void World::abort(int exit_code) const {
+  MPI_Abort(MPI_COMM_WORLD, exit_code);
+  std::terminate();
+}
+
+std::string World::broadcast(const std::string& text, int root) const {
+  return broadcast_text(MPI_COMM_WORLD, text, root);
+}
+
+std::vector<std::string> World::gather_all(const std::string& text) const {
+  std::vector<std::string> all;
+  for (int root = 0; root < size_; ++root) all.push_back(broadcast(text, root));
+  return all;
+}
+
+double World::maximum(double value) const {
+  MPI_Allreduce(MPI_IN_PLACE, &value, 1, MPI_DOUBLE, MPI_MAX, MPI_COMM_WORLD);
+  return value;
+}
+
+std::int64_t World::sum(std::int64_t value) const {
+  MPI_Allreduce(MPI_IN_PLACE, &value, 1, MPI_INT64_T, MPI_SUM, MPI_COMM_WORLD);
+  return value;
+}
+
+void World::barrier() const { MPI_Barrier(MPI_COMM_WORLD); }
+
+Communicator World::split(int color, int key) const {
+  MPI_Comm comm = MPI_COMM_NULL;
+  MPI_Comm_split(MPI_COMM_WORLD, color, key, &comm);
+  return Communicator(comm);
+}
+
+std::string mpi_library_version() {
+  std::array<char, MPI_MAX_LIBRARY_VERSION_STRING> text{};
+  int length = 0;
+  MPI_Get_library_version(text.data(), &length);
+  const std::string whole(text.data(), static_cast<std::size_t>(length));
+  return whole.substr(0, whole.find_first_of(",\n"));
+}
+
+}  // namespace shardrift

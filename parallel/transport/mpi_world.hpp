@@ -1,0 +1,73 @@
+// The MPI ranks of this run: who they are, how they agree that something failed, how they share small values.
+#pragma once
+#include <mpi.h>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "parallel/transport/transport.hpp"
+
+namespace shardrift {
+
+// A communicator of our own, freed with its owner.
+class Communicator {
+ public:
+  Communicator() = default;
+  explicit Communicator(MPI_Comm comm) : comm_(comm) {}
+  Communicator(Communicator&& other) noexcept : comm_(other.comm_) { other.comm_ = MPI_COMM_NULL; }
+  Communicator& operator=(Communicator&& other) noexcept;
+  ~Communicator();
+  MPI_Comm get() const { return comm_; }
+  int rank() const;
+  int size() const;
+  void broadcast(std::vector<std::int32_t>& values, int root) const;  // every rank passes the same size
+  void barrier() const;
+
+ private:
+  MPI_Comm comm_ = MPI_COMM_NULL;
+};
+
+class World {
+ public:
+  World(int& argc, char**& argv);  // MPI_Init
+  ~World();                        // MPI_Finalize
+  World(const World&) = delete;
+  World& operator=(const World&) = delete;
+
+  int rank() const { return rank_; }
+  int size() const { return size_; }
+  int local_rank() const { return local_rank_; }  // among the ranks of this host, by MPI, so mpirun and srun both work
+  int local_size() const { return local_size_; }
+  const std::string& host() const { return host_; }
+
+  // Runs `step` on every rank. Where it throws anywhere, every rank throws the error of the lowest rank that
+  // failed; only rank 0's copy is printed by report(). Use for set-up, where no rank may go on alone.
+  void together(const std::function<void()>& step) const;
+  // Ends every rank at once after an error outside together(): a peer may be waiting in a collective.
+  [[noreturn]] void abort(int exit_code) const;
+
+  std::string broadcast(const std::string& text, int root = 0) const;
+  std::vector<std::string> gather_all(const std::string& text) const;  // by rank, on every rank
+  // The largest / summed value over all ranks.
+  double maximum(double value) const;
+  std::int64_t sum(std::int64_t value) const;
+  void barrier() const;
+  Communicator split(int color, int key) const;
+
+ private:
+  int rank_ = 0;
+  int size_ = 1;
+  int local_rank_ = 0;
+  int local_size_ = 1;
+  std::string host_;
+};
+
+std::string mpi_library_version();  // first line of MPI_Get_library_version
+
+// Transport over host memory; `communicator` must outlive it.
+std::unique_ptr<Transport> make_mpi_transport(const Communicator& communicator);
+
+}  // namespace shardrift

@@ -1,0 +1,31 @@
+// How bytes move between the ranks of one group. Buffers are device memory where the transport is NCCL, host
+// memory where it is MPI. Calls are collective over the group, in the same order on every rank.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string_view>
+
+#include "common/dtype.hpp"
+
+namespace shardrift {
+
+class Transport {
+ public:
+  virtual ~Transport() = default;
+  virtual std::string_view name() const = 0;  // "nccl", "mpi", "none"
+  virtual int rank() const = 0;
+  virtual int size() const = 0;
+  // In-place sum of count elements over the group, in whatever order the library takes: not the bits of any local
+  // fold unless its order map says so.
+  virtual void all_reduce(void* data, std::int64_t count, DType dtype) = 0;
+  // receive holds size() · bytes; rank i's bytes land at i · bytes. No arithmetic: bits are the sender's.
+  virtual void all_gather(const void* send, void* receive, std::size_t bytes) = 0;
+  virtual void send(const void* data, std::size_t bytes, int peer) = 0;
+  virtual void receive(void* data, std::size_t bytes, int peer) = 0;
+};
+
+// A group of one: nothing moves; all_gather copies nothing and is never needed.
+std::unique_ptr<Transport> make_local_transport();
+
+}  // namespace shardrift

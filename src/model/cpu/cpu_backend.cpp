@@ -1,0 +1,221 @@
+// The CPU device: host memory, our own row- and element-local kernels, ATen's matrix products.
+#include <ATen/Parallel.h>
+
+#include <chrono>
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+
+#include "common/error.hpp"
+#include "model/backend.hpp"
+#include "model/cpu/attention.hpp"
+#include "model/cpu/linear.hpp"
+#include "model/cpu/threads.hpp"
+#include "model/cpu/vector_kernels.hpp"
+#include "model/scalar.hpp"
+
+namespace shardrift {
+namespace {
+
+template <typename T>
+T* row_of(const Matrix& m, std::int64_t row) {
+  return static_cast<T*>(m.data) + row * m.cols;
+}
+
+class CpuBackend final : public Backend {
+ public:
+  explicit CpuBackend(int threads) : threads_(threads) {
+    // Bits of MKL's products depend on its thread count: one per rank, always.
+    at::set_num_threads(1);
+  }
+
+  void* allocate(std::size_t bytes) override {
+    void* data = std::aligned_alloc(kAlignment, aligned(bytes));
+    if (data == nullptr) throw failure("out of memory: {} bytes asked for", bytes);
+    std::memset(data, 0, aligned(bytes));
+    return data;
+  }
+  void release(void* data) noexcept override { std::free(data); }
+  void upload(void* device, const void* host, std::size_t bytes) override { std::memcpy(device, host, bytes); }
+  void download(void* host, const void* device, std::size_t bytes) override { std::memcpy(host, device, bytes); }
+  void synchronize() override {}
+  double read_bandwidth() override;
+
+  void embed(const Matrix& table, Range rows, const RowIndex& index, const Matrix& out) override {
+    const std::size_t bytes = static_cast<std::size_t>(out.cols) * size_of(out.dtype);
+    for (std::int64_t i = 0; i < index.rows; ++i) {
+      if (!rows.contains(index.tokens[i])) continue;
+      std::memcpy(static_cast<std::byte*>(out.data) + static_cast<std::size_t>(i) * bytes,
+                  static_cast<const std::byte*>(table.data) + static_cast<std::size_t>(index.tokens[i] - rows.begin) * bytes,
+                  bytes);
+    }
+  }
+
+  void pick_rows(const void* gathered, std::size_t stride, const std::int32_t* owner, const RowIndex& index,
+                 const Matrix& out) override {
+    const std::size_t bytes = static_cast<std::size_t>(out.cols) * size_of(out.dtype);
+    for (std::int64_t i = 0; i < index.rows; ++i) {
+      const std::size_t at = static_cast<std::size_t>(i) * bytes;
+      std::memcpy(static_cast<std::byte*>(out.data) + at,
+                  static_cast<const std::byte*>(gathered) + static_cast<std::size_t>(owner[index.tokens[i]]) * stride + at,
+                  bytes);
+    }
+  }
+
+  void rms_norm(const Matrix& x, const Matrix& weight, double eps, const Matrix& out) override {
+    visit_dtype(x.dtype, [&]<typename T>() {
+      using C = Compute<T>;
+      const auto* w = static_cast<const T*>(weight.data);
+      threads_.for_range(x.rows, 8, [&](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t r = begin; r < end; ++r) {
+          const T* in = row_of<T>(x, r);
+          T* to = row_of<T>(out, r);
+          C squares = 0;
+          for (std::int64_t i = 0; i < x.cols; ++i) squares += static_cast<C>(in[i]) * static_cast<C>(in[i]);
+          const C scale = C(1) / std::sqrt(squares / static_cast<C>(x.cols) + static_cast<C>(eps));
+          for (std::int64_t i = 0; i < x.cols; ++i)
+            to[i] = static_cast<T>(static_cast<C>(w[i]) * static_cast<C>(static_cast<T>(static_cast<C>(in[i]) * scale)));
+        }
+      });
+    });
+  }
+
+  void linear(const Matrix& x, const Matrix& weight, const Matrix& out) override {
+    cpu_linear(threads_, x, weight, out);
+  }
+
+  void rope_and_cache(const Matrix& qkv, std::int64_t query_heads, const float* cosines, const float* sines,
+                      const RowIndex& index, const CacheView& cache) override {
+    visit_dtype(qkv.dtype, [&]<typename T>() {
+      for (std::int64_t r = 0; r < index.rows; ++r) {
+        const std::int64_t half = cache.head_dim / 2;
+        const float* cosine = cosines + index.positions[r] * half;
+        const float* sine = sines + index.positions[r] * half;
+        T* row = row_of<T>(qkv, r);
+        for (std::int64_t h = 0; h < query_heads; ++h)
+          rotate(row + h * cache.head_dim, cosine, sine, half, row + h * cache.head_dim);
+        for (std::int64_t h = 0; h < cache.kv_heads; ++h) {
+          const std::int64_t at =
+              ((index.slots[r] * cache.kv_heads + h) * cache.max_length + index.positions[r]) * cache.head_dim;
+          const T* key = row + (query_heads + h) * cache.head_dim;
+          rotate(key, cosine, sine, half, static_cast<T*>(cache.keys) + at);
+          std::memcpy(static_cast<T*>(cache.values) + at, key + cache.kv_heads * cache.head_dim,
+                      static_cast<std::size_t>(cache.head_dim) * sizeof(T));
+        }
+      }
+    });
+  }
+
+  void attention(const Matrix& qkv, const AttentionShape& shape, const RowIndex& index, const CacheView& cache,
+                 const Matrix& out) override {
+    cpu_attention(threads_, qkv, shape, index, cache, out);
+  }
+
+  void silu_multiply(const Matrix& gate_up, const Matrix& out) override {
+    visit_dtype(out.dtype, [&]<typename T>() {
+      using C = Compute<T>;
+      threads_.for_range(out.rows, 8, [&](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t r = begin; r < end; ++r) {
+          const T* gate = row_of<T>(gate_up, r);
+          const T* up = gate + out.cols;
+          T* to = row_of<T>(out, r);
+          for (std::int64_t i = 0; i < out.cols; ++i) {
+            const C g = static_cast<C>(gate[i]);
+            const T activated = static_cast<T>(g / (C(1) + std::exp(-g)));
+            to[i] = static_cast<T>(static_cast<C>(activated) * static_cast<C>(up[i]));
+          }
+        }
+      });
+    });
+  }
+
+  void add(const Matrix& residual, const Matrix& delta) override {
+    visit_dtype(residual.dtype, [&]<typename T>() {
+      using C = Compute<T>;
+      T* to = static_cast<T*>(residual.data);
+      const T* from = static_cast<const T*>(delta.data);
+      for (std::int64_t i = 0; i < residual.count(); ++i)
+        to[i] = static_cast<T>(static_cast<C>(to[i]) + static_cast<C>(from[i]));
+    });
+  }
+
+  void fill_negative_zero(const Matrix& out) override {
+    visit_dtype(out.dtype, [&]<typename T>() {
+      T* to = static_cast<T*>(out.data);
+      for (std::int64_t i = 0; i < out.count(); ++i) to[i] = static_cast<T>(-0.0F);
+    });
+  }
+
+  void fold(const void* partials, std::size_t stride, int shards, Accumulator accumulator,
+            const Matrix& out) override {
+    visit_dtype(out.dtype, [&]<typename T>() {
+      const auto sum = [&]<typename A>(A) {
+        T* to = static_cast<T*>(out.data);
+        for (std::int64_t i = 0; i < out.count(); ++i) {
+          const auto at = [&](int s) {
+            return reinterpret_cast<const T*>(static_cast<const std::byte*>(partials) + static_cast<std::size_t>(s) * stride)[i];
+          };
+          A total = static_cast<A>(at(0));
+          for (int s = 1; s < shards; ++s)
+            total = static_cast<A>(static_cast<Compute<A>>(total) + static_cast<Compute<A>>(static_cast<A>(at(s))));
+          to[i] = static_cast<T>(total);
+        }
+      };
+      switch (accumulator) {
+        case Accumulator::message: sum(T{}); break;
+        case Accumulator::float32: sum(float{}); break;
+        case Accumulator::float64: sum(double{}); break;
+      }
+    });
+  }
+
+  void join_columns(const void* slices, std::size_t stride, int shards, std::int64_t width,
+                    const Matrix& out) override {
+    const std::size_t element = size_of(out.dtype);
+    for (std::int64_t r = 0; r < out.rows; ++r) {
+      for (int s = 0; s < shards; ++s) {
+        const Range rows = deal_vocabulary(out.cols, shards, s).rows;
+        std::memcpy(static_cast<std::byte*>(out.data) + static_cast<std::size_t>(r * out.cols + rows.begin) * element,
+                    static_cast<const std::byte*>(slices) + static_cast<std::size_t>(s) * stride +
+                        static_cast<std::size_t>(r * width) * element,
+                    static_cast<std::size_t>(rows.size()) * element);
+      }
+    }
+  }
+
+ private:
+  // Rotates halves: (a, b) -> (a·cos - b·sin, b·cos + a·sin), the layout of Hugging Face checkpoints.
+  template <typename T>
+  static void rotate(const T* in, const float* cosine, const float* sine, std::int64_t half, T* out) {
+    using C = Compute<T>;
+    for (std::int64_t i = 0; i < half; ++i) {
+      const C a = static_cast<C>(in[i]);
+      const C b = static_cast<C>(in[i + half]);
+      out[i] = static_cast<T>(a * static_cast<C>(cosine[i]) - b * static_cast<C>(sine[i]));
+      out[i + half] = static_cast<T>(b * static_cast<C>(cosine[i]) + a * static_cast<C>(sine[i]));
+    }
+  }
+
+  Threads threads_;
+};
+
+double CpuBackend::read_bandwidth() {
+  constexpr std::int64_t kCols = 4096;
+  constexpr std::int64_t kRows = 16384;  // 256 MiB: more than the caches hold
+  OwnedMatrix weight(*this, kRows, kCols, DType::float32);
+  OwnedMatrix x(*this, 1, kCols, DType::float32);
+  OwnedMatrix out(*this, 1, kRows, DType::float32);
+  double best = 1e30;
+  for (int repeat = 0; repeat < 3; ++repeat) {
+    const auto begin = std::chrono::steady_clock::now();
+    linear(x.view, weight.view, out.view);
+    best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
+  }
+  return static_cast<double>(weight.view.bytes()) / best;
+}
+
+}  // namespace
+
+std::unique_ptr<Backend> make_cpu_backend(int threads) { return std::make_unique<CpuBackend>(threads); }
+
+}  // namespace shardrift

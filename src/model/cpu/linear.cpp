@@ -1,0 +1,70 @@
+#include "model/cpu/linear.hpp"
+
+#include <ATen/ops/from_blob.h>
+#include <ATen/ops/mm.h>
+#include <c10/core/InferenceMode.h>
+
+#include "model/cpu/vector_kernels.hpp"
+#include "model/scalar.hpp"
+
+namespace shardrift {
+namespace {
+
+at::ScalarType scalar_type(DType dtype) {
+  switch (storage_of(dtype)) {
+    case DType::float64: return at::kDouble;
+    case DType::float16: return at::kHalf;
+    case DType::bfloat16: return at::kBFloat16;
+    default: return at::kFloat;
+  }
+}
+
+at::Tensor view(const Matrix& m) { return at::from_blob(m.data, {m.rows, m.cols}, at::dtype(scalar_type(m.dtype))); }
+
+// Memory-bound, so worth all threads; each output element is one thread's, in a fixed order.
+void one_row(Threads& threads, const Matrix& x, const Matrix& weight, const Matrix& out) {
+  constexpr std::int64_t kGrain = 64;  // rows of weight worth waking a thread for
+  threads.for_range(weight.rows, kGrain, [&](std::int64_t begin, std::int64_t end) {
+    matrix_vector(static_cast<const float*>(weight.data), static_cast<const float*>(x.data), begin, end, weight.cols,
+                  static_cast<float*>(out.data));
+  });
+}
+
+// The float32 accumulators of a 16-bit product: 16-bit products are exact in float32, only sums round.
+template <typename T>
+void widened(Threads& threads, const Matrix& x, const Matrix& weight, const Matrix& out) {
+  std::vector<float> inputs(static_cast<std::size_t>(x.count()));
+  for (std::int64_t i = 0; i < x.count(); ++i) inputs[static_cast<std::size_t>(i)] = static_cast<const T*>(x.data)[i];
+  threads.for_range(weight.rows, 64, [&](std::int64_t begin, std::int64_t end) {
+    std::vector<float> row(static_cast<std::size_t>(weight.cols));
+    for (std::int64_t n = begin; n < end; ++n) {
+      const T* source = static_cast<const T*>(weight.data) + n * weight.cols;
+      for (std::int64_t k = 0; k < weight.cols; ++k) row[static_cast<std::size_t>(k)] = source[k];
+      for (std::int64_t r = 0; r < x.rows; ++r)
+        matrix_vector(row.data(), inputs.data() + r * x.cols, 0, 1, x.cols,
+                      static_cast<float*>(out.data) + r * out.cols + n);
+    }
+  });
+}
+
+}  // namespace
+
+void cpu_linear(Threads& threads, const Matrix& x, const Matrix& weight, const Matrix& out) {
+  if (storage_of(out.dtype) != storage_of(x.dtype)) {
+    if (x.dtype == DType::float16) {
+      widened<c10::Half>(threads, x, weight, out);
+    } else {
+      widened<c10::BFloat16>(threads, x, weight, out);
+    }
+    return;
+  }
+  if (x.rows == 1 && x.dtype == DType::float32) {
+    one_row(threads, x, weight, out);
+    return;
+  }
+  const c10::InferenceMode inference;
+  at::Tensor result = view(out);
+  at::mm_out(result, view(x), view(weight).t());
+}
+
+}  // namespace shardrift

@@ -1,0 +1,248 @@
+#include "model/forward.hpp"
+
+#include <algorithm>
+
+#include "common/error.hpp"
+#include "model/rope.hpp"
+
+namespace shardrift {
+namespace {
+
+template <typename T>
+Buffer uploaded(Backend& backend, const std::vector<T>& values) {
+  Buffer buffer(backend, values.size() * sizeof(T));
+  if (!values.empty()) backend.upload(buffer.data(), values.data(), values.size() * sizeof(T));
+  return buffer;
+}
+
+std::size_t stride_of(const Matrix& matrix) { return aligned(matrix.bytes()); }
+
+}  // namespace
+
+Forward::Forward(const ModelConfig& config, const Plan& plan, const Place& place, const ModelWeights& weights,
+                 Backend& backend, Transport& tensor_group, Transport& stage_group, const Capacity& capacity)
+    : config_(config),
+      plan_(plan),
+      place_(place),
+      weights_(weights),
+      backend_(backend),
+      tensor_group_(tensor_group),
+      stage_group_(stage_group),
+      capacity_(capacity) {
+  const auto ids = static_cast<std::size_t>(capacity.rows) * sizeof(std::int32_t);
+  tokens_ = Buffer(backend, ids);
+  positions_ = Buffer(backend, ids);
+  slots_ = Buffer(backend, ids);
+  const auto tables = rope_tables(config.rope, config.head_dim, capacity.length);
+  cosines_ = uploaded(backend, tables.cosines);
+  sines_ = uploaded(backend, tables.sines);
+
+  const DType dtype = plan.dtype;
+  const std::int64_t hosted = place.shards.size();
+  const std::size_t element = size_of(dtype);
+  residual_ = OwnedMatrix(backend, capacity.rows, config.hidden, dtype);
+  normed_ = OwnedMatrix(backend, capacity.rows, config.hidden, dtype);
+  reduced_ = OwnedMatrix(backend, capacity.rows, config.hidden, dtype);
+  partials_ = Buffer(backend, static_cast<std::size_t>(hosted) * stride_of(residual_.view));
+  const auto& shards = weights.layers.front().shards;  // every layer is dealt alike
+  for (const auto& shard : shards) {
+    const std::int64_t queries = shard.query_heads * config.head_dim;
+    qkv_.emplace_back(backend, capacity.rows, queries + 2 * shard.kv_heads * config.head_dim, dtype);
+    attended_.emplace_back(backend, capacity.rows, queries, dtype);
+    gate_up_.emplace_back(backend, capacity.rows, 2 * shard.columns, dtype);
+    activated_.emplace_back(backend, capacity.rows, shard.columns, dtype);
+  }
+  for (const auto& layer : weights.layers) {
+    keys_.emplace_back();
+    values_.emplace_back();
+    for (const auto& shard : layer.shards) {
+      const auto bytes = static_cast<std::size_t>(capacity.slots * shard.kv_heads * capacity.length * config.head_dim) * element;
+      keys_.back().emplace_back(backend, bytes);
+      values_.back().emplace_back(backend, bytes);
+    }
+  }
+
+  std::size_t gathered = 0;
+  if (plan.shards > 1) gathered = static_cast<std::size_t>(plan.shards) * stride_of(residual_.view);
+  if (place.last_stage) {
+    const std::int64_t rows = std::min(capacity.logit_rows, kHeadRows);
+    const std::int64_t width = deal_vocabulary(config.vocabulary, plan.shards, 0).width;
+    head_input_ = OwnedMatrix(backend, rows, config.hidden, dtype);
+    const Matrix slice{nullptr, rows, width, plan.logits_dtype};
+    head_slices_ = Buffer(backend, static_cast<std::size_t>(hosted) * stride_of(slice));
+    logits_ = OwnedMatrix(backend, rows, config.vocabulary, plan.logits_dtype);
+    if (tensor_group.size() > 1)
+      gathered = std::max(gathered, static_cast<std::size_t>(plan.shards) * stride_of(slice));
+  }
+  gathered_ = Buffer(backend, gathered);
+  if (place.first_stage && tensor_group.size() > 1) {
+    std::vector<std::int32_t> owner;
+    for (std::int64_t token = 0; token < config.vocabulary; ++token)
+      owner.push_back(static_cast<std::int32_t>(vocabulary_owner(config.vocabulary, plan.shards, token) / hosted));
+    vocabulary_owner_ = uploaded(backend, owner);
+  }
+}
+
+std::span<const std::byte> Forward::run(const Pass& pass) {
+  const std::int64_t rows = pass.rows();
+  if (rows < 1 || rows > capacity_.rows)
+    throw failure("a pass of {} rows, but buffers for {}: this is a bug", rows, capacity_.rows);
+  const auto bytes = static_cast<std::size_t>(rows) * sizeof(std::int32_t);
+  backend_.upload(tokens_.data(), pass.tokens.data(), bytes);
+  backend_.upload(positions_.data(), pass.positions.data(), bytes);
+  backend_.upload(slots_.data(), pass.slots.data(), bytes);
+  const RowIndex index{tokens_.as<std::int32_t>(), positions_.as<std::int32_t>(), slots_.as<std::int32_t>(), rows};
+
+  // The residual stream [rows, hidden] is the same on every rank of a stage; stages hand it on as it is.
+  const Matrix residual = residual_.view.first_rows(rows);
+  if (place_.first_stage) {
+    embed(index);
+  } else {
+    stage_group_.receive(residual.data, residual.bytes(), place_.stage - 1);
+  }
+  for (std::size_t layer = 0; layer < weights_.layers.size(); ++layer) {
+    attention_block(layer, index);
+    mlp_block(layer, rows);
+  }
+  if (!place_.last_stage) {
+    stage_group_.send(residual.data, residual.bytes(), place_.stage + 1);
+    return {};
+  }
+  head(pass);
+  return place_.writes() ? std::span<const std::byte>(host_logits_) : std::span<const std::byte>();
+}
+
+void Forward::embed(const RowIndex& index) {
+  const Matrix residual = residual_.view.first_rows(index.rows);
+  if (tensor_group_.size() == 1) {
+    for (const auto& slice : weights_.embedding) backend_.embed(slice.rows.view, slice.share.rows, index, residual);
+    return;
+  }
+  // Each rank fills the rows whose tokens it owns; all exchange bytes; each row is then taken from its owner.
+  const Matrix mine{partials_.data(), index.rows, config_.hidden, plan_.dtype};
+  for (const auto& slice : weights_.embedding) backend_.embed(slice.rows.view, slice.share.rows, index, mine);
+  tensor_group_.all_gather(mine.data, gathered_.data(), stride_of(mine));
+  backend_.pick_rows(gathered_.data(), stride_of(mine), vocabulary_owner_.as<std::int32_t>(), index, residual);
+}
+
+void Forward::attention_block(std::size_t layer, const RowIndex& index) {
+  const auto& weights = weights_.layers[layer];
+  const std::int64_t rows = index.rows;
+  const Matrix x = normed_.view.first_rows(rows);
+  backend_.rms_norm(residual_.view.first_rows(rows), weights.attention_norm.view, config_.rms_norm_eps, x);
+  for (std::size_t s = 0; s < weights.shards.size(); ++s) {
+    const auto& shard = weights.shards[s];
+    const Matrix out = partial(static_cast<std::int64_t>(s), rows);
+    if (shard.query_heads == 0) {
+      backend_.fill_negative_zero(out);
+      continue;
+    }
+    const Matrix qkv = qkv_[s].view.first_rows(rows);
+    const Matrix attended = attended_[s].view.first_rows(rows);
+    const AttentionShape shape{shard.query_heads, shard.local_kv.as<std::int32_t>(), config_.sliding_window};
+    backend_.linear(x, shard.qkv.view, qkv);
+    backend_.rope_and_cache(qkv, shard.query_heads, cosines_.as<float>(), sines_.as<float>(), index, cache(layer, s));
+    backend_.attention(qkv, shape, index, cache(layer, s), attended);
+    backend_.linear(attended, shard.output.view, out);
+  }
+  add_reduced(rows);
+}
+
+void Forward::mlp_block(std::size_t layer, std::int64_t rows) {
+  const auto& weights = weights_.layers[layer];
+  const Matrix x = normed_.view.first_rows(rows);
+  backend_.rms_norm(residual_.view.first_rows(rows), weights.mlp_norm.view, config_.rms_norm_eps, x);
+  for (std::size_t s = 0; s < weights.shards.size(); ++s) {
+    const auto& shard = weights.shards[s];
+    const Matrix out = partial(static_cast<std::int64_t>(s), rows);
+    if (shard.columns == 0) {
+      backend_.fill_negative_zero(out);
+      continue;
+    }
+    const Matrix gate_up = gate_up_[s].view.first_rows(rows);
+    const Matrix activated = activated_[s].view.first_rows(rows);
+    backend_.linear(x, shard.gate_up.view, gate_up);
+    backend_.silu_multiply(gate_up, activated);
+    backend_.linear(activated, shard.down.view, out);
+  }
+  add_reduced(rows);
+}
+
+// partials of all S shards -> one tensor -> residual. The only place where values of different shards are added.
+void Forward::add_reduced(std::int64_t rows) {
+  const Matrix residual = residual_.view.first_rows(rows);
+  const Matrix first = partial(0, rows);
+  if (plan_.shards == 1) {
+    backend_.add(residual, first);
+    return;
+  }
+  if (plan_.reduction.order == ReductionOrder::native) {
+    // The library's own order: it depends on rank, position in the message and message size (docs/architecture.md).
+    tensor_group_.all_reduce(first.data, first.count(), plan_.dtype);
+    backend_.add(residual, first);
+    return;
+  }
+  const void* partials = partials_.data();
+  const std::size_t stride = stride_of(first);
+  if (tensor_group_.size() > 1) {
+    tensor_group_.all_gather(partials, gathered_.data(), stride * static_cast<std::size_t>(place_.shards.size()));
+    partials = gathered_.data();
+  }
+  const Matrix sum = reduced_.view.first_rows(rows);
+  // Every rank folds the same bytes in the same order: the same bits as one device hosting all S shards.
+  backend_.fold(partials, stride, plan_.shards, plan_.reduction.accumulator, sum);
+  backend_.add(residual, sum);
+}
+
+void Forward::head(const Pass& pass) {
+  const std::int64_t rows = pass.rows();
+  const std::int64_t wanted = pass.all_logits ? rows : 1;
+  const auto row_bytes = static_cast<std::size_t>(config_.vocabulary) * size_of(plan_.logits_dtype);
+  if (place_.writes()) host_logits_.resize(static_cast<std::size_t>(wanted) * row_bytes);
+  for (std::int64_t done = 0; done < wanted; done += kHeadRows) {
+    const std::int64_t block = std::min(kHeadRows, wanted - done);
+    std::byte* host = place_.writes() ? host_logits_.data() + static_cast<std::size_t>(done) * row_bytes : nullptr;
+    head_product(rows - wanted + done, block, host);
+  }
+}
+
+void Forward::head_product(std::int64_t first_row, std::int64_t rows, std::byte* host) {
+  const Matrix x = head_input_.view.first_rows(rows);
+  const auto offset = static_cast<std::size_t>(first_row * config_.hidden) * size_of(plan_.dtype);
+  const Matrix tail{static_cast<std::byte*>(residual_.view.data) + offset, rows, config_.hidden, plan_.dtype};
+  backend_.rms_norm(tail, weights_.final_norm.view, config_.rms_norm_eps, x);
+
+  const auto& slices = config_.tied_head ? weights_.embedding : weights_.head;
+  const std::int64_t width = slices.front().share.width;
+  const Matrix logits = logits_.view.first_rows(rows);
+  if (plan_.shards == 1) {
+    backend_.linear(x, slices.front().rows.view, logits);
+  } else {
+    Matrix slice{head_slices_.data(), rows, width, plan_.logits_dtype};
+    const std::size_t stride = stride_of(slice);
+    for (std::size_t s = 0; s < slices.size(); ++s) {
+      slice.data = head_slices_.as<std::byte>() + s * stride;
+      backend_.linear(x, slices[s].rows.view, slice);
+    }
+    const void* all = head_slices_.data();
+    if (tensor_group_.size() > 1) {
+      tensor_group_.all_gather(all, gathered_.data(), stride * slices.size());
+      all = gathered_.data();
+    }
+    if (place_.writes()) backend_.join_columns(all, stride, plan_.shards, width, logits);
+  }
+  if (place_.writes()) backend_.download(host, logits.data, logits.bytes());
+}
+
+Matrix Forward::partial(std::int64_t hosted, std::int64_t rows) const {
+  Matrix matrix{partials_.data(), rows, config_.hidden, plan_.dtype};
+  matrix.data = partials_.as<std::byte>() + static_cast<std::size_t>(hosted) * stride_of(matrix);
+  return matrix;
+}
+
+CacheView Forward::cache(std::size_t layer, std::size_t shard) const {
+  return {keys_[layer][shard].data(), values_[layer][shard].data(), weights_.layers[layer].shards[shard].kv_heads,
+          capacity_.length, config_.head_dim};
+}
+
+}  // namespace shardrift
