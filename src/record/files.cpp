@@ -1,0 +1,114 @@
+#include "record/files.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <system_error>
+
+#include "common/error.hpp"
+#include "record/record.hpp"
+
+namespace shardrift::record {
+namespace fs = std::filesystem;
+
+namespace {
+
+fs::path with_suffix(fs::path path, const char* suffix) {
+  path += suffix;
+  return path;
+}
+
+std::string errno_text(int error) {
+  return std::generic_category().message(error);
+}
+
+void sync(const fs::path& path, int flags) {
+  const int descriptor = ::open(path.c_str(), flags | O_CLOEXEC);
+  if (descriptor < 0) throw failure("{}: cannot be opened to flush it: {}", path.string(), errno_text(errno));
+  const int status = ::fsync(descriptor);
+  const int error = errno;
+  ::close(descriptor);
+  // EINVAL: a file system that has nothing to flush.
+  if (status != 0 && error != EINVAL)
+    throw failure("{}: cannot be flushed to disk: {}", path.string(), errno_text(error));
+}
+
+}  // namespace
+
+fs::path parts_directory(const fs::path& output) {
+  return with_suffix(output, ".parts");
+}
+fs::path assembling_path(const fs::path& output) {
+  return with_suffix(output, ".assembling");
+}
+fs::path header_path(const fs::path& parts) {
+  return parts / "+run.h5";
+}
+fs::path part_path(const fs::path& parts, const std::string& id) {
+  return parts / (id + ".h5");
+}
+fs::path temporary_path(const fs::path& path) {
+  return with_suffix(path, ".tmp");
+}
+
+bool is_there(const fs::path& path) {
+  std::error_code error;
+  return fs::exists(path, error);
+}
+
+bool valid_id(const std::string& id) {
+  const auto letter = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+  };
+  if (id.empty() || id.size() > 64 || !letter(id.front())) return false;
+  for (const char c : id)
+    if (!letter(c) && c != '.') return false;
+  return true;
+}
+
+std::vector<std::string> part_ids(const fs::path& parts) {
+  std::vector<std::string> ids;
+  std::error_code error;
+  for (fs::directory_iterator it(parts, error), end; !error && it != end; it.increment(error)) {
+    const fs::path& path = it->path();
+    if (path.extension() == ".h5" && valid_id(path.stem().string())) ids.push_back(path.stem().string());
+  }
+  if (error) throw failure("{}: cannot be listed: {}", parts.string(), error.message());
+  return ids;
+}
+
+void publish(const fs::path& temporary, const fs::path& final_name) {
+  sync(temporary, O_RDONLY);
+  std::error_code error;
+  fs::rename(temporary, final_name, error);
+  if (error)
+    throw failure("{}: cannot be renamed to {}: {}", temporary.string(), final_name.string(),
+                  error.message());
+  sync_directory(final_name.parent_path());
+}
+
+void sync_directory(const fs::path& directory) {
+  sync(directory.empty() ? fs::path(".") : directory, O_RDONLY | O_DIRECTORY);
+}
+
+void remove_quietly(const fs::path& path) {
+  std::error_code ignored;
+  fs::remove(path, ignored);
+}
+
+void remove_parts(const fs::path& parts) {
+  std::vector<fs::path> files;
+  std::error_code error;
+  for (fs::directory_iterator it(parts, error), end; !error && it != end; it.increment(error))
+    if (it->path().extension() == ".tmp") files.push_back(it->path());
+  for (const auto& id : part_ids(parts)) files.push_back(part_path(parts, id));
+  files.push_back(header_path(parts));
+  for (const auto& file : files) {
+    fs::remove(file, error);
+    if (error) throw failure("{}: cannot be removed: {}", file.string(), error.message());
+  }
+  fs::remove(parts, error);  // stays where someone put other files into it
+}
+
+}  // namespace shardrift::record

@@ -1,0 +1,35 @@
+// Names of a run's files, and the steps that make one durable. Private to src/record.
+//
+//   OUT.h5                 the finished record
+//   OUT.h5.assembling      an assembly in progress; left over by a kill, removed by the next run
+//   OUT.h5.parts/+run.h5   what is known before the first token ('+' is in no prompt id)
+//   OUT.h5.parts/<id>.h5   one finished prompt
+//   OUT.h5.parts/*.tmp     a part being written; never read
+#pragma once
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace shardrift::record {
+
+std::filesystem::path parts_directory(const std::filesystem::path& output);
+std::filesystem::path assembling_path(const std::filesystem::path& output);
+std::filesystem::path header_path(const std::filesystem::path& parts);
+std::filesystem::path part_path(const std::filesystem::path& parts, const std::string& id);
+std::filesystem::path temporary_path(const std::filesystem::path& path);
+
+bool is_there(const std::filesystem::path& path);  // false also where it cannot be known
+// Ids of the parts there, in no order.
+std::vector<std::string> part_ids(const std::filesystem::path& parts);
+
+// Flush `temporary` to the disk, give it its name, flush the directory: after a power cut either the old file
+// is there or the whole new one. Throws failure.
+void publish(const std::filesystem::path& temporary, const std::filesystem::path& final_name);
+void sync_directory(const std::filesystem::path& directory);
+void remove_quietly(const std::filesystem::path& path);
+// Removes only what a run puts there: parts and temporaries, then the header, then the directory if it is
+// empty. Prompts first: with the header there, an interrupted removal still looks like a run's parts. Throws
+// failure.
+void remove_parts(const std::filesystem::path& parts);
+
+}  // namespace shardrift::record

@@ -1,0 +1,184 @@
+#include <algorithm>
+#include <exception>
+
+#include "common/error.hpp"
+#include "record/hdf5_read.hpp"
+#include "record/hdf5_types.hpp"
+
+namespace shardrift::record::h5 {
+namespace {
+
+constexpr std::size_t kMaxNames = 1'000'000;
+constexpr std::size_t kMaxTextBytes = 64U << 20U;
+
+template <typename... Args>
+[[noreturn]] void refuse(fmt::format_string<Args...> text, Args&&... args) {
+  throw Hdf5Error(fmt::format(text, std::forward<Args>(args)...));
+}
+
+struct Names {
+  std::vector<std::string> list;
+  bool failed = false;
+};
+
+// Called from C: nothing may be thrown through it.
+herr_t collect(Names& names, const char* name) noexcept {
+  try {
+    if (names.list.size() >= kMaxNames) {
+      names.failed = true;
+      return 1;
+    }
+    names.list.emplace_back(name);
+    return 0;
+  } catch (const std::exception&) {
+    names.failed = true;
+    return 1;
+  }
+}
+herr_t collect_link(hid_t /*group*/, const char* name, const H5L_info_t* /*info*/, void* out) {
+  return collect(*static_cast<Names*>(out), name);
+}
+herr_t collect_attribute(hid_t /*group*/, const char* name, const H5A_info_t* /*info*/, void* out) {
+  return collect(*static_cast<Names*>(out), name);
+}
+
+Handle scalar_attribute(hid_t object, const std::string& name, const std::string& what) {
+  Handle attribute(H5Aopen(object, name.c_str(), H5P_DEFAULT), H5Aclose, what);
+  const Handle space(H5Aget_space(attribute), H5Sclose, what);
+  if (H5Sget_simple_extent_npoints(space) != 1) refuse("{}: is not a single value", what);
+  return attribute;
+}
+
+bool is_fixed_text(hid_t type) {
+  return H5Tget_class(type) == H5T_STRING && H5Tis_variable_str(type) == 0;
+}
+
+std::string trimmed(const char* begin, std::size_t bytes) {
+  while (bytes > 0 && begin[bytes - 1] == '\0') --bytes;
+  return {begin, bytes};
+}
+
+std::string read_text(hid_t attribute, hid_t type, const std::string& what) {
+  const std::size_t bytes = H5Tget_size(type);
+  if (bytes == 0 || bytes > kMaxTextBytes) refuse("{}: a text of {} bytes", what, bytes);
+  std::string text(bytes, '\0');
+  check(H5Aread(attribute, type, text.data()), what);
+  return trimmed(text.data(), text.size());
+}
+
+}  // namespace
+
+Group Group::root(hid_t file, std::uint64_t file_bytes) {
+  return {Handle(H5Gopen2(file, "/", H5P_DEFAULT), H5Gclose, "/"), "", file_bytes};
+}
+
+std::string Group::child_path(const std::string& name) const {
+  return path_ + "/" + name;
+}
+
+bool Group::has(const std::string& name) const {
+  return check_bool(H5Lexists(handle_, name.c_str(), H5P_DEFAULT), child_path(name));
+}
+
+Handle Group::open_child(const std::string& name, H5I_type_t kind) const {
+  const std::string what = child_path(name);
+  const char* wanted = kind == H5I_GROUP ? "group" : "dataset";
+  if (!has(name)) refuse("{}: missing {}", what, wanted);
+  H5L_info_t info;
+  check(H5Lget_info(handle_, name.c_str(), &info, H5P_DEFAULT), what);
+  if (info.type != H5L_TYPE_HARD)
+    refuse("{}: is a soft or external link; records hold their data themselves", what);
+  Handle object(H5Oopen(handle_, name.c_str(), H5P_DEFAULT), H5Oclose, what);
+  if (H5Iget_type(object) != kind) refuse("{}: is not a {}", what, wanted);
+  return object;
+}
+
+Group Group::group(const std::string& name) const {
+  return {open_child(name, H5I_GROUP), child_path(name), file_bytes_};
+}
+
+Dataset Group::dataset(const std::string& name) const {
+  return {open_child(name, H5I_DATASET), child_path(name), file_bytes_};
+}
+
+std::vector<std::string> Group::children() const {
+  Names names;
+  check(H5Literate(handle_, H5_INDEX_NAME, H5_ITER_NATIVE, nullptr, collect_link, &names), path_ + "/");
+  if (names.failed) refuse("{}/: holds more than {} objects", path_, kMaxNames);
+  return names.list;
+}
+
+bool Group::has_attribute(const std::string& name) const {
+  return check_bool(H5Aexists(handle_, name.c_str()), child_path("@" + name));
+}
+
+std::string Group::text(const std::string& name) const {
+  const std::string what = child_path("@" + name);
+  if (!has_attribute(name)) refuse("{}: missing attribute", what);
+  const Handle attribute = scalar_attribute(handle_, name, what);
+  const Handle type(H5Aget_type(attribute), H5Tclose, what);
+  if (!is_fixed_text(type)) refuse("{}: is not a text of fixed length", what);
+  return read_text(attribute, type, what);
+}
+
+std::int64_t Group::integer(const std::string& name) const {
+  const std::string what = child_path("@" + name);
+  if (!has_attribute(name)) refuse("{}: missing attribute", what);
+  const Handle attribute = scalar_attribute(handle_, name, what);
+  const Handle type(H5Aget_type(attribute), H5Tclose, what);
+  if (!check_bool(H5Tequal(type, int64_type()), what)) refuse("{}: is not an int64", what);
+  std::int64_t value = 0;
+  check(H5Aread(attribute, type, &value), what);
+  return value;
+}
+
+std::map<std::string, std::string> Group::texts() const {
+  Names names;
+  check(H5Aiterate2(handle_, H5_INDEX_NAME, H5_ITER_NATIVE, nullptr, collect_attribute, &names),
+        path_ + "/@");
+  if (names.failed) refuse("{}: holds more than {} attributes", path_, kMaxNames);
+  std::map<std::string, std::string> texts;
+  for (const auto& name : names.list) {
+    if (name == "description") continue;
+    const std::string what = child_path("@" + name);
+    const Handle attribute(H5Aopen(handle_, name.c_str(), H5P_DEFAULT), H5Aclose, what);
+    const Handle space(H5Aget_space(attribute), H5Sclose, what);
+    const Handle type(H5Aget_type(attribute), H5Tclose, what);
+    if (H5Sget_simple_extent_npoints(space) == 1 && is_fixed_text(type))
+      texts.emplace(name, read_text(attribute, type, what));
+  }
+  return texts;
+}
+
+std::vector<std::int32_t> Group::read_int32(const std::string& name) const {
+  const Dataset data = dataset(name);
+  if (data.dims().size() != 1) refuse("{}: has {} dimensions, not 1", data.path(), data.dims().size());
+  const Handle type = int32_type();
+  data.require_type(type, "int32");
+  data.require_readable();
+  std::vector<std::int32_t> values(data.dims()[0]);
+  data.read(type, values.data());
+  return values;
+}
+
+std::vector<std::int32_t> Group::read_int32(const std::string& name, std::uint64_t count) const {
+  dataset(name).require_dims({count});
+  return read_int32(name);
+}
+
+std::vector<std::string> Group::read_texts(const std::string& name) const {
+  const Dataset data = dataset(name);
+  if (data.dims().size() != 1) refuse("{}: has {} dimensions, not 1", data.path(), data.dims().size());
+  const Handle type(H5Dget_type(data.id()), H5Tclose, data.path());
+  if (!is_fixed_text(type)) refuse("{}: does not hold texts of fixed length", data.path());
+  data.require_readable();
+  const std::size_t width = H5Tget_size(type);
+  std::string block(width * data.dims()[0], '\0');
+  data.read(type, block.data());
+  std::vector<std::string> texts;
+  texts.reserve(data.dims()[0]);
+  for (hsize_t i = 0; i < data.dims()[0]; ++i) texts.push_back(trimmed(block.data() + i * width, width));
+  return texts;
+}
+
+}  // namespace shardrift::record::h5

@@ -1,0 +1,136 @@
+// PartWriter: finished prompts go to disk in a background thread, one small file each.
+#include <condition_variable>
+#include <deque>
+#include <exception>
+#include <mutex>
+#include <thread>
+
+#include "common/error.hpp"
+#include "record/files.hpp"
+#include "record/hdf5_write.hpp"
+#include "record/part_file.hpp"
+#include "record/writer.hpp"
+
+namespace shardrift::record {
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr std::size_t kMaxWaiting = 2;  // finished prompts held in memory beside the one being written
+
+// A caller's mistake found here is found before it is on disk.
+void check_record(const PromptRecord& record, const LogitsShape& shape) {
+  const std::size_t steps = record.rows.size();
+  const std::size_t logits = steps * static_cast<std::size_t>(shape.vocabulary) * size_of(shape.dtype);
+  const std::size_t top = steps * static_cast<std::size_t>(record.top.k);
+  if (!valid_id(record.prompt.id))
+    throw usage_error("prompt id '{}': use 1 to 64 of A-Z a-z 0-9 _ - . and no leading dot",
+                      record.prompt.id);
+  if (!record.logits.empty() && record.logits.size() != logits)
+    throw failure("prompt {}: {} bytes of logits for {} rows, expected {}", record.prompt.id,
+                  record.logits.size(), steps, logits);
+  if (record.top.ids.size() != top || record.top.log_probabilities.size() != top)
+    throw failure("prompt {}: top holds {} ids and {} log-probabilities, expected {}", record.prompt.id,
+                  record.top.ids.size(), record.top.log_probabilities.size(), top);
+}
+
+}  // namespace
+
+void write_durably(const fs::path& path, const std::function<void(hid_t root)>& fill) {
+  const fs::path temporary = temporary_path(path);
+  try {
+    const h5::Lock lock;
+    auto file = h5::create_file(temporary);
+    fill(file);
+    h5::finish_file(file);
+  } catch (const h5::Hdf5Error& error) {
+    remove_quietly(temporary);
+    throw failure("{}: cannot be written: {}; what was recorded before is kept: make room and rerun",
+                  path.string(), error.what());
+  }
+  publish(temporary, path);
+}
+
+struct PartWriter::State {
+  fs::path parts;
+  int compression = 0;
+  std::string resume_key;
+  LogitsShape shape;
+
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::deque<PromptRecord> waiting;
+  bool closing = false;
+  std::exception_ptr error;
+  std::thread thread;
+
+  void write(const PromptRecord& record) const {
+    write_durably(part_path(parts, record.prompt.id), [&](hid_t root) {
+      write_schema(root);
+      h5::write_attribute(root, "resume_key", resume_key);
+      write_prompt(create_prompts_group(root), record, shape, compression);
+    });
+  }
+
+  void work() {
+    std::unique_lock lock(mutex);
+    for (;;) {
+      changed.wait(lock, [&] { return closing || !waiting.empty(); });
+      if (waiting.empty()) return;
+      const PromptRecord record = std::move(waiting.front());
+      waiting.pop_front();
+      changed.notify_all();
+      lock.unlock();
+      std::exception_ptr caught;
+      try {
+        write(record);
+      } catch (...) {  // handed to the next add() or finish()
+        caught = std::current_exception();
+      }
+      lock.lock();
+      if (caught == nullptr) continue;
+      error = caught;
+      changed.notify_all();
+      return;
+    }
+  }
+
+  void stop() {
+    {
+      const std::lock_guard lock(mutex);
+      closing = true;
+    }
+    changed.notify_all();
+    if (thread.joinable()) thread.join();
+  }
+};
+
+PartWriter::PartWriter(WriterOptions options, const RunInfo& run) : state_(std::make_unique<State>()) {
+  state_->parts = parts_directory(options.output);
+  state_->compression = options.compression;
+  state_->resume_key = run.resume_key;
+  state_->shape = {storage_of(run.logits_dtype), run.model.vocabulary};
+  state_->thread = std::thread([state = state_.get()] { state->work(); });
+}
+
+PartWriter::~PartWriter() {
+  if (state_) state_->stop();  // what was added still reaches the disk
+}
+
+void PartWriter::add(PromptRecord record) {
+  check_record(record, state_->shape);
+  std::unique_lock lock(state_->mutex);
+  if (state_->closing) throw failure("prompt {}: added after the writer had finished", record.prompt.id);
+  state_->changed.wait(lock,
+                       [&] { return state_->error != nullptr || state_->waiting.size() < kMaxWaiting; });
+  if (state_->error != nullptr) std::rethrow_exception(state_->error);
+  state_->waiting.push_back(std::move(record));
+  state_->changed.notify_all();
+}
+
+void PartWriter::finish() {
+  state_->stop();
+  if (state_->error != nullptr) std::rethrow_exception(state_->error);
+}
+
+}  // namespace shardrift::record

@@ -1,0 +1,195 @@
+#include "record/reader.hpp"
+
+#include <algorithm>
+#include <optional>
+#include <system_error>
+#include <utility>
+
+#include "common/error.hpp"
+#include "record/files.hpp"
+#include "record/hdf5_types.hpp"
+#include "record/part_file.hpp"
+
+namespace shardrift::record {
+namespace fs = std::filesystem;
+
+namespace {
+
+std::uint64_t regular_file_bytes(const fs::path& path) {
+  std::error_code error;
+  const auto status = fs::status(path, error);
+  if (status.type() == fs::file_type::not_found) throw bad_data("{}: no such file", path.string());
+  // Opening a pipe would wait for ever.
+  if (!fs::is_regular_file(status)) throw bad_data("{}: is not a regular file", path.string());
+  const auto bytes = fs::file_size(path, error);
+  if (error) throw bad_data("{}: cannot be read: {}", path.string(), error.message());
+  return bytes;
+}
+
+// A record is OUT.h5, or the parts of a run that has not finished.
+fs::path located(const fs::path& path) {
+  std::error_code error;
+  if (!fs::exists(path, error) && fs::is_directory(parts_directory(path), error))
+    return parts_directory(path);
+  return path;
+}
+
+LogitsShape shape_of(const RunInfo& run) {
+  return {run.logits_dtype, run.model.vocabulary};
+}
+
+}  // namespace
+
+void throw_bad_data(const fs::path& path, const char* reason) {
+  throw bad_data("{}: {}", path.string(), reason);
+}
+
+OpenFile open_record_file(const fs::path& path) {
+  const std::uint64_t bytes = regular_file_bytes(path);
+  return reading(path, [&] {
+    auto file = h5::open_file(path);
+    auto root = h5::Group::root(file, bytes);
+    check_schema(root);
+    return OpenFile{std::move(file), std::move(root)};
+  });
+}
+
+PromptRecord read_part(const fs::path& parts, const std::string& id, const RunInfo& run) {
+  const fs::path path = part_path(parts, id);
+  return reading(path, [&] {
+    const auto part = open_record_file(path);
+    if (part.root.text("resume_key") != run.resume_key) throw h5::Hdf5Error("/@resume_key: is another run's");
+    return read_prompt(part.root.group("prompts"), id, shape_of(run));
+  });
+}
+
+struct Reader::State {
+  fs::path path;
+  bool parts = false;
+  bool complete = false;
+  RunInfo run;
+  std::vector<std::pair<std::int64_t, std::string>> prompts;  // index, id; ascending
+  std::optional<OpenFile> file;                               // the record; of parts: the one read last
+  std::string open_id;                                        // of parts: which that is
+  // The logits read last: rows are asked for in blocks.
+  std::optional<h5::Dataset> logits;
+  std::string logits_id;
+
+  ~State() {
+    const h5::Lock lock;
+    logits.reset();
+    file.reset();
+  }
+
+  fs::path file_of(const std::string& id) const { return parts ? part_path(path, id) : path; }
+
+  h5::Group prompts_of(const std::string& id) {
+    const auto known =
+        std::find_if(prompts.begin(), prompts.end(), [&](const auto& p) { return p.second == id; });
+    if (known == prompts.end()) throw h5::Hdf5Error(fmt::format("/prompts/{}: no such prompt", id));
+    if (parts && open_id != id) {
+      logits.reset();
+      logits_id.clear();
+      file.reset();
+      file.emplace(open_record_file(part_path(path, id)));
+      open_id = id;
+      if (file->root.text("resume_key") != run.resume_key)
+        throw h5::Hdf5Error("/@resume_key: is another run's");
+    }
+    return file->root.group("prompts");
+  }
+
+  void open_complete() {
+    reading(path, [&] {
+      file.emplace(open_record_file(path));
+      const std::string status = file->root.text("status");
+      if (status != "complete" && status != "partial")
+        throw h5::Hdf5Error(fmt::format("/@status: '{}' is neither complete nor partial", status));
+      complete = status == "complete";
+      run = read_run(file->root);
+      const auto group = file->root.group("prompts");
+      for (const auto& id : group.children())
+        if (valid_id(id)) prompts.emplace_back(group.group(id).integer("index"), id);
+    });
+  }
+
+  void open_parts() {
+    reading(header_path(path), [&] { run = read_run(open_record_file(header_path(path)).root); });
+    for (const auto& id : part_ids(path))
+      reading(part_path(path, id), [&] {
+        const auto part = open_record_file(part_path(path, id));
+        if (part.root.text("resume_key") != run.resume_key)
+          throw h5::Hdf5Error("/@resume_key: is another run's");
+        prompts.emplace_back(part.root.group("prompts").group(id).integer("index"), id);
+      });
+  }
+};
+
+Reader::Reader(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Reader::Reader(Reader&&) noexcept = default;
+Reader& Reader::operator=(Reader&&) noexcept = default;
+Reader::~Reader() = default;
+
+Reader Reader::open(const fs::path& path) {
+  auto state = std::make_unique<State>();
+  std::error_code error;
+  state->path = located(path);
+  state->parts = fs::is_directory(state->path, error);
+  if (state->parts && !is_there(header_path(state->path)))
+    throw bad_data("{}: is a directory without {}, no run's parts", state->path.string(),
+                   header_path(state->path).filename().string());
+  if (state->parts)
+    state->open_parts();
+  else
+    state->open_complete();
+  std::sort(state->prompts.begin(), state->prompts.end());
+  return Reader(std::move(state));
+}
+
+const fs::path& Reader::path() const {
+  return state_->path;
+}
+bool Reader::complete() const {
+  return state_->complete;
+}
+const RunInfo& Reader::run() const {
+  return state_->run;
+}
+
+std::vector<std::string> Reader::prompt_ids() const {
+  std::vector<std::string> ids;
+  for (const auto& [index, id] : state_->prompts) ids.push_back(id);
+  return ids;
+}
+
+PromptRecord Reader::prompt(const std::string& id) const {
+  return reading(state_->file_of(id),
+                 [&] { return read_prompt(state_->prompts_of(id), id, shape_of(state_->run)); });
+}
+
+bool Reader::has_logits(const std::string& id) const {
+  return reading(state_->file_of(id), [&] { return state_->prompts_of(id).group(id).has("logits"); });
+}
+
+void Reader::read_logits(const std::string& id, std::int64_t begin, std::int64_t end,
+                         std::vector<std::byte>& out) const {
+  reading(state_->file_of(id), [&] {
+    const LogitsShape shape = shape_of(state_->run);
+    if (state_->logits_id != id) {
+      state_->logits.reset();
+      state_->logits_id.clear();
+      state_->logits = open_logits(state_->prompts_of(id).group(id), shape, std::nullopt);
+      if (!state_->logits) throw h5::Hdf5Error(fmt::format("/prompts/{}/logits: were not recorded", id));
+      state_->logits_id = id;
+    }
+    const auto steps = static_cast<std::int64_t>(state_->logits->dims()[0]);
+    if (begin < 0 || end < begin || end > steps)
+      throw h5::Hdf5Error(fmt::format("/prompts/{}/logits: rows [{}, {}) of {}", id, begin, end, steps));
+    out.resize(static_cast<std::size_t>(end - begin) * static_cast<std::size_t>(shape.vocabulary) *
+               size_of(shape.dtype));
+    state_->logits->read_rows(h5::float_type(shape.dtype), static_cast<std::uint64_t>(begin),
+                              static_cast<std::uint64_t>(end), out.data());
+  });
+}
+
+}  // namespace shardrift::record

@@ -1,0 +1,34 @@
+// The groups of schema 1 (docs/file-format.md): what is written where, and read back. Private to src/record.
+// All throw h5::Hdf5Error naming the object.
+#pragma once
+#include <optional>
+#include <string>
+
+#include "record/hdf5_read.hpp"
+#include "record/record.hpp"
+#include "record/writer.hpp"
+
+namespace shardrift::record {
+
+// Root attributes, /environment and /model. status: complete | partial.
+void write_run(hid_t root, const RunInfo& run, const std::string& status);
+RunInfo read_run(const h5::Group& root);
+// Throws where this is no record, or one of a newer major schema.
+void check_schema(const h5::Group& root);
+void write_schema(hid_t root);
+void write_timing(hid_t root, const RunTiming& timing);
+
+h5::Handle create_prompts_group(hid_t root);
+// What a prompt's datasets have to agree with.
+struct LogitsShape {
+  DType dtype = DType::float32;
+  std::int64_t vocabulary = 0;
+};
+void write_prompt(hid_t prompts, const PromptRecord& record, const LogitsShape& shape, int compression);
+PromptRecord read_prompt(const h5::Group& prompts, const std::string& id,
+                         const LogitsShape& shape);  // but the logits
+// The logits of `steps` rows; nullopt where they were not recorded.
+std::optional<h5::Dataset> open_logits(const h5::Group& prompt, const LogitsShape& shape,
+                                       std::optional<std::uint64_t> steps);
+
+}  // namespace shardrift::record

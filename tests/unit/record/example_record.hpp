@@ -1,0 +1,151 @@
+// Small records for tests: deterministic values, files in a directory of their own.
+#pragma once
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "common/error.hpp"
+#include "common/hash.hpp"
+#include "record/reader.hpp"
+#include "record/writer.hpp"
+
+namespace shardrift::record::testing {
+
+// A fresh directory for one test, removed at its end.
+class Scratch {
+ public:
+  Scratch() {
+    static int count = 0;
+    path_ = std::filesystem::temp_directory_path() /
+            ("shardrift-test-" + std::to_string(::getpid()) + "-" + std::to_string(count++));
+    std::filesystem::remove_all(path_);
+    std::filesystem::create_directories(path_);
+  }
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+  ~Scratch() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+inline constexpr const char* kPlan =
+    R"({"accumulate":"message","batch":1,"device":"cpu","dtype":"float32","logits_dtype":"float32","partial":"model","pipeline":1,"reduction":"native","replicas":1,"row_linear":"reduce","shards":1,"stage_layers":[2],"tensor_parallel":1})";
+
+inline RunInfo example_run(DType dtype = DType::float32, std::int64_t vocabulary = 7) {
+  RunInfo run;
+  run.created = "2026-01-02T03:04:05Z";
+  run.command = "shardrift-run run --model tiny";
+  run.version = "0.1.0";
+  run.plan = kPlan;
+  run.mode = "greedy";
+  run.level = "logits";
+  run.prompts_hash = "aa";
+  run.resume_key = "key-1";
+  run.logits_dtype = dtype;
+  run.environment.devices = {{0, "node1", "Some CPU", "", "", ""},
+                             {1, "node2", "Some GPU", "GPU-1", "9.0", "580"}};
+  run.environment.libraries = {{"hdf5", "1.10.8"}, {"cuda runtime", "13.0"}};
+  run.environment.variables = {{"NCCL_NVLS_ENABLE", "0"}, {"OMP_NUM_THREADS", ""}};
+  run.environment.settings = {{"threads", "1"}};
+  run.environment.topology = "one\ntwo";
+  run.model.architecture = "LlamaForCausalLM";
+  run.model.dtype = "float32";
+  run.model.quantization = "none";
+  run.model.config = R"({"vocab_size": 7})";
+  run.model.identity = "model-1";
+  run.model.vocabulary = vocabulary;
+  for (std::int64_t i = 0; i < vocabulary; ++i) run.model.vocab.push_back("tok" + std::to_string(i));
+  return run;
+}
+
+inline std::vector<std::byte> random_bytes(std::size_t count, std::uint32_t seed) {
+  std::mt19937 random(seed);
+  std::vector<std::byte> bytes(count);
+  for (auto& byte : bytes) byte = static_cast<std::byte>(random() & 0xFFU);
+  return bytes;
+}
+
+// `steps` rows of random words: every bit pattern, NaN and infinities included, must survive.
+inline PromptRecord example_prompt(const RunInfo& run, const std::string& id, std::int64_t index,
+                                   int steps = 3) {
+  PromptRecord record;
+  record.prompt = {id, index, "text of " + id, "text", {1, 2, static_cast<std::int32_t>(index % 7)}};
+  record.stop = "length";
+  record.device = "Some CPU, node1";
+  record.replica = 1;
+  for (int i = 0; i < steps; ++i) {
+    Row row;
+    row.input_id = i == 0 ? record.prompt.tokens.back() : (i + 3) % 7;
+    row.position = 2 + i;
+    row.chosen = (i + 4) % 7;
+    row.forward_call = 10 + i;
+    row.forward_rows = 2;
+    row.batch_row = 1;
+    row.phase = i == 0 ? Phase::prefill : Phase::decode;
+    row.seconds = 0.5 + i;
+    record.rows.push_back(row);
+  }
+  record.logits =
+      random_bytes(static_cast<std::size_t>(steps * run.model.vocabulary) * size_of(run.logits_dtype),
+                   static_cast<std::uint32_t>(index + 1));
+  record.top.k = 2;
+  for (int i = 0; i < steps; ++i) {
+    record.top.ids.insert(record.top.ids.end(), {(i + 4) % 7, (i + 5) % 7});
+    record.top.log_probabilities.insert(record.top.log_probabilities.end(),
+                                        {-0.25F, -1.5F - static_cast<float>(i)});
+  }
+  Sha256 hash;
+  hash.update(record.logits.data(), record.logits.size());
+  record.hash = hash.hex();
+  return record;
+}
+
+inline std::string contents(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+}
+
+inline void replace_contents(const std::filesystem::path& path, const std::string& bytes) {
+  std::ofstream file(path, std::ios::binary | std::ios::trunc);
+  file.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+}
+
+// OUT.h5 with these prompts, assembled.
+inline void write_record(const std::filesystem::path& output, const RunInfo& run,
+                         const std::vector<PromptRecord>& prompts, int compression = 0) {
+  const WriterOptions options{output, false, compression};
+  prepare_output(options, run);
+  {
+    PartWriter writer(options, run);
+    for (const auto& prompt : prompts) writer.add(prompt);
+    writer.finish();
+  }
+  assemble(options, run, {1.0, 2.0, 3.0, 4, 5});
+}
+
+// The message and exit code of the Error that `action` throws; fails the test where it throws none.
+template <typename Action>
+Error error_of(Action&& action) {
+  try {
+    action();
+  } catch (const Error& error) {
+    return error;
+  }
+  ADD_FAILURE() << "no error was thrown";
+  return {ExitCode::ok, ""};
+}
+
+}  // namespace shardrift::record::testing
