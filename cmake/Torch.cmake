@@ -16,8 +16,11 @@ endif()
 message(STATUS "libtorch: ${SHARDRIFT_TORCH_DIR}")
 set(torch_lib ${SHARDRIFT_TORCH_DIR}/lib)
 add_library(shardrift_torch INTERFACE)
-target_include_directories(shardrift_torch SYSTEM INTERFACE
-  ${SHARDRIFT_TORCH_DIR}/include ${SHARDRIFT_TORCH_DIR}/include/torch/csrc/api/include)
+# Searched last (-idirafter): the wheel brings its own copies of fmt, nlohmann and others, which must not win over ours.
+foreach(include ${SHARDRIFT_TORCH_DIR}/include ${SHARDRIFT_TORCH_DIR}/include/torch/csrc/api/include)
+  target_compile_options(shardrift_torch INTERFACE
+    "$<$<COMPILE_LANGUAGE:CXX>:SHELL:-idirafter ${include}>" "$<$<COMPILE_LANGUAGE:CUDA>:SHELL:-isystem ${include}>")
+endforeach()
 target_link_libraries(shardrift_torch INTERFACE ${torch_lib}/libtorch_cpu.so ${torch_lib}/libc10.so)
 # libtorch_cpu.so names CUDA's runtime and CUPTI, which lie in sibling packages it finds by its own rpath.
 target_link_options(shardrift_torch INTERFACE -Wl,--allow-shlib-undefined -Wl,-rpath,${torch_lib})

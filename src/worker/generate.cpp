@@ -1,0 +1,191 @@
+#include "worker/generate.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <numeric>
+
+#include "common/error.hpp"
+#include "worker/logits.hpp"
+
+namespace shardrift {
+
+std::atomic<bool> stop_requested{false};
+
+struct Generator::Sequence {
+  const Job* job = nullptr;
+  record::PromptRecord record;
+  std::int64_t length = 0;  // tokens fed so far
+  std::int64_t rows = 0;    // recorded so far, known to every rank
+  std::int32_t chosen = 0;  // of the newest row; on other ranks than the writer only after share()
+  bool done = false;
+};
+
+Generator::Generator(const RunOptions& options, const ModelConfig& config, Forward& forward,
+                     const Communicator& replica, int writer_rank, Recorder* recorder, std::string device_label,
+                     int replica_index)
+    : options_(options),
+      config_(config),
+      forward_(forward),
+      replica_(replica),
+      writer_rank_(writer_rank),
+      recorder_(recorder),
+      device_label_(std::move(device_label)),
+      replica_index_(replica_index) {}
+
+bool Generator::run_group(std::span<const Job> jobs) {
+  // A decode pass always has `batch` rows: a prompt's bits do not depend on whether its neighbours have ended.
+  std::vector<Sequence> sequences(options_.mode == Mode::score ? jobs.size()
+                                                               : static_cast<std::size_t>(options_.plan.batch));
+  for (std::size_t i = 0; i < sequences.size(); ++i) {
+    Sequence& sequence = sequences[i];
+    sequence.done = i >= jobs.size();
+    if (sequence.done) continue;
+    sequence.job = &jobs[i];
+    sequence.record.prompt = jobs[i].prompt;
+    if (options_.mode == Mode::score) {
+      score(sequence);
+    } else {
+      prefill(sequence, static_cast<std::int32_t>(i));
+    }
+  }
+  std::vector<std::int32_t> next;
+  while (share(sequences, next)) {
+    if (std::all_of(sequences.begin(), sequences.end(), [](const Sequence& s) { return s.done; })) return true;
+    decode(sequences, next);
+  }
+  return false;
+}
+
+// The writing rank's choices to every rank of the replica; settles which prompts have ended, alike on all ranks.
+// next[slot] is the token to feed. False: a stop was requested.
+bool Generator::share(std::vector<Sequence>& sequences, std::vector<std::int32_t>& next) {
+  std::vector<std::int32_t> message(1 + sequences.size());
+  message[0] = stop_requested ? 1 : 0;
+  for (std::size_t i = 0; i < sequences.size(); ++i) message[1 + i] = sequences[i].chosen;
+  replica_.broadcast(message, writer_rank_);
+  next.assign(sequences.size(), 0);
+  for (std::size_t i = 0; i < sequences.size(); ++i) {
+    Sequence& sequence = sequences[i];
+    if (sequence.done) continue;
+    settle(sequence, message[1 + i]);
+    if (sequence.done) {
+      finish(sequence);
+    } else {
+      const auto step = static_cast<std::size_t>(sequence.rows - 1);
+      next[i] = options_.mode == Mode::follow ? sequence.job->fed[step] : message[1 + i];
+    }
+  }
+  return message[0] == 0;
+}
+
+void Generator::settle(Sequence& sequence, std::int32_t chosen) const {
+  std::string& stop = sequence.record.stop;
+  if (options_.mode == Mode::score) {
+    stop = "given";
+  } else if (options_.mode == Mode::follow) {
+    if (sequence.rows > static_cast<std::int64_t>(sequence.job->fed.size())) stop = "given";
+  } else if (!options_.ignore_eos &&
+             std::find(config_.eos_ids.begin(), config_.eos_ids.end(), chosen) != config_.eos_ids.end()) {
+    stop = "eos";
+  } else if (sequence.rows >= options_.max_new_tokens) {
+    stop = "length";
+  } else if (sequence.length >= config_.max_positions) {
+    stop = "context";
+  }
+  sequence.done = !stop.empty();
+}
+
+double Generator::timed_pass(const Pass& pass, std::span<const std::byte>& logits) {
+  const auto begin = std::chrono::steady_clock::now();
+  logits = forward_.run(pass);
+  ++forward_calls_;
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
+void Generator::prefill(Sequence& sequence, std::int32_t slot) {
+  Pass pass;
+  pass.tokens = sequence.job->prompt.tokens;
+  pass.positions.resize(pass.tokens.size());
+  std::iota(pass.positions.begin(), pass.positions.end(), 0);
+  pass.slots.assign(pass.tokens.size(), slot);
+  std::span<const std::byte> logits;
+  const double seconds = timed_pass(pass, logits);
+  timing_.prefill_seconds += seconds;
+  timing_.prefill_tokens += pass.rows();
+  sequence.length = pass.rows();
+  const auto last = static_cast<std::int32_t>(pass.rows() - 1);
+  take_row(sequence, logits,
+           {pass.tokens.back(), last, 0, forward_calls_ - 1, static_cast<std::int32_t>(pass.rows()), last,
+            record::Phase::prefill, seconds});
+}
+
+void Generator::decode(std::vector<Sequence>& sequences, const std::vector<std::int32_t>& fed) {
+  Pass pass;
+  pass.all_logits = true;
+  pass.tokens = fed;
+  for (std::size_t i = 0; i < sequences.size(); ++i) {
+    pass.positions.push_back(sequences[i].done ? 0 : static_cast<std::int32_t>(sequences[i].length));
+    pass.slots.push_back(static_cast<std::int32_t>(i));
+  }
+  std::span<const std::byte> logits;
+  const double seconds = timed_pass(pass, logits);
+  timing_.decode_seconds += seconds;
+  ++decode_passes_;
+  const std::size_t row_bytes = logits.size() / sequences.size();
+  for (std::size_t i = 0; i < sequences.size(); ++i) {
+    Sequence& sequence = sequences[i];
+    if (sequence.done) continue;
+    ++sequence.length;
+    ++timing_.decode_tokens;
+    take_row(sequence, logits.empty() ? logits : logits.subspan(i * row_bytes, row_bytes),
+             {fed[i], pass.positions[i], 0, forward_calls_ - 1, static_cast<std::int32_t>(pass.rows()),
+              static_cast<std::int32_t>(i), record::Phase::decode, seconds});
+  }
+}
+
+void Generator::score(Sequence& sequence) {
+  Pass pass;
+  pass.all_logits = true;
+  pass.tokens = sequence.job->prompt.tokens;
+  pass.positions.resize(pass.tokens.size());
+  std::iota(pass.positions.begin(), pass.positions.end(), 0);
+  pass.slots.assign(pass.tokens.size(), 0);
+  std::span<const std::byte> logits;
+  const double seconds = timed_pass(pass, logits);
+  timing_.prefill_seconds += seconds;
+  timing_.prefill_tokens += pass.rows();
+  sequence.length = pass.rows();
+  const std::size_t row_bytes = logits.size() / pass.tokens.size();
+  for (std::size_t i = 0; i < pass.tokens.size(); ++i) {
+    const auto row = static_cast<std::int32_t>(i);
+    take_row(sequence, logits.empty() ? logits : logits.subspan(i * row_bytes, row_bytes),
+             {pass.tokens[i], row, 0, forward_calls_ - 1, static_cast<std::int32_t>(pass.rows()), row,
+              record::Phase::prefill, seconds});
+  }
+}
+
+void Generator::take_row(Sequence& sequence, std::span<const std::byte> row, const record::Row& where) {
+  ++sequence.rows;
+  ++progress_.tokens;
+  if (recorder_ == nullptr) return;
+  record::Row recorded = where;
+  recorded.chosen = argmax(row, options_.plan.logits_dtype);
+  if (recorded.chosen < 0)
+    throw failure("prompt '{}', position {}: the logits hold NaN: the weights, or {} arithmetic on them, overflow",
+                  sequence.job->prompt.id, where.position, name_of(options_.plan.dtype));
+  sequence.chosen = recorded.chosen;
+  sequence.record.rows.push_back(recorded);
+  sequence.record.logits.insert(sequence.record.logits.end(), row.begin(), row.end());
+  callback_(progress_);
+}
+
+void Generator::finish(Sequence& sequence) {
+  ++progress_.prompts_done;
+  if (recorder_ == nullptr) return;
+  sequence.record.device = device_label_;
+  sequence.record.replica = replica_index_;
+  recorder_->add(std::move(sequence.record));
+  callback_(progress_);
+}
+
+}  // namespace shardrift

@@ -1,0 +1,66 @@
+// Prompts through the forward pass, by mode. Every rank of a replica runs the same loop; the writing rank chooses
+// tokens and tells the others.
+#pragma once
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "model/forward.hpp"
+#include "parallel/transport/mpi_world.hpp"
+#include "record/writer.hpp"
+#include "worker/options.hpp"
+#include "worker/prompts.hpp"
+#include "worker/recorder.hpp"
+
+namespace shardrift {
+
+// Set by a signal handler: stop after the current pass, keep what is finished.
+extern std::atomic<bool> stop_requested;
+
+struct Progress {
+  std::int64_t prompts_done = 0;
+  std::int64_t tokens = 0;  // rows recorded so far, prefill included
+};
+
+class Generator {
+ public:
+  // recorder is null on ranks that do not write. replica: the ranks of this replica, writer_rank among them writes.
+  Generator(const RunOptions& options, const ModelConfig& config, Forward& forward, const Communicator& replica,
+            int writer_rank, Recorder* recorder, std::string device_label, int replica_index);
+
+  // Up to plan.batch prompts decoded together. Returns false when a stop was requested; the group is then dropped.
+  bool run_group(std::span<const Job> jobs);
+
+  void on_progress(std::function<void(const Progress&)> callback) { callback_ = std::move(callback); }
+  const record::RunTiming& timing() const { return timing_; }
+  std::int64_t decode_passes() const { return decode_passes_; }
+
+ private:
+  struct Sequence;  // one prompt in flight
+  void prefill(Sequence& sequence, std::int32_t slot);
+  void decode(std::vector<Sequence>& sequences, const std::vector<std::int32_t>& fed);
+  void score(Sequence& sequence);
+  void take_row(Sequence& sequence, std::span<const std::byte> row, const record::Row& where);
+  bool share(std::vector<Sequence>& sequences, std::vector<std::int32_t>& next);
+  void settle(Sequence& sequence, std::int32_t chosen) const;
+  void finish(Sequence& sequence);
+  double timed_pass(const Pass& pass, std::span<const std::byte>& logits);
+
+  const RunOptions& options_;
+  const ModelConfig& config_;
+  Forward& forward_;
+  const Communicator& replica_;
+  int writer_rank_;
+  Recorder* recorder_;
+  std::string device_label_;
+  int replica_index_;
+  std::function<void(const Progress&)> callback_ = [](const Progress&) {};
+  Progress progress_;
+  record::RunTiming timing_;
+  std::int32_t forward_calls_ = 0;
+  std::int64_t decode_passes_ = 0;
+};
+
+}  // namespace shardrift

@@ -1,0 +1,70 @@
+// shardrift-run: the worker that mpirun or srun starts once per device.
+#include <csignal>
+#include <cstdio>
+#include <exception>
+#include <string>
+#include <vector>
+
+#include "common/error.hpp"
+#include "worker/generate.hpp"
+#include "worker/options.hpp"
+#include "worker/run.hpp"
+
+namespace {
+
+using shardrift::ExitCode;
+
+constexpr const char* kHelp =
+    "shardrift-run: tensor- and pipeline-parallel inference that records every logit.\n\n"
+    "  shardrift-run run --help    run a model under one plan\n"
+    "  shardrift-run --version\n\n"
+    "Alone it is one rank; start several with mpirun -np N shardrift-run run … or srun.\n"
+    "Compare what it recorded with: shardrift compare REF.h5 CAND.h5\n";
+
+// Handled before MPI starts, so that help works anywhere.
+bool answered_alone(const std::vector<std::string>& arguments) {
+  const bool help = arguments.empty() || arguments[0] == "--help" || arguments[0] == "-h" || arguments[0] == "help";
+  const bool run_help = arguments.size() >= 2 && arguments[0] == "run" && arguments[1] == "--help";
+  if (help) std::fputs(kHelp, stdout);
+  if (run_help) std::fputs(shardrift::run_help().c_str(), stdout);
+  if (!arguments.empty() && arguments[0] == "--version") {
+    std::puts("shardrift-run " SHARDRIFT_VERSION);
+    return true;
+  }
+  return help || run_help;
+}
+
+int report(const shardrift::World& world, const std::exception& error, ExitCode code, bool everywhere) {
+  if (!everywhere) {
+    std::fprintf(stderr, "shardrift-run: rank %d on %s: %s\n", world.rank(), world.host().c_str(), error.what());
+  } else if (world.rank() == 0) {
+    std::fprintf(stderr, "shardrift-run: %s\n", error.what());
+  }
+  std::fflush(stderr);
+  return static_cast<int>(code);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::vector<std::string> arguments(argv + 1, argv + argc);
+  if (answered_alone(arguments)) return 0;
+  for (const int signal : {SIGTERM, SIGINT, SIGUSR1}) std::signal(signal, [](int) { shardrift::stop_requested = true; });
+  std::signal(SIGXFSZ, SIG_IGN);  // a file-size limit is reported as the write error it is
+
+  const shardrift::World world(argc, argv);
+  try {
+    if (arguments[0] != "run")
+      throw shardrift::AgreedError(ExitCode::usage,
+                                   "unknown command '" + arguments[0] + "': see shardrift-run --help");
+    return shardrift::run_command(world, arguments);
+  } catch (const shardrift::AgreedError& error) {
+    return report(world, error, error.code(), true);
+  } catch (const shardrift::Error& error) {
+    report(world, error, error.code(), false);
+    world.abort(static_cast<int>(error.code()));
+  } catch (const std::exception& error) {
+    report(world, error, ExitCode::failure, false);
+    world.abort(static_cast<int>(ExitCode::failure));
+  }
+}

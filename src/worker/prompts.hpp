@@ -1,0 +1,34 @@
+// The prompts of a run: read on rank 0, checked, encoded, and sent to every rank as text.
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "record/record.hpp"
+#include "weights/model_config.hpp"
+
+namespace shardrift {
+
+class Tokenizer;
+
+// A prompt and, in follow mode, the tokens fed after it.
+struct Job {
+  record::Prompt prompt;
+  std::vector<std::int32_t> fed;
+};
+
+// One JSON object a line. Throws bad_data naming file and line: no JSON, missing or repeated id, neither or both of text
+// and tokens, an empty prompt, a token outside the vocabulary. tokenizer may be null where every prompt has tokens.
+std::vector<Job> read_prompts(const std::filesystem::path& path, const ModelConfig& config, const Tokenizer* tokenizer);
+
+// Prompts and fed tokens of a greedy or follow record. Throws bad_data for a score record or another vocabulary.
+std::vector<Job> read_followed(const std::filesystem::path& path, const ModelConfig& config);
+
+// Refuses prompts that leave no room in the context, naming the first.
+void check_lengths(const std::vector<Job>& jobs, const ModelConfig& config);
+
+std::string jobs_to_json(const std::vector<Job>& jobs);
+std::vector<Job> jobs_from_json(const std::string& text);
+
+}  // namespace shardrift

@@ -1,0 +1,100 @@
+#include "worker/recorder.hpp"
+
+#include <algorithm>
+#include <condition_variable>
+#include <deque>
+#include <exception>
+#include <mutex>
+#include <thread>
+
+#include "common/hash.hpp"
+#include "worker/logits.hpp"
+
+namespace shardrift {
+
+struct Recorder::State {
+  static constexpr std::size_t kWaiting = 2;
+  record::PartWriter writer;
+  DType dtype;
+  std::int64_t vocabulary;
+  std::int64_t top_k;
+  bool keep_logits;
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::deque<record::PromptRecord> queue;
+  bool stopping = false;
+  std::exception_ptr error;
+  std::thread thread;
+
+  State(const record::WriterOptions& options, const record::RunInfo& run, int k, bool keep)
+      : writer(options, run),
+        dtype(run.logits_dtype),
+        vocabulary(run.model.vocabulary),
+        top_k(std::min<std::int64_t>(k, vocabulary)),
+        keep_logits(keep) {
+    thread = std::thread([this] { work(); });
+  }
+
+  void complete(record::PromptRecord& prompt) const {
+    Sha256 hash;
+    hash.update(prompt.logits.data(), prompt.logits.size());
+    prompt.hash = hash.hex();
+    prompt.top.k = top_k;
+    const auto row_bytes = static_cast<std::size_t>(vocabulary) * size_of(dtype);
+    for (std::size_t row = 0; row < prompt.rows.size(); ++row)
+      append_top({prompt.logits.data() + row * row_bytes, row_bytes}, dtype, prompt.top);
+    if (!keep_logits) prompt.logits.clear();
+  }
+
+  void work() {
+    while (true) {
+      std::unique_lock lock(mutex);
+      changed.wait(lock, [&] { return stopping || !queue.empty(); });
+      if (queue.empty()) return;
+      record::PromptRecord prompt = std::move(queue.front());
+      queue.pop_front();
+      const bool failed = error != nullptr;
+      lock.unlock();
+      changed.notify_all();
+      if (failed) continue;
+      try {
+        complete(prompt);
+        writer.add(std::move(prompt));
+      } catch (...) {
+        const std::lock_guard guard(mutex);
+        error = std::current_exception();
+      }
+    }
+  }
+
+  void join() {
+    {
+      const std::lock_guard guard(mutex);
+      stopping = true;
+    }
+    changed.notify_all();
+    if (thread.joinable()) thread.join();
+  }
+};
+
+Recorder::Recorder(const record::WriterOptions& options, const record::RunInfo& run, int top_k, bool keep_logits)
+    : state_(std::make_unique<State>(options, run, top_k, keep_logits)) {}
+
+Recorder::~Recorder() { state_->join(); }
+
+void Recorder::add(record::PromptRecord prompt) {
+  std::unique_lock lock(state_->mutex);
+  state_->changed.wait(lock, [&] { return state_->queue.size() < State::kWaiting; });
+  if (state_->error) std::rethrow_exception(state_->error);
+  state_->queue.push_back(std::move(prompt));
+  lock.unlock();
+  state_->changed.notify_all();
+}
+
+void Recorder::finish() {
+  state_->join();
+  if (state_->error) std::rethrow_exception(state_->error);
+  state_->writer.finish();
+}
+
+}  // namespace shardrift

@@ -1,0 +1,24 @@
+// Finishes prompts beside the computation: top lists and hashes, then the part file.
+#pragma once
+#include <memory>
+
+#include "record/writer.hpp"
+
+namespace shardrift {
+
+class Recorder {
+ public:
+  // top_k is clipped to the vocabulary; keep_logits false records only the top list and the hash.
+  Recorder(const record::WriterOptions& options, const record::RunInfo& run, int top_k, bool keep_logits);
+  ~Recorder();
+  Recorder(const Recorder&) = delete;
+  Recorder& operator=(const Recorder&) = delete;
+  void add(record::PromptRecord prompt);  // blocks while two prompts wait; throws what an earlier write threw
+  void finish();                          // returns when everything added is on disk
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace shardrift

@@ -1,0 +1,305 @@
+#include "worker/run.hpp"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <optional>
+#include <set>
+#include <thread>
+
+#include "common/error.hpp"
+#include "common/hash.hpp"
+#include "model/cuda/cuda_device.hpp"
+#include "model/forward.hpp"
+#include "parallel/plan/plan_json.hpp"
+#include "record/reader.hpp"
+#include "record/writer.hpp"
+#include "tokenizer/tokenizer.hpp"
+#include "worker/environment.hpp"
+#include "worker/generate.hpp"
+#include "worker/options.hpp"
+#include "worker/progress.hpp"
+#include "worker/prompts.hpp"
+#include "worker/recorder.hpp"
+#ifdef SHARDRIFT_HAVE_CUDA
+#include "parallel/transport/nccl_transport.hpp"
+#endif
+
+namespace shardrift {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
+
+struct RankDevice {
+  std::unique_ptr<Backend> backend;
+  record::DeviceInfo info;
+};
+
+int kernel_threads(const RunOptions& options, const World& world) {
+  if (options.threads > 0) return options.threads;
+  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()) / world.local_size());
+}
+
+#ifdef SHARDRIFT_HAVE_CUDA
+RankDevice open_cuda(const RunOptions& options, const World& world) {
+  const int visible = cuda_device_count();
+  if (visible == 0) throw usage_error("--device cuda: no GPU is visible on {}; use --device cpu", world.host());
+  // Under --gpus-per-task=1 each rank sees one GPU of its own; check_devices refuses ranks that share one.
+  if (visible > 1 && world.local_size() > visible)
+    throw usage_error("{} ranks on {}, but {} GPUs are visible there: start no more ranks than GPUs",
+                      world.local_size(), world.host(), visible);
+  const CudaDevice device = select_cuda_device(world.local_rank() % visible);
+  RankDevice opened;
+  opened.info = {world.rank(), world.host(), device.name, device.uuid, device.compute_capability, device.driver};
+  opened.backend = make_cuda_backend(options.plan.dtype == DType::tf32);
+  return opened;
+}
+#endif
+
+RankDevice open_device(const RunOptions& options, const World& world) {
+  if (options.plan.device == Device::cuda) {
+#ifdef SHARDRIFT_HAVE_CUDA
+    return open_cuda(options, world);
+#else
+    throw usage_error("--device cuda: this shardrift-run was built without CUDA; build the cuda preset");
+#endif
+  }
+  return {make_cpu_backend(kernel_threads(options, world)), describe_cpu(world)};
+}
+
+// The groups this rank exchanges bytes in.
+struct Groups {
+  Communicator tensor_ranks, stage_ranks, replica_ranks;
+  std::unique_ptr<Transport> tensor, stage;
+
+  Groups(const World& world, const Plan& plan, const Place& place, const Backend& backend)
+      : tensor_ranks(world.split(place.replica * plan.pipeline + place.stage, place.t)),
+        stage_ranks(world.split(place.replica * plan.tensor_parallel + place.t, place.stage)),
+        replica_ranks(world.split(place.replica, world.rank())),
+        tensor(make(tensor_ranks, plan, backend)),
+        stage(make(stage_ranks, plan, backend)) {}
+
+  static std::unique_ptr<Transport> make(const Communicator& ranks, const Plan& plan, const Backend& backend) {
+    if (ranks.size() == 1) return make_local_transport();
+#ifdef SHARDRIFT_HAVE_CUDA
+    if (plan.device == Device::cuda) return make_nccl_transport(ranks, static_cast<cudaStream_t>(cuda_stream(backend)));
+#endif
+    static_cast<void>(plan);
+    static_cast<void>(backend);
+    return make_mpi_transport(ranks);
+  }
+};
+
+Capacity capacity_for(const RunOptions& options, const ModelConfig& config, const std::vector<Job>& jobs) {
+  const bool score = options.mode == Mode::score;
+  Capacity capacity;
+  capacity.slots = score ? 1 : options.plan.batch;
+  capacity.rows = capacity.slots;
+  capacity.logit_rows = capacity.slots;
+  for (const auto& job : jobs) {
+    const auto prompt = static_cast<std::int64_t>(job.prompt.tokens.size());
+    const auto more = static_cast<std::int64_t>(options.mode == Mode::greedy ? options.max_new_tokens : job.fed.size());
+    capacity.rows = std::max(capacity.rows, prompt);
+    capacity.length = std::max(capacity.length, std::min(config.max_positions, prompt + more));
+  }
+  if (score) capacity.logit_rows = capacity.rows;
+  return capacity;
+}
+
+// Rank 0 reads and encodes; all ranks get the same jobs.
+std::vector<Job> share_jobs(const World& world, const RunOptions& options, const ModelConfig& config,
+                            const Tokenizer* tokenizer) {
+  std::string text;
+  world.together([&] {
+    if (world.rank() != 0) return;
+    const auto jobs = options.mode == Mode::follow ? read_followed(options.follow, config)
+                                                   : read_prompts(options.prompts, config, tokenizer);
+    check_lengths(jobs, config);
+    text = jobs_to_json(jobs);
+  });
+  return jobs_from_json(world.broadcast(text));
+}
+
+record::RunInfo describe_run(const World& world, const RunOptions& options, const ModelConfig& config,
+                             const Checkpoint& checkpoint, const std::vector<Job>& jobs,
+                             record::Environment environment) {
+  record::RunInfo run;
+  run.created = world.broadcast(utc_now());
+  run.command = options.command;
+  run.version = SHARDRIFT_VERSION;
+  run.plan = plan_to_json(options.plan);
+  run.mode = name_of(options.mode);
+  run.level = name_of(options.level);
+  run.logits_dtype = options.plan.logits_dtype;
+  run.environment = std::move(environment);
+  run.model = {config.architecture, std::string(name_of(options.plan.dtype)), "none", config.text,
+               checkpoint.identity(config.text), config.vocabulary, {}};
+  run.prompts_hash = sha256_hex(jobs_to_json(jobs));
+  run.resume_key = sha256_hex(fmt::format("{}|{}|{}|{}|{}|{}|{}|{}|{}|{}", run.version, run.plan, run.mode, run.level,
+                                          options.max_new_tokens, options.ignore_eos, options.top_k,
+                                          options.compression, run.model.identity, run.prompts_hash));
+  return run;
+}
+
+std::optional<Tokenizer> open_tokenizer(const RunOptions& options) {
+  const auto path = options.model / "tokenizer.json";
+  if (!std::filesystem::exists(path)) return std::nullopt;
+  return Tokenizer::open(path);
+}
+
+std::vector<std::string> vocabulary_strings(const Tokenizer& tokenizer, const ModelConfig& config) {
+  std::vector<std::string> strings;
+  for (std::int64_t id = 0; id < config.vocabulary; ++id)
+    strings.push_back(id < tokenizer.size() ? tokenizer.token_text(static_cast<std::int32_t>(id)) : std::string());
+  return strings;
+}
+
+// SHA-256 over the recorded prompts' logits hashes, in order: two runs with the same hash gave the same bits.
+std::string combined_hash(const record::Reader& reader) {
+  Sha256 hash;
+  for (const auto& id : reader.prompt_ids()) hash.update(reader.prompt(id).hash);
+  return hash.hex();
+}
+
+struct Totals {
+  double prefill_rate, decode_rate, bytes_per_second, roofline;
+};
+
+// Collective.
+Totals total(const World& world, const RunOptions& options, const Generator& generator, const ModelWeights& weights,
+             Backend& backend, bool writes) {
+  const auto& timing = generator.timing();
+  const auto rate = [&](std::int64_t tokens, double seconds) {
+    const double longest = world.maximum(writes ? seconds : 0);
+    const auto sum = static_cast<double>(world.sum(writes ? tokens : 0));
+    return longest > 0 ? sum / longest : 0;
+  };
+  Totals totals{};
+  totals.prefill_rate = rate(timing.prefill_tokens, timing.prefill_seconds);
+  totals.decode_rate = rate(timing.decode_tokens, timing.decode_seconds);
+  // One decode pass reads every rank's weights once; keys and values are not counted.
+  const auto pass_bytes = world.sum(static_cast<std::int64_t>(weights.bytes_per_token));
+  const double rows = options.plan.batch;
+  totals.bytes_per_second = totals.decode_rate / rows / options.plan.replicas * static_cast<double>(pass_bytes);
+  world.barrier();
+  // All devices read at once; stages of a pipeline work in turns, so one stage's bandwidth is what a pass can use.
+  const auto bandwidth = static_cast<double>(world.sum(static_cast<std::int64_t>(backend.read_bandwidth())));
+  totals.roofline = totals.bytes_per_second / (bandwidth / options.plan.pipeline);
+  return totals;
+}
+
+int run_plan(const World& world, const RunOptions& options, const ModelConfig& config, RankDevice& device) {
+  const bool root = world.rank() == 0;
+  const Plan& plan = options.plan;
+  const Place place = place_of(plan, world.rank());
+  ProgressLine progress(root && !options.quiet);
+
+  // What to run: prompts, and what an earlier, interrupted run already recorded.
+  std::optional<Tokenizer> tokenizer;
+  std::optional<Checkpoint> checkpoint;
+  world.together([&] {
+    if (root) tokenizer = open_tokenizer(options);
+    checkpoint = Checkpoint::open(options.model);
+  });
+  const auto jobs = share_jobs(world, options, config, tokenizer ? &*tokenizer : nullptr);
+  auto run = describe_run(world, options, config, *checkpoint, jobs,
+                          gather_environment(world, device.info, plan.device, kernel_threads(options, world)));
+  if (plan.device == Device::cuda) world.together([&] { check_devices(run.environment.devices); });
+  const record::WriterOptions writer_options{options.output, options.overwrite, options.compression};
+  std::string finished_text;
+  world.together([&] {
+    if (!root) return;
+    if (tokenizer) run.model.vocab = vocabulary_strings(*tokenizer, config);
+    for (const auto& id : prepare_output(writer_options, run)) finished_text += id + "\n";
+  });
+  finished_text = world.broadcast(finished_text);
+  const auto finished = [&](const Job& job) { return ("\n" + finished_text).find("\n" + job.prompt.id + "\n") != std::string::npos; };
+
+  // Weights, then the forward pass over them.
+  const auto load_begin = Clock::now();
+  ModelWeights weights;
+  world.together([&] {
+    weights = load_weights(*checkpoint, config, plan, place, *device.backend,
+                           [&](double share) { progress.show(fmt::format("loading weights {:3.0f}%", 100 * share)); });
+    device.backend->synchronize();
+  });
+  const double load_seconds = seconds_since(load_begin);
+  Groups groups(world, plan, place, *device.backend);
+  std::optional<Forward> forward;
+  std::unique_ptr<Recorder> recorder;
+  world.together([&] {
+    forward.emplace(config, plan, place, weights, *device.backend, *groups.tensor, *groups.stage,
+                    capacity_for(options, config, jobs));
+    if (place.writes())
+      recorder = std::make_unique<Recorder>(writer_options, run, options.top_k, options.level == RecordLevel::logits);
+  });
+
+  // Prompts in groups of one decode batch; replicas take groups in turns.
+  const int writer = (plan.pipeline - 1) * plan.tensor_parallel;
+  Generator generator(options, config, *forward, groups.replica_ranks, writer, recorder.get(),
+                      fmt::format("{} ({})", device.info.name, world.host()), place.replica);
+  const auto begin = Clock::now();
+  ProgressLine running(place.replica == 0 && place.writes() && !options.quiet);
+  generator.on_progress([&](const Progress& now) {
+    const double rate = static_cast<double>(now.tokens) / seconds_since(begin);
+    running.show(fmt::format("{}: {} of {} prompts, {} tokens, {:.1f} tokens/s", describe(plan),
+                             now.prompts_done * plan.replicas, jobs.size(), now.tokens * plan.replicas,
+                             rate * plan.replicas));
+  });
+  bool stopped = false;
+  const auto batch = static_cast<std::size_t>(plan.batch);
+  for (std::size_t first = 0, group = 0; first < jobs.size() && !stopped; first += batch, ++group) {
+    const std::span<const Job> members(jobs.data() + first, std::min(batch, jobs.size() - first));
+    if (static_cast<int>(group % static_cast<std::size_t>(plan.replicas)) != place.replica) continue;
+    if (std::all_of(members.begin(), members.end(), finished)) continue;
+    stopped = !generator.run_group(members);
+  }
+  world.together([&] {
+    if (recorder) recorder->finish();
+  });
+  stopped = world.sum(stopped ? 1 : 0) > 0;
+  if (stopped)
+    throw AgreedError(ExitCode::interrupted, fmt::format("stopped by a signal; finished prompts are in {}.parts, "
+                                                         "the same command goes on from there",
+                                                         options.output.string()));
+
+  // One file, and one line about it.
+  const Totals totals = total(world, options, generator, weights, *device.backend, place.writes());
+  record::RunTiming timing = generator.timing();
+  timing.load_seconds = load_seconds;
+  world.together([&] {
+    if (!root) return;
+    assemble(writer_options, run, timing);
+    const auto reader = record::Reader::open(options.output);
+    fmt::print("result plan=\"{}\" prompts={} decode_tokens_per_s={:.2f} prefill_tokens_per_s={:.1f} GB_per_s={:.1f} "
+               "roofline={:.0f}% load_s={:.1f} logits_sha256={} output={}\n",
+               describe(plan), jobs.size(), totals.decode_rate, totals.prefill_rate, totals.bytes_per_second / 1e9,
+               100 * totals.roofline, load_seconds, combined_hash(reader).substr(0, 16), options.output.string());
+    std::fflush(stdout);
+  });
+  return 0;
+}
+
+}  // namespace
+
+int run_command(const World& world, const std::vector<std::string>& arguments) {
+  RunOptions options;
+  ModelConfig config;
+  RankDevice device;
+  // Everything that can be refused is refused here, on all ranks alike, before weights are read.
+  world.together([&] {
+    bool helped = false;
+    options = parse_run_options({arguments.begin() + 1, arguments.end()}, helped);
+    options.command = "shardrift-run";
+    for (const auto& argument : arguments) options.command += " " + argument;
+    config = read_model_config(options.model);
+    options.plan = validated(options.plan, static_cast<int>(config.layers), world.size());
+  });
+  world.together([&] { device = open_device(options, world); });
+  return run_plan(world, options, config, device);
+}
+
+}  // namespace shardrift

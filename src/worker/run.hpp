@@ -1,0 +1,14 @@
+// shardrift-run run: the main path, to be read top to bottom in run.cpp.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "parallel/transport/mpi_world.hpp"
+
+namespace shardrift {
+
+// Collective over all ranks. Returns the exit code; throws Error, the same on every rank while ranks can still
+// agree, else after World::abort would be right (see main.cpp).
+int run_command(const World& world, const std::vector<std::string>& arguments);
+
+}  // namespace shardrift
