@@ -1,0 +1,216 @@
+#include "tokenizer/bpe.hpp"
+
+#include <limits>
+#include <queue>
+#include <tuple>
+
+#include "common/error.hpp"
+#include "tokenizer/byte_level.hpp"
+#include "tokenizer/utf8.hpp"
+#include "weights/json_file.hpp"
+
+namespace shardrift {
+namespace {
+
+std::uint64_t pair_key(std::int32_t left, std::int32_t right) {
+  return (static_cast<std::uint64_t>(static_cast<std::uint32_t>(left)) << 32) |
+         static_cast<std::uint32_t>(right);
+}
+
+// A merge is "a b", or since tokenizers 0.20 ["a", "b"].
+std::pair<std::string, std::string> read_pair(const nlohmann::json& merge, const std::string& where,
+                                              std::size_t i) {
+  if (merge.is_array() && merge.size() == 2 && merge[0].is_string() && merge[1].is_string()) {
+    return {merge[0].get<std::string>(), merge[1].get<std::string>()};
+  }
+  if (merge.is_string()) {
+    const auto& text = merge.get_ref<const std::string&>();
+    const auto space = text.find(' ');
+    if (space != std::string::npos && text.find(' ', space + 1) == std::string::npos) {
+      return {text.substr(0, space), text.substr(space + 1)};
+    }
+  }
+  throw bad_data("{}.merges[{}] is {}; \"a b\" or [\"a\", \"b\"] is expected", where, i, shown(merge));
+}
+
+}  // namespace
+
+Bpe Bpe::from_json(const nlohmann::json& json, const std::string& where) {
+  const auto* type = json.is_object() ? member(json, "type") : nullptr;
+  if (type == nullptr || *type != "BPE") {
+    throw bad_data("{}: type is {}; this version computes BPE only", where,
+                   type == nullptr ? "missing" : shown(*type));
+  }
+  if (const auto* value = member(json, "dropout"); value != nullptr && *value != 0.0) {
+    throw bad_data("{}: dropout is {}; encoding would be random, null is expected", where, shown(*value));
+  }
+  for (const auto* key : {"continuing_subword_prefix", "end_of_word_suffix"}) {
+    if (const auto* value = member(json, key); value != nullptr && *value != "") {
+      throw bad_data("{}: {} is {}; this version computes none", where, key, shown(*value));
+    }
+  }
+  for (const auto* key : {"byte_fallback", "ignore_merges"}) {
+    if (const auto* value = member(json, key); value != nullptr && !value->is_boolean()) {
+      throw bad_data("{}: {} is {}, true or false is expected", where, key, shown(*value));
+    }
+  }
+  if (const auto* value = member(json, "byte_fallback"); value != nullptr && value->get<bool>()) {
+    throw bad_data("{}: byte_fallback is true; this version computes byte-level tokenizers only", where);
+  }
+  Bpe bpe;
+  if (const auto* value = member(json, "ignore_merges")) {
+    bpe.ignore_merges_ = value->get<bool>();
+  }
+  bpe.read_vocabulary(json, where);
+  bpe.read_merges(json, where);
+  if (const auto* value = member(json, "unk_token")) {
+    // Harmless where every byte has a token: then nothing is unknown.
+    for (int byte = 0; byte < 256; ++byte) {
+      std::string spelling;
+      utf8_append(spelling, byte_level_character(static_cast<unsigned char>(byte)));
+      if (!bpe.id_of(spelling)) {
+        throw bad_data(
+            "{}: unk_token is {} and byte {} has no token; this version computes no unknown tokens", where,
+            shown(*value), byte);
+      }
+    }
+  }
+  return bpe;
+}
+
+void Bpe::read_vocabulary(const nlohmann::json& json, const std::string& where) {
+  const auto* vocabulary = member(json, "vocab");
+  if (vocabulary == nullptr || !vocabulary->is_object() || vocabulary->empty()) {
+    throw bad_data("{}: vocab is {}, an object of token to id is expected", where,
+                   vocabulary == nullptr ? "missing" : shown(*vocabulary));
+  }
+  for (const auto& [token, value] : vocabulary->items()) {
+    if (!value.is_number_unsigned() ||
+        value.get<std::uint64_t>() >= std::numeric_limits<std::int32_t>::max()) {
+      throw bad_data("{}.vocab: the id of {} is {}, an integer from 0 to 2^31-2 is expected", where,
+                     shown(token), shown(value));
+    }
+    const auto id = value.get<std::int32_t>();
+    const auto entry = ids_.emplace(token, id).first;
+    const auto [other, fresh] = tokens_.emplace(id, &entry->first);
+    if (!fresh) {
+      throw bad_data("{}.vocab: {} and {} have the same id, {}", where, shown(*other->second), shown(token),
+                     id);
+    }
+    highest_id_ = std::max(highest_id_, id);
+  }
+}
+
+void Bpe::read_merges(const nlohmann::json& json, const std::string& where) {
+  const auto* merges = member(json, "merges");
+  if (merges == nullptr || !merges->is_array()) {
+    throw bad_data("{}: merges is {}, a list is expected", where,
+                   merges == nullptr ? "missing" : shown(*merges));
+  }
+  std::uint32_t rank = 0;
+  for (std::size_t i = 0; i < merges->size(); ++i) {
+    const auto [left, right] = read_pair((*merges)[i], where, i);
+    const auto a = id_of(left);
+    const auto b = id_of(right);
+    const auto merged = id_of(left + right);
+    if (!a || !b || !merged) {
+      throw bad_data("{}.merges[{}] is {}, but {} is not in the vocabulary", where, i, shown((*merges)[i]),
+                     shown(!a   ? left
+                           : !b ? right
+                                : left + right));
+    }
+    merges_[pair_key(*a, *b)] = {rank++, *merged};  // of two equal ones the later counts, as in `tokenizers`
+  }
+}
+
+std::optional<std::int32_t> Bpe::id_of(std::string_view token) const {
+  const auto found = ids_.find(token);
+  return found == ids_.end() ? std::nullopt : std::optional(found->second);
+}
+
+const std::string* Bpe::token_of(std::int32_t id) const {
+  const auto found = tokens_.find(id);
+  return found == tokens_.end() ? nullptr : found->second;
+}
+
+const Bpe::Merge* Bpe::merge_of(std::int32_t left, std::int32_t right) const {
+  const auto found = merges_.find(pair_key(left, right));
+  return found == merges_.end() ? nullptr : &found->second;
+}
+
+void Bpe::encode(std::string_view word, std::vector<std::int32_t>& ids) const {
+  if (ignore_merges_) {
+    if (const auto whole = id_of(word)) {
+      ids.push_back(*whole);
+      return;
+    }
+  }
+  // Symbols in a doubly linked list; a merge keeps the left one and unlinks the right one.
+  constexpr std::size_t kNone = std::numeric_limits<std::size_t>::max();
+  struct Symbol {
+    std::int32_t id;
+    std::size_t previous;
+    std::size_t next;
+    bool alive;
+  };
+  std::vector<Symbol> symbols;
+  for (std::size_t at = 0; at < word.size();) {
+    const auto length = std::max<std::size_t>(1, utf8_length(word, at));
+    if (const auto id = id_of(word.substr(at, length))) {
+      symbols.push_back({*id, symbols.empty() ? kNone : symbols.size() - 1, symbols.size() + 1, true});
+    }
+    at += length;
+  }
+  if (symbols.empty()) {
+    return;
+  }
+  symbols.back().next = kNone;
+
+  // Lowest rank first, then leftmost. Entries are not taken back: one whose pair has changed since is
+  // skipped.
+  struct Candidate {
+    std::uint32_t rank;
+    std::size_t left;
+    std::int32_t id;
+    bool operator>(const Candidate& other) const {
+      return std::tie(rank, left) > std::tie(other.rank, other.left);
+    }
+  };
+  std::priority_queue<Candidate, std::vector<Candidate>, std::greater<>> queue;
+  const auto consider = [&](std::size_t left) {
+    if (left != kNone && symbols[left].next != kNone) {
+      if (const auto* merge = merge_of(symbols[left].id, symbols[symbols[left].next].id)) {
+        queue.push({merge->rank, left, merge->id});
+      }
+    }
+  };
+  for (std::size_t i = 0; i < symbols.size(); ++i) {
+    consider(i);
+  }
+  while (!queue.empty()) {
+    const auto top = queue.top();
+    queue.pop();
+    auto& left = symbols[top.left];
+    if (!left.alive || left.next == kNone) {
+      continue;
+    }
+    auto& right = symbols[left.next];
+    const auto* merge = merge_of(left.id, right.id);
+    if (merge == nullptr || merge->id != top.id) {
+      continue;
+    }
+    left.id = top.id;
+    right.alive = false;
+    left.next = right.next;
+    if (left.next != kNone) {
+      symbols[left.next].previous = top.left;
+    }
+    consider(left.previous);
+    consider(top.left);
+  }
+  for (std::size_t i = 0; i != kNone; i = symbols[i].next) {
+    ids.push_back(symbols[i].id);
+  }
+}
+
+}  // namespace shardrift

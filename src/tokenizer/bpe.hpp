@@ -1,0 +1,49 @@
+// Byte-pair encoding of one word: the model part of tokenizer.json.
+#pragma once
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+namespace shardrift {
+
+class Bpe {
+ public:
+  Bpe(Bpe&&) noexcept = default;
+  Bpe& operator=(Bpe&&) noexcept = default;
+  Bpe(const Bpe&) = delete;  // tokens_ points into ids_
+  Bpe& operator=(const Bpe&) = delete;
+  // Throws bad_data naming the key: a type other than BPE, dropout, prefixes, suffixes or byte_fallback,
+  // vocabulary entries that are no distinct ids, merges of tokens that are not in the vocabulary.
+  static Bpe from_json(const nlohmann::json& json, const std::string& where);
+  // Appends the word's ids. A character that is not in the vocabulary gives none, as in `tokenizers` without
+  // unk_token.
+  void encode(std::string_view word, std::vector<std::int32_t>& ids) const;
+  std::optional<std::int32_t> id_of(std::string_view token) const;
+  const std::string* token_of(std::int32_t id) const;  // byte-level spelling; nullptr for unused ids
+  std::int32_t highest_id() const { return highest_id_; }
+
+ private:
+  Bpe() = default;
+  struct TextHash : std::hash<std::string_view> {
+    using is_transparent = void;
+  };
+  struct Merge {
+    std::uint32_t rank;  // its place in the list: lower ones go first
+    std::int32_t id;     // of the merged token
+  };
+  void read_vocabulary(const nlohmann::json& json, const std::string& where);
+  void read_merges(const nlohmann::json& json, const std::string& where);
+  const Merge* merge_of(std::int32_t left, std::int32_t right) const;
+
+  std::unordered_map<std::string, std::int32_t, TextHash, std::equal_to<>> ids_;
+  std::unordered_map<std::int32_t, const std::string*> tokens_;  // into the nodes of ids_, which do not move
+  std::unordered_map<std::uint64_t, Merge> merges_;              // by left id << 32 | right id
+  std::int32_t highest_id_ = -1;
+  bool ignore_merges_ = false;  // a word that is a token is that token, whatever the merges give
+};
+
+}  // namespace shardrift

@@ -1,0 +1,97 @@
+#include "tokenizer/post_processor.hpp"
+
+#include <limits>
+
+#include "common/error.hpp"
+#include "weights/json_file.hpp"
+
+namespace shardrift {
+namespace {
+
+// The ids of a special token that the template names.
+std::vector<std::int32_t> special_ids(const nlohmann::json& json, const nlohmann::json& name,
+                                      const std::string& where) {
+  const auto* table = member(json, "special_tokens");
+  const auto* entry = table != nullptr && table->is_object() && name.is_string()
+                          ? member(*table, name.get_ref<const std::string&>().c_str())
+                          : nullptr;
+  const auto* list = entry != nullptr && entry->is_object() ? member(*entry, "ids") : nullptr;
+  if (list == nullptr || !list->is_array()) {
+    throw bad_data("{}: special_tokens has no ids for {}", where, shown(name));
+  }
+  std::vector<std::int32_t> ids;
+  for (const auto& id : *list) {
+    if (!id.is_number_unsigned() || id.get<std::uint64_t>() > std::numeric_limits<std::int32_t>::max()) {
+      throw bad_data("{}: special_tokens gives {} as an id of {}", where, shown(id), shown(name));
+    }
+    ids.push_back(id.get<std::int32_t>());
+  }
+  return ids;
+}
+
+PostProcessor read_template(const nlohmann::json& json, const std::string& where) {
+  const auto* single = member(json, "single");
+  if (single == nullptr || !single->is_array()) {
+    throw bad_data("{}: single is {}, a list is expected", where,
+                   single == nullptr ? "missing" : shown(*single));
+  }
+  PostProcessor result;
+  bool text_seen = false;
+  for (std::size_t i = 0; i < single->size(); ++i) {
+    const auto& piece = (*single)[i];
+    const auto* inner = piece.is_object() && piece.size() == 1 && piece.front().is_object()
+                            ? member(piece.front(), "id")
+                            : nullptr;
+    if (inner != nullptr && piece.contains("Sequence") && *inner == "A" && !text_seen) {
+      text_seen = true;
+    } else if (inner != nullptr && piece.contains("SpecialToken")) {
+      auto& side = text_seen ? result.after : result.before;
+      const auto ids = special_ids(json, *inner, where);
+      side.insert(side.end(), ids.begin(), ids.end());
+    } else {
+      throw bad_data("{}: single[{}] is {}; special tokens and one Sequence A are expected", where, i,
+                     shown(piece));
+    }
+  }
+  if (!text_seen) {
+    throw bad_data("{}: single has no Sequence A: the text itself would be dropped", where);
+  }
+  return result;
+}
+
+}  // namespace
+
+PostProcessor PostProcessor::from_json(const nlohmann::json* json, const std::string& where) {
+  if (json == nullptr) {
+    return {};
+  }
+  const auto* type = json->is_object() ? member(*json, "type") : nullptr;
+  if (type == nullptr) {
+    throw bad_data("{}: {} has no type", where, shown(*json));
+  }
+  if (*type == "ByteLevel") {
+    return {};
+  }
+  if (*type == "TemplateProcessing") {
+    return read_template(*json, where);
+  }
+  if (*type != "Sequence") {
+    throw bad_data("{}: type is {}; this version computes ByteLevel, TemplateProcessing and Sequence", where,
+                   shown(*type));
+  }
+  const auto* list = member(*json, "processors");
+  if (list == nullptr || !list->is_array()) {
+    throw bad_data("{}: processors is {}, a list is expected", where,
+                   list == nullptr ? "missing" : shown(*list));
+  }
+  PostProcessor all;
+  for (std::size_t i = 0; i < list->size(); ++i) {
+    const auto next = from_json(&(*list)[i], fmt::format("{}.processors[{}]", where, i));
+    // A later one works on what the earlier ones made, so its tokens go outside.
+    all.before.insert(all.before.begin(), next.before.begin(), next.before.end());
+    all.after.insert(all.after.end(), next.after.begin(), next.after.end());
+  }
+  return all;
+}
+
+}  // namespace shardrift

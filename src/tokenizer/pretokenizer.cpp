@@ -1,0 +1,248 @@
+#include "tokenizer/pretokenizer.hpp"
+
+#include <algorithm>
+
+#include "common/error.hpp"
+#include "tokenizer/byte_level.hpp"
+#include "tokenizer/regex.hpp"
+#include "weights/json_file.hpp"
+
+namespace shardrift {
+namespace {
+
+// GPT-2's words: English contractions, letters, numbers, other signs (each with one space before), spaces.
+constexpr std::string_view kGpt2 =
+    R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
+
+enum class Behavior { isolated, removed, merged_with_previous, merged_with_next, contiguous };
+
+// A stretch of a text, and whether it is one of the delimiters the pattern looks for.
+struct Stretch {
+  Range range;
+  bool delimiter = false;
+};
+
+std::vector<Stretch> stretches(std::string_view text, const Regex& regex, bool invert) {
+  std::vector<Stretch> all;
+  std::size_t end = 0;
+  for (const auto& match : regex.find_all(text)) {
+    if (match.first != end) {
+      all.push_back({{end, match.first}, invert});
+    }
+    all.push_back({match, !invert});
+    end = match.second;
+  }
+  if (end != text.size()) {
+    all.push_back({{end, text.size()}, invert});
+  }
+  return all;
+}
+
+// Joins a stretch to its neighbour in the list where `joins(stretch, the one before it was a delimiter)`.
+template <typename Joins>
+std::vector<Stretch> join(const std::vector<Stretch>& all, const Joins& joins) {
+  std::vector<Stretch> joined;
+  bool previous = false;
+  for (const auto& stretch : all) {
+    if (!joined.empty() && joins(stretch, previous)) {
+      auto& range = joined.back().range;
+      range = {std::min(range.first, stretch.range.first), std::max(range.second, stretch.range.second)};
+    } else {
+      joined.push_back(stretch);
+    }
+    previous = stretch.delimiter;
+  }
+  return joined;
+}
+
+std::vector<Stretch> apply(std::vector<Stretch> all, Behavior behavior) {
+  // Of several delimiters in a row only the one next to the text is joined to it.
+  const auto first_delimiter = [](const Stretch& s, bool previous) { return s.delimiter && !previous; };
+  switch (behavior) {
+    case Behavior::isolated:
+      return all;
+    case Behavior::removed:
+      std::erase_if(all, [](const Stretch& stretch) { return stretch.delimiter; });
+      return all;
+    case Behavior::contiguous:
+      return join(all, [](const Stretch& stretch, bool previous) { return stretch.delimiter == previous; });
+    case Behavior::merged_with_previous:
+      return join(all, first_delimiter);
+    case Behavior::merged_with_next:
+      std::reverse(all.begin(), all.end());
+      all = join(all, first_delimiter);
+      std::reverse(all.begin(), all.end());
+      return all;
+  }
+  return all;
+}
+
+}  // namespace
+
+class PreTokenizer::Step {
+ public:
+  Step() = default;
+  Step(const Step&) = delete;
+  Step& operator=(const Step&) = delete;
+  virtual ~Step() = default;
+  virtual void split(std::string word, std::vector<std::string>& out) const = 0;
+};
+
+namespace {
+
+void split_into(std::string_view word, const Regex& regex, Behavior behavior, bool invert,
+                std::vector<std::string>& out) {
+  for (const auto& [range, delimiter] : apply(stretches(word, regex, invert), behavior)) {
+    if (range.first != range.second) {
+      out.emplace_back(word.substr(range.first, range.second - range.first));
+    }
+  }
+}
+
+class SplitStep : public PreTokenizer::Step {
+ public:
+  SplitStep(Regex regex, Behavior behavior, bool invert)
+      : regex_(std::move(regex)), behavior_(behavior), invert_(invert) {}
+  void split(std::string word, std::vector<std::string>& out) const override {
+    split_into(word, regex_, behavior_, invert_, out);
+  }
+
+ private:
+  Regex regex_;
+  Behavior behavior_;
+  bool invert_;
+};
+
+class ByteLevelStep : public PreTokenizer::Step {
+ public:
+  ByteLevelStep(bool add_prefix_space, bool use_regex, const std::string& where)
+      : add_prefix_space_(add_prefix_space), use_regex_(use_regex), regex_(kGpt2, where) {}
+  void split(std::string word, std::vector<std::string>& out) const override {
+    if (add_prefix_space_ && word.front() != ' ') {
+      word.insert(word.begin(), ' ');
+    }
+    if (!use_regex_) {
+      out.push_back(byte_level_spell(word));
+      return;
+    }
+    std::vector<std::string> words;
+    split_into(word, regex_, Behavior::isolated, false, words);
+    for (const auto& piece : words) {
+      out.push_back(byte_level_spell(piece));
+    }
+  }
+
+ private:
+  bool add_prefix_space_;
+  bool use_regex_;
+  Regex regex_;
+};
+
+bool flag(const nlohmann::json& json, const char* key, bool otherwise, const std::string& where) {
+  const auto* value = member(json, key);
+  if (value == nullptr) {
+    return otherwise;
+  }
+  if (!value->is_boolean()) {
+    throw bad_data("{}: {} is {}, true or false is expected", where, key, shown(*value));
+  }
+  return value->get<bool>();
+}
+
+Behavior read_behavior(const nlohmann::json& json, const std::string& where) {
+  const auto* value = member(json, "behavior");
+  const std::pair<const char*, Behavior> known[] = {{"Isolated", Behavior::isolated},
+                                                    {"Removed", Behavior::removed},
+                                                    {"MergedWithPrevious", Behavior::merged_with_previous},
+                                                    {"MergedWithNext", Behavior::merged_with_next},
+                                                    {"Contiguous", Behavior::contiguous}};
+  for (const auto& [name, behavior] : known) {
+    if (value != nullptr && *value == name) {
+      return behavior;
+    }
+  }
+  throw bad_data(
+      "{}: behavior is {}; Isolated, Removed, MergedWithPrevious, MergedWithNext or Contiguous is expected",
+      where, value == nullptr ? "missing" : shown(*value));
+}
+
+std::shared_ptr<const PreTokenizer::Step> read_split(const nlohmann::json& json, const std::string& where) {
+  const auto* pattern = member(json, "pattern");
+  const bool one =
+      pattern != nullptr && pattern->is_object() && pattern->size() == 1 && pattern->front().is_string();
+  const bool regex = one && pattern->contains("Regex");
+  if (!one || (!regex && !pattern->contains("String")) ||
+      pattern->front().get_ref<const std::string&>().empty()) {
+    throw bad_data("{}: pattern is {}; {{\"Regex\": \"…\"}} or {{\"String\": \"…\"}} is expected", where,
+                   pattern == nullptr ? "missing" : shown(*pattern));
+  }
+  const auto& text = pattern->front().get_ref<const std::string&>();
+  return std::make_shared<SplitStep>(regex ? Regex(text, where) : Regex::literal(text, where),
+                                     read_behavior(json, where), flag(json, "invert", false, where));
+}
+
+// Appends the steps of one pre_tokenizer; true if ByteLevel is among them.
+bool read_steps(const nlohmann::json& json, const std::string& where,
+                std::vector<std::shared_ptr<const PreTokenizer::Step>>& steps) {
+  const auto* type = json.is_object() ? member(json, "type") : nullptr;
+  if (type == nullptr || !type->is_string()) {
+    throw bad_data("{}: {} has no type", where, shown(json));
+  }
+  if (*type == "Sequence") {
+    const auto* list = member(json, "pretokenizers");
+    if (list == nullptr || !list->is_array()) {
+      throw bad_data("{}: pretokenizers is {}, a list is expected", where,
+                     list == nullptr ? "missing" : shown(*list));
+    }
+    bool byte_level = false;
+    for (std::size_t i = 0; i < list->size(); ++i) {
+      byte_level |= read_steps((*list)[i], fmt::format("{}.pretokenizers[{}]", where, i), steps);
+    }
+    return byte_level;
+  }
+  if (*type == "Split") {
+    steps.push_back(read_split(json, where));
+    return false;
+  }
+  if (*type == "Digits") {
+    const bool individual = flag(json, "individual_digits", false, where);
+    steps.push_back(std::make_shared<SplitStep>(
+        Regex(R"(\p{N})", where), individual ? Behavior::isolated : Behavior::contiguous, false));
+    return false;
+  }
+  if (*type == "ByteLevel") {  // trim_offsets concerns offsets only, which we do not compute
+    steps.push_back(std::make_shared<ByteLevelStep>(flag(json, "add_prefix_space", true, where),
+                                                    flag(json, "use_regex", true, where), where));
+    return true;
+  }
+  throw bad_data("{}: type is {}; this version computes Sequence, Split, Digits and ByteLevel", where,
+                 shown(*type));
+}
+
+}  // namespace
+
+PreTokenizer PreTokenizer::from_json(const nlohmann::json& json, const std::string& where) {
+  PreTokenizer pretokenizer;
+  if (!read_steps(json, where, pretokenizer.steps_)) {
+    throw bad_data("{}: no ByteLevel in it; this version computes byte-level tokenizers only", where);
+  }
+  return pretokenizer;
+}
+
+std::vector<std::string> PreTokenizer::split(std::string_view text) const {
+  std::vector<std::string> words;
+  if (!text.empty()) {
+    words.emplace_back(text);
+  }
+  for (const auto& step : steps_) {
+    std::vector<std::string> next;
+    next.reserve(words.size());
+    for (auto& word : words) {
+      step->split(std::move(word), next);
+    }
+    words = std::move(next);
+  }
+  return words;
+}
+
+}  // namespace shardrift

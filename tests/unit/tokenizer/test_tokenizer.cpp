@@ -1,0 +1,168 @@
+// Ids equal to Hugging Face `tokenizers`: data/ was written by make_fixtures.py.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <chrono>
+
+#include "common/error.hpp"
+#include "tokenizer_files.hpp"
+
+namespace shardrift {
+namespace {
+
+using nlohmann::json;
+using testing::ElementsAre;
+using Ids = std::vector<std::int32_t>;
+
+void expect_cases(const Tokenizer& tokenizer, const json& cases) {
+  ASSERT_GT(cases.size(), 10U);
+  for (const auto& row : cases) {
+    const auto text = row.at("text").get<std::string>();
+    const auto ids = row.at("ids").get<Ids>();
+    EXPECT_EQ(tokenizer.encode(text), ids) << json(text);
+    if (row.contains("plain")) {
+      EXPECT_EQ(tokenizer.encode(text, false), row.at("plain").get<Ids>()) << json(text);
+      EXPECT_EQ(tokenizer.decode(ids), row.at("decoded").get<std::string>()) << json(text);
+    }
+  }
+}
+
+TEST(Tokenizer, SmallTokenizerLikeSmolLM2) {
+  expect_cases(Tokenizer::open(fixture("small.tokenizer.json")),
+               read_json(fixture("small.ids.json")).at("cases"));
+}
+
+TEST(Tokenizer, SmallTokenizerLikeLlama3WithTemplateAndMergesAsStrings) {
+  expect_cases(Tokenizer::open(fixture("llama3.tokenizer.json")),
+               read_json(fixture("llama3.ids.json")).at("cases"));
+}
+
+TEST(Tokenizer, EveryPreTokenizerSetting) {
+  const auto small = read_json(fixture("small.tokenizer.json"));
+  const auto variants = read_json(fixture("variants.ids.json")).at("variants");
+  ASSERT_GT(variants.size(), 20U);
+  for (const auto& variant : variants) {
+    SCOPED_TRACE(variant.at("name").get<std::string>());
+    auto document = small;
+    for (const auto& [key, value] : variant.at("patch").items()) {
+      if (key == "model") {
+        document[key].update(value);
+      } else {
+        document[key] = value;
+      }
+    }
+    expect_cases(tokenizer_of(document.dump()), variant.at("cases"));
+  }
+}
+
+TEST(Tokenizer, RealSmolLM2) {
+  const char* other = std::getenv("SHARDRIFT_SMOLLM2");
+  const std::filesystem::path path =
+      other != nullptr ? other : SHARDRIFT_SOURCE_DIR "/models/smollm2-135m/tokenizer.json";
+  if (!std::filesystem::exists(path)) {
+    GTEST_SKIP() << path << " is not there: run scripts/fetch-model, then this test again";
+  }
+  const auto tokenizer = Tokenizer::open(path);
+  EXPECT_EQ(tokenizer.size(), 49152);
+  expect_cases(tokenizer, read_json(fixture("smollm2.ids.json")).at("cases"));
+}
+
+TEST(Tokenizer, TokenTexts) {
+  const auto tokenizer = Tokenizer::open(fixture("small.tokenizer.json"));
+  const auto document = read_json(fixture("small.tokenizer.json"));
+  const auto& vocabulary = document.at("model").at("vocab");
+  EXPECT_EQ(tokenizer.token_text(0), "<|endoftext|>");
+  EXPECT_EQ(tokenizer.token_text(vocabulary.at("A").get<std::int32_t>()), "A");
+  EXPECT_EQ(tokenizer.token_text(vocabulary.at("Ġ").get<std::int32_t>()), " ");
+  EXPECT_EQ(tokenizer.token_text(vocabulary.at("Ċ").get<std::int32_t>()), "\n");
+  EXPECT_EQ(tokenizer.token_text(vocabulary.at("æ").get<std::int32_t>()), "\uFFFD");  // the byte E6 alone
+  EXPECT_EQ(tokenizer.token_text(-1), "");
+  EXPECT_EQ(tokenizer.token_text(1 << 30), "");
+  EXPECT_EQ(tokenizer.size(), 608);  // 600 of the vocabulary, 8 added
+  EXPECT_EQ(tokenizer.token_text(607), "   ");
+}
+
+TEST(Tokenizer, EveryByteHasAnIdAndDecodesToItself) {
+  const auto tokenizer = Tokenizer::open(fixture("small.tokenizer.json"));
+  std::string text;
+  for (char32_t c = 1; c < 0x3000; c += 7) {
+    if (c < 0x80) {
+      text += static_cast<char>(c);
+    } else if (c < 0x800) {
+      text += {static_cast<char>(0xC0 | (c >> 6)), static_cast<char>(0x80 | (c & 0x3F))};
+    } else {
+      text += {static_cast<char>(0xE0 | (c >> 12)), static_cast<char>(0x80 | ((c >> 6) & 0x3F)),
+               static_cast<char>(0x80 | (c & 0x3F))};
+    }
+  }
+  EXPECT_EQ(tokenizer.decode(tokenizer.encode(text)), text);
+}
+
+TEST(Tokenizer, DecodingBrokenCharacters) {
+  const auto tokenizer = Tokenizer::open(fixture("small.tokenizer.json"));
+  const auto document = read_json(fixture("small.tokenizer.json"));
+  const auto id = [&](const char* token) {
+    return document.at("model").at("vocab").at(token).get<std::int32_t>();
+  };
+  // Bytes F0 9F 98 (a cut-off emoji) are one U+FFFD, E6 followed by 'A' one and the 'A'.
+  EXPECT_EQ(tokenizer.decode({id("ð"), id("Ł"), id("ĺ")}), "\uFFFD");
+  EXPECT_EQ(tokenizer.decode({id("æ"), id("A"), 1 << 30}), "\uFFFDA");
+  EXPECT_EQ(tokenizer.decode({}), "");
+}
+
+TEST(Tokenizer, InvalidUtf8IsRefused) {
+  const auto tokenizer = Tokenizer::open(fixture("small.tokenizer.json"));
+  for (const std::string bad :
+       {"ab\xFF", "ab\xC0\x80", "ab\xED\xA0\x80", "ab\xF4\x90\x80\x80", "ab\xE6\x9C", "ab\x80"}) {
+    try {
+      tokenizer.encode(bad);
+      ADD_FAILURE() << json(bad.size());
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ExitCode::bad_data);
+      EXPECT_THAT(error.what(), testing::HasSubstr("offset 2"));
+    }
+  }
+}
+
+// A small vocabulary by hand, where the order of merges shows.
+std::string by_hand(const json& merges, const json& more = json::object()) {
+  json vocabulary = {{"a", 0},   {"b", 1},  {"c", 2}, {"ab", 3}, {"bc", 4},
+                     {"abc", 5}, {"aa", 6}, {"Ġ", 7}, {"Ġa", 8}};
+  json document = {{"model", {{"type", "BPE"}, {"vocab", vocabulary}, {"merges", merges}}},
+                   {"pre_tokenizer", {{"type", "ByteLevel"}, {"add_prefix_space", false}}},
+                   {"decoder", {{"type", "ByteLevel"}}}};
+  document.merge_patch(more);
+  return document.dump();
+}
+
+TEST(Tokenizer, LowestRankFirstThenLeftmost) {
+  EXPECT_THAT(tokenizer_of(by_hand({"b c", "a b"})).encode("abc"), ElementsAre(0, 4));
+  EXPECT_THAT(tokenizer_of(by_hand({"a b", "b c"})).encode("abc"), ElementsAre(3, 2));
+  EXPECT_THAT(tokenizer_of(by_hand({"b c", "a bc"})).encode("abcabc"), ElementsAre(5, 5));
+  EXPECT_THAT(tokenizer_of(by_hand({"a a"})).encode("aaaaa"), ElementsAre(6, 6, 0));
+  EXPECT_THAT(tokenizer_of(by_hand({"a b", "b c", "a b"})).encode("abc"),
+              ElementsAre(0, 4));  // the later counts
+  EXPECT_THAT(tokenizer_of(by_hand({"a a"})).encode("axa"),
+              ElementsAre(6));  // no token for x: it is left out
+}
+
+TEST(Tokenizer, IgnoreMergesAndPrefixSpace) {
+  EXPECT_THAT(tokenizer_of(by_hand(json::array())).encode("abc"), ElementsAre(0, 1, 2));
+  const json ignore = {{"model", {{"ignore_merges", true}}}};
+  EXPECT_THAT(tokenizer_of(by_hand(json::array(), ignore)).encode("abc"), ElementsAre(5));
+  const json prefix = {{"pre_tokenizer", {{"add_prefix_space", true}}}};
+  EXPECT_THAT(tokenizer_of(by_hand({"Ġ a"}, prefix)).encode("aa a"), ElementsAre(8, 0, 8));
+}
+
+TEST(Tokenizer, AllOrNoneOfALongWordInLittleTime) {
+  const auto tokenizer = Tokenizer::open(fixture("small.tokenizer.json"));
+  std::string text(200000, 'a');
+  const auto start = std::chrono::steady_clock::now();
+  const auto ids = tokenizer.encode(text);
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+  EXPECT_EQ(tokenizer.decode(ids), text);
+  EXPECT_LT(took.count(), 10.0);  // seconds; a quadratic merge takes minutes
+}
+
+}  // namespace
+}  // namespace shardrift
