@@ -86,6 +86,10 @@ nlohmann::json parse_json_object(std::string_view text, const std::string& where
     }
     return true;
   };
+  // nlohmann takes a zero byte for the end and would not look at what follows.
+  if (const auto zero = text.find('\0'); zero != std::string_view::npos) {
+    throw bad_data("{}: not valid JSON: a zero byte at offset {}", where, zero);
+  }
   Json parsed;
   try {
     parsed = Json::parse(text, check);

@@ -1,0 +1,325 @@
+#include "weights/model_config.hpp"
+
+#include <nlohmann/json.hpp>
+#include <random>
+
+#include "weight_files.hpp"
+
+namespace shardrift {
+namespace {
+
+using nlohmann::json;
+using testing::ElementsAre;
+
+json llama() {
+  return json::parse(R"({"architectures": ["LlamaForCausalLM"], "hidden_size": 576, "intermediate_size": 1536,
+    "num_hidden_layers": 30, "num_attention_heads": 9, "num_key_value_heads": 3, "vocab_size": 49152,
+    "max_position_embeddings": 8192, "rms_norm_eps": 1e-5, "rope_theta": 100000.0, "rope_scaling": null,
+    "torch_dtype": "bfloat16", "tie_word_embeddings": true, "hidden_act": "silu", "attention_bias": false,
+    "mlp_bias": false, "eos_token_id": 2, "head_dim": null})");
+}
+
+ModelConfig read(const json& config, const std::string& generation = "") {
+  const TemporaryDirectory directory;
+  directory.write("config.json", config.dump());
+  if (!generation.empty()) {
+    directory.write("generation_config.json", generation);
+  }
+  return read_model_config(directory.path());
+}
+
+ModelConfig read_with(const std::string& patch) {
+  auto config = llama();
+  config.update(json::parse(patch));  // unlike merge_patch, keeps null
+  return read(config);
+}
+
+TEST(ModelConfig, OldSpelling) {
+  const auto model = read(llama());
+  EXPECT_EQ(model.architecture, "LlamaForCausalLM");
+  EXPECT_EQ(model.hidden, 576);
+  EXPECT_EQ(model.intermediate, 1536);
+  EXPECT_EQ(model.layers, 30);
+  EXPECT_EQ(model.query_heads, 9);
+  EXPECT_EQ(model.kv_heads, 3);
+  EXPECT_EQ(model.head_dim, 64);
+  EXPECT_EQ(model.vocabulary, 49152);
+  EXPECT_EQ(model.max_positions, 8192);
+  EXPECT_EQ(model.sliding_window, 0);
+  EXPECT_EQ(model.rms_norm_eps, 1e-5);
+  EXPECT_TRUE(model.tied_head);
+  EXPECT_EQ(model.rope.theta, 100000.0);
+  EXPECT_FALSE(model.rope.llama3.has_value());
+  EXPECT_EQ(model.dtype, DType::bfloat16);
+  EXPECT_THAT(model.eos_ids, ElementsAre(2));
+  EXPECT_EQ(model.text, llama().dump());
+}
+
+TEST(ModelConfig, NewSpelling) {
+  auto config = llama();
+  for (const auto* key : {"rope_theta", "rope_scaling", "torch_dtype"}) {
+    config.erase(key);
+  }
+  config["dtype"] = "float16";
+  config["rope_parameters"] = {{"rope_theta", 5e5}, {"rope_type", "default"}};
+  const auto model = read(config);
+  EXPECT_EQ(model.rope.theta, 5e5);
+  EXPECT_EQ(model.dtype, DType::float16);
+  EXPECT_FALSE(model.rope.llama3.has_value());
+}
+
+TEST(ModelConfig, Llama3RopeInBothSpellings) {
+  const std::string scaling = R"("factor": 32.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 8192)";
+  for (const auto& patch :
+       {R"({"rope_theta": 500000.0, "rope_scaling": {"rope_type": "llama3", )" + scaling + "}}",
+        R"({"rope_theta": 500000.0, "rope_scaling": {"type": "llama3", )" + scaling + "}}",
+        R"({"rope_parameters": {"rope_theta": 500000.0, "rope_type": "llama3", )" + scaling + "}}"}) {
+    const auto model = read_with(patch);
+    EXPECT_EQ(model.rope.theta, 500000.0) << patch;
+    ASSERT_TRUE(model.rope.llama3.has_value()) << patch;
+    EXPECT_EQ(model.rope.llama3->factor, 32.0);
+    EXPECT_EQ(model.rope.llama3->low_freq_factor, 1.0);
+    EXPECT_EQ(model.rope.llama3->high_freq_factor, 4.0);
+    EXPECT_EQ(model.rope.llama3->original_max_position_embeddings, 8192.0);
+  }
+}
+
+TEST(ModelConfig, Defaults) {
+  auto config = llama();
+  for (const auto* key :
+       {"num_key_value_heads", "rms_norm_eps", "rope_theta", "rope_scaling", "torch_dtype",
+        "tie_word_embeddings", "hidden_act", "attention_bias", "mlp_bias", "eos_token_id", "head_dim"}) {
+    config.erase(key);
+  }
+  const auto model = read(config);
+  EXPECT_EQ(model.kv_heads, 9);
+  EXPECT_EQ(model.head_dim, 64);
+  EXPECT_EQ(model.rms_norm_eps, 1e-6);
+  EXPECT_EQ(model.rope.theta, 10000.0);
+  EXPECT_EQ(model.dtype, DType::float32);
+  EXPECT_FALSE(model.tied_head);
+  EXPECT_TRUE(model.eos_ids.empty());
+}
+
+TEST(ModelConfig, HeadDimOfItsOwn) {
+  EXPECT_EQ(read_with(R"({"head_dim": 128})").head_dim, 128);
+  EXPECT_EQ(read_with(R"({"head_dim": 128, "hidden_size": 100})").head_dim, 128);
+}
+
+TEST(ModelConfig, SlidingWindowIsMistralsOnly) {
+  auto config = llama();
+  config["sliding_window"] = 4096;
+  EXPECT_EQ(read(config).sliding_window, 0);
+  config["architectures"] = {"MistralForCausalLM"};
+  EXPECT_EQ(read(config).sliding_window, 4096);
+  EXPECT_EQ(read(config).architecture, "MistralForCausalLM");
+  config["sliding_window"] = nullptr;
+  EXPECT_EQ(read(config).sliding_window, 0);
+  config.erase("sliding_window");
+  EXPECT_EQ(read(config).sliding_window, 4096);  // transformers' default
+}
+
+TEST(ModelConfig, MistralsOwnDefaultOfKeyValueHeads) {
+  auto config = llama();
+  config["architectures"] = {"MistralForCausalLM"};
+  config["num_attention_heads"] = 16;
+  config.erase("num_key_value_heads");
+  EXPECT_EQ(read(config).kv_heads, 8);
+  config["num_key_value_heads"] = nullptr;
+  EXPECT_EQ(read(config).kv_heads, 16);
+}
+
+TEST(ModelConfig, EndOfSequenceIds) {
+  EXPECT_THAT(read_with(R"({"eos_token_id": [5, 3, 5]})").eos_ids, ElementsAre(5, 3));
+  EXPECT_TRUE(read_with(R"({"eos_token_id": null})").eos_ids.empty());
+  EXPECT_THAT(read(llama(), R"({"eos_token_id": [7, 2, 9]})").eos_ids, ElementsAre(2, 7, 9));
+  EXPECT_THAT(read(llama(), R"({"eos_token_id": 4})").eos_ids, ElementsAre(2, 4));
+  EXPECT_THAT(read(llama(), R"({"eos_token_id": null})").eos_ids, ElementsAre(2));
+  expect_bad_data([] { read(llama(), R"({"eos_token_id": "x"})"); },
+                  {"generation_config.json", "eos_token_id", "\"x\""});
+  expect_bad_data([] { read(llama(), "{"); }, {"generation_config.json", "not valid JSON"});
+}
+
+struct Bad {
+  const char* patch;  // "-key" removes a key
+  std::vector<std::string> message;
+};
+
+void PrintTo(const Bad& bad, std::ostream* out) {
+  *out << bad.patch;
+}
+
+class BadConfig : public testing::TestWithParam<Bad> {};
+
+TEST_P(BadConfig, IsRefusedByName) {
+  auto config = llama();
+  const std::string patch = GetParam().patch;
+  if (patch[0] == '-') {
+    config.erase(patch.substr(1));
+  } else {
+    config.update(json::parse(patch));
+  }
+  const TemporaryDirectory directory;
+  auto parts = GetParam().message;
+  parts.push_back(directory.write("config.json", config.dump()).string());
+  expect_bad_data([&] { read_model_config(directory.path()); }, parts);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, BadConfig,
+    testing::Values(
+        Bad{"-architectures", {"architectures is missing"}}, Bad{"-hidden_size", {"hidden_size is missing"}},
+        Bad{"-intermediate_size", {"intermediate_size is missing"}},
+        Bad{"-num_hidden_layers", {"num_hidden_layers is missing"}},
+        Bad{"-num_attention_heads", {"num_attention_heads is missing"}},
+        Bad{"-vocab_size", {"vocab_size is missing"}},
+        Bad{"-max_position_embeddings", {"max_position_embeddings is missing"}},
+        Bad{R"({"architectures": ["Qwen2ForCausalLM"]})",
+            {"Qwen2ForCausalLM", "LlamaForCausalLM", "MistralForCausalLM"}},
+        Bad{R"({"architectures": "LlamaForCausalLM"})", {"architectures is", "list"}},
+        Bad{R"({"architectures": []})", {"architectures is []"}},
+        Bad{R"({"architectures": [1]})", {"architectures is [1]"}},
+        Bad{R"({"hidden_size": 0})", {"hidden_size is 0"}},
+        Bad{R"({"hidden_size": -576})", {"hidden_size is -576"}},
+        Bad{R"({"hidden_size": 576.0})", {"hidden_size is 576.0"}},
+        Bad{R"({"hidden_size": "576"})", {"hidden_size is \"576\""}},
+        Bad{R"({"hidden_size": true})", {"hidden_size is true"}},
+        Bad{R"({"hidden_size": 9223372036854775808})", {"hidden_size is 9223372036854775808"}},
+        Bad{R"({"hidden_size": 1e300})", {"hidden_size is 1e+300"}},
+        Bad{R"({"vocab_size": 268435457})", {"vocab_size is 268435457"}},
+        Bad{R"({"num_key_value_heads": 2})", {"num_attention_heads is 9", "num_key_value_heads, 2"}},
+        Bad{R"({"num_key_value_heads": 18})", {"num_key_value_heads, 18"}},
+        Bad{R"({"num_key_value_heads": 0})", {"num_key_value_heads is 0"}},
+        Bad{R"({"hidden_size": 577})", {"hidden_size is 577", "num_attention_heads, 9", "head_dim"}},
+        Bad{R"({"head_dim": 63})", {"head_dim is 63", "even"}},
+        Bad{R"({"hidden_size": 9})", {"head_dim is 1", "even"}}, Bad{R"({"head_dim": 0})", {"head_dim is 0"}},
+        Bad{R"({"rms_norm_eps": 0})", {"rms_norm_eps is 0"}},
+        Bad{R"({"rms_norm_eps": "1e-5"})", {"rms_norm_eps is \"1e-5\""}},
+        Bad{R"({"hidden_act": "gelu"})", {"hidden_act is \"gelu\"", "silu"}},
+        Bad{R"({"hidden_act": 1})", {"hidden_act is 1"}},
+        Bad{R"({"attention_bias": true})", {"attention_bias is true", "bias"}},
+        Bad{R"({"attention_bias": 0})", {"attention_bias is 0"}},
+        Bad{R"({"mlp_bias": true})", {"mlp_bias is true"}},
+        Bad{R"({"quantization_config": {"quant_method": "gptq"}})", {"quantization_config", "gptq"}},
+        Bad{R"({"tie_word_embeddings": 1})", {"tie_word_embeddings is 1"}},
+        Bad{R"({"torch_dtype": "int8"})", {"torch_dtype is \"int8\""}},
+        Bad{R"({"dtype": "tf32"})", {": dtype is \"tf32\""}}, Bad{R"({"dtype": 16})", {": dtype is 16"}},
+        Bad{R"({"rope_theta": -1})", {"rope_theta is -1"}},
+        Bad{R"({"rope_scaling": "linear"})", {"rope_scaling is \"linear\""}},
+        Bad{R"({"rope_scaling": {"type": "linear", "factor": 2.0}})",
+            {"rope_scaling: type is \"linear\"", "llama3"}},
+        Bad{R"({"rope_scaling": {"rope_type": "yarn"}})", {"rope_scaling: rope_type is \"yarn\""}},
+        Bad{R"({"rope_parameters": {"rope_type": "dynamic"}})",
+            {"rope_parameters: rope_type is \"dynamic\""}},
+        Bad{R"({"rope_parameters": {"rope_type": 3}})", {"rope_parameters: rope_type is 3"}},
+        Bad{R"({"rope_parameters": {"rope_theta": 0}})", {"rope_parameters: rope_theta is 0"}},
+        Bad{R"({"rope_parameters": {"partial_rotary_factor": 0.5}})", {"partial_rotary_factor is 0.5"}},
+        Bad{R"({"partial_rotary_factor": 0.25})", {"partial_rotary_factor is 0.25"}},
+        Bad{R"({"rope_parameters": {"rope_theta": 1.0}, "rope_scaling": {"type": "default"}})",
+            {"rope_scaling", "rope_parameters", "remove one"}},
+        Bad{R"({"rope_scaling": {"type": "llama3"}})", {"rope_scaling: factor is missing"}},
+        Bad{R"({"rope_scaling": {"type": "llama3", "factor": 8, "low_freq_factor": 4, "high_freq_factor": 4,
+                "original_max_position_embeddings": 8192}})",
+            {"rope_scaling: high_freq_factor is 4", "low_freq_factor (4)"}},
+        Bad{R"({"eos_token_id": -1})", {"eos_token_id is -1"}},
+        Bad{R"({"eos_token_id": 2.5})", {"eos_token_id is 2.5"}},
+        Bad{R"({"eos_token_id": [1, "x"]})", {"eos_token_id is [1,\"x\"]"}},
+        Bad{R"({"eos_token_id": 2147483648})", {"eos_token_id is 2147483648"}},
+        Bad{R"({"architectures": ["MistralForCausalLM"], "sliding_window": 0})", {"sliding_window is 0"}}));
+
+TEST(ModelConfig, FileErrors) {
+  const TemporaryDirectory directory;
+  const auto path = (directory / "config.json").string();
+  const auto refused = [&](std::vector<std::string> parts) {
+    parts.push_back(path);
+    expect_bad_data([&] { read_model_config(directory.path()); }, parts);
+  };
+  refused({"no such file"});
+  directory.write("config.json", "");
+  refused({"not valid JSON"});
+  directory.write("config.json", "[]");
+  refused({"object is expected"});
+  directory.write("config.json", R"({"hidden_size": 1, "hidden_size": 2})");
+  refused({"\"hidden_size\"", "twice"});
+  directory.write("config.json", std::string((16 << 20) + 1, ' '));
+  refused({"16777217 bytes"});
+  std::filesystem::remove(path);
+  std::filesystem::create_directory(path);
+  refused({"regular file"});
+}
+
+// Random changes: an Error, or a config whose sizes are in range. Never a crash.
+TEST(ModelConfig, Mutations) {
+  const TemporaryDirectory directory;
+  std::mt19937 random(20240608);
+  const auto pick = [&](std::size_t n) {
+    return std::uniform_int_distribution<std::size_t>(0, n - 1)(random);
+  };
+  auto config = llama();
+  config["rope_scaling"] = {{"type", "llama3"},
+                            {"factor", 8.0},
+                            {"low_freq_factor", 1.0},
+                            {"high_freq_factor", 4.0},
+                            {"original_max_position_embeddings", 8192}};
+  const std::string seed = config.dump();
+  const std::vector<std::string> pieces = {"null",
+                                           "true",
+                                           "-",
+                                           "0",
+                                           "9",
+                                           "1e999",
+                                           "1e-999",
+                                           ".5",
+                                           "[]",
+                                           "{}",
+                                           "\"x\"",
+                                           ",",
+                                           "9223372036854775807",
+                                           "\"",
+                                           "\\ud800",
+                                           "\xFF",
+                                           "[",
+                                           "}",
+                                           "Mistral"};
+  int accepted = 0;
+  for (int i = 0; i < 6000; ++i) {
+    std::string text = seed;
+    for (std::size_t n = 1 + pick(3); n > 0; --n) {
+      const auto at = pick(text.size());
+      switch (pick(4)) {
+        case 0:
+          text[at] = static_cast<char>(pick(256));
+          break;
+        case 1:
+          text.erase(at, 1 + pick(8));
+          break;
+        case 2:
+          text.insert(at, pieces[pick(pieces.size())]);
+          break;
+        default:
+          text.insert(at, text.substr(pick(text.size()), pick(30)));
+      }
+    }
+    directory.write(pick(2) == 0 ? "config.json" : "generation_config.json", text);
+    try {
+      const auto model = read_model_config(directory.path());
+      ++accepted;
+      EXPECT_GT(model.head_dim, 0);
+      EXPECT_EQ(model.head_dim % 2, 0);
+      EXPECT_EQ(model.query_heads % model.kv_heads, 0);
+      EXPECT_GT(model.rms_norm_eps, 0);
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ExitCode::bad_data);
+      EXPECT_THAT(error.what(), testing::HasSubstr(directory.path().string()));
+      EXPECT_LT(std::string(error.what()).size(), 600U);
+    }
+    if (pick(3) == 0) {
+      directory.write("config.json", seed);
+    }
+  }
+  EXPECT_GT(accepted, 50);
+}
+
+}  // namespace
+}  // namespace shardrift
