@@ -4,8 +4,6 @@
 #include <array>
 #include <exception>
 
-#include "common/error.hpp"
-
 namespace shardrift {
 namespace {
 
@@ -88,7 +86,7 @@ void World::together(const std::function<void()>& step) const {
   if (failed == size_) return;
   if (failed != 0 && failed == rank_) message = fmt::format("rank {} on {}: {}", rank_, host_, message);
   MPI_Bcast(&code, 1, MPI_INT, failed, MPI_COMM_WORLD);
-  throw Error(static_cast<ExitCode>(code), broadcast(message, failed));
+  throw AgreedError(static_cast<ExitCode>(code), broadcast(message, failed));
 }
 
 void World::abort(int exit_code) const {

@@ -8,9 +8,16 @@
 #include <string>
 #include <vector>
 
+#include "common/error.hpp"
 #include "parallel/transport/transport.hpp"
 
 namespace shardrift {
+
+// An error that every rank threw alike: all may end in order, and one of them prints it.
+class AgreedError : public Error {
+ public:
+  using Error::Error;
+};
 
 // A communicator of our own, freed with its owner.
 class Communicator {
@@ -43,8 +50,8 @@ class World {
   int local_size() const { return local_size_; }
   const std::string& host() const { return host_; }
 
-  // Runs `step` on every rank. Where it throws anywhere, every rank throws the error of the lowest rank that
-  // failed; only rank 0's copy is printed by report(). Use for set-up, where no rank may go on alone.
+  // Runs `step` on every rank. Where it throws anywhere, every rank throws, as AgreedError, the error of the lowest
+  // rank that failed. For everything outside the passes, where no rank may go on alone.
   void together(const std::function<void()>& step) const;
   // Ends every rank at once after an error outside together(): a peer may be waiting in a collective.
   [[noreturn]] void abort(int exit_code) const;

@@ -24,6 +24,7 @@ struct RowIndex {
   const std::int32_t* positions = nullptr;  // 0-based
   const std::int32_t* slots = nullptr;      // sequence of the KV cache
   std::int64_t rows = 0;
+  bool one_sequence = false;  // all rows in one slot (prefill): they may share loads, never bits
 };
 
 // Keys and values of one shard in one layer: [slots][kv_heads][max_length][head_dim] each.

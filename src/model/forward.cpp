@@ -91,7 +91,9 @@ std::span<const std::byte> Forward::run(const Pass& pass) {
   backend_.upload(tokens_.data(), pass.tokens.data(), bytes);
   backend_.upload(positions_.data(), pass.positions.data(), bytes);
   backend_.upload(slots_.data(), pass.slots.data(), bytes);
-  const RowIndex index{tokens_.as<std::int32_t>(), positions_.as<std::int32_t>(), slots_.as<std::int32_t>(), rows};
+  const bool one_sequence = std::equal(pass.slots.begin() + 1, pass.slots.end(), pass.slots.begin());
+  const RowIndex index{tokens_.as<std::int32_t>(), positions_.as<std::int32_t>(), slots_.as<std::int32_t>(), rows,
+                       one_sequence};
 
   // The residual stream [rows, hidden] is the same on every rank of a stage; stages hand it on as it is.
   const Matrix residual = residual_.view.first_rows(rows);

@@ -170,24 +170,35 @@ struct Totals {
 
 // Collective.
 Totals total(const World& world, const RunOptions& options, const Generator& generator, const ModelWeights& weights,
-             Backend& backend, bool writes) {
+             Backend& backend, const Place& place) {
   const auto& timing = generator.timing();
   const auto rate = [&](std::int64_t tokens, double seconds) {
-    const double longest = world.maximum(writes ? seconds : 0);
-    const auto sum = static_cast<double>(world.sum(writes ? tokens : 0));
+    const double longest = world.maximum(place.writes() ? seconds : 0);
+    const auto sum = static_cast<double>(world.sum(place.writes() ? tokens : 0));
     return longest > 0 ? sum / longest : 0;
   };
   Totals totals{};
   totals.prefill_rate = rate(timing.prefill_tokens, timing.prefill_seconds);
   totals.decode_rate = rate(timing.decode_tokens, timing.decode_seconds);
-  // One decode pass reads every rank's weights once; keys and values are not counted.
-  const auto pass_bytes = world.sum(static_cast<std::int64_t>(weights.bytes_per_token));
-  const double rows = options.plan.batch;
-  totals.bytes_per_second = totals.decode_rate / rows / options.plan.replicas * static_cast<double>(pass_bytes);
-  world.barrier();
-  // All devices read at once; stages of a pipeline work in turns, so one stage's bandwidth is what a pass can use.
-  const auto bandwidth = static_cast<double>(world.sum(static_cast<std::int64_t>(backend.read_bandwidth())));
-  totals.roofline = totals.bytes_per_second / (bandwidth / options.plan.pipeline);
+  // One decode pass reads every rank's weights once; keys and values are not counted. Stages work in turns, so the
+  // shortest time is the sum over stages of bytes / bandwidth, measured with the ranks of a stage reading together.
+  double ideal_seconds = 0;
+  std::int64_t pass_bytes = 0;
+  for (int stage = 0; stage < options.plan.pipeline; ++stage) {
+    const bool here = place.stage == stage;
+    world.barrier();
+    const auto bandwidth = world.sum(here ? static_cast<std::int64_t>(backend.read_bandwidth()) : 0);
+    const auto bytes = world.sum(here ? static_cast<std::int64_t>(weights.bytes_per_token) : 0);
+    ideal_seconds += static_cast<double>(bytes) / static_cast<double>(bandwidth);
+    pass_bytes += bytes;
+  }
+  const auto passes = world.sum(place.writes() ? generator.decode_passes() : 0);
+  const double seconds = world.maximum(place.writes() ? generator.timing().decode_seconds : 0);
+  if (passes > 0) {
+    const double pass_seconds = seconds * options.plan.replicas / static_cast<double>(passes);
+    totals.bytes_per_second = static_cast<double>(pass_bytes) / pass_seconds;
+    totals.roofline = ideal_seconds / pass_seconds;
+  }
   return totals;
 }
 
@@ -267,7 +278,7 @@ int run_plan(const World& world, const RunOptions& options, const ModelConfig& c
                                                          options.output.string()));
 
   // One file, and one line about it.
-  const Totals totals = total(world, options, generator, weights, *device.backend, place.writes());
+  const Totals totals = total(world, options, generator, weights, *device.backend, place);
   record::RunTiming timing = generator.timing();
   timing.load_seconds = load_seconds;
   world.together([&] {

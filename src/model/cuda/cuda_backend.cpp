@@ -1,0 +1,133 @@
+// The CUDA device: one stream, plain device memory, our kernels, ATen's matrix products.
+#include <cuda_runtime_api.h>
+
+#include <algorithm>
+
+#include "model/backend.hpp"
+#include "model/cuda/check.hpp"
+#include "model/cuda/cuda_device.hpp"
+#include "model/cuda/kernels.hpp"
+#include "model/cuda/linear.hpp"
+
+namespace shardrift {
+namespace {
+
+using cuda::check;
+
+class CudaBackend final : public Backend {
+ public:
+  explicit CudaBackend(bool tf32) : stream_(cuda::start_torch(tf32)) {}
+  cudaStream_t stream() const { return stream_; }
+
+  void* allocate(std::size_t bytes) override {
+    void* data = nullptr;  // cudaMalloc aligns to 256 bytes at least
+    const cudaError_t error = cudaMalloc(&data, bytes);
+    if (error == cudaErrorMemoryAllocation) {
+      cudaGetLastError();
+      std::size_t free_bytes = 0;
+      std::size_t total_bytes = 0;
+      cudaMemGetInfo(&free_bytes, &total_bytes);
+      throw failure("out of GPU memory: {:.1f} MiB asked for, {:.1f} of {:.1f} MiB free: use more ranks or a narrower --dtype",
+                    static_cast<double>(bytes) / 0x1p20, static_cast<double>(free_bytes) / 0x1p20,
+                    static_cast<double>(total_bytes) / 0x1p20);
+    }
+    check(error, "cudaMalloc");
+    check(cudaMemsetAsync(data, 0, bytes, stream_), "cudaMemset");
+    return data;
+  }
+  void release(void* data) noexcept override { cudaFree(data); }
+  // Pageable host memory is copied to a staging buffer before the call returns.
+  void upload(void* device, const void* host, std::size_t bytes) override {
+    check(cudaMemcpyAsync(device, host, bytes, cudaMemcpyHostToDevice, stream_), "upload");
+  }
+  void download(void* host, const void* device, std::size_t bytes) override {
+    check(cudaMemcpyAsync(host, device, bytes, cudaMemcpyDeviceToHost, stream_), "download");
+    synchronize();
+  }
+  void synchronize() override { check(cudaStreamSynchronize(stream_), "cudaStreamSynchronize"); }
+  double read_bandwidth() override;
+
+  void embed(const Matrix& table, Range rows, const RowIndex& index, const Matrix& out) override {
+    cuda::embed(table, rows, index, out, stream_);
+    launched("embed");
+  }
+  void pick_rows(const void* gathered, std::size_t stride, const std::int32_t* owner, const RowIndex& index,
+                 const Matrix& out) override {
+    cuda::pick_rows(gathered, stride, owner, index, out, stream_);
+    launched("pick_rows");
+  }
+  void rms_norm(const Matrix& x, const Matrix& weight, double eps, const Matrix& out) override {
+    cuda::rms_norm(x, weight, eps, out, stream_);
+    launched("rms_norm");
+  }
+  void linear(const Matrix& x, const Matrix& weight, const Matrix& out) override { cuda::linear(x, weight, out); }
+  void rope_and_cache(const Matrix& qkv, std::int64_t query_heads, const float* cosines, const float* sines,
+                      const RowIndex& index, const CacheView& cache) override {
+    cuda::rope_and_cache(qkv, query_heads, cosines, sines, index, cache, stream_);
+    launched("rope_and_cache");
+  }
+  void attention(const Matrix& qkv, const AttentionShape& shape, const RowIndex& index, const CacheView& cache,
+                 const Matrix& out) override {
+    if (cache.head_dim > 256) throw failure("head_dim {}: the CUDA attention kernel ends at 256", cache.head_dim);
+    cuda::attention(qkv, shape, index, cache, out, stream_);
+    launched("attention");
+  }
+  void silu_multiply(const Matrix& gate_up, const Matrix& out) override {
+    cuda::silu_multiply(gate_up, out, stream_);
+    launched("silu_multiply");
+  }
+  void add(const Matrix& residual, const Matrix& delta) override {
+    cuda::add(residual, delta, stream_);
+    launched("add");
+  }
+  void fill_negative_zero(const Matrix& out) override {
+    cuda::fill_negative_zero(out, stream_);
+    launched("fill_negative_zero");
+  }
+  void fold(const void* partials, std::size_t stride, int shards, Accumulator accumulator,
+            const Matrix& out) override {
+    cuda::fold(partials, stride, shards, accumulator, out, stream_);
+    launched("fold");
+  }
+  void join_columns(const void* slices, std::size_t stride, int shards, std::int64_t width,
+                    const Matrix& out) override {
+    cuda::join_columns(slices, stride, shards, width, out, stream_);
+    launched("join_columns");
+  }
+
+ private:
+  static void launched(const char* operation) { check(cudaGetLastError(), operation); }
+  cudaStream_t stream_;
+};
+
+// A device-to-device copy, bytes read plus bytes written.
+double CudaBackend::read_bandwidth() {
+  constexpr std::size_t kBytes = std::size_t{512} << 20;  // well past the L2 cache
+  Buffer from(*this, kBytes);
+  Buffer to(*this, kBytes);
+  cudaEvent_t begin = nullptr;
+  cudaEvent_t end = nullptr;
+  check(cudaEventCreate(&begin), "cudaEventCreate");
+  check(cudaEventCreate(&end), "cudaEventCreate");
+  float best = 1e30F;
+  for (int repeat = 0; repeat < 5; ++repeat) {
+    check(cudaEventRecord(begin, stream_), "cudaEventRecord");
+    check(cudaMemcpyAsync(to.data(), from.data(), kBytes, cudaMemcpyDeviceToDevice, stream_), "cudaMemcpy");
+    check(cudaEventRecord(end, stream_), "cudaEventRecord");
+    check(cudaEventSynchronize(end), "cudaEventSynchronize");
+    float milliseconds = 0;
+    check(cudaEventElapsedTime(&milliseconds, begin, end), "cudaEventElapsedTime");
+    best = std::min(best, milliseconds);
+  }
+  cudaEventDestroy(begin);
+  cudaEventDestroy(end);
+  return 2.0 * static_cast<double>(kBytes) / (best * 1e-3);
+}
+
+}  // namespace
+
+std::unique_ptr<Backend> make_cuda_backend(bool tf32) { return std::make_unique<CudaBackend>(tf32); }
+
+void* cuda_stream(const Backend& backend) { return dynamic_cast<const CudaBackend&>(backend).stream(); }
+
+}  // namespace shardrift

@@ -1,0 +1,26 @@
+// Launchers of our CUDA kernels, one for each operation of Backend that is not a matrix product. Arguments are those
+// of Backend; everything is enqueued on `stream`. Errors are left for the caller to ask with cudaGetLastError.
+#pragma once
+#include <cuda_runtime_api.h>
+
+#include "model/backend.hpp"
+
+namespace shardrift::cuda {
+
+void embed(const Matrix& table, Range rows, const RowIndex& index, const Matrix& out, cudaStream_t stream);
+void pick_rows(const void* gathered, std::size_t stride, const std::int32_t* owner, const RowIndex& index,
+               const Matrix& out, cudaStream_t stream);
+void rms_norm(const Matrix& x, const Matrix& weight, double eps, const Matrix& out, cudaStream_t stream);
+void rope_and_cache(const Matrix& qkv, std::int64_t query_heads, const float* cosines, const float* sines,
+                    const RowIndex& index, const CacheView& cache, cudaStream_t stream);
+void attention(const Matrix& qkv, const AttentionShape& shape, const RowIndex& index, const CacheView& cache,
+               const Matrix& out, cudaStream_t stream);
+void silu_multiply(const Matrix& gate_up, const Matrix& out, cudaStream_t stream);
+void add(const Matrix& residual, const Matrix& delta, cudaStream_t stream);
+void fill_negative_zero(const Matrix& out, cudaStream_t stream);
+void fold(const void* partials, std::size_t stride, int shards, Accumulator accumulator, const Matrix& out,
+          cudaStream_t stream);
+void join_columns(const void* slices, std::size_t stride, int shards, std::int64_t width, const Matrix& out,
+                  cudaStream_t stream);
+
+}  // namespace shardrift::cuda

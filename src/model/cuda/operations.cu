@@ -1,0 +1,192 @@
+// Row- and element-local operations. One thread or one block computes an element in a fixed order, whatever the
+// number of rows, shards or multiprocessors.
+#include "model/cuda/kernels.hpp"
+#include "model/scalar.hpp"
+
+namespace shardrift::cuda {
+namespace {
+
+constexpr int kThreads = 256;
+
+int blocks_for(std::int64_t count) {
+  const std::int64_t blocks = (count + kThreads - 1) / kThreads;
+  return static_cast<int>(blocks < 65535 ? blocks : 65535);
+}
+
+__device__ std::int64_t first_index() { return static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; }
+__device__ std::int64_t index_step() { return static_cast<std::int64_t>(gridDim.x) * blockDim.x; }
+
+// Rows are copied as 16-bit words: every dtype's row is a whole number of them.
+__global__ void embed_kernel(const std::uint16_t* table, std::int64_t begin, std::int64_t end,
+                             const std::int32_t* tokens, std::int64_t words, std::uint16_t* out) {
+  const std::int64_t token = tokens[blockIdx.x];
+  if (token < begin || token >= end) return;
+  for (std::int64_t i = threadIdx.x; i < words; i += blockDim.x)
+    out[blockIdx.x * words + i] = table[(token - begin) * words + i];
+}
+
+__global__ void pick_rows_kernel(const std::uint16_t* gathered, std::int64_t stride_words, const std::int32_t* owner,
+                                 const std::int32_t* tokens, std::int64_t words, std::uint16_t* out) {
+  const std::uint16_t* source = gathered + owner[tokens[blockIdx.x]] * stride_words + blockIdx.x * words;
+  for (std::int64_t i = threadIdx.x; i < words; i += blockDim.x) out[blockIdx.x * words + i] = source[i];
+}
+
+// One block a row. Thread t sums elements t, t + 256, …; the 256 sums meet in a fixed tree.
+template <typename T>
+__global__ void rms_norm_kernel(const T* x, const T* weight, Compute<T> eps, std::int64_t cols, T* out) {
+  using C = Compute<T>;
+  __shared__ C sums[kThreads];
+  const T* in = x + blockIdx.x * cols;
+  T* to = out + blockIdx.x * cols;
+  C squares = 0;
+  for (std::int64_t i = threadIdx.x; i < cols; i += kThreads) {
+    const C value = static_cast<C>(in[i]);
+    squares += value * value;
+  }
+  sums[threadIdx.x] = squares;
+  for (int half = kThreads / 2; half > 0; half /= 2) {
+    __syncthreads();
+    if (threadIdx.x < half) sums[threadIdx.x] += sums[threadIdx.x + half];
+  }
+  __syncthreads();
+  const C scale = C(1) / sqrt(sums[0] / static_cast<C>(cols) + eps);
+  for (std::int64_t i = threadIdx.x; i < cols; i += kThreads) {
+    const T normed = static_cast<T>(static_cast<C>(in[i]) * scale);
+    to[i] = static_cast<T>(static_cast<C>(weight[i]) * static_cast<C>(normed));
+  }
+}
+
+// grid (row, head of query, key or value); one thread for each pair of elements.
+template <typename T>
+__global__ void rope_kernel(T* qkv, std::int64_t qkv_cols, std::int64_t query_heads, const float* cosines,
+                            const float* sines, RowIndex index, CacheView cache) {
+  using C = Compute<T>;
+  const std::int64_t row = blockIdx.x;
+  const std::int64_t head = blockIdx.y;
+  const std::int64_t half = cache.head_dim / 2;
+  const std::int64_t position = index.positions[row];
+  T* source = qkv + row * qkv_cols + head * cache.head_dim;
+  T* target = source;
+  const bool value = head >= query_heads + cache.kv_heads;
+  if (head >= query_heads) {
+    const std::int64_t kv = value ? head - query_heads - cache.kv_heads : head - query_heads;
+    target = static_cast<T*>(value ? cache.values : cache.keys) +
+             ((index.slots[row] * cache.kv_heads + kv) * cache.max_length + position) * cache.head_dim;
+  }
+  for (std::int64_t i = threadIdx.x; i < half; i += blockDim.x) {
+    if (value) {
+      target[i] = source[i];
+      target[i + half] = source[i + half];
+      continue;
+    }
+    const C cosine = static_cast<C>(cosines[position * half + i]);
+    const C sine = static_cast<C>(sines[position * half + i]);
+    const C a = static_cast<C>(source[i]);
+    const C b = static_cast<C>(source[i + half]);
+    target[i] = static_cast<T>(a * cosine - b * sine);
+    target[i + half] = static_cast<T>(b * cosine + a * sine);
+  }
+}
+
+template <typename T>
+__global__ void silu_kernel(const T* gate_up, std::int64_t cols, std::int64_t count, T* out) {
+  using C = Compute<T>;
+  for (std::int64_t i = first_index(); i < count; i += index_step()) {
+    const std::int64_t row = i / cols;
+    const T* gate = gate_up + row * 2 * cols + (i - row * cols);
+    const C g = static_cast<C>(gate[0]);
+    const T activated = static_cast<T>(g / (C(1) + exp(-g)));
+    out[i] = static_cast<T>(static_cast<C>(activated) * static_cast<C>(gate[cols]));
+  }
+}
+
+template <typename T>
+__global__ void add_kernel(T* residual, const T* delta, std::int64_t count) {
+  using C = Compute<T>;
+  for (std::int64_t i = first_index(); i < count; i += index_step())
+    residual[i] = static_cast<T>(static_cast<C>(residual[i]) + static_cast<C>(delta[i]));
+}
+
+template <typename T>
+__global__ void fill_kernel(T* out, std::int64_t count) {
+  for (std::int64_t i = first_index(); i < count; i += index_step()) out[i] = static_cast<T>(-0.0F);
+}
+
+// Column c of the vocabulary lies in the slice that deal() gives it: the first `more` slices hold each + 1.
+template <typename T>
+__global__ void join_kernel(const std::byte* slices, std::size_t stride, std::int64_t each, std::int64_t more,
+                            std::int64_t width, std::int64_t cols, std::int64_t count, T* out) {
+  for (std::int64_t i = first_index(); i < count; i += index_step()) {
+    const std::int64_t row = i / cols;
+    const std::int64_t c = i - row * cols;
+    const std::int64_t wide = more * (each + 1);
+    const std::int64_t shard = c < wide ? c / (each + 1) : more + (c - wide) / each;
+    const std::int64_t at = c < wide ? c % (each + 1) : (c - wide) % each;
+    out[i] = reinterpret_cast<const T*>(slices + shard * stride)[row * width + at];
+  }
+}
+
+}  // namespace
+
+void embed(const Matrix& table, Range rows, const RowIndex& index, const Matrix& out, cudaStream_t stream) {
+  const auto words = static_cast<std::int64_t>(out.cols * size_of(out.dtype) / 2);
+  embed_kernel<<<static_cast<unsigned>(index.rows), kThreads, 0, stream>>>(
+      static_cast<const std::uint16_t*>(table.data), rows.begin, rows.end, index.tokens, words,
+      static_cast<std::uint16_t*>(out.data));
+}
+
+void pick_rows(const void* gathered, std::size_t stride, const std::int32_t* owner, const RowIndex& index,
+               const Matrix& out, cudaStream_t stream) {
+  const auto words = static_cast<std::int64_t>(out.cols * size_of(out.dtype) / 2);
+  pick_rows_kernel<<<static_cast<unsigned>(index.rows), kThreads, 0, stream>>>(
+      static_cast<const std::uint16_t*>(gathered), static_cast<std::int64_t>(stride / 2), owner, index.tokens, words,
+      static_cast<std::uint16_t*>(out.data));
+}
+
+void rms_norm(const Matrix& x, const Matrix& weight, double eps, const Matrix& out, cudaStream_t stream) {
+  visit_dtype(x.dtype, [&]<typename T>() {
+    rms_norm_kernel<T><<<static_cast<unsigned>(x.rows), kThreads, 0, stream>>>(
+        static_cast<const T*>(x.data), static_cast<const T*>(weight.data), static_cast<Compute<T>>(eps), x.cols,
+        static_cast<T*>(out.data));
+  });
+}
+
+void rope_and_cache(const Matrix& qkv, std::int64_t query_heads, const float* cosines, const float* sines,
+                    const RowIndex& index, const CacheView& cache, cudaStream_t stream) {
+  visit_dtype(qkv.dtype, [&]<typename T>() {
+    const dim3 grid(static_cast<unsigned>(index.rows), static_cast<unsigned>(query_heads + 2 * cache.kv_heads));
+    rope_kernel<T><<<grid, 64, 0, stream>>>(static_cast<T*>(qkv.data), qkv.cols, query_heads, cosines, sines, index,
+                                            cache);
+  });
+}
+
+void silu_multiply(const Matrix& gate_up, const Matrix& out, cudaStream_t stream) {
+  visit_dtype(out.dtype, [&]<typename T>() {
+    silu_kernel<T><<<blocks_for(out.count()), kThreads, 0, stream>>>(static_cast<const T*>(gate_up.data), out.cols,
+                                                                     out.count(), static_cast<T*>(out.data));
+  });
+}
+
+void add(const Matrix& residual, const Matrix& delta, cudaStream_t stream) {
+  visit_dtype(residual.dtype, [&]<typename T>() {
+    add_kernel<T><<<blocks_for(residual.count()), kThreads, 0, stream>>>(
+        static_cast<T*>(residual.data), static_cast<const T*>(delta.data), residual.count());
+  });
+}
+
+void fill_negative_zero(const Matrix& out, cudaStream_t stream) {
+  visit_dtype(out.dtype, [&]<typename T>() {
+    fill_kernel<T><<<blocks_for(out.count()), kThreads, 0, stream>>>(static_cast<T*>(out.data), out.count());
+  });
+}
+
+void join_columns(const void* slices, std::size_t stride, int shards, std::int64_t width, const Matrix& out,
+                  cudaStream_t stream) {
+  visit_dtype(out.dtype, [&]<typename T>() {
+    join_kernel<T><<<blocks_for(out.count()), kThreads, 0, stream>>>(
+        static_cast<const std::byte*>(slices), stride, out.cols / shards, out.cols % shards, width, out.cols,
+        out.count(), static_cast<T*>(out.data));
+  });
+}
+
+}  // namespace shardrift::cuda
