@@ -1,5 +1,6 @@
 #include "tokenizer/bpe.hpp"
 
+#include <algorithm>
 #include <limits>
 #include <queue>
 #include <tuple>
@@ -45,7 +46,7 @@ Bpe Bpe::from_json(const nlohmann::json& json, const std::string& where) {
     throw bad_data("{}: dropout is {}; encoding would be random, null is expected", where, shown(*value));
   }
   for (const auto* key : {"continuing_subword_prefix", "end_of_word_suffix"}) {
-    if (const auto* value = member(json, key); value != nullptr && *value != "") {
+    if (const auto* value = member(json, key); value != nullptr && *value != std::string()) {
       throw bad_data("{}: {} is {}; this version computes none", where, key, shown(*value));
     }
   }

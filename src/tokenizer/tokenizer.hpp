@@ -20,6 +20,7 @@ class Tokenizer {
 
   // Special and added tokens written in the text are recognised; the post-processor's special tokens are
   // added where add_special_tokens. Invalid UTF-8 throws bad_data.
+  // tokenizer.json's truncation and padding are left out, as transformers does.
   std::vector<std::int32_t> encode(std::string_view text, bool add_special_tokens = true) const;
   std::string decode(const std::vector<std::int32_t>& ids) const;  // special tokens kept
   // The text one token stands for (bytes that are no UTF-8 alone become U+FFFD), for tables. Empty for unused

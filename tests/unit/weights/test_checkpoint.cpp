@@ -1,5 +1,8 @@
 // All weights of a directory: one file, or several behind an index.
+#include <cstring>
+
 #include "weight_files.hpp"
+#include "weights/model_config.hpp"
 #include "weights/safetensors.hpp"
 
 namespace shardrift {
@@ -80,6 +83,26 @@ TEST(Checkpoint, ABrokenShardIsNamed) {
   write_sharded(directory);
   const auto path = directory.write("model-2.safetensors", "123");
   expect_bad_data([&] { Checkpoint::open(directory.path()); }, {path.string(), "too short"});
+}
+
+TEST(Checkpoint, RealSmolLM2) {
+  const std::filesystem::path path = SHARDRIFT_SOURCE_DIR "/models/smollm2-135m";
+  if (!std::filesystem::exists(path / "model.safetensors")) {
+    GTEST_SKIP() << path << " is not there: run scripts/fetch-model, then this test again";
+  }
+  const auto config = read_model_config(path);
+  const auto checkpoint = Checkpoint::open(path);
+  const auto embedding = checkpoint.tensor("model.embed_tokens.weight", {config.vocabulary, config.hidden});
+  EXPECT_EQ(embedding.dtype, config.dtype);
+  EXPECT_TRUE(config.tied_head);
+  EXPECT_FALSE(checkpoint.contains("lm_head.weight"));
+  checkpoint.tensor("model.layers.29.self_attn.k_proj.weight",
+                    {config.kv_heads * config.head_dim, config.hidden});
+  std::vector<std::byte> block(2 * 3 * size_of(embedding.dtype));
+  copy_block(embedding, config.vocabulary - 2, 2, config.hidden - 3, 3, block.data());
+  EXPECT_EQ(std::memcmp(block.data() + block.size() / 2, embedding.data + embedding.bytes - block.size() / 2,
+                        block.size() / 2),
+            0);
 }
 
 TEST(Checkpoint, NothingThere) {
