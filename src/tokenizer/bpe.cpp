@@ -46,7 +46,8 @@ Bpe Bpe::from_json(const nlohmann::json& json, const std::string& where) {
     throw bad_data("{}: dropout is {}; encoding would be random, null is expected", where, shown(*value));
   }
   for (const auto* key : {"continuing_subword_prefix", "end_of_word_suffix"}) {
-    if (const auto* value = member(json, key); value != nullptr && *value != std::string()) {
+    const auto* value = member(json, key);
+    if (value != nullptr && !(value->is_string() && value->get_ref<const std::string&>().empty())) {
       throw bad_data("{}: {} is {}; this version computes none", where, key, shown(*value));
     }
   }
