@@ -1,1 +1,65 @@
-int main() { return 64; }
+// shardrift: the light program. Reads the files of shardrift-run; needs no CUDA, MPI or libtorch.
+#include <cerrno>
+#include <cstdio>
+#include <exception>
+#include <system_error>
+
+#include "cli/commands.hpp"
+
+namespace shardrift::cli {
+namespace {
+
+constexpr const char* kHelp = R"(shardrift: does a model say the same thing on several devices as on one?
+
+usage: shardrift COMMAND ...
+
+  compare REF CAND...   bit for bit, in numbers and token by token
+  inspect FILE          what a file holds: run, plan, environment, prompts
+
+  shardrift COMMAND --help   each command's options and examples
+  shardrift --version
+
+Files come from shardrift-run:
+
+  shardrift-run run --model DIR --prompts prompts.jsonl --output one.h5 ...
+  mpirun -np 2 shardrift-run run ... --tensor-parallel 2 --output tp2.h5
+  shardrift compare one.h5 tp2.h5
+)";
+
+ExitCode dispatch(const std::vector<std::string>& arguments) {
+  if (arguments.empty()) throw usage_error("no command: see shardrift --help");
+  const std::string& command = arguments.front();
+  const std::vector<std::string> rest(arguments.begin() + 1, arguments.end());
+  if (command == "compare") return compare(rest);
+  if (command == "inspect") return inspect(rest);
+  if (command == "--version") {
+    print("shardrift " SHARDRIFT_VERSION "\n");
+    return ExitCode::ok;
+  }
+  if (command == "--help" || command == "-h" || command == "help") {
+    print(kHelp);
+    return ExitCode::ok;
+  }
+  throw usage_error("unknown command '{}': see shardrift --help", command);
+}
+
+}  // namespace
+
+void print(const std::string& text) {
+  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0)
+    throw failure("standard output cannot be written: {}", std::generic_category().message(errno));
+}
+
+}  // namespace shardrift::cli
+
+int main(int argc, char** argv) {
+  try {
+    return static_cast<int>(shardrift::cli::dispatch({argv + 1, argv + argc}));
+  } catch (const shardrift::Error& error) {
+    std::fprintf(stderr, "shardrift: %s\n", error.what());
+    return static_cast<int>(error.code());
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "shardrift: %s\n", error.what());
+    return static_cast<int>(shardrift::ExitCode::failure);
+  }
+}

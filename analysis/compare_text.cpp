@@ -1,0 +1,184 @@
+#include <fmt/ranges.h>
+
+#include "analysis/compare_report.hpp"
+#include "analysis/text_columns.hpp"
+#include "common/error.hpp"
+
+namespace shardrift::analysis {
+namespace {
+
+constexpr std::size_t kMaxListed = 50;  // prompts listed one by one
+
+std::string number(double value) {
+  return value == 0 ? "0" : fmt::format("{:.3g}", value);
+}
+
+std::string percent(std::int64_t part, std::int64_t whole) {
+  if (whole == 0) return "-";
+  // 100 % is only said where it is all of them.
+  const double share = 100.0 * static_cast<double>(part) / static_cast<double>(whole);
+  return part != whole && share > 99.99 ? "<100%"
+         : part != 0 && share < 0.01    ? ">0%"
+                                        : fmt::format("{:.4g}%", share);
+}
+
+std::string flip_text(const PromptComparison& prompt) {
+  return prompt.flip ? fmt::format("step {}", prompt.flip->step) : "none";
+}
+
+std::string equality(const PromptComparison& prompt) {
+  return prompt.bit_equal ? "yes" : prompt.differs ? "NO" : "so far";
+}
+
+std::string overall_equality(const Comparison& comparison) {
+  return fmt::format("{}/{}", comparison.prompts_bit_equal, comparison.prompts.size());
+}
+
+// Numbers that need logits are "-" where there are none.
+std::vector<std::string> measured(const Totals& totals) {
+  if (totals.steps_measured == 0) return {"-", "-", "-", "-", "-", "-", "-"};
+  return {fmt::format("{}/{}", totals.steps_differ, totals.steps_measured),
+          fmt::format("{} ({})", totals.elements_differ, percent(totals.elements_differ, totals.elements)),
+          number(totals.max_abs),
+          number(totals.mean_abs()),
+          number(totals.mean_kl()),
+          number(totals.max_kl),
+          fmt::format("{}/{}", totals.ties_reference, totals.ties_candidate)};
+}
+
+std::vector<std::string> line(std::string name, std::string steps, std::string equal, const Totals& totals,
+                              std::string flip) {
+  auto cells = measured(totals);
+  std::vector<std::string> out{std::move(name), std::move(steps), std::move(equal)};
+  out.insert(out.end(), cells.begin(), cells.end() - 1);
+  out.push_back(percent(totals.top1_equal, totals.steps));
+  out.push_back(cells.back());
+  out.push_back(std::move(flip));
+  return out;
+}
+
+std::string differences_text(const std::vector<Difference>& differences) {
+  if (differences.empty()) return "plan and environment: no difference\n";
+  std::string text = "what differs\n";
+  std::size_t width = 0;
+  for (const auto& difference : differences) width = std::max(width, characters(difference.what));
+  const auto shown = [](const std::string& value) { return value.empty() ? std::string("(none)") : value; };
+  for (const auto& difference : differences)
+    text += fmt::format("  {:<{}}  {} -> {}\n", difference.what, width, shown(difference.reference),
+                        shown(difference.candidate));
+  return text;
+}
+
+std::string prompts_text(const Comparison& comparison) {
+  TextColumns table({{"prompt", Align::left},
+                     {"steps", Align::right},
+                     {"bit-equal", Align::left},
+                     {"steps differ", Align::right},
+                     {"elements differ", Align::right},
+                     {"max|Δ|", Align::right},
+                     {"mean|Δ|", Align::right},
+                     {"KL mean", Align::right},
+                     {"KL max", Align::right},
+                     {"top-1", Align::right},
+                     {"ties r/c", Align::right},
+                     {"first flip", Align::left}});
+  const std::size_t listed = std::min(comparison.prompts.size(), kMaxListed);
+  for (std::size_t i = 0; i < listed; ++i) {
+    const auto& prompt = comparison.prompts[i];
+    const std::int64_t longest = std::max(prompt.reference_steps, prompt.candidate_steps);
+    table.add(line(prompt.id,
+                   prompt.totals.steps == longest ? std::to_string(longest)
+                                                  : fmt::format("{} of {}", prompt.totals.steps, longest),
+                   equality(prompt), prompt.totals, flip_text(prompt)));
+  }
+  const auto& first = comparison.first_flip;
+  table.add(
+      line("all", std::to_string(comparison.totals.steps), overall_equality(comparison), comparison.totals,
+           first ? flip_text(comparison.prompts[*first]) + " of " + comparison.prompts[*first].id : "none"));
+  std::string text = table.str();
+  if (listed < comparison.prompts.size())
+    text += fmt::format("({} more prompts are in --json and in the last line)\n",
+                        comparison.prompts.size() - listed);
+  return text;
+}
+
+std::string remarks(const Comparison& comparison) {
+  std::string text;
+  if (comparison.shards == 2)
+    text += "two shards have one possible order (a + b = b + a), order studies need 3 or more\n";
+  if (!comparison.complete) text += "the candidate is partial: compared as far as it goes\n";
+  if (!comparison.missing.empty())
+    text += fmt::format(
+        "in one file only, not compared: {} prompt{} ({}{})\n", comparison.missing.size(),
+        comparison.missing.size() == 1 ? "" : "s",
+        fmt::join(comparison.missing.begin(),
+                  comparison.missing.begin() +
+                      static_cast<std::ptrdiff_t>(std::min<std::size_t>(5, comparison.missing.size())),
+                  ", "),
+        comparison.missing.size() > 5 ? ", …" : "");
+  if (comparison.totals.not_finite > 0)
+    text += fmt::format(
+        "{} pairs of logits have no finite difference (NaN or infinity): not in max|Δ| and mean|Δ|\n",
+        comparison.totals.not_finite);
+  return text;
+}
+
+std::string verdict_text(const Comparison& comparison) {
+  switch (comparison.verdict) {
+    case Verdict::bit_equal:
+      return "verdict: bit-equal\n";
+    case Verdict::differs:
+      return "verdict: differs\n";
+    case Verdict::inconclusive:
+      break;
+  }
+  return "verdict: inconclusive, no difference as far as the files go together\n";
+}
+
+}  // namespace
+
+std::string head_text(const record::Reader& reference) {
+  const auto& run = reference.run();
+  return fmt::format("reference  {}: {}; {}, {} prompts, logits {}{}\n", reference.path().string(),
+                     describe_plan(run), run.mode, reference.prompt_ids().size(), name_of(run.logits_dtype),
+                     reference.complete() ? "" : "\nthe reference is partial: compared as far as it goes");
+}
+
+std::string section_text(const Section& section) {
+  const Comparison& comparison = section.comparison;
+  std::string text = fmt::format("candidate  {}: {}\n\n", comparison.path, comparison.plan);
+  text +=
+      differences_text(comparison.differences) + remarks(comparison) + "\n" + prompts_text(comparison) + "\n";
+  if (section.table) {
+    const auto& first = comparison.first_flip;
+    const bool is_first = first && comparison.prompts[*first].id == section.table->prompt;
+    text += fmt::format("tokens of prompt {}{}\n{}\n", section.table->prompt,
+                        is_first ? ", around the first that differs" : "", to_text(*section.table));
+  } else {
+    text += "no chosen token differs\n";
+  }
+  return text + verdict_text(comparison);
+}
+
+std::string summary_text(const std::vector<Section>& sections) {
+  TextColumns table({{"candidate", Align::left},
+                     {"plan", Align::left},
+                     {"bit-equal", Align::right},
+                     {"elements differ", Align::right},
+                     {"max|Δ|", Align::right},
+                     {"KL mean", Align::right},
+                     {"top-1", Align::right},
+                     {"first flip", Align::left}});
+  for (const auto& section : sections) {
+    const Comparison& comparison = section.comparison;
+    const auto cells = measured(comparison.totals);
+    const auto& first = comparison.first_flip;
+    table.add(
+        {comparison.path, comparison.plan, overall_equality(comparison), cells[1], cells[2], cells[4],
+         percent(comparison.totals.top1_equal, comparison.totals.steps),
+         first ? flip_text(comparison.prompts[*first]) + " of " + comparison.prompts[*first].id : "none"});
+  }
+  return table.str();
+}
+
+}  // namespace shardrift::analysis

@@ -1,0 +1,104 @@
+#include "analysis/differences.hpp"
+
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "common/error.hpp"
+#include "parallel/plan/plan_json.hpp"
+
+namespace shardrift::analysis {
+namespace {
+
+using Texts = std::map<std::string, std::string>;
+
+// Read as plain JSON, not as a Plan: keys this version does not know are compared too.
+Texts plan_fields(const std::string& plan) {
+  const auto object = nlohmann::json::parse(plan, nullptr, false);
+  if (!object.is_object()) return {{"text", plan}};
+  Texts fields;
+  for (const auto& [key, value] : object.items())
+    fields[key] = value.is_string() ? value.get<std::string>()
+                                    : value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  return fields;
+}
+
+void add_map(std::vector<Difference>& out, const std::string& prefix, const Texts& reference,
+             const Texts& candidate) {
+  Texts all = reference;
+  all.insert(candidate.begin(), candidate.end());
+  for (const auto& [key, ignored] : all) {
+    const auto r = reference.find(key);
+    const auto c = candidate.find(key);
+    const std::string left = r == reference.end() ? "" : r->second;
+    const std::string right = c == candidate.end() ? "" : c->second;
+    if (left != right) out.push_back({prefix + " " + key, left, right});
+  }
+}
+
+Texts device_fields(const record::Environment& environment) {
+  Texts fields;
+  fields["count"] = std::to_string(environment.devices.size());
+  for (std::size_t i = 0; i < environment.devices.size(); ++i) {
+    const auto& device = environment.devices[i];
+    const std::string rank = std::to_string(i);
+    fields[rank + " name"] = device.name;
+    fields[rank + " host"] = device.host;
+    fields[rank + " uuid"] = device.uuid;
+    fields[rank + " compute capability"] = device.compute_capability;
+    fields[rank + " driver"] = device.driver;
+  }
+  return fields;
+}
+
+// Ranks that only one run has are said by the count; their fields would only repeat it.
+void add_devices(std::vector<Difference>& out, const record::Environment& reference,
+                 const record::Environment& candidate) {
+  const Texts left = device_fields(reference);
+  const Texts right = device_fields(candidate);
+  for (const auto& [key, value] : left) {
+    const auto other = right.find(key);
+    if (other != right.end() && other->second != value)
+      out.push_back({key == "count" ? "devices" : "device " + key, value, other->second});
+  }
+}
+
+}  // namespace
+
+std::vector<Difference> differences_of(const record::RunInfo& reference, const record::RunInfo& candidate) {
+  std::vector<Difference> out;
+  add_map(out, "plan", plan_fields(reference.plan), plan_fields(candidate.plan));
+  add_map(out, "run",
+          {{"mode", reference.mode},
+           {"level", reference.level},
+           {"version", reference.version},
+           {"logits dtype", std::string(name_of(reference.logits_dtype))},
+           {"quantization", reference.model.quantization}},
+          {{"mode", candidate.mode},
+           {"level", candidate.level},
+           {"version", candidate.version},
+           {"logits dtype", std::string(name_of(candidate.logits_dtype))},
+           {"quantization", candidate.model.quantization}});
+  add_devices(out, reference.environment, candidate.environment);
+  add_map(out, "library", reference.environment.libraries, candidate.environment.libraries);
+  add_map(out, "setting", reference.environment.settings, candidate.environment.settings);
+  add_map(out, "variable", reference.environment.variables, candidate.environment.variables);
+  if (reference.environment.topology != candidate.environment.topology)
+    out.push_back({"topology", "(see shardrift inspect)", "(see shardrift inspect)"});
+  return out;
+}
+
+std::string describe_plan(const record::RunInfo& run) {
+  try {
+    return describe(plan_from_json(run.plan));
+  } catch (const Error&) {  // a newer version's plan is still a record to compare
+    return run.plan;
+  }
+}
+
+int shards_of(const record::RunInfo& run) {
+  const auto object = nlohmann::json::parse(run.plan, nullptr, false);
+  if (!object.is_object() || !object.contains("shards") || !object["shards"].is_number_integer()) return 0;
+  return object["shards"].get<int>();
+}
+
+}  // namespace shardrift::analysis

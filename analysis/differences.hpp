@@ -1,0 +1,24 @@
+// What two runs were told and where they ran: the possible causes of everything compare finds.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "record/record.hpp"
+
+namespace shardrift::analysis {
+
+struct Difference {
+  std::string what;  // "plan shards", "library nccl", "device 0 name"
+  std::string reference;
+  std::string candidate;  // "" where one side has none
+};
+
+// Plan first, then mode and model, then devices, libraries, settings, variables.
+std::vector<Difference> differences_of(const record::RunInfo& reference, const record::RunInfo& candidate);
+
+// "TP=2, native, bfloat16, cpu"; where the plan is one this version does not understand, its JSON.
+std::string describe_plan(const record::RunInfo& run);
+// Shards of the plan; 0 where it does not say.
+int shards_of(const record::RunInfo& run);
+
+}  // namespace shardrift::analysis

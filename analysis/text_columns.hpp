@@ -1,0 +1,30 @@
+// Aligned columns for a terminal.
+#pragma once
+#include <cstddef>
+#include <string>
+#include <vector>
+
+namespace shardrift::analysis {
+
+enum class Align { left, right };
+
+class TextColumns {
+ public:
+  struct Column {
+    std::string head;
+    Align align;
+  };
+  explicit TextColumns(std::vector<Column> columns);
+  void add(std::vector<std::string> cells);  // one a column
+  // Head and rows, two blanks between columns, none at line ends.
+  std::string str() const;
+
+ private:
+  std::vector<Column> columns_;
+  std::vector<std::vector<std::string>> rows_;
+};
+
+// Characters of UTF-8 text: code points, so accents and arrows count once.
+std::size_t characters(const std::string& text);
+
+}  // namespace shardrift::analysis

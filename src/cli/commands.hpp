@@ -1,0 +1,17 @@
+// The subcommands of shardrift. Each takes the arguments after its name and returns the exit code; errors are
+// thrown.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "common/error.hpp"
+
+namespace shardrift::cli {
+
+ExitCode compare(const std::vector<std::string>& arguments);
+ExitCode inspect(const std::vector<std::string>& arguments);
+
+// Write to standard output. Throws failure where it cannot be written (a full disk, a closed pipe).
+void print(const std::string& text);
+
+}  // namespace shardrift::cli

@@ -1,0 +1,92 @@
+// shardrift inspect FILE
+#include "analysis/differences.hpp"
+#include "analysis/text_columns.hpp"
+#include "analysis/token_table.hpp"
+#include "cli/commands.hpp"
+#include "record/reader.hpp"
+
+namespace shardrift::cli {
+namespace {
+
+constexpr const char* kHelp = R"(usage: shardrift inspect FILE
+
+Prints what a file of shardrift-run holds: the run, its plan, the devices and
+libraries it ran on, and its prompts. FILE is OUT.h5, or the OUT.h5.parts of a
+run that has not finished.
+
+  shardrift inspect one.h5
+)";
+
+std::string line(const std::string& name, const std::string& value) {
+  return fmt::format("{:<14} {}\n", name, value);
+}
+
+std::string run_text(const record::Reader& reader) {
+  const record::RunInfo& run = reader.run();
+  const std::string vocab =
+      run.model.vocab.empty() ? "no token strings" : fmt::format("{} token strings", run.model.vocab.size());
+  return line("file", reader.path().string()) +
+         line("status", reader.complete() ? "complete" : "partial: the run has not finished") +
+         line("created", run.created + ", shardrift " + run.version) + line("command", run.command) +
+         line("plan", analysis::describe_plan(run)) + line("", run.plan) +
+         line("run",
+              fmt::format("mode {}, level {}, logits {}", run.mode, run.level, name_of(run.logits_dtype))) +
+         line("model", fmt::format("{}, {}, quantization {}, vocabulary {} ({})", run.model.architecture,
+                                   run.model.dtype, run.model.quantization, run.model.vocabulary, vocab)) +
+         line("identity", run.model.identity);
+}
+
+std::string map_text(const std::string& name, const std::map<std::string, std::string>& values) {
+  std::string text;
+  for (const auto& [key, value] : values) text += line(text.empty() ? name : "", key + " = " + value);
+  return text;
+}
+
+std::string environment_text(const record::Environment& environment) {
+  std::string text;
+  for (const auto& device : environment.devices) {
+    std::string about = fmt::format("rank {}: {} on {}", device.rank, device.name, device.host);
+    if (!device.compute_capability.empty())
+      about += fmt::format(", compute capability {}, driver {}, {}", device.compute_capability, device.driver,
+                           device.uuid);
+    text += line(text.empty() ? "devices" : "", about);
+  }
+  text += map_text("libraries", environment.libraries) + map_text("settings", environment.settings) +
+          map_text("variables", environment.variables);
+  if (!environment.topology.empty()) text += "topology\n" + environment.topology + "\n";
+  return text;
+}
+
+std::string prompts_text(const record::Reader& reader) {
+  using analysis::Align;
+  analysis::TextColumns table({{"prompt", Align::left},
+                               {"tokens", Align::right},
+                               {"steps", Align::right},
+                               {"stop", Align::left},
+                               {"logits", Align::left},
+                               {"hash", Align::left},
+                               {"text", Align::left}});
+  for (const auto& id : reader.prompt_ids()) {
+    const auto prompt = reader.prompt(id);
+    table.add({id, std::to_string(prompt.prompt.tokens.size()), std::to_string(prompt.rows.size()),
+               prompt.stop, reader.has_logits(id) ? "yes" : "no", prompt.hash.substr(0, 12),
+               analysis::quoted(prompt.prompt.text, 40)});
+  }
+  return table.str();
+}
+
+}  // namespace
+
+ExitCode inspect(const std::vector<std::string>& arguments) {
+  if (arguments.size() == 1 && (arguments[0] == "--help" || arguments[0] == "-h")) {
+    print(kHelp);
+    return ExitCode::ok;
+  }
+  if (arguments.size() != 1 || arguments[0].starts_with("--"))
+    throw usage_error("inspect: needs one file: shardrift inspect FILE.h5");
+  const auto reader = record::Reader::open(arguments[0]);
+  print(run_text(reader) + environment_text(reader.run().environment) + "\n" + prompts_text(reader));
+  return ExitCode::ok;
+}
+
+}  // namespace shardrift::cli
