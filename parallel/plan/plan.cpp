@@ -79,13 +79,13 @@ int world_size(const Plan& plan) { return plan.replicas * plan.pipeline * plan.t
 Plan validated(Plan plan, int model_layers, int ranks) {
   check_counts(plan);
   check_numerics(plan);
+  plan.stage_layers = resolved_stages(plan, model_layers);
   const long long wanted = 1LL * plan.replicas * plan.pipeline * plan.tensor_parallel;
   if (wanted != ranks)
     throw usage_error("the plan needs {} rank{} (tensor-parallel {} x pipeline {} x replicas {}), but {} {} started: "
                       "use mpirun -np {} or srun -n {}",
                       wanted, wanted == 1 ? "" : "s", plan.tensor_parallel, plan.pipeline, plan.replicas, ranks,
                       ranks == 1 ? "was" : "were", wanted, wanted);
-  plan.stage_layers = resolved_stages(plan, model_layers);
   return plan;
 }
 

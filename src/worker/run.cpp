@@ -164,8 +164,13 @@ std::string combined_hash(const record::Reader& reader) {
   return hash.hex();
 }
 
+constexpr double kShortestTiming = 0.5;  // seconds of decoding below which its bandwidth says nothing
+
 struct Totals {
-  double prefill_rate, decode_rate, bytes_per_second, roofline;
+  double prefill_rate = 0;
+  double decode_rate = 0;
+  double bytes_per_second = 0;  // 0: decoding was too short to tell
+  double roofline = 0;
 };
 
 // Collective.
@@ -177,11 +182,13 @@ Totals total(const World& world, const RunOptions& options, const Generator& gen
     const auto sum = static_cast<double>(world.sum(place.writes() ? tokens : 0));
     return longest > 0 ? sum / longest : 0;
   };
-  Totals totals{};
+  Totals totals;
   totals.prefill_rate = rate(timing.prefill_tokens, timing.prefill_seconds);
   totals.decode_rate = rate(timing.decode_tokens, timing.decode_seconds);
   // One decode pass reads every rank's weights once; keys and values are not counted. Stages work in turns, so the
   // shortest time is the sum over stages of bytes / bandwidth, measured with the ranks of a stage reading together.
+  const double seconds = world.maximum(place.writes() ? generator.timing().decode_seconds : 0);
+  if (seconds < kShortestTiming) return totals;
   double ideal_seconds = 0;
   std::int64_t pass_bytes = 0;
   for (int stage = 0; stage < options.plan.pipeline; ++stage) {
@@ -193,12 +200,9 @@ Totals total(const World& world, const RunOptions& options, const Generator& gen
     pass_bytes += bytes;
   }
   const auto passes = world.sum(place.writes() ? generator.decode_passes() : 0);
-  const double seconds = world.maximum(place.writes() ? generator.timing().decode_seconds : 0);
-  if (passes > 0) {
-    const double pass_seconds = seconds * options.plan.replicas / static_cast<double>(passes);
-    totals.bytes_per_second = static_cast<double>(pass_bytes) / pass_seconds;
-    totals.roofline = ideal_seconds / pass_seconds;
-  }
+  const double pass_seconds = seconds * options.plan.replicas / static_cast<double>(passes);
+  totals.bytes_per_second = static_cast<double>(pass_bytes) / pass_seconds;
+  totals.roofline = ideal_seconds / pass_seconds;
   return totals;
 }
 
@@ -285,10 +289,12 @@ int run_plan(const World& world, const RunOptions& options, const ModelConfig& c
     if (!root) return;
     assemble(writer_options, run, timing);
     const auto reader = record::Reader::open(options.output);
-    fmt::print("result plan=\"{}\" prompts={} decode_tokens_per_s={:.2f} prefill_tokens_per_s={:.1f} GB_per_s={:.1f} "
-               "roofline={:.0f}% load_s={:.1f} logits_sha256={} output={}\n",
-               describe(plan), jobs.size(), totals.decode_rate, totals.prefill_rate, totals.bytes_per_second / 1e9,
-               100 * totals.roofline, load_seconds, combined_hash(reader).substr(0, 16), options.output.string());
+    std::string speed = fmt::format("decode_tokens_per_s={:.2f} prefill_tokens_per_s={:.1f}", totals.decode_rate,
+                                    totals.prefill_rate);
+    if (totals.bytes_per_second > 0)
+      speed += fmt::format(" GB_per_s={:.1f} roofline={:.0f}%", totals.bytes_per_second / 1e9, 100 * totals.roofline);
+    fmt::print("result plan=\"{}\" prompts={} {} load_s={:.1f} logits_sha256={} output={}\n", describe(plan), jobs.size(),
+               speed, load_seconds, combined_hash(reader).substr(0, 16), options.output.string());
     std::fflush(stdout);
   });
   return 0;

@@ -1,0 +1,160 @@
+// Bad input under mpirun: one clear error naming file and value, the right exit code, within seconds, on 2 ranks.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+
+#include "program.hpp"
+#include "recorded.hpp"
+
+namespace shardrift::testing {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::HasSubstr;
+
+class BadInput : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    folder = scratch(std::string("bad-") + ::testing::UnitTest::GetInstance()->current_test_info()->name());
+    model = folder / "model";
+    fs::copy(fixture("tiny-llama"), model);
+    prompts = write_prompts(folder);
+  }
+
+  // Runs on two ranks and expects `code` and `text` in one message, quickly, with no output left.
+  void refused(int code, const std::string& text, const std::vector<std::string>& more = {}, int ranks = 2) {
+    std::vector<std::string> arguments{"run", "--model", model.string(), "--prompts", prompts.string()};
+    const auto unless_given = [&](const std::string& flag, const std::string& value) {
+      if (std::find(more.begin(), more.end(), flag) == more.end()) arguments.insert(arguments.end(), {flag, value});
+    };
+    unless_given("--output", (folder / "out.h5").string());
+    unless_given("--max-new-tokens", "3");
+    unless_given("--tensor-parallel", std::to_string(ranks));
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const auto finished = run_program(worker_command(ranks, arguments), 30);
+    EXPECT_EQ(finished.code, code) << finished.output;
+    EXPECT_THAT(finished.output, HasSubstr(text));
+    EXPECT_LT(finished.seconds, 15);
+    const auto first = finished.output.find("shardrift-run: ");
+    EXPECT_NE(first, std::string::npos) << finished.output;
+    EXPECT_EQ(finished.output.find("shardrift-run: ", first + 1), std::string::npos) << "said twice: " << finished.output;
+    EXPECT_FALSE(fs::exists(folder / "out.h5"));
+  }
+
+  void replace_in(const fs::path& file, const std::string& from, const std::string& to) const {
+    std::ifstream in(file);
+    std::string text((std::istreambuf_iterator<char>(in)), {});
+    const auto at = text.find(from);
+    ASSERT_NE(at, std::string::npos) << from;
+    std::ofstream(file) << text.replace(at, from.size(), to);
+  }
+
+  fs::path folder, model, prompts;
+};
+
+TEST_F(BadInput, TruncatedWeights) {
+  fs::resize_file(model / "model.safetensors", fs::file_size(model / "model.safetensors") / 2);
+  refused(65, "model.safetensors");
+}
+
+TEST_F(BadInput, LyingHeaderLength) {
+  std::fstream file(model / "model.safetensors", std::ios::in | std::ios::out | std::ios::binary);
+  file.write("\xff\xff\xff\xff\xff\xff\xff\x7f", 8);
+  file.close();
+  refused(65, "model.safetensors");
+}
+
+TEST_F(BadInput, MissingModel) {
+  fs::remove_all(model);
+  refused(65, "config.json");
+}
+
+TEST_F(BadInput, NotJson) {
+  std::ofstream(model / "config.json") << "{ \"hidden_size\": ";
+  refused(65, "config.json");
+}
+
+TEST_F(BadInput, WrongShape) {
+  replace_in(model / "config.json", "\"intermediate_size\": 200", "\"intermediate_size\": 264");
+  refused(65, "mlp.gate_proj.weight");
+}
+
+TEST_F(BadInput, MissingTensor) {
+  replace_in(model / "config.json", "\"num_hidden_layers\": 5", "\"num_hidden_layers\": 6");
+  refused(65, "model.layers.5.");
+}
+
+TEST_F(BadInput, TokenOutsideTheVocabulary) {
+  std::ofstream(prompts) << "{\"id\": \"a\", \"tokens\": [1, 259]}\n";
+  refused(65, "token 259 is outside the vocabulary of 259");
+}
+
+TEST_F(BadInput, EmptyPrompt) {
+  std::ofstream(prompts) << "{\"id\": \"a\", \"tokens\": []}\n";
+  refused(65, "prompt 'a' is empty");
+}
+
+TEST_F(BadInput, BrokenPromptsLine) {
+  std::ofstream(prompts) << "{\"id\": \"a\", \"tokens\": [1]}\n{\"id\": \"b\", \n";
+  refused(65, "line 2");
+}
+
+TEST_F(BadInput, IdThatIsAPath) {
+  std::ofstream(prompts) << "{\"id\": \"../a\", \"tokens\": [1]}\n";
+  refused(65, "id '../a'");
+}
+
+TEST_F(BadInput, RepeatedId) {
+  std::ofstream(prompts) << "{\"id\": \"a\", \"tokens\": [1]}\n{\"id\": \"a\", \"tokens\": [2]}\n";
+  refused(65, "used twice");
+}
+
+TEST_F(BadInput, PromptLongerThanTheContext) {
+  std::ofstream file(prompts);
+  file << "{\"id\": \"long\", \"tokens\": [0";
+  for (int i = 0; i < 5000; ++i) file << ", 1";
+  file << "]}\n";
+  file.close();
+  refused(65, "prompt 'long' has 5001 tokens");
+}
+
+TEST_F(BadInput, TextWithoutATokenizer) {
+  std::ofstream(prompts) << "{\"id\": \"a\", \"text\": \"hello\"}\n";
+  refused(65, "tokenizer.json");
+}
+
+TEST_F(BadInput, MissingPrompts) {
+  fs::remove(prompts);
+  refused(65, prompts.string());
+}
+
+TEST_F(BadInput, NaNInTheWeights) {
+  const auto size = fs::file_size(model / "model.safetensors");
+  std::fstream file(model / "model.safetensors", std::ios::in | std::ios::out | std::ios::binary);
+  file.seekp(static_cast<std::streamoff>(size - 4096));
+  for (int i = 0; i < 1024; ++i) file.write("\x00\x00\xc0\x7f", 4);
+  file.close();
+  refused(70, "NaN");
+}
+
+TEST_F(BadInput, UnwritableOutput) {
+  refused(70, "/proc/shardrift", {"--output", "/proc/shardrift/out.h5"}, 1);
+}
+
+TEST_F(BadInput, ImpossiblePlans) {
+  refused(64, "needs 2 ranks", {"--tensor-parallel", "2"}, 1);
+  refused(64, "5 layers", {"--pipeline", "6"}, 1);
+  refused(64, "multiple", {"--shards", "3"});
+  refused(64, "one shard a rank", {"--shards", "4", "--reduction", "native"});
+  refused(64, "adds up to 6", {"--stage-layers", "6"});
+  refused(64, "bfloat32", {"--dtype", "bfloat32"});
+  refused(64, "--reduction 'ring'", {"--reduction", "ring"});
+  refused(64, "--max-new-tokens 0", {"--max-new-tokens", "0"});
+  refused(64, "no-such-flag", {"--no-such-flag"});
+}
+
+}  // namespace
+}  // namespace shardrift::testing

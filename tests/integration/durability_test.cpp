@@ -1,0 +1,155 @@
+// kill -9, dead ranks, reruns and existing outputs: what is recorded stays.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
+#include "program.hpp"
+#include "record/reader.hpp"
+#include "recorded.hpp"
+
+namespace shardrift::testing {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::HasSubstr;
+
+std::vector<std::string> arguments(const fs::path& folder, const fs::path& output, int prompts,
+                                   const std::vector<std::string>& more = {}) {
+  std::vector<std::string> all{"run", "--model", fixture("tiny-llama").string(), "--prompts",
+                               write_prompts(folder, prompts).string(), "--output", output.string(), "--ignore-eos",
+                               "--max-new-tokens", "60", "--quiet"};
+  all.insert(all.end(), more.begin(), more.end());
+  return all;
+}
+
+std::vector<fs::path> finished_parts(const fs::path& output) {
+  std::vector<fs::path> parts;
+  const fs::path folder = output.string() + ".parts";
+  if (!fs::exists(folder)) return parts;
+  for (const auto& entry : fs::directory_iterator(folder))
+    if (entry.path().extension() == ".h5" && entry.path().stem().string().starts_with("p")) parts.push_back(entry.path());
+  return parts;
+}
+
+// Waits until at least `count` prompts are on disk.
+void wait_for_parts(const fs::path& output, std::size_t count) {
+  for (int i = 0; i < 3000 && finished_parts(output).size() < count; ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  ASSERT_GE(finished_parts(output).size(), count);
+}
+
+TEST(Durability, KilledRunsLoseNothingFinishedAndResume) {
+  const fs::path folder = scratch("kill");
+  const fs::path whole = folder / "whole.h5";
+  constexpr int kPrompts = 40;
+  ASSERT_EQ(run_program(worker_command(1, arguments(folder, whole, kPrompts))).code, 0);
+  const fs::path output = folder / "out.h5";
+  std::size_t before = 0;
+  for (int kill_after : {2, 9, 20}) {
+    // Not through mpirun: the kill must hit the worker itself.
+    auto command = worker_command(1, arguments(folder, output, kPrompts));
+    command.erase(command.begin(), command.begin() + 3);
+    Running worker(command);
+    wait_for_parts(output, std::max(before, static_cast<std::size_t>(kill_after)));
+    kill(worker.pid(), SIGKILL);
+    worker.wait();
+    ASSERT_FALSE(fs::exists(output));
+    const auto reader = record::Reader::open(output);  // only its parts exist
+    EXPECT_FALSE(reader.complete());
+    EXPECT_GE(reader.prompt_ids().size(), before);
+    before = reader.prompt_ids().size();
+    EXPECT_GE(before, static_cast<std::size_t>(kill_after));
+    for (const auto& id : reader.prompt_ids()) EXPECT_EQ(reader.prompt(id).rows.size(), 60U) << id;
+  }
+  const auto finished = run_program(worker_command(1, arguments(folder, output, kPrompts)));
+  ASSERT_EQ(finished.code, 0) << finished.output;
+  EXPECT_EQ(first_difference(whole, output), "");
+  EXPECT_FALSE(fs::exists(output.string() + ".parts"));
+}
+
+TEST(Durability, ADeadRankEndsTheJobAndKeepsWhatIsFinished) {
+  const fs::path folder = scratch("dead-rank");
+  const fs::path output = folder / "out.h5";
+  Running job(worker_command(2, arguments(folder, output, 40, {"--tensor-parallel", "2"})));
+  wait_for_parts(output, 2);
+  const auto workers = run_program({"pgrep", "-P", std::to_string(job.pid())});
+  ASSERT_EQ(workers.code, 0);
+  kill(std::stoi(workers.output), SIGKILL);  // one of the two
+  const auto finished = job.wait(30);
+  EXPECT_NE(finished.code, 0);
+  EXPECT_LT(finished.seconds, 20);
+  EXPECT_GE(record::Reader::open(output).prompt_ids().size(), 2U);
+}
+
+TEST(Durability, ExistingOutputNeedsOverwrite) {
+  const fs::path folder = scratch("existing");
+  const fs::path output = folder / "out.h5";
+  std::ofstream(output) << "not ours";
+  const auto refused = run_program(worker_command(2, arguments(folder, output, 2, {"--tensor-parallel", "2"})));
+  EXPECT_EQ(refused.code, 64);
+  EXPECT_THAT(refused.output, HasSubstr("--overwrite"));
+  EXPECT_THAT(refused.output, HasSubstr(output.string()));
+  EXPECT_EQ(fs::file_size(output), 8U);
+  const auto replaced = run_program(worker_command(1, arguments(folder, output, 2, {"--overwrite"})));
+  EXPECT_EQ(replaced.code, 0) << replaced.output;
+  EXPECT_EQ(record::Reader::open(output).prompt_ids().size(), 2U);
+}
+
+TEST(Durability, AnotherPlanDoesNotResume) {
+  const fs::path folder = scratch("other-plan");
+  const fs::path output = folder / "out.h5";
+  ASSERT_EQ(run_program(worker_command(1, arguments(folder, output, 2))).code, 0);
+  const auto refused = run_program(worker_command(1, arguments(folder, output, 2, {"--shards", "2"})));
+  EXPECT_EQ(refused.code, 64);
+  EXPECT_THAT(refused.output, HasSubstr("--overwrite"));
+  const auto again = run_program(worker_command(1, arguments(folder, output, 2)));  // complete already
+  EXPECT_EQ(again.code, 0) << again.output;
+}
+
+TEST(Durability, ASignalEndsInOrderAndTheRerunGoesOn) {
+  const fs::path folder = scratch("signal");
+  const fs::path output = folder / "out.h5";
+  auto command = worker_command(1, arguments(folder, output, 40));
+  command.erase(command.begin(), command.begin() + 3);
+  Running worker(command);
+  wait_for_parts(output, 1);
+  kill(worker.pid(), SIGTERM);
+  const auto stopped = worker.wait();
+  EXPECT_EQ(stopped.code, 75) << stopped.output;
+  EXPECT_THAT(stopped.output, HasSubstr("goes on from there"));
+  EXPECT_EQ(run_program(worker_command(1, arguments(folder, output, 40))).code, 0);
+  EXPECT_EQ(record::Reader::open(output).prompt_ids().size(), 40U);
+}
+
+// A file-size limit stands in for a full disk: the error names the file, and what was recorded before stays. The real
+// model, because its logits are larger than the files MPI itself needs.
+TEST(Durability, AFullDiskIsAnErrorAndLosesNothing) {
+  const fs::path model = fs::path(SHARDRIFT_SOURCE_DIR) / "models/smollm2-135m";
+  if (!fs::exists(model) && std::getenv("SHARDRIFT_REQUIRE_MODEL") == nullptr) GTEST_SKIP() << model << " is missing";
+  const fs::path folder = scratch("full");
+  const fs::path output = folder / "out.h5";
+  std::ofstream file(folder / "prompts.jsonl");
+  file << R"({"id": "small", "tokens": [1, 2]})" << "\n" << R"({"id": "large", "tokens": [0)";
+  for (int i = 1; i < 130; ++i) file << ", " << i;  // 130 rows x 49152 x 4 bytes: 24 MiB
+  file << "]}\n";
+  file.close();
+  const auto command = worker_command(2, {"run", "--model", model.string(), "--prompts", (folder / "prompts.jsonl").string(), "--output",
+                                          output.string(), "--mode", "score", "--quiet", "--tensor-parallel", "2"});
+  std::string shell = "ulimit -f 20480; exec";  // KiB
+  for (const auto& word : command) shell += " '" + word + "'";
+  const auto finished = run_program({"bash", "-c", shell});
+  EXPECT_EQ(finished.code, 70) << finished.output;
+  EXPECT_THAT(finished.output, HasSubstr("out.h5"));
+  const auto reader = record::Reader::open(output);
+  EXPECT_THAT(reader.prompt_ids(), ::testing::ElementsAre("small"));
+  EXPECT_EQ(reader.prompt("small").rows.size(), 2U);
+}
+
+}  // namespace
+}  // namespace shardrift::testing

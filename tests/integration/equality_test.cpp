@@ -1,0 +1,145 @@
+// Bit equality of whole runs: which plans must give the same logits, and which must not.
+#include <gtest/gtest.h>
+
+#include "program.hpp"
+#include "record/reader.hpp"
+#include "recorded.hpp"
+
+namespace shardrift::testing {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string joined(const std::vector<std::string>& words) {
+  std::string text;
+  for (const auto& word : words) text += word + " ";
+  return text;
+}
+
+// Every case records the same bits as the first.
+void expect_equal(const std::string& model, const std::string& name, const std::vector<Case>& cases) {
+  const fs::path folder = scratch(name);
+  fs::path first;
+  for (std::size_t i = 0; i < cases.size(); ++i) {
+    const fs::path record = record_of(model, cases[i], folder, std::to_string(i));
+    if (::testing::Test::HasFailure()) return;
+    if (i == 0) first = record;
+    EXPECT_EQ(first_difference(first, record), "") << model << ": " << joined(cases[0].flags) << "against "
+                                                   << joined(cases[i].flags) << "on " << cases[i].ranks << " ranks";
+  }
+}
+
+Case shards(int s, int ranks, std::vector<std::string> more = {}) {
+  Case c{ranks, {"--shards", std::to_string(s), "--tensor-parallel", std::to_string(ranks), "--reduction", "linear"}};
+  c.flags.insert(c.flags.end(), more.begin(), more.end());
+  return c;
+}
+
+Case stages(const std::string& layers) {
+  const auto count = static_cast<int>(1 + std::count(layers.begin(), layers.end(), ','));
+  return {count, {"--pipeline", std::to_string(count), "--stage-layers", layers}};
+}
+
+TEST(Equality, TheSamePlanTwice) {
+  expect_equal("tiny-llama", "twice-one", {{1, {}}, {1, {}}});
+  expect_equal("tiny-llama", "twice-tp4", {{4, {"--tensor-parallel", "4"}}, {4, {"--tensor-parallel", "4"}}});
+}
+
+TEST(Equality, ThreadsChangeNoBits) {
+  expect_equal("tiny-llama", "threads", {{1, {"--threads", "1"}}, {1, {"--threads", "2"}}, {1, {"--threads", "3"}}});
+}
+
+TEST(Equality, EverySplitIntoTwoAndThreeStages) {
+  expect_equal("tiny-llama", "stages",
+               {{1, {}}, stages("1,4"), stages("2,3"), stages("3,2"), stages("4,1"), stages("1,1,3"), stages("1,2,2"),
+                stages("1,3,1"), stages("2,1,2"), stages("2,2,1"), stages("3,1,1")});
+}
+
+TEST(Equality, EverySplitIntoFourStages) {
+  expect_equal("tiny-llama", "four-stages",
+               {{1, {}}, stages("2,1,1,1"), stages("1,2,1,1"), stages("1,1,2,1"), stages("1,1,1,2"), {4, {"--pipeline", "4"}}});
+}
+
+TEST(Equality, ReplicasAgainstOne) {
+  expect_equal("tiny-mistral", "replicas", {{1, {}}, {2, {"--replicas", "2"}}, {4, {"--replicas", "4"}}});
+  expect_equal("tiny-mistral", "replicas-batch",
+               {{1, {"--batch", "3"}}, {2, {"--batch", "3", "--replicas", "2"}}, {2, {"--batch", "3", "--pipeline", "2"}}});
+}
+
+// The decisive idea: shards are arithmetic, ranks are the machine.
+TEST(Equality, FourShardsOnOneTwoAndFourRanks) {
+  for (const auto* model : {"tiny-llama", "tiny-llama-headdim", "tiny-llama-tied-rope3", "tiny-mistral"}) {
+    expect_equal(model, std::string("shards-") + model,
+                 {shards(4, 1), shards(4, 2), shards(4, 4), shards(4, 1, {"--threads", "1"})});
+  }
+}
+
+TEST(Equality, EveryDtypeAndAccumulator) {
+  for (const auto* dtype : {"float64", "float16", "bfloat16"})
+    expect_equal("tiny-llama", std::string("dtype-") + dtype,
+                 {shards(4, 1, {"--dtype", dtype}), shards(4, 2, {"--dtype", dtype}), shards(4, 4, {"--dtype", dtype})});
+  for (const auto* accumulator : {"float32", "float64"})
+    expect_equal("tiny-llama", std::string("accumulate-") + accumulator,
+                 {shards(3, 1, {"--dtype", "bfloat16", "--accumulate", accumulator}),
+                  shards(3, 3, {"--dtype", "bfloat16", "--accumulate", accumulator})});
+  expect_equal("tiny-llama", "wide-logits",
+               {shards(2, 1, {"--dtype", "bfloat16", "--logits-dtype", "float32"}),
+                shards(2, 2, {"--dtype", "bfloat16", "--logits-dtype", "float32"})});
+}
+
+TEST(Equality, EmptyShardsAndOddCounts) {
+  expect_equal("tiny-llama", "shards-32", {shards(32, 1), shards(32, 4)});
+  expect_equal("tiny-llama-headdim", "shards-6", {shards(6, 1), shards(6, 2), shards(6, 3)});
+}
+
+TEST(Equality, ShardsWithStages) {
+  Case both = shards(4, 2, {"--pipeline", "2"});
+  both.ranks = 4;
+  expect_equal("tiny-llama", "shards-stages", {shards(4, 1), both});
+}
+
+// Two shards have one order (a + b = b + a): the library's all-reduce and our fold must agree.
+TEST(Equality, TwoShardsHaveOneOrder) {
+  for (const auto* dtype : {"float32", "bfloat16", "float16"})
+    expect_equal("tiny-llama", std::string("native-2-") + dtype,
+                 {shards(2, 1, {"--dtype", dtype}), {2, {"--tensor-parallel", "2", "--dtype", dtype}}});
+}
+
+// Control: sharding does change bits, and this comparison sees it.
+TEST(Equality, OtherShardCountsGiveOtherBits) {
+  const fs::path folder = scratch("control");
+  const auto one = record_of("tiny-llama", {1, {}}, folder, "one");
+  const auto four = record_of("tiny-llama", shards(4, 1), folder, "four");
+  const auto wide = record_of("tiny-llama", shards(4, 1, {"--accumulate", "float64"}), folder, "wide");
+  EXPECT_NE(first_difference(one, four), "");
+  EXPECT_NE(first_difference(four, wide), "");
+}
+
+// Exact tier: every linear has at most one non-zero, a power of two, per output row, so no sum rounds: any plan that
+// moves a slice to a wrong place shows, and every correct plan gives one device's bits.
+TEST(Equality, ExactModelsAreTheSameUnderEveryPlan) {
+  std::vector<Case> cases{{1, {}}, {2, {"--pipeline", "2"}}, {2, {"--replicas", "2"}}, {4, {"--tensor-parallel", "2", "--pipeline", "2"}}};
+  for (int s = 2; s <= 4; ++s) {
+    cases.push_back({s, {"--tensor-parallel", std::to_string(s)}});
+    cases.push_back(shards(s, 1));
+  }
+  cases.push_back(shards(32, 1));
+  cases.push_back(shards(8, 4));
+  expect_equal("tiny-exact", "exact", cases);
+  for (auto& c : cases) c.flags.insert(c.flags.end(), {"--dtype", "bfloat16"});
+  expect_equal("tiny-exact-bf16", "exact-bf16", cases);
+}
+
+TEST(Equality, ExactModelsSayDifferentThings) {  // else the tier above would prove nothing
+  const auto record = record_of("tiny-exact", {1, {}}, scratch("exact-control"), "one");
+  const auto reader = record::Reader::open(record);
+  std::vector<std::byte> first;
+  std::vector<std::byte> other;
+  reader.read_logits("p0", 0, 1, first);
+  reader.read_logits("p2", 0, 1, other);
+  EXPECT_NE(first, other);
+  EXPECT_NE(std::count(first.begin(), first.end(), std::byte{0}), static_cast<std::ptrdiff_t>(first.size()));
+}
+
+}  // namespace
+}  // namespace shardrift::testing

@@ -1,0 +1,77 @@
+#include "recorded.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <fstream>
+
+#include "common/dtype.hpp"
+#include "program.hpp"
+#include "record/reader.hpp"
+
+namespace shardrift::testing {
+namespace fs = std::filesystem;
+
+fs::path scratch(const std::string& name) {
+  const fs::path folder = fs::path(SHARDRIFT_BINARY_DIR) / "scratch" / name;
+  fs::remove_all(folder);
+  fs::create_directories(folder);
+  return folder;
+}
+
+fs::path fixture(const std::string& model) { return fs::path(SHARDRIFT_BINARY_DIR) / "fixtures" / model; }
+
+fs::path write_prompts(const fs::path& folder, int prompts) {
+  constexpr int kLengths[] = {5, 1, 17, 40};
+  const fs::path path = folder / ("prompts-" + std::to_string(prompts) + ".jsonl");
+  std::ofstream file(path);
+  unsigned state = 7;  // a small linear congruential generator: the same tokens everywhere
+  for (int p = 0; p < prompts; ++p) {
+    file << R"({"id": "p)" << p << R"(", "tokens": [)";
+    for (int i = 0; i < kLengths[p % 4]; ++i) {
+      state = state * 1664525U + 1013904223U;
+      file << (i == 0 ? "" : ", ") << (state >> 16) % 131;
+    }
+    file << "]}\n";
+  }
+  return path;
+}
+
+fs::path record_of(const std::string& model, const Case& what, const fs::path& folder, const std::string& name,
+                   int prompts) {
+  const fs::path output = folder / (name + ".h5");
+  std::vector<std::string> arguments{"run", "--model", fixture(model).string(), "--output", output.string(),
+                                     "--overwrite", "--quiet", "--ignore-eos", "--max-new-tokens", "9"};
+  bool follows = false;
+  for (const auto& flag : what.flags) follows = follows || flag == "--follow";
+  if (!follows) {
+    arguments.insert(arguments.end(), {"--prompts", write_prompts(folder, prompts).string()});
+  }
+  arguments.insert(arguments.end(), what.flags.begin(), what.flags.end());
+  const auto finished = run_program(worker_command(what.ranks, arguments));
+  EXPECT_EQ(finished.code, 0) << name << ": " << finished.output;
+  return output;
+}
+
+std::string first_difference(const fs::path& one, const fs::path& other) {
+  const auto a = record::Reader::open(one);
+  const auto b = record::Reader::open(other);
+  if (a.prompt_ids() != b.prompt_ids()) return "other prompts";
+  if (a.prompt_ids().empty()) return "no prompts";
+  if (a.run().logits_dtype != b.run().logits_dtype) return "other logits dtype";
+  std::vector<std::byte> x;
+  std::vector<std::byte> y;
+  for (const auto& id : a.prompt_ids()) {
+    const auto rows = static_cast<std::int64_t>(a.prompt(id).rows.size());
+    if (rows == 0 || rows != static_cast<std::int64_t>(b.prompt(id).rows.size())) return id + ": other number of rows";
+    for (std::int64_t row = 0; row < rows; ++row) {
+      a.read_logits(id, row, row + 1, x);
+      b.read_logits(id, row, row + 1, y);
+      if (x.empty() || x.size() != y.size()) return id + ": other row size";
+      if (std::memcmp(x.data(), y.data(), x.size()) != 0) return id + " row " + std::to_string(row);
+    }
+  }
+  return {};
+}
+
+}  // namespace shardrift::testing

@@ -1,0 +1,100 @@
+#include "parallel/plan/plan.hpp"
+
+#include <gmock/gmock.h>
+
+#include <set>
+
+#include "common/error.hpp"
+#include "parallel/plan/plan_json.hpp"
+
+namespace shardrift {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+Plan plan_of(int shards, int ranks, int stages, int replicas) {
+  Plan plan;
+  plan.shards = shards;
+  plan.tensor_parallel = ranks;
+  plan.pipeline = stages;
+  plan.replicas = replicas;
+  if (shards != ranks) plan.reduction.order = ReductionOrder::linear;
+  return plan;
+}
+
+std::string refusal(const Plan& plan, int layers, int ranks) {
+  try {
+    validated(plan, layers, ranks);
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ExitCode::usage);
+    return error.what();
+  }
+  ADD_FAILURE() << "accepted: " << describe(plan);
+  return {};
+}
+
+TEST(Plan, RanksAreReplicaThenStageThenTensor) {
+  const Plan plan = validated(plan_of(4, 2, 3, 2), 10, 12);
+  EXPECT_THAT(plan.stage_layers, ElementsAre(4, 3, 3));
+  std::set<int> seen;
+  for (int rank = 0; rank < 12; ++rank) {
+    const Place place = place_of(plan, rank);
+    EXPECT_EQ(rank_of(plan, place.replica, place.stage, place.t), rank);
+    EXPECT_EQ(place.shards.size(), 2);
+    seen.insert(place.replica * 100 + place.stage * 10 + place.t);
+  }
+  EXPECT_EQ(seen.size(), 12U);
+  const Place last = place_of(plan, 11);
+  EXPECT_EQ(last.layers, (Range{7, 10}));
+  EXPECT_EQ(last.shards, (Range{2, 4}));
+  EXPECT_TRUE(last.last_stage);
+  EXPECT_FALSE(last.writes());
+  EXPECT_TRUE(place_of(plan, 10).writes());
+}
+
+TEST(Plan, RefusesWhatCannotBe) {
+  EXPECT_THAT(refusal(plan_of(1, 1, 1, 1), 4, 2), HasSubstr("needs 1 rank"));
+  EXPECT_THAT(refusal(plan_of(2, 2, 2, 1), 4, 3), HasSubstr("needs 4 ranks"));
+  EXPECT_THAT(refusal(plan_of(1, 1, 5, 1), 4, 5), HasSubstr("4 layers"));
+  EXPECT_THAT(refusal(plan_of(3, 2, 1, 1), 4, 2), HasSubstr("multiple"));
+  EXPECT_THAT(refusal(plan_of(0, 1, 1, 1), 4, 1), HasSubstr("--shards 0"));
+  EXPECT_THAT(refusal(plan_of(128, 1, 1, 1), 4, 1), HasSubstr("at most 64"));
+  EXPECT_THAT(refusal(plan_of(1, 1, 1, -1), 4, 1), HasSubstr("--replicas -1"));
+  Plan native = plan_of(4, 2, 1, 1);
+  native.reduction.order = ReductionOrder::native;
+  EXPECT_THAT(refusal(native, 4, 2), HasSubstr("one shard a rank"));
+  Plan wide = plan_of(2, 2, 1, 1);
+  wide.reduction.accumulator = Accumulator::float32;
+  EXPECT_THAT(refusal(wide, 4, 2), HasSubstr("local fold"));
+  Plan tf32 = plan_of(1, 1, 1, 1);
+  tf32.dtype = DType::tf32;
+  EXPECT_THAT(refusal(tf32, 4, 1), HasSubstr("cuda"));
+}
+
+TEST(Plan, StagesMayBeUneven) {
+  Plan plan = plan_of(1, 1, 3, 1);
+  plan.stage_layers = {1, 5, 2};
+  EXPECT_EQ(place_of(validated(plan, 8, 3), 1).layers, (Range{1, 6}));
+  EXPECT_THAT(refusal(plan, 9, 3), HasSubstr("adds up to 8"));
+  plan.stage_layers = {8, 0, 0};
+  EXPECT_THAT(refusal(plan, 8, 3), HasSubstr("at least one layer"));
+  plan.stage_layers = {4, 4};
+  EXPECT_THAT(refusal(plan, 8, 3), HasSubstr("2 stages"));
+}
+
+TEST(Plan, JsonKeepsEveryField) {
+  Plan plan = plan_of(8, 2, 2, 2);
+  plan.reduction.accumulator = Accumulator::float64;
+  plan.dtype = DType::bfloat16;
+  plan.logits_dtype = DType::float32;
+  plan.batch = 3;
+  plan.device = Device::cuda;
+  plan = validated(plan, 5, 8);
+  EXPECT_EQ(plan_from_json(plan_to_json(plan)), plan);
+  EXPECT_THROW(plan_from_json("{\"shards\": 1}"), Error);
+  EXPECT_THROW(plan_from_json("no JSON"), Error);
+}
+
+}  // namespace
+}  // namespace shardrift
