@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "analysis/token_table.hpp"
 #include "common/error.hpp"
 
 namespace shardrift::analysis {

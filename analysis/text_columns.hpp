@@ -1,4 +1,4 @@
-// Aligned columns for a terminal.
+// Text for a terminal: aligned columns, escaped strings.
 #pragma once
 #include <cstddef>
 #include <string>
@@ -26,5 +26,8 @@ class TextColumns {
 
 // Characters of UTF-8 text: code points, so accents and arrows count once.
 std::size_t characters(const std::string& text);
+
+// Quoted, control characters and invalid UTF-8 escaped, at most `width` characters.
+std::string quoted(const std::string& token, std::size_t width);
 
 }  // namespace shardrift::analysis

@@ -42,7 +42,5 @@ std::optional<TokenTable> token_table(const record::Reader& reference, const rec
 
 // One line a row, columns aligned, ending in a newline.
 std::string to_text(const TokenTable& table);
-// Quoted, control characters and invalid UTF-8 escaped, at most `width` characters.
-std::string quoted(const std::string& token, std::size_t width);
 
 }  // namespace shardrift::analysis

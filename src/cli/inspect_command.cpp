@@ -1,7 +1,6 @@
 // shardrift inspect FILE
 #include "analysis/differences.hpp"
 #include "analysis/text_columns.hpp"
-#include "analysis/token_table.hpp"
 #include "cli/commands.hpp"
 #include "record/reader.hpp"
 

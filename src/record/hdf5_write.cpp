@@ -11,9 +11,9 @@ namespace {
 void write_scalar_attribute(hid_t object, const std::string& name, hid_t type, const void* data) {
   const std::string what = "attribute " + name;
   const Handle space(H5Screate(H5S_SCALAR), H5Sclose, what);
-  const Handle attribute(H5Acreate2(object, name.c_str(), type, space, H5P_DEFAULT, H5P_DEFAULT), H5Aclose,
-                         what);
+  Handle attribute(H5Acreate2(object, name.c_str(), type, space, H5P_DEFAULT, H5P_DEFAULT), H5Aclose, what);
   check(H5Awrite(attribute, type, data), what);
+  attribute.close(what);
 }
 
 Handle dataset_properties(std::span<const hsize_t> dims, const Layout& layout, const std::string& what) {
@@ -69,12 +69,14 @@ void write_dataset(hid_t parent, const std::string& name, hid_t type, std::span<
                                   : H5Screate_simple(static_cast<int>(dims.size()), dims.data(), nullptr),
                      H5Sclose, what);
   const Handle properties = dataset_properties(dims, layout, what);
-  const Handle dataset(H5Dcreate2(parent, name.c_str(), type, space, H5P_DEFAULT, properties, H5P_DEFAULT),
-                       H5Dclose, what);
+  Handle dataset(H5Dcreate2(parent, name.c_str(), type, space, H5P_DEFAULT, properties, H5P_DEFAULT),
+                 H5Dclose, what);
   write_attribute(dataset, "description", description);
   // The memory's type is the file's: words go to disk unconverted.
   if (std::find(dims.begin(), dims.end(), hsize_t{0}) == dims.end())
     check(H5Dwrite(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, data), what);
+  // Cached chunks reach the disk only here: a destructor would swallow the error of a full one.
+  dataset.close(what);
 }
 
 void write_text(hid_t parent, const std::string& name, std::string_view text, std::string_view description) {

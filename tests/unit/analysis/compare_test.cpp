@@ -1,0 +1,320 @@
+// Whole files: alignment, verdicts, refusals, the token table's text, JSON.
+#include "analysis/compare.hpp"
+
+#include <gmock/gmock.h>
+
+#include <nlohmann/json.hpp>
+
+#include "analysis/alignment.hpp"
+#include "analysis/compare_report.hpp"
+#include "analysis/text_columns.hpp"
+#include "tests/unit/analysis/example_runs.hpp"
+
+namespace shardrift::analysis {
+namespace {
+
+using record::Reader;
+using record::testing::error_of;
+using record::testing::Scratch;
+using record::testing::write_record;
+using testing::greedy_prompt;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using testing::Rows;
+using testing::small_run;
+
+std::vector<record::Row> rows_of(const std::vector<std::array<std::int32_t, 3>>& values) {
+  std::vector<record::Row> rows;
+  for (const auto& [input, position, chosen] : values) {
+    record::Row row;
+    row.input_id = input;
+    row.position = position;
+    row.chosen = chosen;
+    rows.push_back(row);
+  }
+  return rows;
+}
+
+TEST(Alignment, GreedyRowsUpToAndIncludingTheFirstFlip) {
+  const auto a = rows_of({{7, 4, 1}, {1, 5, 2}, {2, 6, 3}, {3, 7, 4}});
+  const auto b = rows_of({{7, 4, 1}, {1, 5, 9}, {9, 6, 3}, {3, 7, 4}});
+  const Alignment alignment = align(a, b);
+  EXPECT_EQ(alignment.count, 2);  // row 3 was fed 3 at position 7 in both, but after different tokens
+  EXPECT_EQ(first_flip(a, b, alignment), 1);
+}
+
+TEST(Alignment, ForcedRowsGoOnPastAFlip) {
+  const auto a = rows_of({{7, 4, 1}, {1, 5, 2}, {2, 6, 3}});
+  const auto b = rows_of({{7, 4, 8}, {1, 5, 2}, {2, 6, 9}});
+  EXPECT_EQ(align(a, b).count, 3);
+  EXPECT_EQ(first_flip(a, b, align(a, b)), 0);
+}
+
+TEST(Alignment, ByPositionNotByRowNumber) {
+  const auto score = rows_of({{5, 0, 1}, {6, 1, 1}, {7, 2, 1}, {1, 3, 2}});
+  const auto greedy = rows_of({{7, 2, 1}, {1, 3, 2}, {2, 4, 3}});
+  const Alignment alignment = align(score, greedy);
+  EXPECT_EQ(alignment.reference_begin, 2);
+  EXPECT_EQ(alignment.candidate_begin, 0);
+  EXPECT_EQ(alignment.count, 2);
+  EXPECT_EQ(align(greedy, score).candidate_begin, 2);
+  EXPECT_EQ(align({}, greedy).count, 0);
+  EXPECT_EQ(align(rows_of({{1, 0, 1}}), rows_of({{1, 5, 1}})).count, 0);
+}
+
+// 4 steps over 5 tokens. Step 2's choice hangs on 0.25.
+const Rows kRows{{0, 3, 1, 0, 0}, {0, 0, 2, 1, 0}, {0, 1, 0, 1.25, 0}, {4, 0, 0, 0, 0}};
+
+Rows flipped() {
+  Rows rows = kRows;
+  rows[1][4] = 0.5;  // differs, no flip
+  rows[2][1] = 1.5;  // flips 3 -> 1
+  rows[3] = {0, 0, 0, 0, 2};
+  return rows;
+}
+
+class CompareFiles : public ::testing::Test {
+ protected:
+  Reader write(const std::string& name, const record::RunInfo& run,
+               const std::vector<record::PromptRecord>& prompts) {
+    write_record(scratch_ / name, run, prompts);
+    return Reader::open(scratch_ / name);
+  }
+  Reader write(const std::string& name, const record::RunInfo& run, const Rows& rows) {
+    return write(name, run, {greedy_prompt(run, "p0", 0, rows)});
+  }
+  Scratch scratch_;
+};
+
+TEST_F(CompareFiles, AFileWithItself) {
+  const Reader a = write("a.h5", small_run(), kRows);
+  const Comparison comparison = compare_runs(a, Reader::open(scratch_ / "a.h5"));
+  EXPECT_EQ(comparison.verdict, Verdict::bit_equal);
+  EXPECT_EQ(comparison.prompts_bit_equal, 1);
+  EXPECT_EQ(comparison.totals.steps, 4);
+  EXPECT_EQ(comparison.totals.elements, 20);
+  EXPECT_EQ(comparison.totals.elements_differ, 0);
+  EXPECT_TRUE(comparison.differences.empty());
+  EXPECT_FALSE(comparison.first_flip.has_value());
+}
+
+TEST_F(CompareFiles, ADifferenceAndAFlip) {
+  const Reader a = write("a.h5", small_run(), kRows);
+  const Reader b = write("b.h5", small_run(DType::float32, 2), flipped());
+  const Comparison comparison = compare_runs(a, b);
+  EXPECT_EQ(comparison.verdict, Verdict::differs);
+  ASSERT_EQ(comparison.prompts.size(), 1U);
+  const PromptComparison& prompt = comparison.prompts[0];
+  EXPECT_FALSE(prompt.bit_equal);
+  EXPECT_EQ(prompt.totals.steps, 3);  // row 3 was fed another token
+  EXPECT_EQ(prompt.totals.steps_differ, 2);
+  EXPECT_EQ(prompt.totals.elements, 15);
+  EXPECT_EQ(prompt.totals.elements_differ, 2);
+  EXPECT_EQ(prompt.totals.max_abs, 0.5);
+  EXPECT_DOUBLE_EQ(prompt.totals.mean_abs(), 1.0 / 15);
+  EXPECT_EQ(prompt.totals.top1_equal, 2);
+  EXPECT_GT(prompt.totals.max_kl, prompt.totals.mean_kl());
+  ASSERT_TRUE(prompt.flip.has_value());
+  EXPECT_EQ(prompt.flip->step, 2);
+  EXPECT_EQ(prompt.flip->position, 10);
+  EXPECT_EQ(prompt.flip->reference, 3);
+  EXPECT_EQ(prompt.flip->candidate, 1);
+  EXPECT_EQ(prompt.flip->margin, 0.25);
+  EXPECT_EQ(comparison.first_flip, 0U);
+  EXPECT_EQ(comparison.shards, 2);
+  ASSERT_EQ(comparison.differences.size(), 2U);
+  EXPECT_EQ(comparison.differences[0].what, "plan shards");
+  EXPECT_EQ(comparison.differences[0].reference, "1");
+  EXPECT_EQ(comparison.differences[0].candidate, "2");
+}
+
+TEST_F(CompareFiles, BlocksOfALargeRowAreAllSeen) {  // several reads, the difference in the very last element
+  record::RunInfo run = small_run();
+  run.model.vocabulary = 300'000;
+  run.model.vocab.clear();
+  std::vector<double> row(300'000);
+  row[1] = 1;
+  Rows rows(9, row);
+  const Reader a = write("a.h5", run, {greedy_prompt(run, "p0", 0, rows)});
+  rows[8].back() = 0.5;
+  const Reader b = write("b.h5", run, {greedy_prompt(run, "p0", 0, rows)});
+  const Comparison comparison = compare_runs(a, b);
+  EXPECT_EQ(comparison.totals.elements, 9 * 300'000);
+  EXPECT_EQ(comparison.totals.elements_differ, 1);
+  EXPECT_EQ(comparison.totals.steps_differ, 1);
+}
+
+TEST_F(CompareFiles, ExactTiesAreCounted) {
+  const Reader a = write("a.h5", small_run(), Rows{{1, 1, 0, 0, 0}, {0, 2, 0, 0, 0}});
+  const Reader b = write("b.h5", small_run(), Rows{{1, 1, 0.5, 0, 0}, {0, 2, 0, 0, 0}});
+  const Comparison comparison = compare_runs(a, b);
+  EXPECT_EQ(comparison.totals.ties_reference, 1);
+  EXPECT_EQ(comparison.totals.ties_candidate, 1);
+}
+
+TEST_F(CompareFiles, OtherDtypeIsNeverBitEqual) {
+  const Reader a = write("a.h5", small_run(DType::float32), kRows);
+  const Reader b = write("b.h5", small_run(DType::float64), kRows);
+  const Comparison comparison = compare_runs(a, b);
+  EXPECT_EQ(comparison.verdict, Verdict::differs);
+  EXPECT_EQ(comparison.totals.elements_differ, 0);
+  EXPECT_EQ(comparison.prompts_bit_equal, 0);
+}
+
+TEST_F(CompareFiles, WithoutLogitsTheHashSpeaks) {
+  const record::RunInfo run = small_run();
+  const Reader a = write("a.h5", run, {greedy_prompt(run, "p0", 0, kRows, false)});
+  const Reader b = write("b.h5", run, {greedy_prompt(run, "p0", 0, kRows, true)});
+  EXPECT_EQ(compare_runs(a, b).verdict, Verdict::bit_equal);
+  Rows rows = kRows;
+  rows[0][0] = 0.125;
+  const Reader c = write("c.h5", run, {greedy_prompt(run, "p0", 0, rows, false)});
+  const Comparison comparison = compare_runs(a, c);
+  EXPECT_EQ(comparison.verdict, Verdict::differs);
+  EXPECT_EQ(comparison.totals.steps_measured, 0);
+  EXPECT_EQ(comparison.totals.top1_equal, 4);
+  EXPECT_THAT(section_text({comparison, std::nullopt}), HasSubstr("NO"));
+}
+
+TEST_F(CompareFiles, AShorterEqualRunIsInconclusive) {
+  const Reader a = write("a.h5", small_run(), kRows);
+  const Reader b = write("b.h5", small_run(), Rows(kRows.begin(), kRows.begin() + 2));
+  const Comparison comparison = compare_runs(a, b);
+  EXPECT_EQ(comparison.verdict, Verdict::inconclusive);
+  EXPECT_EQ(comparison.totals.steps, 2);
+  EXPECT_THAT(section_text({comparison, std::nullopt}), HasSubstr("2 of 4"));
+}
+
+TEST_F(CompareFiles, PartsAreComparedAsFarAsTheyGo) {
+  const record::RunInfo run = small_run();
+  const Reader a =
+      write("a.h5", run, {greedy_prompt(run, "p0", 0, kRows), greedy_prompt(run, "p1", 1, kRows)});
+  const record::WriterOptions options{scratch_ / "b.h5", false, 0};
+  prepare_output(options, run);
+  record::PartWriter writer(options, run);
+  writer.add(greedy_prompt(run, "p1", 1, kRows));
+  writer.finish();
+  const Comparison comparison = compare_runs(a, Reader::open(scratch_ / "b.h5"));
+  EXPECT_FALSE(comparison.complete);
+  EXPECT_EQ(comparison.verdict, Verdict::inconclusive);
+  EXPECT_THAT(comparison.missing, ::testing::ElementsAre("p0"));
+  EXPECT_THAT(section_text({comparison, std::nullopt}), HasSubstr("partial"));
+}
+
+TEST_F(CompareFiles, RefusesFilesThatDoNotBelongTogether) {
+  const record::RunInfo run = small_run();
+  const Reader a = write("a.h5", run, kRows);
+  const auto refused = [&](const std::string& name, const record::RunInfo& other,
+                           const std::vector<record::PromptRecord>& prompts) {
+    const Reader b = write(name, other, prompts);
+    const Error error = error_of([&] { compare_runs(a, b); });
+    EXPECT_EQ(error.code(), ExitCode::bad_data);
+    EXPECT_THAT(error.what(), HasSubstr(name));
+    return std::string(error.what());
+  };
+  record::RunInfo other = run;
+  other.model.identity = "another";
+  EXPECT_THAT(refused("model.h5", other, {greedy_prompt(other, "p0", 0, kRows)}),
+              HasSubstr("compare runs of one model"));
+  other = run;
+  other.model.vocabulary = 6;
+  Rows wide = kRows;
+  for (auto& row : wide) row.push_back(0);
+  EXPECT_THAT(refused("vocabulary.h5", other, {greedy_prompt(other, "p0", 0, wide)}),
+              HasSubstr("vocabulary"));
+  auto tokens = greedy_prompt(run, "p0", 0, kRows);
+  tokens.prompt.tokens[3] = 2;
+  EXPECT_THAT(refused("tokens.h5", run, {tokens}), HasSubstr("prompt p0 has other tokens"));
+  EXPECT_THAT(refused("ids.h5", run, {greedy_prompt(run, "p1", 0, kRows)}), HasSubstr("no prompt p0"));
+}
+
+TEST_F(CompareFiles, TokenTableGoldenText) {
+  const Reader a = write("a.h5", small_run(), kRows);
+  const Reader b = write("b.h5", small_run(), flipped());
+  const Comparison comparison = compare_runs(a, b);
+  const auto table = token_table(a, b, comparison, {});
+  ASSERT_TRUE(table.has_value());
+  // The probabilities were worked out by hand: e^3 / (e^3 + e + 3), e^2 / (e^2 + e + 3), …
+  EXPECT_EQ(to_text(*table), R"(step  position  reference  token            p  candidate  token             p
+   0         8          1  "Ġthe"    0.778394          1  "Ġthe"     0.778394
+   1         9          2  "Ġa"      0.563734          2  "Ġa"       0.537149
+   2        10          3  "line\n"  0.379030          1  "Ġthe"     0.408465  <-- here
+   3        11          0  "<s>"     0.931738          4  "\xFF\"q"  0.648786
+)");
+}
+
+TEST_F(CompareFiles, TokenTableWindowAndPrompt) {
+  const record::RunInfo run = small_run();
+  const Reader a =
+      write("a.h5", run, {greedy_prompt(run, "p0", 0, kRows), greedy_prompt(run, "p1", 1, kRows)});
+  const Reader b =
+      write("b.h5", run, {greedy_prompt(run, "p0", 0, kRows), greedy_prompt(run, "p1", 1, flipped())});
+  const Comparison comparison = compare_runs(a, b);
+  const auto flip = token_table(a, b, comparison, {std::nullopt, 1});
+  ASSERT_TRUE(flip && flip->rows.size() == 1);
+  EXPECT_EQ(flip->prompt, "p1");
+  EXPECT_TRUE(flip->rows[0].here);
+  const auto named = token_table(a, b, comparison, {"p0", 2});
+  ASSERT_TRUE(named && named->rows.size() == 2);
+  EXPECT_EQ(named->rows[0].step, 0);
+  EXPECT_FALSE(named->rows[0].here || named->rows[1].here);
+  EXPECT_EQ(error_of([&] { token_table(a, b, comparison, {"p9", 2}); }).code(), ExitCode::usage);
+}
+
+TEST_F(CompareFiles, TextSaysWhatMatters) {
+  const Reader a = write("a.h5", small_run(), kRows);
+  const Reader b = write("b.h5", small_run(DType::float32, 2), flipped());
+  const Comparison comparison = compare_runs(a, b);
+  const std::string text = section_text({comparison, token_table(a, b, comparison, {})});
+  EXPECT_THAT(text, HasSubstr("plan shards           1 -> 2"));
+  EXPECT_THAT(text,
+              HasSubstr("two shards have one possible order (a + b = b + a), order studies need 3 or more"));
+  EXPECT_THAT(text, HasSubstr("2 (13.33%)"));
+  EXPECT_THAT(text, HasSubstr("<-- here"));
+  EXPECT_THAT(text, HasSubstr("verdict: differs"));
+  EXPECT_LT(text.find("plan shards"), text.find("elements differ"));
+  const std::string summary = summary_text({{comparison, std::nullopt}, {comparison, std::nullopt}});
+  EXPECT_THAT(summary, HasSubstr("step 2 of p0"));
+  EXPECT_THAT(summary, HasSubstr("TP=2, native, float32, cpu"));
+}
+
+TEST_F(CompareFiles, JsonHoldsTheSameNumbers) {
+  const Reader a = write("a.h5", small_run(), kRows);
+  const Reader b = write("b.h5", small_run(), flipped());
+  const Comparison comparison = compare_runs(a, b);
+  const auto json = nlohmann::json::parse(to_json(a, {{comparison, token_table(a, b, comparison, {})}}));
+  const auto& candidate = json.at("candidates").at(0);
+  EXPECT_EQ(candidate.at("verdict"), "differs");
+  EXPECT_EQ(candidate.at("totals").at("elements_differ"), 2);
+  EXPECT_EQ(candidate.at("totals").at("max_abs"), 0.5);
+  EXPECT_EQ(candidate.at("totals").at("kl_mean").get<double>(), comparison.totals.mean_kl());
+  EXPECT_EQ(candidate.at("prompts").at(0).at("first_flip").at("step"), 2);
+  EXPECT_EQ(candidate.at("prompts").at(0).at("first_flip").at("margin"), 0.25);
+  const auto& rows = candidate.at("token_table").at("rows");
+  EXPECT_EQ(rows.at(2).at("here"), true);
+  EXPECT_EQ(rows.at(2).at("candidate").at("token"), "\xC4\xA0the");
+  EXPECT_EQ(rows.at(3).at("candidate").at("token"), "\xEF\xBF\xBD\"q");  // no UTF-8: U+FFFD
+}
+
+TEST_F(CompareFiles, NotANumberIsNullInJsonAndSaidInText) {
+  Rows rows = kRows;
+  rows[1][0] = std::numeric_limits<double>::quiet_NaN();
+  const Reader a = write("a.h5", small_run(), kRows);
+  const Reader b = write("b.h5", small_run(), rows);
+  const Comparison comparison = compare_runs(a, b);
+  EXPECT_EQ(comparison.verdict, Verdict::differs);
+  const Section section{comparison, std::nullopt};
+  EXPECT_TRUE(nlohmann::json::parse(to_json(a, {section}))["candidates"][0]["totals"]["kl_mean"].is_null());
+  EXPECT_THAT(section_text(section), HasSubstr("no finite difference"));
+}
+
+TEST(Quoted, EscapesWhatATerminalWouldObey) {
+  EXPECT_EQ(quoted("a\x1b[31m\x7f", 20), "\"a\\x1B[31m\\x7F\"");
+  EXPECT_EQ(quoted("\xC2\x9B\x80\xE2\x82", 20), "\"\\u009B\\x80\\xE2\\x82\"");
+  EXPECT_EQ(quoted("\xE2\x82\xAC\t\\", 20), "\"\xE2\x82\xAC\\t\\\\\"");
+  EXPECT_EQ(quoted("\xED\xA0\x80", 20), "\"\\xED\\xA0\\x80\"");  // a surrogate
+  EXPECT_EQ(quoted(std::string(50, 'x'), 5), "\"xxxxxx…\"");
+}
+
+}  // namespace
+}  // namespace shardrift::analysis
