@@ -1,0 +1,259 @@
+// The CUDA operations against the CPU's on the same random inputs, and the equality rules on one GPU.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <random>
+#include <vector>
+
+#include "model/backend.hpp"
+#include "model/cuda/cuda_device.hpp"
+
+namespace shardrift {
+namespace {
+
+using Bytes = std::vector<std::byte>;
+
+Bytes random_words(std::int64_t count, DType dtype, unsigned seed) {
+  std::mt19937 generator(seed);
+  std::normal_distribution<float> normal;
+  Bytes bytes(static_cast<std::size_t>(count) * size_of(dtype));
+  for (std::int64_t i = 0; i < count; ++i) {
+    const float value = normal(generator);
+    std::byte* at = bytes.data() + static_cast<std::size_t>(i) * size_of(dtype);
+    if (dtype == DType::float64) {
+      const double wide = value;
+      std::memcpy(at, &wide, 8);
+    } else if (dtype == DType::float32) {
+      std::memcpy(at, &value, 4);
+    } else {
+      const std::uint16_t word = dtype == DType::float16 ? float16_from_float(value) : bfloat16_from_float(value);
+      std::memcpy(at, &word, 2);
+    }
+  }
+  return bytes;
+}
+
+double value_at(const Bytes& bytes, DType dtype, std::size_t i) {
+  const std::byte* at = bytes.data() + i * size_of(dtype);
+  if (dtype == DType::float64) {
+    double value = 0;
+    std::memcpy(&value, at, 8);
+    return value;
+  }
+  if (dtype == DType::float32) {
+    float value = 0;
+    std::memcpy(&value, at, 4);
+    return value;
+  }
+  std::uint16_t word = 0;
+  std::memcpy(&word, at, 2);
+  return dtype == DType::float16 ? float_from_float16(word) : float_from_bfloat16(word);
+}
+
+// ‖a - b‖ / ‖b‖; NaN never passes.
+double relative_error(const Bytes& a, const Bytes& b, DType dtype) {
+  double error = 0;
+  double size = 0;
+  for (std::size_t i = 0; i < b.size() / size_of(dtype); ++i) {
+    error += std::pow(value_at(a, dtype, i) - value_at(b, dtype, i), 2);
+    size += std::pow(value_at(b, dtype, i), 2);
+  }
+  return std::sqrt(error / size);
+}
+
+double tolerance(DType dtype) {
+  switch (dtype) {
+    case DType::float64: return 1e-13;
+    case DType::float32: return 2e-6;
+    case DType::float16: return 1e-3;
+    default: return 8e-3;
+  }
+}
+
+class CudaBackendTest : public ::testing::TestWithParam<DType> {
+ protected:
+  void SetUp() override {
+    select_cuda_device(0);
+    gpu = make_cuda_backend(false);
+    cpu = make_cpu_backend(1);
+  }
+  struct Both {
+    OwnedMatrix gpu, cpu;
+  };
+  Both matrix(std::int64_t rows, std::int64_t cols, unsigned seed, DType dtype) {
+    const Bytes words = random_words(rows * cols, dtype, seed);
+    Both both{OwnedMatrix(*gpu, rows, cols, dtype), OwnedMatrix(*cpu, rows, cols, dtype)};
+    gpu->upload(both.gpu.view.data, words.data(), words.size());
+    cpu->upload(both.cpu.view.data, words.data(), words.size());
+    return both;
+  }
+  Both matrix(std::int64_t rows, std::int64_t cols, unsigned seed) { return matrix(rows, cols, seed, GetParam()); }
+  static Bytes read(Backend& backend, const Matrix& m) {
+    Bytes bytes(m.bytes());
+    backend.download(bytes.data(), m.data, bytes.size());
+    return bytes;
+  }
+  void expect_close(const Both& both) {
+    EXPECT_LE(relative_error(read(*gpu, both.gpu.view), read(*cpu, both.cpu.view), GetParam()), tolerance(GetParam()));
+  }
+  void expect_same(const Both& both) { EXPECT_EQ(read(*gpu, both.gpu.view), read(*cpu, both.cpu.view)); }
+  Buffer ids(Backend& backend, const std::vector<std::int32_t>& values) {
+    Buffer buffer(backend, values.size() * 4);
+    backend.upload(buffer.data(), values.data(), values.size() * 4);
+    return buffer;
+  }
+
+  std::unique_ptr<Backend> gpu, cpu;
+};
+
+TEST_P(CudaBackendTest, NormActivationAndProduct) {
+  const auto x = matrix(19, 576, 1);
+  const auto weight = matrix(1, 576, 2);
+  const auto out = matrix(19, 576, 3);
+  gpu->rms_norm(x.gpu.view, weight.gpu.view, 1e-5, out.gpu.view);
+  cpu->rms_norm(x.cpu.view, weight.cpu.view, 1e-5, out.cpu.view);
+  expect_close(out);
+
+  const auto gate_up = matrix(19, 2 * 200, 4);
+  const auto activated = matrix(19, 200, 5);
+  gpu->silu_multiply(gate_up.gpu.view, activated.gpu.view);
+  cpu->silu_multiply(gate_up.cpu.view, activated.cpu.view);
+  expect_close(activated);
+
+  for (const std::int64_t rows : {1, 19}) {
+    const auto w = matrix(333, 576, 6);
+    const auto product = matrix(rows, 333, 7);
+    gpu->linear(x.gpu.view.first_rows(rows), w.gpu.view, product.gpu.view);
+    cpu->linear(x.cpu.view.first_rows(rows), w.cpu.view, product.cpu.view);
+    expect_close(product);
+  }
+}
+
+TEST_P(CudaBackendTest, AddAndFoldHaveTheCpusBits) {
+  for (const std::int64_t count : {1, 577, 100003}) {
+    const auto sum = matrix(1, count, 8);
+    const auto delta = matrix(1, count, 9);
+    gpu->add(sum.gpu.view, delta.gpu.view);
+    cpu->add(sum.cpu.view, delta.cpu.view);
+    expect_same(sum);
+    for (const int shards : {2, 3, 4, 64}) {
+      const std::size_t stride = aligned(static_cast<std::size_t>(count) * size_of(GetParam()));
+      const Bytes partials = random_words(static_cast<std::int64_t>(stride / size_of(GetParam())) * shards, GetParam(), 10);
+      Buffer on_gpu(*gpu, partials.size());
+      gpu->upload(on_gpu.data(), partials.data(), partials.size());
+      for (const auto accumulator : {Accumulator::message, Accumulator::float32, Accumulator::float64}) {
+        gpu->fold(on_gpu.data(), stride, shards, accumulator, sum.gpu.view);
+        cpu->fold(partials.data(), stride, shards, accumulator, sum.cpu.view);
+        expect_same(sum);
+      }
+    }
+  }
+}
+
+TEST_P(CudaBackendTest, EmbeddingJoinAndEmptyPartialsMoveBits) {
+  const auto table = matrix(10, 72, 11);
+  const auto out = matrix(4, 72, 12);
+  const std::vector<std::int32_t> tokens{25, 20, 99, 29};
+  const auto on_gpu = ids(*gpu, tokens);
+  gpu->embed(table.gpu.view, {20, 30}, {on_gpu.as<std::int32_t>(), nullptr, nullptr, 4}, out.gpu.view);
+  cpu->embed(table.cpu.view, {20, 30}, {tokens.data(), nullptr, nullptr, 4}, out.cpu.view);
+  expect_same(out);
+
+  const std::size_t stride = aligned(2 * 65 * size_of(GetParam()));
+  const Bytes slices = random_words(static_cast<std::int64_t>(4 * stride / size_of(GetParam())), GetParam(), 13);
+  Buffer slices_on_gpu(*gpu, slices.size());
+  gpu->upload(slices_on_gpu.data(), slices.data(), slices.size());
+  const auto joined = matrix(2, 259, 14);
+  gpu->join_columns(slices_on_gpu.data(), stride, 4, 65, joined.gpu.view);
+  cpu->join_columns(slices.data(), stride, 4, 65, joined.cpu.view);
+  expect_same(joined);
+
+  gpu->fill_negative_zero(joined.gpu.view);
+  cpu->fill_negative_zero(joined.cpu.view);
+  expect_same(joined);
+}
+
+TEST_P(CudaBackendTest, RopeCacheAndAttention) {
+  constexpr std::int64_t kRows = 37, kHeads = 6, kKv = 2, kLength = 300;
+  for (const std::int64_t dim : {16, 20, 64, 128, 192}) {
+    for (const std::int64_t window : {0, 40}) {
+      const auto qkv = matrix(kRows, (kHeads + 2 * kKv) * dim, 15);
+      const auto keys = matrix(2 * kKv * kLength, dim, 16);
+      const auto values = matrix(2 * kKv * kLength, dim, 17);
+      const auto cosines = matrix(kLength, dim / 2, 18, DType::float32);
+      std::vector<std::int32_t> positions(kRows);
+      for (std::int32_t i = 0; i < kRows; ++i) positions[static_cast<std::size_t>(i)] = i * 7 % 250 + 13;
+      const std::vector<std::int32_t> slots(kRows, 1), local_kv{0, 0, 0, 1, 1, 1};
+      const auto positions_gpu = ids(*gpu, positions), slots_gpu = ids(*gpu, slots), local_gpu = ids(*gpu, local_kv);
+      const CacheView cache_gpu{keys.gpu.view.data, values.gpu.view.data, kKv, kLength, dim};
+      const CacheView cache_cpu{keys.cpu.view.data, values.cpu.view.data, kKv, kLength, dim};
+      const RowIndex index_gpu{nullptr, positions_gpu.as<std::int32_t>(), slots_gpu.as<std::int32_t>(), kRows, true};
+      const RowIndex index_cpu{nullptr, positions.data(), slots.data(), kRows, true};
+      const auto* cosine_gpu = static_cast<const float*>(cosines.gpu.view.data);
+      const auto* cosine_cpu = static_cast<const float*>(cosines.cpu.view.data);
+      gpu->rope_and_cache(qkv.gpu.view, kHeads, cosine_gpu, cosine_gpu, index_gpu, cache_gpu);
+      cpu->rope_and_cache(qkv.cpu.view, kHeads, cosine_cpu, cosine_cpu, index_cpu, cache_cpu);
+      expect_close(qkv);
+      expect_close(keys);
+      expect_close(values);
+
+      const auto out = matrix(kRows, kHeads * dim, 19);
+      gpu->attention(qkv.gpu.view, {kHeads, local_gpu.as<std::int32_t>(), window}, index_gpu, cache_gpu, out.gpu.view);
+      cpu->attention(qkv.cpu.view, {kHeads, local_kv.data(), window}, index_cpu, cache_cpu, out.cpu.view);
+      EXPECT_LE(relative_error(read(*gpu, out.gpu.view), read(*cpu, out.cpu.view), GetParam()), 2 * tolerance(GetParam()))
+          << "head_dim " << dim << ", window " << window;
+
+      // A row alone gives the bits it has among others, whether or not rows share their loads.
+      const Bytes together = read(*gpu, out.gpu.view);
+      const std::size_t row_bytes = static_cast<std::size_t>(kHeads * dim) * size_of(GetParam());
+      for (const std::int64_t r : {0, 5, 36}) {
+        const Matrix row{static_cast<std::byte*>(qkv.gpu.view.data) + static_cast<std::size_t>(r * qkv.gpu.view.cols) * size_of(GetParam()),
+                         1, qkv.gpu.view.cols, GetParam()};
+        for (const bool one_sequence : {false, true}) {
+          const auto alone = matrix(1, kHeads * dim, 20);
+          gpu->attention(row, {kHeads, local_gpu.as<std::int32_t>(), window},
+                         {nullptr, positions_gpu.as<std::int32_t>() + r, slots_gpu.as<std::int32_t>(), 1, one_sequence}, cache_gpu,
+                         alone.gpu.view);
+          const Bytes bits = read(*gpu, alone.gpu.view);
+          EXPECT_EQ(std::memcmp(bits.data(), together.data() + static_cast<std::size_t>(r) * row_bytes, row_bytes), 0)
+              << "row " << r << " head_dim " << dim;
+        }
+      }
+    }
+  }
+}
+
+TEST_P(CudaBackendTest, AProductsBitsDoNotDependOnWhereTheShardLives) {
+  for (const std::int64_t rows : {1, 17, 256}) {
+    const auto first_x = matrix(rows, 576, 21);
+    const auto first_weight = matrix(384, 576, 22);
+    const auto first = matrix(rows, 384, 23);
+    gpu->linear(first_x.gpu.view, first_weight.gpu.view, first.gpu.view);
+    std::vector<Both> kept;  // so that every copy lies elsewhere
+    for (int copy = 0; copy < 4; ++copy) {
+      kept.push_back(matrix(rows, 576, 21));
+      kept.push_back(matrix(384, 576, 22));
+      const auto out = matrix(rows, 384, 24);
+      gpu->linear(kept[kept.size() - 2].gpu.view, kept.back().gpu.view, out.gpu.view);
+      EXPECT_EQ(read(*gpu, out.gpu.view), read(*gpu, first.gpu.view)) << rows << " rows, copy " << copy;
+    }
+  }
+}
+
+TEST_P(CudaBackendTest, WideOutputHoldsTheAccumulators) {
+  if (size_of(GetParam()) != 2) GTEST_SKIP() << "only 16-bit models have narrower outputs than accumulators";
+  const auto x = matrix(3, 576, 25);
+  const auto weight = matrix(100, 576, 26);
+  const auto wide = matrix(3, 100, 27, DType::float32);
+  gpu->linear(x.gpu.view, weight.gpu.view, wide.gpu.view);
+  cpu->linear(x.cpu.view, weight.cpu.view, wide.cpu.view);
+  EXPECT_LE(relative_error(read(*gpu, wide.gpu.view), read(*cpu, wide.cpu.view), DType::float32), 2e-6);
+}
+
+INSTANTIATE_TEST_SUITE_P(DTypes, CudaBackendTest,
+                         ::testing::Values(DType::float64, DType::float32, DType::float16, DType::bfloat16),
+                         [](const auto& info) { return std::string(name_of(info.param)); });
+
+}  // namespace
+}  // namespace shardrift
