@@ -253,7 +253,7 @@ TEST_P(CudaBackendTest, WideOutputHoldsTheAccumulators) {
 
 INSTANTIATE_TEST_SUITE_P(DTypes, CudaBackendTest,
                          ::testing::Values(DType::float64, DType::float32, DType::float16, DType::bfloat16),
-                         [](const auto& info) { return std::string(name_of(info.param)); });
+                         [](const auto& dtype) { return std::string(name_of(dtype.param)); });
 
 }  // namespace
 }  // namespace shardrift

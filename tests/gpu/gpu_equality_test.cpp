@@ -57,7 +57,7 @@ TEST_P(GpuEquality, TwoShardsHaveOneOrder) {
 }
 
 INSTANTIATE_TEST_SUITE_P(DTypes, GpuEquality, ::testing::Values("float32", "float16", "bfloat16"),
-                         [](const auto& info) { return std::string(info.param); });
+                         [](const auto& dtype) { return std::string(dtype.param); });
 
 TEST(GpuExact, ExactModelsAreTheSameUnderEveryPlan) {
   expect_equal("tiny-exact-bf16", "exact",
