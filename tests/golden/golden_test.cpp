@@ -2,8 +2,6 @@
 // make-goldens.py. Our sums are added up in another order than theirs, so bits differ; a wrong formula moves
 // logits by far more than 1e-4.
 #include <gtest/gtest.h>
-#include <spawn.h>
-#include <sys/wait.h>
 
 #include <cmath>
 #include <cstdlib>
@@ -11,13 +9,11 @@
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
-#include <sstream>
 #include <string>
 #include <vector>
 
+#include "program.hpp"
 #include "record/reader.hpp"
-
-extern char** environ;
 
 namespace shardrift {
 namespace {
@@ -57,18 +53,6 @@ std::vector<float> floats_from_base64(const std::string& text) {
   return values;
 }
 
-// Runs a program to its end; its exit code, -1 for a signal.
-int run(const std::vector<std::string>& command) {
-  std::vector<char*> arguments;
-  for (const auto& word : command) arguments.push_back(const_cast<char*>(word.c_str()));
-  arguments.push_back(nullptr);
-  pid_t child = 0;
-  if (posix_spawn(&child, arguments[0], nullptr, nullptr, arguments.data(), environ) != 0) return -1;
-  int status = 0;
-  waitpid(child, &status, 0);
-  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-}
-
 // Where a reference's model is: the real one under models/, the small ones among the fixtures.
 fs::path model_directory(const std::string& model) {
   return model.starts_with("tiny-") ? kBinary / "fixtures" / model : kSource / "models" / model;
@@ -76,7 +60,7 @@ fs::path model_directory(const std::string& model) {
 
 // One run of the worker over prompts given as token ids or text; the record it wrote.
 record::Reader run_worker(const std::string& model, const std::string& name, const std::vector<json>& prompts,
-                          const std::vector<std::string>& flags) {
+                          int ranks, const std::vector<std::string>& flags) {
   const fs::path folder = kBinary / "golden";
   fs::create_directories(folder);
   const fs::path stem = folder / (model + "." + name);
@@ -84,25 +68,15 @@ record::Reader run_worker(const std::string& model, const std::string& name, con
   std::ofstream file(prompts_file);
   for (const auto& prompt : prompts) file << prompt.dump() << '\n';
   file.close();
-  std::vector<std::string> command = {(kBinary / "bin/shardrift-run").string(),
-                                      "run",
-                                      "--model",
-                                      model_directory(model).string(),
-                                      "--prompts",
-                                      prompts_file,
-                                      "--output",
-                                      output,
-                                      "--overwrite",
-                                      "--dtype",
-                                      "float32"};
-  command.insert(command.end(), flags.begin(), flags.end());
-  const int code = run(command);
-  if (code != 0) {
-    std::ostringstream text;
-    text << "exit code " << code << " from:";
-    for (const auto& word : command) text << ' ' << word;
-    throw std::runtime_error(text.str());
-  }
+  // clang-format off
+  std::vector<std::string> arguments = {
+      "run", "--model", model_directory(model).string(), "--prompts", prompts_file,
+      "--output", output, "--overwrite", "--dtype", "float32", "--quiet"};
+  // clang-format on
+  arguments.insert(arguments.end(), flags.begin(), flags.end());
+  const auto finished = testing::run_program(testing::worker_command(ranks, arguments), 300);
+  if (finished.code != 0)
+    throw std::runtime_error("exit code " + std::to_string(finished.code) + ": " + finished.output);
   return record::Reader::open(output);
 }
 
@@ -150,21 +124,22 @@ void compare_prompt(const record::Reader& reader, const json& expected) {
 
 struct Case {
   std::string model;
-  std::string plan;                // a name for the output file
-  std::vector<std::string> flags;  // one process each: plans over ranks are the integration tests'
+  std::string plan;  // a name for the output file
+  int ranks = 1;
+  std::vector<std::string> flags;
 };
 
 class Golden : public testing::TestWithParam<Case> {};
 
 TEST_P(Golden, LogitsAgreeWithTransformers) {
-  const auto& [model, plan, flags] = GetParam();
+  const auto& [model, plan, ranks, flags] = GetParam();
   const json reference = read_reference(model);
   std::vector<json> prompts;
   for (const auto& prompt : reference["prompts"])
     prompts.push_back({{"id", prompt["id"]}, {"tokens", prompt["tokens"]}});
   auto all = flags;
   all.insert(all.end(), {"--mode", "score"});
-  const auto reader = run_worker(model, plan, prompts, all);
+  const auto reader = run_worker(model, plan, prompts, ranks, all);
   for (const auto& prompt : reference["prompts"]) compare_prompt(reader, prompt);
 }
 
@@ -172,10 +147,11 @@ std::vector<Case> cases() {
   std::vector<Case> all;
   for (const char* model : {"tiny-llama", "tiny-llama-headdim", "tiny-llama-tied-rope3", "tiny-mistral",
                             "tiny-exact", "tiny-sharded"}) {
-    all.push_back({model, "one", {}});
-    // Head counts and vocabularies that 2 and 4 do not divide.
-    all.push_back({model, "shards2", {"--shards", "2"}});
-    all.push_back({model, "shards4", {"--shards", "4"}});
+    all.push_back({model, "one", 1, {}});
+    // Head counts and vocabularies that 2, 3 and 4 do not divide, on one device and over ranks.
+    all.push_back({model, "shards4", 1, {"--shards", "4"}});
+    all.push_back({model, "tp3", 3, {"--tensor-parallel", "3"}});
+    all.push_back({model, "tp2_pp2", 4, {"--tensor-parallel", "2", "--pipeline", "2"}});
   }
   return all;
 }
@@ -210,14 +186,14 @@ TEST_F(RealModel, LogitsAndTokenIdsAgreeWithTransformers) {
   std::vector<json> prompts;
   for (const auto& prompt : reference["prompts"])
     prompts.push_back({{"id", prompt["id"]}, {"text", prompt["text"]}});
-  const auto reader = run_worker(kModel, "score", prompts, {"--mode", "score"});
+  const auto reader = run_worker(kModel, "score", prompts, 1, {"--mode", "score"});
   for (const auto& prompt : reference["prompts"]) compare_prompt(reader, prompt);
 }
 
 TEST_F(RealModel, KnowsTheCapitalOfFrance) {
   const json greedy = read_reference(kModel)["greedy"];
   const auto expected = greedy["continuation"].get<std::vector<std::int32_t>>();
-  const auto reader = run_worker(kModel, "greedy", {{{"id", "france"}, {"text", greedy["text"]}}},
+  const auto reader = run_worker(kModel, "greedy", {{{"id", "france"}, {"text", greedy["text"]}}}, 1,
                                  {"--max-new-tokens", std::to_string(expected.size()), "--ignore-eos"});
   const auto prompt = reader.prompt("france");
   EXPECT_EQ(prompt.prompt.tokens, greedy["tokens"].get<std::vector<std::int32_t>>());
