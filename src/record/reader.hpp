@@ -1,6 +1,6 @@
-// Reading a record: OUT.h5, or OUT.h5.parts/ of a run that was interrupted. Everything in the file is checked before
-// it is believed (ranks, sizes, types, link kinds); errors are bad_data naming file and object. Bounded memory:
-// logits are read row by row.
+// Reading a record: OUT.h5, or OUT.h5.parts/ of a run that was interrupted. Everything in the file is checked
+// before it is believed (ranks, sizes, types, link kinds); errors are bad_data naming file and object.
+// Bounded memory: logits are read row by row.
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -25,11 +25,13 @@ class Reader {
   const RunInfo& run() const;
   std::vector<std::string> prompt_ids() const;  // by index
 
-  // Everything but the logits (logits and top may be absent: logits is left empty). Throws bad_data if there is no such prompt.
+  // Everything but the logits (logits and top may be absent: logits is left empty). Throws bad_data if there
+  // is no such prompt.
   PromptRecord prompt(const std::string& id) const;
   bool has_logits(const std::string& id) const;
   // Raw stored words of rows [begin, end) of one prompt, vocabulary words each, into `out` (resized).
-  void read_logits(const std::string& id, std::int64_t begin, std::int64_t end, std::vector<std::byte>& out) const;
+  void read_logits(const std::string& id, std::int64_t begin, std::int64_t end,
+                   std::vector<std::byte>& out) const;
 
  private:
   struct State;

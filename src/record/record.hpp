@@ -23,11 +23,13 @@ struct DeviceInfo {
 };
 
 struct Environment {
-  std::vector<DeviceInfo> devices;                  // one a rank, in rank order
-  std::map<std::string, std::string> libraries;     // "nccl" -> "2.28.9", "torch", "cuda runtime", "mpi", "hdf5", …
-  std::map<std::string, std::string> variables;     // NCCL_*, CUDA_*, OMPI_MCA_*, CUBLAS_*, OMP_*, MKL_* as found
-  std::map<std::string, std::string> settings;      // matmul backend, math mode, cpu instruction set, threads, …
-  std::string topology;                             // text, may be empty
+  std::vector<DeviceInfo> devices;  // one a rank, in rank order
+  std::map<std::string, std::string>
+      libraries;  // "nccl" -> "2.28.9", "torch", "cuda runtime", "mpi", "hdf5", …
+  std::map<std::string, std::string>
+      variables;                                // NCCL_*, CUDA_*, OMPI_MCA_*, CUBLAS_*, OMP_*, MKL_* as found
+  std::map<std::string, std::string> settings;  // matmul backend, math mode, cpu instruction set, threads, …
+  std::string topology;                         // text, may be empty
 };
 
 struct ModelInfo {
@@ -66,7 +68,7 @@ struct Row {
   std::int32_t forward_rows = 0;  // rows in that pass
   std::int32_t batch_row = 0;     // this row's place in it
   Phase phase = Phase::decode;
-  double seconds = 0;             // wall time of that pass
+  double seconds = 0;  // wall time of that pass
 };
 
 struct Prompt {
@@ -77,9 +79,9 @@ struct Prompt {
   std::vector<std::int32_t> tokens;  // as fed, special tokens included
 };
 
-struct Top {                          // [steps, k]
+struct Top {  // [steps, k]
   std::int64_t k = 0;
-  std::vector<std::int32_t> ids;      // most likely first, lowest id first at ties
+  std::vector<std::int32_t> ids;         // most likely first, lowest id first at ties
   std::vector<float> log_probabilities;  // float64 log-softmax, rounded
 };
 
@@ -87,8 +89,8 @@ struct Top {                          // [steps, k]
 struct PromptRecord {
   Prompt prompt;
   std::string status = "complete";
-  std::string stop;      // eos | length | context | given (score, follow)
-  std::string device;    // name and host of the writing rank
+  std::string stop;    // eos | length | context | given (score, follow)
+  std::string device;  // name and host of the writing rank
   int replica = 0;
   std::vector<Row> rows;
   std::vector<std::byte> logits;  // rows x vocabulary words of RunInfo::logits_dtype; empty at level "top"

@@ -6,6 +6,7 @@
 
 #include "common/error.hpp"
 #include "record/files.hpp"
+#include "record/hdf5_copy.hpp"
 #include "record/part_file.hpp"
 #include "record/reader.hpp"
 
@@ -110,9 +111,8 @@ void write_header(const fs::path& parts, const RunInfo& run) {
 void copy_prompt(const fs::path& parts, const std::string& id, hid_t prompts) {
   const fs::path path = part_path(parts, id);
   const auto part = open_record_file(path);
-  const std::string name = "prompts/" + id;
-  h5::check(H5Ocopy(part.file, name.c_str(), prompts, id.c_str(), H5P_DEFAULT, H5P_DEFAULT),
-            "copying " + path.string());
+  const h5::Handle group(H5Gopen2(part.file, "prompts", H5P_DEFAULT), H5Gclose, path.string());
+  h5::copy_group(group, id, prompts);
 }
 
 }  // namespace

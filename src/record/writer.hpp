@@ -17,15 +17,15 @@ struct WriterOptions {
   int compression = 0;           // deflate level of the logits, 0 = none
 };
 
-// Called once, by rank 0, before weights are read: creates OUT.h5.parts/ and its run.json-like header file, or
-// finds that an earlier run with the same resume_key left finished prompts there.
-// Throws usage_error (exists without --overwrite, another run's parts), failure (directory cannot be written).
-// Returns the ids that are already recorded and need not run again. An OUT.h5 that is complete and has the same
-// resume_key returns all its ids: nothing to do.
+// Called once, by rank 0, before weights are read: creates OUT.h5.parts/ and its run.json-like header file,
+// or finds that an earlier run with the same resume_key left finished prompts there. Throws usage_error
+// (exists without --overwrite, another run's parts), failure (directory cannot be written). Returns the ids
+// that are already recorded and need not run again. An OUT.h5 that is complete and has the same resume_key
+// returns all its ids: nothing to do.
 std::set<std::string> prepare_output(const WriterOptions& options, const RunInfo& run);
 
-// Used by every writing rank (one a replica). Writes in a background thread; add() blocks only when two finished
-// prompts are already waiting. A failed write (disk full) is thrown from the next add() or finish().
+// Used by every writing rank (one a replica). Writes in a background thread; add() blocks only when two
+// finished prompts are already waiting. A failed write (disk full) is thrown from the next add() or finish().
 class PartWriter {
  public:
   PartWriter(WriterOptions options, const RunInfo& run);
@@ -48,8 +48,8 @@ struct RunTiming {
   std::int64_t decode_tokens = 0;
 };
 
-// Called once, by rank 0, after all writers finished: copies the parts into OUT.h5 (temporary name, fsync, rename,
-// prompts ordered by index) and removes them.
+// Called once, by rank 0, after all writers finished: copies the parts into OUT.h5 (temporary name, fsync,
+// rename, prompts ordered by index) and removes them.
 void assemble(const WriterOptions& options, const RunInfo& run, const RunTiming& timing);
 
 }  // namespace shardrift::record
