@@ -1,7 +1,7 @@
-# shardrift_add_test(NAME SOURCES a.cpp … [LIBRARIES x …] [RANKS 1 2 4] [LABELS l …] [TIMEOUT s] [FIXTURES f …])
+# shardrift_add_test(NAME SOURCES a.cpp … [LIBRARIES x …] [RANKS 1 2 4] [LABELS l …] [TIMEOUT s] [FIXTURES f …] [TORCH])
 # One call declares a GoogleTest program, the MPI rank counts it runs with and its labels.
 # Without RANKS it is a plain test. With RANKS its sources see MPI (tests/mpi_main.cpp is main) and it is
-# started once for each count, labelled ranks-N.
+# started once for each count, labelled ranks-N. TORCH: it links torch (tests/torch_main.cpp is main).
 find_package(GTest REQUIRED)
 include(GoogleTest)
 
@@ -12,7 +12,7 @@ set(SHARDRIFT_MPI_ENVIRONMENT
   OMPI_MCA_btl_vader_single_copy_mechanism=none)
 
 function(shardrift_add_test name)
-  cmake_parse_arguments(arg "" "TIMEOUT" "SOURCES;LIBRARIES;RANKS;LABELS;FIXTURES;DEFINITIONS" ${ARGN})
+  cmake_parse_arguments(arg "TORCH" "TIMEOUT" "SOURCES;LIBRARIES;RANKS;LABELS;FIXTURES;DEFINITIONS" ${ARGN})
   if(NOT arg_TIMEOUT)
     set(arg_TIMEOUT 120)
   endif()
@@ -34,7 +34,11 @@ function(shardrift_add_test name)
       endif()
     endforeach()
   else()
-    target_link_libraries(test_${name} PRIVATE GTest::gtest_main)
+    if(arg_TORCH)
+      target_sources(test_${name} PRIVATE ${PROJECT_SOURCE_DIR}/tests/torch_main.cpp)
+    else()
+      target_link_libraries(test_${name} PRIVATE GTest::gtest_main)
+    endif()
     add_test(NAME ${name} COMMAND test_${name})
     set_tests_properties(${name} PROPERTIES TIMEOUT ${arg_TIMEOUT} LABELS "${arg_LABELS}"
       ENVIRONMENT "${SHARDRIFT_MPI_ENVIRONMENT}")

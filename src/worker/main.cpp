@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "common/error.hpp"
+#include "common/leave.hpp"
 #include "worker/generate.hpp"
 #include "worker/options.hpp"
 #include "worker/run.hpp"
@@ -13,6 +14,7 @@
 namespace {
 
 using shardrift::ExitCode;
+using shardrift::leave;
 
 constexpr const char* kHelp =
     "shardrift-run: tensor- and pipeline-parallel inference that records every logit.\n\n"
@@ -44,11 +46,7 @@ int report(const shardrift::World& world, const std::exception& error, ExitCode 
   return static_cast<int>(code);
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
-  const std::vector<std::string> arguments(argv + 1, argv + argc);
-  if (answered_alone(arguments)) return 0;
+int run_ranks(int argc, char** argv, const std::vector<std::string>& arguments) {
   for (const int signal : {SIGTERM, SIGINT, SIGUSR1}) std::signal(signal, [](int) { shardrift::stop_requested = true; });
   std::signal(SIGXFSZ, SIG_IGN);  // a file-size limit is reported as the write error it is
 
@@ -67,4 +65,12 @@ int main(int argc, char** argv) {
     report(world, error, ExitCode::failure, false);
     world.abort(static_cast<int>(ExitCode::failure));
   }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::vector<std::string> arguments(argv + 1, argv + argc);
+  if (answered_alone(arguments)) return 0;
+  leave(run_ranks(argc, argv, arguments));
 }

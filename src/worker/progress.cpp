@@ -6,7 +6,8 @@
 
 namespace shardrift {
 
-ProgressLine::ProgressLine(bool enabled) : enabled_(enabled), terminal_(isatty(STDERR_FILENO) != 0) {}
+ProgressLine::ProgressLine(bool enabled)
+    : enabled_(enabled), terminal_(isatty(STDERR_FILENO) != 0), shown_(std::chrono::steady_clock::now()) {}
 
 ProgressLine::~ProgressLine() {
   if (open_) std::fputc('\n', stderr);
