@@ -31,7 +31,7 @@ void add_map(std::vector<Difference>& out, const std::string& prefix, const Text
     const auto c = candidate.find(key);
     const std::string left = r == reference.end() ? "" : r->second;
     const std::string right = c == candidate.end() ? "" : c->second;
-    if (left != right) out.push_back({prefix + " " + key, left, right});
+    if (left != right) out.push_back({fmt::format("{} {}", prefix, key), left, right});
   }
 }
 

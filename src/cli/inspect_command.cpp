@@ -37,7 +37,8 @@ std::string run_text(const record::Reader& reader) {
 
 std::string map_text(const std::string& name, const std::map<std::string, std::string>& values) {
   std::string text;
-  for (const auto& [key, value] : values) text += line(text.empty() ? name : "", key + " = " + value);
+  for (const auto& [key, value] : values)
+    text += line(text.empty() ? name : "", fmt::format("{} = {}", key, value));
   return text;
 }
 

@@ -105,7 +105,7 @@ struct PartWriter::State {
   }
 };
 
-PartWriter::PartWriter(WriterOptions options, const RunInfo& run) : state_(std::make_unique<State>()) {
+PartWriter::PartWriter(const WriterOptions& options, const RunInfo& run) : state_(std::make_unique<State>()) {
   state_->parts = parts_directory(options.output);
   state_->compression = options.compression;
   state_->resume_key = run.resume_key;

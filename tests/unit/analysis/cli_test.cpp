@@ -1,0 +1,71 @@
+// The program itself: exit codes, one line of error, output that cannot be written.
+#include <gmock/gmock.h>
+#include <sys/wait.h>
+
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+
+#include "tests/unit/analysis/example_runs.hpp"
+
+namespace shardrift::analysis {
+namespace {
+
+using record::testing::contents;
+using record::testing::write_record;
+using ::testing::EndsWith;
+using testing::greedy_prompt;
+using ::testing::HasSubstr;
+using testing::small_run;
+using ::testing::StartsWith;
+
+class Program : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    const testing::Rows rows{{0, 1, 0, 0, 0}, {0, 0, 1, 0, 0}};
+    testing::Rows other = rows;
+    other[1][3] = 2;
+    write_record(scratch_ / "a.h5", small_run(), {greedy_prompt(small_run(), "p0", 0, rows)});
+    write_record(scratch_ / "b.h5", small_run(), {greedy_prompt(small_run(), "p0", 0, other)});
+  }
+  // In the scratch directory; out_ and error_ are what it printed.
+  int run(const std::string& arguments, const std::string& output = "out") {
+    const std::string command =
+        fmt::format("cd {} && {}/bin/shardrift {} > {} 2> err", scratch_.path().string(),
+                    SHARDRIFT_BINARY_DIR, arguments, output);
+    const int status = std::system(command.c_str());
+    out_ = contents(scratch_ / "out");
+    error_ = contents(scratch_ / "err");
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  }
+  record::testing::Scratch scratch_;
+  std::string out_;
+  std::string error_;
+};
+
+TEST_F(Program, ExitCodes) {
+  EXPECT_EQ(run("compare a.h5 a.h5"), 0);
+  EXPECT_THAT(out_, EndsWith("verdict: bit-equal\n"));
+  EXPECT_EQ(run("compare a.h5 b.h5 a.h5 --json c.json"), 1);
+  EXPECT_THAT(out_, HasSubstr("<-- here"));
+  EXPECT_EQ(nlohmann::json::parse(contents(scratch_ / "c.json")).at("candidates").size(), 2U);
+  EXPECT_EQ(run("compare a.h5 a.h5 --prompt p0 --steps 1"), 0);
+  EXPECT_THAT(out_, HasSubstr("tokens of prompt p0"));
+  EXPECT_EQ(run("inspect a.h5"), 0);
+  EXPECT_THAT(out_, HasSubstr("LlamaForCausalLM"));
+  for (const char* usage :
+       {"", "nonsense", "compare a.h5", "compare a.h5 b.h5 --nonsense", "compare a.h5 b.h5 --steps 0",
+        "compare a.h5 b.h5 --prompt none", "inspect", "inspect a.h5 b.h5"}) {
+    EXPECT_EQ(run(usage), 64) << usage;
+    EXPECT_THAT(error_, StartsWith("shardrift: "));
+    EXPECT_EQ(std::count(error_.begin(), error_.end(), '\n'), 1) << error_;
+  }
+  EXPECT_EQ(run("compare a.h5 none.h5"), 65);
+  EXPECT_THAT(error_, HasSubstr("none.h5: no such file"));
+  EXPECT_EQ(run("compare a.h5 b.h5 --json no/c.json"), 70);
+  EXPECT_EQ(run("compare a.h5 a.h5", "/dev/full"), 70);
+  EXPECT_EQ(run("--version"), 0);
+  for (const char* help : {"--help", "compare --help", "inspect --help"}) EXPECT_EQ(run(help), 0);
+}
+
+}  // namespace
+}  // namespace shardrift::analysis
