@@ -5,7 +5,9 @@
 namespace shardrift {
 namespace {
 constexpr std::int64_t kColumnBlock = 64;
-std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+std::int64_t ceil_div(std::int64_t a, std::int64_t b) {
+  return (a + b - 1) / b;
+}
 }  // namespace
 
 Range deal(std::int64_t n, int parts, int part) {

@@ -25,8 +25,9 @@ void check_counts(const Plan& plan) {
     if (n > 4096) throw usage_error("{} ranks in one direction: this is for 1 to 4 devices", n);
   if (plan.shards > kMaxShards) throw usage_error("--shards {}: at most {}", plan.shards, kMaxShards);
   if (plan.shards % plan.tensor_parallel != 0)
-    throw usage_error("--shards {} is not a multiple of --tensor-parallel {}: every rank hosts as many shards",
-                      plan.shards, plan.tensor_parallel);
+    throw usage_error(
+        "--shards {} is not a multiple of --tensor-parallel {}: every rank hosts as many shards", plan.shards,
+        plan.tensor_parallel);
 }
 
 void check_numerics(const Plan& plan) {
@@ -52,21 +53,26 @@ std::vector<int> resolved_stages(const Plan& plan, int layers) {
     for (int p = 0; p < plan.pipeline; ++p)
       stages.push_back(static_cast<int>(deal(layers, plan.pipeline, p).size()));
   if (static_cast<int>(stages.size()) != plan.pipeline)
-    throw usage_error("--stage-layers {} names {} stages, --pipeline {}", fmt::join(stages, ","), stages.size(),
-                      plan.pipeline);
+    throw usage_error("--stage-layers {} names {} stages, --pipeline {}", fmt::join(stages, ","),
+                      stages.size(), plan.pipeline);
   if (plan.pipeline > layers)
-    throw usage_error("--pipeline {}: the model has {} layers, a stage needs at least one", plan.pipeline, layers);
+    throw usage_error("--pipeline {}: the model has {} layers, a stage needs at least one", plan.pipeline,
+                      layers);
   for (const int n : stages)
-    if (n < 1) throw usage_error("--stage-layers {}: a stage needs at least one layer", fmt::join(stages, ","));
+    if (n < 1)
+      throw usage_error("--stage-layers {}: a stage needs at least one layer", fmt::join(stages, ","));
   const long long sum = std::accumulate(stages.begin(), stages.end(), 0LL);
   if (sum != layers)
-    throw usage_error("--stage-layers {} adds up to {}, the model has {} layers", fmt::join(stages, ","), sum, layers);
+    throw usage_error("--stage-layers {} adds up to {}, the model has {} layers", fmt::join(stages, ","), sum,
+                      layers);
   return stages;
 }
 
 }  // namespace
 
-std::string_view name_of(Device device) { return device == Device::cuda ? "cuda" : "cpu"; }
+std::string_view name_of(Device device) {
+  return device == Device::cuda ? "cuda" : "cpu";
+}
 
 Device device_from_name(std::string_view name) {
   if (name == "cpu") return Device::cpu;
@@ -74,7 +80,9 @@ Device device_from_name(std::string_view name) {
   throw usage_error("unknown --device '{}': use cpu or cuda", name);
 }
 
-int world_size(const Plan& plan) { return plan.replicas * plan.pipeline * plan.tensor_parallel; }
+int world_size(const Plan& plan) {
+  return plan.replicas * plan.pipeline * plan.tensor_parallel;
+}
 
 Plan validated(Plan plan, int model_layers, int ranks) {
   check_counts(plan);
@@ -82,10 +90,11 @@ Plan validated(Plan plan, int model_layers, int ranks) {
   plan.stage_layers = resolved_stages(plan, model_layers);
   const long long wanted = 1LL * plan.replicas * plan.pipeline * plan.tensor_parallel;
   if (wanted != ranks)
-    throw usage_error("the plan needs {} rank{} (tensor-parallel {} x pipeline {} x replicas {}), but {} {} started: "
-                      "use mpirun -np {} or srun -n {}",
-                      wanted, wanted == 1 ? "" : "s", plan.tensor_parallel, plan.pipeline, plan.replicas, ranks,
-                      ranks == 1 ? "was" : "were", wanted, wanted);
+    throw usage_error(
+        "the plan needs {} rank{} (tensor-parallel {} x pipeline {} x replicas {}), but {} {} started: "
+        "use mpirun -np {} or srun -n {}",
+        wanted, wanted == 1 ? "" : "s", plan.tensor_parallel, plan.pipeline, plan.replicas, ranks,
+        ranks == 1 ? "was" : "were", wanted, wanted);
   return plan;
 }
 
@@ -109,9 +118,11 @@ int rank_of(const Plan& plan, int replica, int stage, int t) {
 }
 
 std::string describe(const Plan& plan) {
-  std::string text = fmt::format("TP={}", plan.tensor_parallel);
-  if (plan.pipeline > 1) text += fmt::format(" x PP={}", plan.pipeline);
-  if (plan.replicas > 1) text += fmt::format(" x {} replicas", plan.replicas);
+  std::vector<std::string> parts;
+  if (plan.tensor_parallel > 1) parts.push_back(fmt::format("TP={}", plan.tensor_parallel));
+  if (plan.pipeline > 1) parts.push_back(fmt::format("PP={}", plan.pipeline));
+  if (plan.replicas > 1) parts.push_back(fmt::format("{} replicas", plan.replicas));
+  std::string text = parts.empty() ? "one device" : fmt::format("{}", fmt::join(parts, " x "));
   if (plan.shards != plan.tensor_parallel) text += fmt::format(", {} shards", plan.shards);
   if (plan.shards > 1) text += fmt::format(", {}", name_of(plan.reduction.order));
   return text + fmt::format(", {}, {}", name_of(plan.dtype), name_of(plan.device));

@@ -18,15 +18,17 @@ namespace shardrift {
 enum class Device { cpu, cuda };
 
 struct Plan {
-  int shards = 1;                 // S, 1 to 64
-  int tensor_parallel = 1;        // R, divides S
-  int pipeline = 1;               // P
-  int replicas = 1;               // D
-  std::vector<int> stage_layers;  // [P] layers of each stage; empty: dealt evenly, the first stages get one more
+  int shards = 1;           // S, 1 to 64
+  int tensor_parallel = 1;  // R, divides S
+  int pipeline = 1;         // P
+  int replicas = 1;         // D
+  std::vector<int>
+      stage_layers;  // [P] layers of each stage; empty: dealt evenly, the first stages get one more
   Reduction reduction;
-  DType dtype = DType::float32;           // of weights and activations
-  DType logits_dtype = DType::float32;    // dtype's storage, or float32: the head's product before it is rounded
-  int batch = 1;                          // sequences in one decode pass: rows of its matrix products
+  DType dtype = DType::float32;  // of weights and activations
+  DType logits_dtype =
+      DType::float32;  // dtype's storage, or float32: the head's product before it is rounded
+  int batch = 1;       // sequences in one decode pass: rows of its matrix products
   Device device = Device::cpu;
   bool operator==(const Plan&) const = default;
 };
@@ -37,8 +39,8 @@ Device device_from_name(std::string_view name);  // usage_error on another name
 int world_size(const Plan& plan);
 
 // Refuses what cannot be: non-positive counts, S not a multiple of R, native with S != R, a world of another
-// size, more stages than layers, stage_layers that do not add up. Throws usage_error naming the flag and the fix.
-// Returns the plan with stage_layers filled in.
+// size, more stages than layers, stage_layers that do not add up. Throws usage_error naming the flag and the
+// fix. Returns the plan with stage_layers filled in.
 Plan validated(Plan plan, int model_layers, int ranks);
 
 // Where one rank stands.
@@ -56,7 +58,7 @@ struct Place {
 Place place_of(const Plan& plan, int rank);
 int rank_of(const Plan& plan, int replica, int stage, int t);
 
-// "TP=2 x PP=2, 4 shards, linear, bfloat16", for people.
+// "TP=2 x PP=2, 4 shards, linear, bfloat16, cuda", for people; "one device, float32, cpu".
 std::string describe(const Plan& plan);
 
 }  // namespace shardrift

@@ -10,9 +10,12 @@ std::string_view name_of(ReductionOrder order) {
 
 std::string_view name_of(Accumulator accumulator) {
   switch (accumulator) {
-    case Accumulator::message: return "message";
-    case Accumulator::float32: return "float32";
-    case Accumulator::float64: break;
+    case Accumulator::message:
+      return "message";
+    case Accumulator::float32:
+      return "float32";
+    case Accumulator::float64:
+      break;
   }
   return "float64";
 }

@@ -15,11 +15,15 @@ class LocalTransport final : public Transport {
   void receive(void*, std::size_t, int) override { unreachable(); }
 
  private:
-  [[noreturn]] static void unreachable() { throw failure("a group of one rank has nobody to exchange bytes with"); }
+  [[noreturn]] static void unreachable() {
+    throw failure("a group of one rank has nobody to exchange bytes with");
+  }
 };
 
 }  // namespace
 
-std::unique_ptr<Transport> make_local_transport() { return std::make_unique<LocalTransport>(); }
+std::unique_ptr<Transport> make_local_transport() {
+  return std::make_unique<LocalTransport>();
+}
 
 }  // namespace shardrift

@@ -40,14 +40,23 @@ class MpiTransport final : public Transport {
 
   void all_reduce(void* data, std::int64_t count, DType dtype) override {
     // One call: splitting a message would change its order map.
-    if (count > INT32_MAX) throw failure("an all-reduce of {} elements: MPI counts end at {}", count, INT32_MAX);
+    if (count > INT32_MAX)
+      throw failure("an all-reduce of {} elements: MPI counts end at {}", count, INT32_MAX);
     MPI_Datatype type = MPI_UINT16_T;
     MPI_Op op = MPI_SUM;
     switch (storage_of(dtype)) {
-      case DType::float64: type = MPI_DOUBLE; break;
-      case DType::float16: op = float16_sum_; break;
-      case DType::bfloat16: op = bfloat16_sum_; break;
-      default: type = MPI_FLOAT; break;
+      case DType::float64:
+        type = MPI_DOUBLE;
+        break;
+      case DType::float16:
+        op = float16_sum_;
+        break;
+      case DType::bfloat16:
+        op = bfloat16_sum_;
+        break;
+      default:
+        type = MPI_FLOAT;
+        break;
     }
     MPI_Allreduce(MPI_IN_PLACE, data, static_cast<int>(count), type, op, comm_);
   }

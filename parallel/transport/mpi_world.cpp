@@ -49,7 +49,9 @@ void Communicator::broadcast(std::vector<std::int32_t>& values, int root) const 
   MPI_Bcast(values.data(), static_cast<int>(values.size()), MPI_INT32_T, root, comm_);
 }
 
-void Communicator::barrier() const { MPI_Barrier(comm_); }
+void Communicator::barrier() const {
+  MPI_Barrier(comm_);
+}
 
 World::World(int& argc, char**& argv) {
   int provided = 0;
@@ -67,7 +69,9 @@ World::World(int& argc, char**& argv) {
   host_.assign(name.data(), static_cast<std::size_t>(length));
 }
 
-World::~World() { MPI_Finalize(); }
+World::~World() {
+  MPI_Finalize();
+}
 
 void World::together(const std::function<void()>& step) const {
   int code = 0;
@@ -114,7 +118,9 @@ std::int64_t World::sum(std::int64_t value) const {
   return value;
 }
 
-void World::barrier() const { MPI_Barrier(MPI_COMM_WORLD); }
+void World::barrier() const {
+  MPI_Barrier(MPI_COMM_WORLD);
+}
 
 Communicator World::split(int color, int key) const {
   MPI_Comm comm = MPI_COMM_NULL;

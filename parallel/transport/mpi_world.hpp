@@ -46,12 +46,14 @@ class World {
 
   int rank() const { return rank_; }
   int size() const { return size_; }
-  int local_rank() const { return local_rank_; }  // among the ranks of this host, by MPI, so mpirun and srun both work
+  int local_rank() const {
+    return local_rank_;
+  }  // among the ranks of this host, by MPI, so mpirun and srun both work
   int local_size() const { return local_size_; }
   const std::string& host() const { return host_; }
 
-  // Runs `step` on every rank. Where it throws anywhere, every rank throws, as AgreedError, the error of the lowest
-  // rank that failed. For everything outside the passes, where no rank may go on alone.
+  // Runs `step` on every rank. Where it throws anywhere, every rank throws, as AgreedError, the error of the
+  // lowest rank that failed. For everything outside the passes, where no rank may go on alone.
   void together(const std::function<void()>& step) const;
   // Ends every rank at once after an error outside together(): a peer may be waiting in a collective.
   [[noreturn]] void abort(int exit_code) const;

@@ -14,10 +14,14 @@ void check(ncclResult_t result, const char* what, ncclComm_t comm = nullptr) {
 
 ncclDataType_t type_of(DType dtype) {
   switch (storage_of(dtype)) {
-    case DType::float64: return ncclFloat64;
-    case DType::float16: return ncclFloat16;
-    case DType::bfloat16: return ncclBfloat16;
-    default: return ncclFloat32;
+    case DType::float64:
+      return ncclFloat64;
+    case DType::float16:
+      return ncclFloat16;
+    case DType::bfloat16:
+      return ncclBfloat16;
+    default:
+      return ncclFloat32;
   }
 }
 

@@ -10,11 +10,12 @@
 
 namespace shardrift {
 
-// Collective over `communicator`, after cudaSetDevice. Every call is enqueued on `stream`, alone (no group: calls in
-// one group are tuned together and may take another order).
+// Collective over `communicator`, after cudaSetDevice. Every call is enqueued on `stream`, alone (no group:
+// calls in one group are tuned together and may take another order).
 std::unique_ptr<Transport> make_nccl_transport(const Communicator& communicator, cudaStream_t stream);
 
-// The library that is loaded now, "2.28.9": two may lie on one machine, and the order map is version specific.
+// The library that is loaded now, "2.28.9": two may lie on one machine, and the order map is version
+// specific.
 std::string nccl_version();
 
 }  // namespace shardrift

@@ -16,8 +16,8 @@ class Transport {
   virtual std::string_view name() const = 0;  // "nccl", "mpi", "none"
   virtual int rank() const = 0;
   virtual int size() const = 0;
-  // In-place sum of count elements over the group, in whatever order the library takes: not the bits of any local
-  // fold unless its order map says so.
+  // In-place sum of count elements over the group, in whatever order the library takes: not the bits of any
+  // local fold unless its order map says so.
   virtual void all_reduce(void* data, std::int64_t count, DType dtype) = 0;
   // receive holds size() · bytes; rank i's bytes land at i · bytes. No arithmetic: bits are the sender's.
   virtual void all_gather(const void* send, void* receive, std::size_t bytes) = 0;

@@ -18,12 +18,20 @@ constexpr std::array<Entry, 5> kTypes{{{DType::float64, "float64", 8},
                                        {DType::tf32, "tf32", 4},
                                        {DType::float16, "float16", 2},
                                        {DType::bfloat16, "bfloat16", 2}}};
-const Entry& entry(DType dtype) { return kTypes[static_cast<std::size_t>(dtype)]; }
+const Entry& entry(DType dtype) {
+  return kTypes[static_cast<std::size_t>(dtype)];
+}
 }  // namespace
 
-std::size_t size_of(DType dtype) { return entry(dtype).size; }
-std::string_view name_of(DType dtype) { return entry(dtype).name; }
-DType storage_of(DType dtype) { return dtype == DType::tf32 ? DType::float32 : dtype; }
+std::size_t size_of(DType dtype) {
+  return entry(dtype).size;
+}
+std::string_view name_of(DType dtype) {
+  return entry(dtype).name;
+}
+DType storage_of(DType dtype) {
+  return dtype == DType::tf32 ? DType::float32 : dtype;
+}
 
 DType dtype_from_name(std::string_view name) {
   for (const auto& type : kTypes)

@@ -1,12 +1,13 @@
-// One device: its memory and the small named operations of the forward pass. Two implementations, CPU and CUDA.
+// One device: its memory and the small named operations of the forward pass. Two implementations, CPU and
+// CUDA.
 //
-// Why sharding changes no bits here: every operation is element-local or row-local, except linear, whose bits may
-// depend on its shape, strides and alignment; so linear is called once per shard, on that shard's own aligned
-// buffers, with the same shape wherever the shard lives. Sums across shards happen only in fold and in
-// Transport::all_reduce.
+// Why sharding changes no bits here: every operation is element-local or row-local, except linear, whose bits
+// may depend on its shape, strides and alignment; so linear is called once per shard, on that shard's own
+// aligned buffers, with the same shape wherever the shard lives. Sums across shards happen only in fold and
+// in Transport::all_reduce.
 //
-// Arithmetic inside an operation is float32 (float64 for float64 models) with one rounding to the model's dtype at
-// each store, unless its comment says otherwise.
+// Arithmetic inside an operation is float32 (float64 for float64 models) with one rounding to the model's
+// dtype at each store, unless its comment says otherwise.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -37,9 +38,9 @@ struct CacheView {
 };
 
 struct AttentionShape {
-  std::int64_t query_heads = 0;             // of the shard
-  const std::int32_t* local_kv = nullptr;   // device, [query_heads] index into the cache's heads
-  std::int64_t window = 0;                  // keys with position > query position - window; 0: all
+  std::int64_t query_heads = 0;            // of the shard
+  const std::int32_t* local_kv = nullptr;  // device, [query_heads] index into the cache's heads
+  std::int64_t window = 0;                 // keys with position > query position - window; 0: all
 };
 
 class Backend {
@@ -48,8 +49,9 @@ class Backend {
 
   virtual void* allocate(std::size_t bytes) = 0;  // aligned to kAlignment, zero-filled; throws failure
   virtual void release(void* data) noexcept = 0;
-  virtual void upload(void* device, const void* host, std::size_t bytes) = 0;    // host may be reused on return
-  virtual void download(void* host, const void* device, std::size_t bytes) = 0;  // waits for earlier operations
+  virtual void upload(void* device, const void* host, std::size_t bytes) = 0;  // host may be reused on return
+  virtual void download(void* host, const void* device,
+                        std::size_t bytes) = 0;  // waits for earlier operations
   virtual void synchronize() = 0;
   virtual double read_bandwidth() = 0;  // bytes/s of a plain read or copy, measured now: the decode roofline
 
@@ -57,24 +59,27 @@ class Backend {
   // table [rows.size() or more, hidden], out [index.rows, hidden]. A copy, never a sum: -0 stays -0.
   virtual void embed(const Matrix& table, Range rows, const RowIndex& index, const Matrix& out) = 0;
   // out[i] = gathered[owner[tokens[i]]][i]; gathered: size() blocks of out's shape, `stride` bytes apart.
-  virtual void pick_rows(const void* gathered, std::size_t stride, const std::int32_t* owner, const RowIndex& index,
-                         const Matrix& out) = 0;
-  // out = weight · round(x · rsqrt(mean(x²) + eps)), the inner rounding to the model's dtype as transformers does.
+  virtual void pick_rows(const void* gathered, std::size_t stride, const std::int32_t* owner,
+                         const RowIndex& index, const Matrix& out) = 0;
+  // out = weight · round(x · rsqrt(mean(x²) + eps)), the inner rounding to the model's dtype as transformers
+  // does.
   virtual void rms_norm(const Matrix& x, const Matrix& weight, double eps, const Matrix& out) = 0;
   // out[rows, N] = x[rows, K] · weight[N, K]ᵀ. out.dtype may be float32 where x is narrower: the float32
   // accumulators, unrounded.
   virtual void linear(const Matrix& x, const Matrix& weight, const Matrix& out) = 0;
-  // qkv [rows, (query_heads + 2 · kv_heads) · head_dim]: rotates queries in place, writes rotated keys and values
-  // to the cache. cosines, sines: float32 [max_length, head_dim / 2].
-  virtual void rope_and_cache(const Matrix& qkv, std::int64_t query_heads, const float* cosines, const float* sines,
-                              const RowIndex& index, const CacheView& cache) = 0;
+  // qkv [rows, (query_heads + 2 · kv_heads) · head_dim]: rotates queries in place, writes rotated keys and
+  // values to the cache. cosines, sines: float32 [max_length, head_dim / 2].
+  virtual void rope_and_cache(const Matrix& qkv, std::int64_t query_heads, const float* cosines,
+                              const float* sines, const RowIndex& index, const CacheView& cache) = 0;
   // Causal softmax(q · kᵀ / sqrt(head_dim)) · v per row and head; reads queries from qkv, writes
-  // out [rows, query_heads · head_dim]. A row's bits depend on its own keys only, not on rows, heads or device.
-  virtual void attention(const Matrix& qkv, const AttentionShape& shape, const RowIndex& index, const CacheView& cache,
-                         const Matrix& out) = 0;
+  // out [rows, query_heads · head_dim]. A row's bits depend on its own keys only, not on rows, heads or
+  // device.
+  virtual void attention(const Matrix& qkv, const AttentionShape& shape, const RowIndex& index,
+                         const CacheView& cache, const Matrix& out) = 0;
   // gate_up [rows, 2 · I] -> out [rows, I] = round(silu(gate)) · up
   virtual void silu_multiply(const Matrix& gate_up, const Matrix& out) = 0;
-  virtual void add(const Matrix& residual, const Matrix& delta) = 0;  // residual += delta, after delta has rounded
+  virtual void add(const Matrix& residual,
+                   const Matrix& delta) = 0;               // residual += delta, after delta has rounded
   virtual void fill_negative_zero(const Matrix& out) = 0;  // an empty shard's partial: x + -0 = x for every x
   // The partials of `shards` shards, `stride` bytes apart, summed left to right into out.
   virtual void fold(const void* partials, std::size_t stride, int shards, Accumulator accumulator,

@@ -15,7 +15,9 @@ Buffer uploaded(Backend& backend, const std::vector<T>& values) {
   return buffer;
 }
 
-std::size_t stride_of(const Matrix& matrix) { return aligned(matrix.bytes()); }
+std::size_t stride_of(const Matrix& matrix) {
+  return aligned(matrix.bytes());
+}
 
 }  // namespace
 
@@ -56,7 +58,9 @@ Forward::Forward(const ModelConfig& config, const Plan& plan, const Place& place
     keys_.emplace_back();
     values_.emplace_back();
     for (const auto& shard : layer.shards) {
-      const auto bytes = static_cast<std::size_t>(capacity.slots * shard.kv_heads * capacity.length * config.head_dim) * element;
+      const auto bytes =
+          static_cast<std::size_t>(capacity.slots * shard.kv_heads * capacity.length * config.head_dim) *
+          element;
       keys_.back().emplace_back(backend, bytes);
       values_.back().emplace_back(backend, bytes);
     }
@@ -78,7 +82,8 @@ Forward::Forward(const ModelConfig& config, const Plan& plan, const Place& place
   if (place.first_stage && tensor_group.size() > 1) {
     std::vector<std::int32_t> owner;
     for (std::int64_t token = 0; token < config.vocabulary; ++token)
-      owner.push_back(static_cast<std::int32_t>(vocabulary_owner(config.vocabulary, plan.shards, token) / hosted));
+      owner.push_back(
+          static_cast<std::int32_t>(vocabulary_owner(config.vocabulary, plan.shards, token) / hosted));
     vocabulary_owner_ = uploaded(backend, owner);
   }
 }
@@ -92,8 +97,8 @@ std::span<const std::byte> Forward::run(const Pass& pass) {
   backend_.upload(positions_.data(), pass.positions.data(), bytes);
   backend_.upload(slots_.data(), pass.slots.data(), bytes);
   const bool one_sequence = std::equal(pass.slots.begin() + 1, pass.slots.end(), pass.slots.begin());
-  const RowIndex index{tokens_.as<std::int32_t>(), positions_.as<std::int32_t>(), slots_.as<std::int32_t>(), rows,
-                       one_sequence};
+  const RowIndex index{tokens_.as<std::int32_t>(), positions_.as<std::int32_t>(), slots_.as<std::int32_t>(),
+                       rows, one_sequence};
 
   // The residual stream [rows, hidden] is the same on every rank of a stage; stages hand it on as it is.
   const Matrix residual = residual_.view.first_rows(rows);
@@ -117,14 +122,16 @@ std::span<const std::byte> Forward::run(const Pass& pass) {
 void Forward::embed(const RowIndex& index) {
   const Matrix residual = residual_.view.first_rows(index.rows);
   if (tensor_group_.size() == 1) {
-    for (const auto& slice : weights_.embedding) backend_.embed(slice.rows.view, slice.share.rows, index, residual);
+    for (const auto& slice : weights_.embedding)
+      backend_.embed(slice.rows.view, slice.share.rows, index, residual);
     return;
   }
   // Each rank fills the rows whose tokens it owns; all exchange bytes; each row is then taken from its owner.
   const Matrix mine{partials_.data(), index.rows, config_.hidden, plan_.dtype};
   for (const auto& slice : weights_.embedding) backend_.embed(slice.rows.view, slice.share.rows, index, mine);
   tensor_group_.all_gather(mine.data, gathered_.data(), stride_of(mine));
-  backend_.pick_rows(gathered_.data(), stride_of(mine), vocabulary_owner_.as<std::int32_t>(), index, residual);
+  backend_.pick_rows(gathered_.data(), stride_of(mine), vocabulary_owner_.as<std::int32_t>(), index,
+                     residual);
 }
 
 void Forward::attention_block(std::size_t layer, const RowIndex& index) {
@@ -143,7 +150,8 @@ void Forward::attention_block(std::size_t layer, const RowIndex& index) {
     const Matrix attended = attended_[s].view.first_rows(rows);
     const AttentionShape shape{shard.query_heads, shard.local_kv.as<std::int32_t>(), config_.sliding_window};
     backend_.linear(x, shard.qkv.view, qkv);
-    backend_.rope_and_cache(qkv, shard.query_heads, cosines_.as<float>(), sines_.as<float>(), index, cache(layer, s));
+    backend_.rope_and_cache(qkv, shard.query_heads, cosines_.as<float>(), sines_.as<float>(), index,
+                            cache(layer, s));
     backend_.attention(qkv, shape, index, cache(layer, s), attended);
     backend_.linear(attended, shard.output.view, out);
   }
@@ -170,7 +178,8 @@ void Forward::mlp_block(std::size_t layer, std::int64_t rows) {
   add_reduced(rows);
 }
 
-// partials of all S shards -> one tensor -> residual. The only place where values of different shards are added.
+// partials of all S shards -> one tensor -> residual. The only place where values of different shards are
+// added.
 void Forward::add_reduced(std::int64_t rows) {
   const Matrix residual = residual_.view.first_rows(rows);
   const Matrix first = partial(0, rows);
@@ -179,7 +188,8 @@ void Forward::add_reduced(std::int64_t rows) {
     return;
   }
   if (plan_.reduction.order == ReductionOrder::native) {
-    // The library's own order: it depends on rank, position in the message and message size (docs/architecture.md).
+    // The library's own order: it depends on rank, position in the message and message size
+    // (docs/architecture.md).
     tensor_group_.all_reduce(first.data, first.count(), plan_.dtype);
     backend_.add(residual, first);
     return;
@@ -187,7 +197,8 @@ void Forward::add_reduced(std::int64_t rows) {
   const void* partials = partials_.data();
   const std::size_t stride = stride_of(first);
   if (tensor_group_.size() > 1) {
-    tensor_group_.all_gather(partials, gathered_.data(), stride * static_cast<std::size_t>(place_.shards.size()));
+    tensor_group_.all_gather(partials, gathered_.data(),
+                             stride * static_cast<std::size_t>(place_.shards.size()));
     partials = gathered_.data();
   }
   const Matrix sum = reduced_.view.first_rows(rows);
@@ -203,7 +214,8 @@ void Forward::head(const Pass& pass) {
   if (place_.writes()) host_logits_.resize(static_cast<std::size_t>(wanted) * row_bytes);
   for (std::int64_t done = 0; done < wanted; done += kHeadRows) {
     const std::int64_t block = std::min(kHeadRows, wanted - done);
-    std::byte* host = place_.writes() ? host_logits_.data() + static_cast<std::size_t>(done) * row_bytes : nullptr;
+    std::byte* host =
+        place_.writes() ? host_logits_.data() + static_cast<std::size_t>(done) * row_bytes : nullptr;
     head_product(rows - wanted + done, block, host);
   }
 }
@@ -243,8 +255,8 @@ Matrix Forward::partial(std::int64_t hosted, std::int64_t rows) const {
 }
 
 CacheView Forward::cache(std::size_t layer, std::size_t shard) const {
-  return {keys_[layer][shard].data(), values_[layer][shard].data(), weights_.layers[layer].shards[shard].kv_heads,
-          capacity_.length, config_.head_dim};
+  return {keys_[layer][shard].data(), values_[layer][shard].data(),
+          weights_.layers[layer].shards[shard].kv_heads, capacity_.length, config_.head_dim};
 }
 
 }  // namespace shardrift

@@ -1,5 +1,5 @@
-// The forward pass, written once for every plan: over the shards this rank hosts, the layers of its stage, and two
-// transports. One device with S = 1 is the same code with nothing to exchange.
+// The forward pass, written once for every plan: over the shards this rank hosts, the layers of its stage,
+// and two transports. One device with S = 1 is the same code with nothing to exchange.
 #pragma once
 #include <cstdint>
 #include <span>
@@ -16,7 +16,8 @@ struct Pass {
   std::vector<std::int32_t> tokens;
   std::vector<std::int32_t> positions;
   std::vector<std::int32_t> slots;
-  bool all_logits = false;  // logits of every row (score), else of the last row, or of all rows of a decode pass
+  bool all_logits =
+      false;  // logits of every row (score), else of the last row, or of all rows of a decode pass
   std::int64_t rows() const { return static_cast<std::int64_t>(tokens.size()); }
 };
 
@@ -32,11 +33,13 @@ class Forward {
   Forward(const ModelConfig& config, const Plan& plan, const Place& place, const ModelWeights& weights,
           Backend& backend, Transport& tensor_group, Transport& stage_group, const Capacity& capacity);
 
-  // Runs the pass. On the writing rank (last stage, t = 0) returns the logits of the rows asked for, row-major
-  // words of plan.logits_dtype [logit rows, vocabulary], valid until the next call; elsewhere an empty span.
+  // Runs the pass. On the writing rank (last stage, t = 0) returns the logits of the rows asked for,
+  // row-major words of plan.logits_dtype [logit rows, vocabulary], valid until the next call; elsewhere an
+  // empty span.
   std::span<const std::byte> run(const Pass& pass);
 
-  static constexpr std::int64_t kHeadRows = 256;  // rows of one head product in score mode: a constant of the numerics
+  static constexpr std::int64_t kHeadRows =
+      256;  // rows of one head product in score mode: a constant of the numerics
 
  private:
   void embed(const RowIndex& index);
@@ -59,15 +62,16 @@ class Forward {
 
   Buffer tokens_, positions_, slots_;  // int32 [capacity.rows]
   Buffer cosines_, sines_;
-  Buffer vocabulary_owner_;               // int32 [vocabulary]: tensor-parallel rank holding the token's row
+  Buffer vocabulary_owner_;  // int32 [vocabulary]: tensor-parallel rank holding the token's row
   std::vector<std::vector<Buffer>> keys_, values_;  // [layers of the stage][hosted shards]
   OwnedMatrix residual_, normed_, reduced_;         // [rows, hidden]
-  std::vector<OwnedMatrix> qkv_, attended_, gate_up_, activated_;  // one a hosted shard: its own aligned buffers
-  Buffer partials_;                                 // hosted shards' partials, one aligned stride apart
-  Buffer gathered_;                                 // all shards' partials, embeddings or logit slices
-  OwnedMatrix head_input_;                          // [head rows, hidden]
+  std::vector<OwnedMatrix> qkv_, attended_, gate_up_,
+      activated_;           // one a hosted shard: its own aligned buffers
+  Buffer partials_;         // hosted shards' partials, one aligned stride apart
+  Buffer gathered_;         // all shards' partials, embeddings or logit slices
+  OwnedMatrix head_input_;  // [head rows, hidden]
   Buffer head_slices_;
-  OwnedMatrix logits_;                              // [head rows, vocabulary]
+  OwnedMatrix logits_;  // [head rows, vocabulary]
   std::vector<std::byte> host_logits_;
 };
 

@@ -7,7 +7,8 @@
 
 namespace shardrift {
 
-void add_torch_versions(std::map<std::string, std::string>& libraries, std::map<std::string, std::string>& settings) {
+void add_torch_versions(std::map<std::string, std::string>& libraries,
+                        std::map<std::string, std::string>& settings) {
   libraries["torch"] = TORCH_VERSION;
   libraries["mkl"] = at::get_mkl_version();
   libraries["mkldnn"] = at::get_mkldnn_version();

@@ -5,6 +5,7 @@
 
 namespace shardrift {
 
-void add_torch_versions(std::map<std::string, std::string>& libraries, std::map<std::string, std::string>& settings);
+void add_torch_versions(std::map<std::string, std::string>& libraries,
+                        std::map<std::string, std::string>& settings);
 
 }  // namespace shardrift

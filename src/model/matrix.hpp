@@ -17,8 +17,11 @@ struct Matrix {
   Matrix first_rows(std::int64_t n) const { return {data, n, cols, dtype}; }
 };
 
-// Every buffer that a matrix product reads or writes starts on such a boundary: kernels are chosen by alignment.
+// Every buffer that a matrix product reads or writes starts on such a boundary: kernels are chosen by
+// alignment.
 inline constexpr std::size_t kAlignment = 256;
-inline constexpr std::size_t aligned(std::size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
+inline constexpr std::size_t aligned(std::size_t bytes) {
+  return (bytes + kAlignment - 1) / kAlignment * kAlignment;
+}
 
 }  // namespace shardrift

@@ -18,8 +18,9 @@ std::vector<float> rope_inverse_frequencies(const RopeConfig& rope, std::int64_t
       if (wavelength > low) {
         frequency = static_cast<float>(frequency / scaling.factor);
       } else if (wavelength >= high) {  // between: interpolate
-        const double smooth = (scaling.original_max_position_embeddings / wavelength - scaling.low_freq_factor) /
-                              (scaling.high_freq_factor - scaling.low_freq_factor);
+        const double smooth =
+            (scaling.original_max_position_embeddings / wavelength - scaling.low_freq_factor) /
+            (scaling.high_freq_factor - scaling.low_freq_factor);
         frequency = static_cast<float>((1 - smooth) * frequency / scaling.factor + smooth * frequency);
       }
     }

@@ -17,11 +17,15 @@ using Compute = std::conditional_t<std::is_same_v<T, double>, double, float>;
 template <typename F>
 decltype(auto) visit_dtype(DType dtype, F&& f) {
   switch (dtype) {
-    case DType::float64: return f.template operator()<double>();
-    case DType::float16: return f.template operator()<c10::Half>();
-    case DType::bfloat16: return f.template operator()<c10::BFloat16>();
+    case DType::float64:
+      return f.template operator()<double>();
+    case DType::float16:
+      return f.template operator()<c10::Half>();
+    case DType::bfloat16:
+      return f.template operator()<c10::BFloat16>();
     case DType::float32:
-    case DType::tf32: break;
+    case DType::tf32:
+      break;
   }
   return f.template operator()<float>();
 }

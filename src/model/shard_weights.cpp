@@ -47,7 +47,8 @@ class Loader {
       convert(raw_.data(), tensor.dtype, converted_.data(), plan_.dtype, count);
       source = converted_.data();
     }
-    auto* target = static_cast<std::byte*>(to.view.data) + to_row * cols.size() * static_cast<std::int64_t>(size_of(plan_.dtype));
+    auto* target = static_cast<std::byte*>(to.view.data) +
+                   to_row * cols.size() * static_cast<std::int64_t>(size_of(plan_.dtype));
     backend_.upload(target, source, static_cast<std::size_t>(count) * size_of(plan_.dtype));
   }
 
@@ -87,7 +88,8 @@ class Loader {
     const auto attention = prefix + "self_attn.";
     layer.qkv = zeros(query.size() + 2 * kv.size(), hidden);
     copy(checkpoint_.tensor(attention + "q_proj.weight", {query_rows, hidden}), query, all, layer.qkv, 0);
-    copy(checkpoint_.tensor(attention + "k_proj.weight", {kv_rows, hidden}), kv, all, layer.qkv, query.size());
+    copy(checkpoint_.tensor(attention + "k_proj.weight", {kv_rows, hidden}), kv, all, layer.qkv,
+         query.size());
     copy(checkpoint_.tensor(attention + "v_proj.weight", {kv_rows, hidden}), kv, all, layer.qkv,
          query.size() + kv.size());
     layer.output = zeros(hidden, query.size());
@@ -98,11 +100,12 @@ class Loader {
     copy(checkpoint_.tensor(prefix + "mlp.up_proj.weight", {config_.intermediate, hidden}), columns, all,
          layer.gate_up, columns.size());
     layer.down = zeros(hidden, columns.size());
-    copy(checkpoint_.tensor(prefix + "mlp.down_proj.weight", {hidden, config_.intermediate}), all, columns, layer.down,
-         0);
+    copy(checkpoint_.tensor(prefix + "mlp.down_proj.weight", {hidden, config_.intermediate}), all, columns,
+         layer.down, 0);
     layer.local_kv = Buffer(backend_, heads.local_kv.size() * sizeof(std::int32_t));
     if (!heads.local_kv.empty())
-      backend_.upload(layer.local_kv.data(), heads.local_kv.data(), heads.local_kv.size() * sizeof(std::int32_t));
+      backend_.upload(layer.local_kv.data(), heads.local_kv.data(),
+                      heads.local_kv.size() * sizeof(std::int32_t));
     return layer;
   }
 
@@ -130,7 +133,8 @@ ModelWeights load_weights(const Checkpoint& checkpoint, const ModelConfig& confi
     for (auto s = place.shards.begin; s < place.shards.end; ++s)
       layer.shards.push_back(loader.shard(prefix, static_cast<int>(s)));
     weights.layers.push_back(std::move(layer));
-    progress(static_cast<double>(index + 1 - place.layers.begin) / static_cast<double>(place.layers.size() + 1));
+    progress(static_cast<double>(index + 1 - place.layers.begin) /
+             static_cast<double>(place.layers.size() + 1));
   }
   weights.bytes_per_token = weights.bytes;
   const std::size_t before = weights.bytes;

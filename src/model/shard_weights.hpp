@@ -1,5 +1,5 @@
-// The weights one rank needs: for each hosted layer and shard, contiguous aligned copies of its slices. Weights are
-// [out, in], row-major, in the run's dtype.
+// The weights one rank needs: for each hosted layer and shard, contiguous aligned copies of its slices.
+// Weights are [out, in], row-major, in the run's dtype.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -34,12 +34,12 @@ struct ShardVocabulary {
 };
 
 struct ModelWeights {
-  std::vector<LayerWeights> layers;         // of this stage
-  std::vector<ShardVocabulary> embedding;   // first stage; also the last stage's where the head is tied
-  std::vector<ShardVocabulary> head;        // last stage, untied
-  OwnedMatrix final_norm;                   // last stage
-  std::size_t bytes = 0;                    // of all of the above, on the device
-  std::size_t bytes_per_token = 0;          // read by one decode step: everything but the embedding rows
+  std::vector<LayerWeights> layers;        // of this stage
+  std::vector<ShardVocabulary> embedding;  // first stage; also the last stage's where the head is tied
+  std::vector<ShardVocabulary> head;       // last stage, untied
+  OwnedMatrix final_norm;                  // last stage
+  std::size_t bytes = 0;                   // of all of the above, on the device
+  std::size_t bytes_per_token = 0;         // read by one decode step: everything but the embedding rows
 };
 
 // Checks names and shapes of everything it reads. `progress` is told the share done, 0 to 1.

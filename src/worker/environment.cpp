@@ -25,8 +25,18 @@ std::string cpu_model() {
   return "unknown CPU";
 }
 
+// Job numbers and sockets that mpirun hands its ranks: they differ in every run and change nothing.
+bool launcher_bookkeeping(std::string_view name) {
+  for (const std::string_view prefix :
+       {"OMPI_MCA_orte_", "OMPI_MCA_ess", "OMPI_MCA_pmix", "OMPI_MCA_shmem_RUNTIME"})
+    if (name.starts_with(prefix)) return true;
+  return false;
+}
+
 bool recorded_variable(std::string_view name) {
-  for (const std::string_view prefix : {"NCCL_", "CUDA_", "CUBLAS_", "OMPI_MCA_", "OMP_", "MKL_", "TORCH_", "ATEN_", "SLURM_JOB_"})
+  if (launcher_bookkeeping(name)) return false;
+  for (const std::string_view prefix :
+       {"NCCL_", "CUDA_", "CUBLAS_", "OMPI_MCA_", "OMP_", "MKL_", "TORCH_", "ATEN_", "SLURM_JOB_"})
     if (name.starts_with(prefix)) return true;
   return false;
 }
@@ -78,8 +88,9 @@ void check_devices(const std::vector<record::DeviceInfo>& devices) {
       throw usage_error("rank {} on {} drives a {}, rank {} on {} a {}: all ranks need the same GPU model",
                         first.rank, first.host, first.name, info.rank, info.host, info.name);
     if (!info.uuid.empty() && !seen.insert(info.uuid).second)
-      throw usage_error("rank {} on {}: GPU {} is already driven by another rank: start no more ranks than GPUs",
-                        info.rank, info.host, info.uuid);
+      throw usage_error(
+          "rank {} on {}: GPU {} is already driven by another rank: start no more ranks than GPUs", info.rank,
+          info.host, info.uuid);
   }
 }
 

@@ -7,7 +7,8 @@
 namespace shardrift {
 
 // Collective. `mine` describes this rank's device.
-record::Environment gather_environment(const World& world, const record::DeviceInfo& mine, Device device, int threads);
+record::Environment gather_environment(const World& world, const record::DeviceInfo& mine, Device device,
+                                       int threads);
 record::DeviceInfo describe_cpu(const World& world);
 
 // Throws usage_error where ranks drive GPUs of different models, or share one GPU.

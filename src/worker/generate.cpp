@@ -21,8 +21,8 @@ struct Generator::Sequence {
 };
 
 Generator::Generator(const RunOptions& options, const ModelConfig& config, Forward& forward,
-                     const Communicator& replica, int writer_rank, Recorder* recorder, std::string device_label,
-                     int replica_index)
+                     const Communicator& replica, int writer_rank, Recorder* recorder,
+                     std::string device_label, int replica_index)
     : options_(options),
       config_(config),
       forward_(forward),
@@ -33,9 +33,10 @@ Generator::Generator(const RunOptions& options, const ModelConfig& config, Forwa
       replica_index_(replica_index) {}
 
 bool Generator::run_group(std::span<const Job> jobs) {
-  // A decode pass always has `batch` rows: a prompt's bits do not depend on whether its neighbours have ended.
-  std::vector<Sequence> sequences(options_.mode == Mode::score ? jobs.size()
-                                                               : static_cast<std::size_t>(options_.plan.batch));
+  // A decode pass always has `batch` rows: a prompt's bits do not depend on whether its neighbours have
+  // ended.
+  std::vector<Sequence> sequences(
+      options_.mode == Mode::score ? jobs.size() : static_cast<std::size_t>(options_.plan.batch));
   for (std::size_t i = 0; i < sequences.size(); ++i) {
     Sequence& sequence = sequences[i];
     sequence.done = i >= jobs.size();
@@ -50,14 +51,15 @@ bool Generator::run_group(std::span<const Job> jobs) {
   }
   std::vector<std::int32_t> next;
   while (share(sequences, next)) {
-    if (std::all_of(sequences.begin(), sequences.end(), [](const Sequence& s) { return s.done; })) return true;
+    if (std::all_of(sequences.begin(), sequences.end(), [](const Sequence& s) { return s.done; }))
+      return true;
     decode(sequences, next);
   }
   return false;
 }
 
-// The writing rank's choices to every rank of the replica; settles which prompts have ended, alike on all ranks.
-// next[slot] is the token to feed. False: a stop was requested.
+// The writing rank's choices to every rank of the replica; settles which prompts have ended, alike on all
+// ranks. next[slot] is the token to feed. False: a stop was requested.
 bool Generator::share(std::vector<Sequence>& sequences, std::vector<std::int32_t>& next) {
   std::vector<std::int32_t> message(1 + sequences.size());
   message[0] = stop_requested ? 1 : 0;
@@ -171,8 +173,9 @@ void Generator::take_row(Sequence& sequence, std::span<const std::byte> row, con
   record::Row recorded = where;
   recorded.chosen = argmax(row, options_.plan.logits_dtype);
   if (recorded.chosen < 0)
-    throw failure("prompt '{}', position {}: the logits hold NaN: the weights, or {} arithmetic on them, overflow",
-                  sequence.job->prompt.id, where.position, name_of(options_.plan.dtype));
+    throw failure(
+        "prompt '{}', position {}: the logits hold NaN: the weights, or {} arithmetic on them, overflow",
+        sequence.job->prompt.id, where.position, name_of(options_.plan.dtype));
   sequence.chosen = recorded.chosen;
   sequence.record.rows.push_back(recorded);
   sequence.record.logits.insert(sequence.record.logits.end(), row.begin(), row.end());

@@ -1,5 +1,5 @@
-// Prompts through the forward pass, by mode. Every rank of a replica runs the same loop; the writing rank chooses
-// tokens and tells the others.
+// Prompts through the forward pass, by mode. Every rank of a replica runs the same loop; the writing rank
+// chooses tokens and tells the others.
 #pragma once
 #include <atomic>
 #include <cstdint>
@@ -26,11 +26,14 @@ struct Progress {
 
 class Generator {
  public:
-  // recorder is null on ranks that do not write. replica: the ranks of this replica, writer_rank among them writes.
-  Generator(const RunOptions& options, const ModelConfig& config, Forward& forward, const Communicator& replica,
-            int writer_rank, Recorder* recorder, std::string device_label, int replica_index);
+  // recorder is null on ranks that do not write. replica: the ranks of this replica, writer_rank among them
+  // writes.
+  Generator(const RunOptions& options, const ModelConfig& config, Forward& forward,
+            const Communicator& replica, int writer_rank, Recorder* recorder, std::string device_label,
+            int replica_index);
 
-  // Up to plan.batch prompts decoded together. Returns false when a stop was requested; the group is then dropped.
+  // Up to plan.batch prompts decoded together. Returns false when a stop was requested; the group is then
+  // dropped.
   bool run_group(std::span<const Job> jobs);
 
   void on_progress(std::function<void(const Progress&)> callback) { callback_ = std::move(callback); }

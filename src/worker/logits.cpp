@@ -65,7 +65,8 @@ void append_top(std::span<const std::byte> row, DType dtype, record::Top& top) {
     const double log_sum = highest + std::log(sum);
     for (std::size_t i = 0; i < k; ++i) {
       top.ids.push_back(order[i]);
-      top.log_probabilities.push_back(static_cast<float>(values[static_cast<std::size_t>(order[i])] - log_sum));
+      top.log_probabilities.push_back(
+          static_cast<float>(values[static_cast<std::size_t>(order[i])] - log_sum));
     }
   });
 }

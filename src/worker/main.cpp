@@ -25,7 +25,8 @@ constexpr const char* kHelp =
 
 // Handled before MPI starts, so that help works anywhere.
 bool answered_alone(const std::vector<std::string>& arguments) {
-  const bool help = arguments.empty() || arguments[0] == "--help" || arguments[0] == "-h" || arguments[0] == "help";
+  const bool help =
+      arguments.empty() || arguments[0] == "--help" || arguments[0] == "-h" || arguments[0] == "help";
   const bool run_help = arguments.size() >= 2 && arguments[0] == "run" && arguments[1] == "--help";
   if (help) std::fputs(kHelp, stdout);
   if (run_help) std::fputs(shardrift::run_help().c_str(), stdout);
@@ -38,7 +39,8 @@ bool answered_alone(const std::vector<std::string>& arguments) {
 
 int report(const shardrift::World& world, const std::exception& error, ExitCode code, bool everywhere) {
   if (!everywhere) {
-    std::fprintf(stderr, "shardrift-run: rank %d on %s: %s\n", world.rank(), world.host().c_str(), error.what());
+    std::fprintf(stderr, "shardrift-run: rank %d on %s: %s\n", world.rank(), world.host().c_str(),
+                 error.what());
   } else if (world.rank() == 0) {
     std::fprintf(stderr, "shardrift-run: %s\n", error.what());
   }
@@ -47,7 +49,8 @@ int report(const shardrift::World& world, const std::exception& error, ExitCode 
 }
 
 int run_ranks(int argc, char** argv, const std::vector<std::string>& arguments) {
-  for (const int signal : {SIGTERM, SIGINT, SIGUSR1}) std::signal(signal, [](int) { shardrift::stop_requested = true; });
+  for (const int signal : {SIGTERM, SIGINT, SIGUSR1})
+    std::signal(signal, [](int) { shardrift::stop_requested = true; });
   std::signal(SIGXFSZ, SIG_IGN);  // a file-size limit is reported as the write error it is
 
   const shardrift::World world(argc, argv);

@@ -38,43 +38,45 @@ struct Texts {  // flags whose values are names, checked after parsing
 
 po::options_description describe_options(RunOptions& o, Texts& t, int& shards) {
   po::options_description files("What to run");
-  files.add_options()
-      ("model", po::value(&o.model), "Hugging Face directory: config.json, *.safetensors, tokenizer.json")
-      ("prompts", po::value(&o.prompts), "prompts, one JSON object a line")
-      ("output", po::value(&o.output), "HDF5 record to write")
-      ("overwrite", po::bool_switch(&o.overwrite), "replace an existing output")
-      ("config", po::value<std::string>(), "read flags from a file, one 'flag = value' a line; the command line wins");
+  files.add_options()("model", po::value(&o.model),
+                      "Hugging Face directory: config.json, *.safetensors, tokenizer.json")(
+      "prompts", po::value(&o.prompts), "prompts, one JSON object a line")(
+      "output", po::value(&o.output), "HDF5 record to write")("overwrite", po::bool_switch(&o.overwrite),
+                                                              "replace an existing output")(
+      "config", po::value<std::string>(),
+      "read flags from a file, one 'flag = value' a line; the command line wins");
   po::options_description plan("Plan");
-  plan.add_options()
-      ("device", po::value(&t.device), "cpu or cuda (default cpu)")
-      ("tensor-parallel", po::value(&o.plan.tensor_parallel), "R: ranks that share each layer (default 1)")
-      ("shards", po::value(&shards), "S: slices of each layer's arithmetic, a multiple of R (default R)")
-      ("pipeline", po::value(&o.plan.pipeline), "P: stages that layers are dealt to (default 1)")
-      ("stage-layers", po::value(&t.stage_layers), "layers of each stage, e.g. 7,23 (default: dealt evenly)")
-      ("replicas", po::value(&o.plan.replicas), "D: independent copies that share out the prompts (default 1)")
-      ("batch", po::value(&o.plan.batch), "sequences in one decode pass; part of the numerics (default 1)")
-      ("threads", po::value(&o.threads), "CPU threads of one rank, changes no bits (default: cores / ranks here)");
+  plan.add_options()("device", po::value(&t.device), "cpu or cuda (default cpu)")(
+      "tensor-parallel", po::value(&o.plan.tensor_parallel), "R: ranks that share each layer (default 1)")(
+      "shards", po::value(&shards), "S: slices of each layer's arithmetic, a multiple of R (default R)")(
+      "pipeline", po::value(&o.plan.pipeline), "P: stages that layers are dealt to (default 1)")(
+      "stage-layers", po::value(&t.stage_layers), "layers of each stage, e.g. 7,23 (default: dealt evenly)")(
+      "replicas", po::value(&o.plan.replicas),
+      "D: independent copies that share out the prompts (default 1)")(
+      "batch", po::value(&o.plan.batch), "sequences in one decode pass; part of the numerics (default 1)")(
+      "threads", po::value(&o.threads),
+      "CPU threads of one rank, changes no bits (default: cores / ranks here)");
   po::options_description numerics("Numerics");
-  numerics.add_options()
-      ("dtype", po::value(&t.dtype), "float64, float32, tf32, float16, bfloat16: weights and activations (default float32)")
-      ("logits-dtype", po::value(&t.logits_dtype), "model, or float32: the head's accumulators, not rounded")
-      ("reduction", po::value(&t.reduction),
-       "native: the library's all-reduce (default where S = R); linear: shards 0, 1, … S-1 (default else)")
-      ("accumulate", po::value(&t.accumulate), "where linear rounds: message (every add), float32, float64")
-      ("row-linear", po::value(&t.row_linear), "reduce")
-      ("partial", po::value(&t.partial), "model")
-      ("quantize", po::value(&t.quantize), "none");
+  numerics.add_options()(
+      "dtype", po::value(&t.dtype),
+      "float64, float32, tf32, float16, bfloat16: weights and activations (default float32)")(
+      "logits-dtype", po::value(&t.logits_dtype), "model, or float32: the head's accumulators, not rounded")(
+      "reduction", po::value(&t.reduction),
+      "native: the library's all-reduce (default where S = R); linear: shards 0, 1, … S-1 (default else)")(
+      "accumulate", po::value(&t.accumulate), "where linear rounds: message (every add), float32, float64")(
+      "row-linear", po::value(&t.row_linear), "reduce")("partial", po::value(&t.partial), "model")(
+      "quantize", po::value(&t.quantize), "none");
   po::options_description mode("Mode");
-  mode.add_options()
-      ("mode", po::value(&t.mode), "greedy: free running; follow: fed another record's tokens; score: one pass over the prompt")
-      ("follow", po::value(&o.follow), "the record whose tokens --mode follow feeds")
-      ("max-new-tokens", po::value(&o.max_new_tokens), "stop after N tokens (default 64)")
-      ("ignore-eos", po::bool_switch(&o.ignore_eos), "do not stop at end of sequence")
-      ("record", po::value(&t.record), "top: the k most likely; logits: every logit (default)")
-      ("top-k", po::value(&o.top_k), "k of the recorded top list (default 10)")
-      ("compress", po::value(&o.compression), "deflate level of the logits, 0 to 9 (default 0)")
-      ("quiet", po::bool_switch(&o.quiet), "no progress")
-      ("help", "this text");
+  mode.add_options()(
+      "mode", po::value(&t.mode),
+      "greedy: free running; follow: fed another record's tokens; score: one pass over the prompt")(
+      "follow", po::value(&o.follow), "the record whose tokens --mode follow feeds")(
+      "max-new-tokens", po::value(&o.max_new_tokens), "stop after N tokens (default 64)")(
+      "ignore-eos", po::bool_switch(&o.ignore_eos), "do not stop at end of sequence")(
+      "record", po::value(&t.record), "top: the k most likely; logits: every logit (default)")(
+      "top-k", po::value(&o.top_k), "k of the recorded top list (default 10)")(
+      "compress", po::value(&o.compression), "deflate level of the logits, 0 to 9 (default 0)")(
+      "quiet", po::bool_switch(&o.quiet), "no progress")("help", "this text");
   po::options_description all;
   all.add(files).add(plan).add(numerics).add(mode);
   return all;
@@ -117,9 +119,9 @@ void apply(const Texts& t, int shards, RunOptions& o) {
     throw usage_error("unknown --logits-dtype '{}': use model or float32", t.logits_dtype);
   plan.logits_dtype = t.logits_dtype == "model" ? storage_of(plan.dtype) : DType::float32;
   plan.shards = shards == 0 ? plan.tensor_parallel : shards;
-  plan.reduction.order = t.reduction.empty()
-                             ? (plan.shards == plan.tensor_parallel ? ReductionOrder::native : ReductionOrder::linear)
-                             : reduction_order_from_name(t.reduction);
+  plan.reduction.order = t.reduction.empty() ? (plan.shards == plan.tensor_parallel ? ReductionOrder::native
+                                                                                    : ReductionOrder::linear)
+                                             : reduction_order_from_name(t.reduction);
   plan.reduction.accumulator = accumulator_from_name(t.accumulate);
   if (!t.stage_layers.empty()) plan.stage_layers = numbers("--stage-layers", t.stage_layers);
   only("--row-linear", t.row_linear, "reduce");
@@ -136,7 +138,8 @@ void check(const RunOptions& o) {
     throw usage_error("--mode follow and --follow REF.h5 go together");
   if (o.mode != Mode::follow && o.prompts.empty()) throw usage_error("--prompts FILE.jsonl is needed");
   if (o.mode == Mode::follow && !o.prompts.empty())
-    throw usage_error("--prompts and --follow: a followed record brings its own prompts, leave --prompts out");
+    throw usage_error(
+        "--prompts and --follow: a followed record brings its own prompts, leave --prompts out");
   if (o.max_new_tokens < 1) throw usage_error("--max-new-tokens {}: must be at least 1", o.max_new_tokens);
   if (o.top_k < 1 || o.top_k > 1000) throw usage_error("--top-k {}: use 1 to 1000", o.top_k);
   if (o.threads < 0 || o.threads > 256) throw usage_error("--threads {}: use 0 to 256", o.threads);
@@ -147,14 +150,19 @@ void check(const RunOptions& o) {
 
 std::string_view name_of(Mode mode) {
   switch (mode) {
-    case Mode::greedy: return "greedy";
-    case Mode::follow: return "follow";
-    case Mode::score: break;
+    case Mode::greedy:
+      return "greedy";
+    case Mode::follow:
+      return "follow";
+    case Mode::score:
+      break;
   }
   return "score";
 }
 
-std::string_view name_of(RecordLevel level) { return level == RecordLevel::top ? "top" : "logits"; }
+std::string_view name_of(RecordLevel level) {
+  return level == RecordLevel::top ? "top" : "logits";
+}
 
 std::string run_help() {
   RunOptions options;
@@ -189,7 +197,8 @@ RunOptions parse_run_options(const std::vector<std::string>& arguments, bool& he
       po::store(po::parse_config_file(file, description), values);
     }
     po::notify(values);
-    if (values.count("shards") != 0 && shards < 1) throw usage_error("--shards {}: must be at least 1", shards);
+    if (values.count("shards") != 0 && shards < 1)
+      throw usage_error("--shards {}: must be at least 1", shards);
   } catch (const po::error& error) {
     throw usage_error("{}; see shardrift-run run --help", error.what());
   }

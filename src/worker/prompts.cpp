@@ -21,11 +21,12 @@ struct Line {
 
 std::string id_of(const Line& line) {
   const auto id = line.object.find("id");
-  if (id == line.object.end() || !id->is_string()) throw bad_data("{}: \"id\" is missing or no string", line.where);
+  if (id == line.object.end() || !id->is_string())
+    throw bad_data("{}: \"id\" is missing or no string", line.where);
   const auto text = id->get<std::string>();
   if (!record::valid_id(text))
-    throw bad_data("{}: id '{}': use letters, digits, '.', '_' and '-', at most 64, not starting with '.'", line.where,
-                   text);
+    throw bad_data("{}: id '{}': use letters, digits, '.', '_' and '-', at most 64, not starting with '.'",
+                   line.where, text);
   return text;
 }
 
@@ -35,7 +36,8 @@ std::vector<std::int32_t> given_tokens(const Line& line, const ModelConfig& conf
   std::vector<std::int32_t> tokens;
   for (const auto& item : list) {
     if (!item.is_number_integer() || item < 0 || item >= config.vocabulary)
-      throw bad_data("{}: token {} is outside the vocabulary of {}", line.where, item.dump(), config.vocabulary);
+      throw bad_data("{}: token {} is outside the vocabulary of {}", line.where, item.dump(),
+                     config.vocabulary);
     tokens.push_back(item.get<std::int32_t>());
   }
   return tokens;
@@ -44,7 +46,8 @@ std::vector<std::int32_t> given_tokens(const Line& line, const ModelConfig& conf
 std::vector<std::int32_t> encoded(const Line& line, const std::string& text, const ModelConfig& config,
                                   const Tokenizer* tokenizer) {
   if (tokenizer == nullptr)
-    throw bad_data("{}: has \"text\", but the model directory has no tokenizer.json: give \"tokens\"", line.where);
+    throw bad_data("{}: has \"text\", but the model directory has no tokenizer.json: give \"tokens\"",
+                   line.where);
   auto tokens = tokenizer->encode(text);
   for (const auto token : tokens)
     if (token >= config.vocabulary)
@@ -89,7 +92,8 @@ std::vector<Job> read_prompts(const std::filesystem::path& path, const ModelConf
       throw bad_data("{}: not a JSON object: {}", line.where, text.substr(0, 60));
     Job job = job_of(line, config, tokenizer);
     job.prompt.index = static_cast<std::int64_t>(jobs.size());
-    if (!ids.insert(job.prompt.id).second) throw bad_data("{}: id '{}' is used twice", line.where, job.prompt.id);
+    if (!ids.insert(job.prompt.id).second)
+      throw bad_data("{}: id '{}' is used twice", line.where, job.prompt.id);
     jobs.push_back(std::move(job));
   }
   if (jobs.empty()) throw bad_data("{}: holds no prompt", path.string());
@@ -115,8 +119,8 @@ std::vector<Job> read_followed(const std::filesystem::path& path, const ModelCon
     }
     for (const auto token : job.prompt.tokens)
       if (token < 0 || token >= config.vocabulary)
-        throw bad_data("{}: prompt '{}' holds token {}, outside the vocabulary of {}", path.string(), id, token,
-                       config.vocabulary);
+        throw bad_data("{}: prompt '{}' holds token {}, outside the vocabulary of {}", path.string(), id,
+                       token, config.vocabulary);
     if (job.fed.empty() || job.prompt.tokens.empty())
       throw bad_data("{}: prompt '{}' has no recorded rows", path.string(), id);
     job.fed.erase(job.fed.begin());  // the first row was fed the prompt's last token

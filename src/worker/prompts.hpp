@@ -18,11 +18,14 @@ struct Job {
   std::vector<std::int32_t> fed;
 };
 
-// One JSON object a line. Throws bad_data naming file and line: no JSON, missing or repeated id, neither or both of text
-// and tokens, an empty prompt, a token outside the vocabulary. tokenizer may be null where every prompt has tokens.
-std::vector<Job> read_prompts(const std::filesystem::path& path, const ModelConfig& config, const Tokenizer* tokenizer);
+// One JSON object a line. Throws bad_data naming file and line: no JSON, missing or repeated id, neither or
+// both of text and tokens, an empty prompt, a token outside the vocabulary. tokenizer may be null where every
+// prompt has tokens.
+std::vector<Job> read_prompts(const std::filesystem::path& path, const ModelConfig& config,
+                              const Tokenizer* tokenizer);
 
-// Prompts and fed tokens of a greedy or follow record. Throws bad_data for a score record or another vocabulary.
+// Prompts and fed tokens of a greedy or follow record. Throws bad_data for a score record or another
+// vocabulary.
 std::vector<Job> read_followed(const std::filesystem::path& path, const ModelConfig& config);
 
 // Refuses prompts that leave no room in the context, naming the first.

@@ -77,10 +77,13 @@ struct Recorder::State {
   }
 };
 
-Recorder::Recorder(const record::WriterOptions& options, const record::RunInfo& run, int top_k, bool keep_logits)
+Recorder::Recorder(const record::WriterOptions& options, const record::RunInfo& run, int top_k,
+                   bool keep_logits)
     : state_(std::make_unique<State>(options, run, top_k, keep_logits)) {}
 
-Recorder::~Recorder() { state_->join(); }
+Recorder::~Recorder() {
+  state_->join();
+}
 
 void Recorder::add(record::PromptRecord prompt) {
   std::unique_lock lock(state_->mutex);

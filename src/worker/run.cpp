@@ -31,7 +31,9 @@ namespace shardrift {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
+double seconds_since(Clock::time_point begin) {
+  return std::chrono::duration<double>(Clock::now() - begin).count();
+}
 
 struct RankDevice {
   std::unique_ptr<Backend> backend;
@@ -46,14 +48,16 @@ int kernel_threads(const RunOptions& options, const World& world) {
 #ifdef SHARDRIFT_HAVE_CUDA
 RankDevice open_cuda(const RunOptions& options, const World& world) {
   const int visible = cuda_device_count();
-  if (visible == 0) throw usage_error("--device cuda: no GPU is visible on {}; use --device cpu", world.host());
+  if (visible == 0)
+    throw usage_error("--device cuda: no GPU is visible on {}; use --device cpu", world.host());
   // Under --gpus-per-task=1 each rank sees one GPU of its own; check_devices refuses ranks that share one.
   if (visible > 1 && world.local_size() > visible)
     throw usage_error("{} ranks on {}, but {} GPUs are visible there: start no more ranks than GPUs",
                       world.local_size(), world.host(), visible);
   const CudaDevice device = select_cuda_device(world.local_rank() % visible);
   RankDevice opened;
-  opened.info = {world.rank(), world.host(), device.name, device.uuid, device.compute_capability, device.driver};
+  opened.info = {world.rank(), world.host(), device.name, device.uuid, device.compute_capability,
+                 device.driver};
   opened.backend = make_cuda_backend(options.plan.dtype == DType::tf32);
   return opened;
 }
@@ -82,10 +86,12 @@ struct Groups {
         tensor(make(tensor_ranks, plan, backend)),
         stage(make(stage_ranks, plan, backend)) {}
 
-  static std::unique_ptr<Transport> make(const Communicator& ranks, const Plan& plan, const Backend& backend) {
+  static std::unique_ptr<Transport> make(const Communicator& ranks, const Plan& plan,
+                                         const Backend& backend) {
     if (ranks.size() == 1) return make_local_transport();
 #ifdef SHARDRIFT_HAVE_CUDA
-    if (plan.device == Device::cuda) return make_nccl_transport(ranks, static_cast<cudaStream_t>(cuda_stream(backend)));
+    if (plan.device == Device::cuda)
+      return make_nccl_transport(ranks, static_cast<cudaStream_t>(cuda_stream(backend)));
 #endif
     static_cast<void>(plan);
     static_cast<void>(backend);
@@ -101,7 +107,8 @@ Capacity capacity_for(const RunOptions& options, const ModelConfig& config, cons
   capacity.logit_rows = capacity.slots;
   for (const auto& job : jobs) {
     const auto prompt = static_cast<std::int64_t>(job.prompt.tokens.size());
-    const auto more = static_cast<std::int64_t>(options.mode == Mode::greedy ? options.max_new_tokens : job.fed.size());
+    const auto more =
+        static_cast<std::int64_t>(options.mode == Mode::greedy ? options.max_new_tokens : job.fed.size());
     capacity.rows = std::max(capacity.rows, prompt);
     capacity.length = std::max(capacity.length, std::min(config.max_positions, prompt + more));
   }
@@ -135,12 +142,17 @@ record::RunInfo describe_run(const World& world, const RunOptions& options, cons
   run.level = name_of(options.level);
   run.logits_dtype = options.plan.logits_dtype;
   run.environment = std::move(environment);
-  run.model = {config.architecture, std::string(name_of(options.plan.dtype)), "none", config.text,
-               checkpoint.identity(config.text), config.vocabulary, {}};
+  run.model = {config.architecture,
+               std::string(name_of(options.plan.dtype)),
+               "none",
+               config.text,
+               checkpoint.identity(config.text),
+               config.vocabulary,
+               {}};
   run.prompts_hash = sha256_hex(jobs_to_json(jobs));
-  run.resume_key = sha256_hex(fmt::format("{}|{}|{}|{}|{}|{}|{}|{}|{}|{}", run.version, run.plan, run.mode, run.level,
-                                          options.max_new_tokens, options.ignore_eos, options.top_k,
-                                          options.compression, run.model.identity, run.prompts_hash));
+  run.resume_key = sha256_hex(fmt::format(
+      "{}|{}|{}|{}|{}|{}|{}|{}|{}|{}", run.version, run.plan, run.mode, run.level, options.max_new_tokens,
+      options.ignore_eos, options.top_k, options.compression, run.model.identity, run.prompts_hash));
   return run;
 }
 
@@ -153,7 +165,8 @@ std::optional<Tokenizer> open_tokenizer(const RunOptions& options) {
 std::vector<std::string> vocabulary_strings(const Tokenizer& tokenizer, const ModelConfig& config) {
   std::vector<std::string> strings;
   for (std::int64_t id = 0; id < config.vocabulary; ++id)
-    strings.push_back(id < tokenizer.size() ? tokenizer.token_text(static_cast<std::int32_t>(id)) : std::string());
+    strings.push_back(id < tokenizer.size() ? tokenizer.token_text(static_cast<std::int32_t>(id))
+                                            : std::string());
   return strings;
 }
 
@@ -174,8 +187,8 @@ struct Totals {
 };
 
 // Collective.
-Totals total(const World& world, const RunOptions& options, const Generator& generator, const ModelWeights& weights,
-             Backend& backend, const Place& place) {
+Totals total(const World& world, const RunOptions& options, const Generator& generator,
+             const ModelWeights& weights, Backend& backend, const Place& place) {
   const auto& timing = generator.timing();
   const auto rate = [&](std::int64_t tokens, double seconds) {
     const double longest = world.maximum(place.writes() ? seconds : 0);
@@ -185,8 +198,9 @@ Totals total(const World& world, const RunOptions& options, const Generator& gen
   Totals totals;
   totals.prefill_rate = rate(timing.prefill_tokens, timing.prefill_seconds);
   totals.decode_rate = rate(timing.decode_tokens, timing.decode_seconds);
-  // One decode pass reads every rank's weights once; keys and values are not counted. Stages work in turns, so the
-  // shortest time is the sum over stages of bytes / bandwidth, measured with the ranks of a stage reading together.
+  // One decode pass reads every rank's weights once; keys and values are not counted. Stages work in turns,
+  // so the shortest time is the sum over stages of bytes / bandwidth, measured with the ranks of a stage
+  // reading together.
   const double seconds = world.maximum(place.writes() ? generator.timing().decode_seconds : 0);
   if (seconds < kShortestTiming) return totals;
   double ideal_seconds = 0;
@@ -220,8 +234,9 @@ int run_plan(const World& world, const RunOptions& options, const ModelConfig& c
     checkpoint = Checkpoint::open(options.model);
   });
   const auto jobs = share_jobs(world, options, config, tokenizer ? &*tokenizer : nullptr);
-  auto run = describe_run(world, options, config, *checkpoint, jobs,
-                          gather_environment(world, device.info, plan.device, kernel_threads(options, world)));
+  auto run =
+      describe_run(world, options, config, *checkpoint, jobs,
+                   gather_environment(world, device.info, plan.device, kernel_threads(options, world)));
   if (plan.device == Device::cuda) world.together([&] { check_devices(run.environment.devices); });
   const record::WriterOptions writer_options{options.output, options.overwrite, options.compression};
   std::string finished_text;
@@ -231,14 +246,17 @@ int run_plan(const World& world, const RunOptions& options, const ModelConfig& c
     for (const auto& id : prepare_output(writer_options, run)) finished_text += id + "\n";
   });
   finished_text = world.broadcast(finished_text);
-  const auto finished = [&](const Job& job) { return ("\n" + finished_text).find("\n" + job.prompt.id + "\n") != std::string::npos; };
+  const auto finished = [&](const Job& job) {
+    return ("\n" + finished_text).find("\n" + job.prompt.id + "\n") != std::string::npos;
+  };
 
   // Weights, then the forward pass over them.
   const auto load_begin = Clock::now();
   ModelWeights weights;
   world.together([&] {
-    weights = load_weights(*checkpoint, config, plan, place, *device.backend,
-                           [&](double share) { progress.show(fmt::format("loading weights {:3.0f}%", 100 * share)); });
+    weights = load_weights(*checkpoint, config, plan, place, *device.backend, [&](double share) {
+      progress.show(fmt::format("loading weights {:3.0f}%", 100 * share));
+    });
     device.backend->synchronize();
   });
   const double load_seconds = seconds_since(load_begin);
@@ -249,7 +267,8 @@ int run_plan(const World& world, const RunOptions& options, const ModelConfig& c
     forward.emplace(config, plan, place, weights, *device.backend, *groups.tensor, *groups.stage,
                     capacity_for(options, config, jobs));
     if (place.writes())
-      recorder = std::make_unique<Recorder>(writer_options, run, options.top_k, options.level == RecordLevel::logits);
+      recorder = std::make_unique<Recorder>(writer_options, run, options.top_k,
+                                            options.level == RecordLevel::logits);
   });
 
   // Prompts in groups of one decode batch; replicas take groups in turns.
@@ -277,9 +296,10 @@ int run_plan(const World& world, const RunOptions& options, const ModelConfig& c
   });
   stopped = world.sum(stopped ? 1 : 0) > 0;
   if (stopped)
-    throw AgreedError(ExitCode::interrupted, fmt::format("stopped by a signal; finished prompts are in {}.parts, "
-                                                         "the same command goes on from there",
-                                                         options.output.string()));
+    throw AgreedError(ExitCode::interrupted,
+                      fmt::format("stopped by a signal; finished prompts are in {}.parts, "
+                                  "the same command goes on from there",
+                                  options.output.string()));
 
   // One file, and one line about it.
   const Totals totals = total(world, options, generator, weights, *device.backend, place);
@@ -289,12 +309,14 @@ int run_plan(const World& world, const RunOptions& options, const ModelConfig& c
     if (!root) return;
     assemble(writer_options, run, timing);
     const auto reader = record::Reader::open(options.output);
-    std::string speed = fmt::format("decode_tokens_per_s={:.2f} prefill_tokens_per_s={:.1f}", totals.decode_rate,
-                                    totals.prefill_rate);
+    std::string speed = fmt::format("decode_tokens_per_s={:.2f} prefill_tokens_per_s={:.1f}",
+                                    totals.decode_rate, totals.prefill_rate);
     if (totals.bytes_per_second > 0)
-      speed += fmt::format(" GB_per_s={:.1f} roofline={:.0f}%", totals.bytes_per_second / 1e9, 100 * totals.roofline);
-    fmt::print("result plan=\"{}\" prompts={} {} load_s={:.1f} logits_sha256={} output={}\n", describe(plan), jobs.size(),
-               speed, load_seconds, combined_hash(reader).substr(0, 16), options.output.string());
+      speed += fmt::format(" GB_per_s={:.1f} roofline={:.0f}%", totals.bytes_per_second / 1e9,
+                           100 * totals.roofline);
+    fmt::print("result plan=\"{}\" prompts={} {} load_s={:.1f} logits_sha256={} output={}\n", describe(plan),
+               jobs.size(), speed, load_seconds, combined_hash(reader).substr(0, 16),
+               options.output.string());
     std::fflush(stdout);
   });
   return 0;

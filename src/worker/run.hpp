@@ -7,8 +7,8 @@
 
 namespace shardrift {
 
-// Collective over all ranks. Returns the exit code; throws Error, the same on every rank while ranks can still
-// agree, else after World::abort would be right (see main.cpp).
+// Collective over all ranks. Returns the exit code; throws Error, the same on every rank while ranks can
+// still agree, else after World::abort would be right (see main.cpp).
 int run_command(const World& world, const std::vector<std::string>& arguments);
 
 }  // namespace shardrift

@@ -129,7 +129,7 @@ struct Case {
   std::vector<std::string> flags;
 };
 
-class Golden : public testing::TestWithParam<Case> {};
+class Golden : public ::testing::TestWithParam<Case> {};
 
 TEST_P(Golden, LogitsAgreeWithTransformers) {
   const auto& [model, plan, ranks, flags] = GetParam();
@@ -156,7 +156,7 @@ std::vector<Case> cases() {
   return all;
 }
 
-std::string name_of(const testing::TestParamInfo<Case>& instance) {
+std::string name_of(const ::testing::TestParamInfo<Case>& instance) {
   std::string name = instance.param.model + "_" + instance.param.plan;
   for (char& c : name) {
     if (c == '-') c = '_';
@@ -164,10 +164,10 @@ std::string name_of(const testing::TestParamInfo<Case>& instance) {
   return name;
 }
 
-INSTANTIATE_TEST_SUITE_P(Tiny, Golden, testing::ValuesIn(cases()), name_of);
+INSTANTIATE_TEST_SUITE_P(Tiny, Golden, ::testing::ValuesIn(cases()), name_of);
 
 // The real model. scripts/test sets SHARDRIFT_REQUIRE_MODEL, so that CI cannot skip these unnoticed.
-class RealModel : public testing::Test {
+class RealModel : public ::testing::Test {
  protected:
   static constexpr const char* kModel = "smollm2-135m";
   void SetUp() override {

@@ -27,7 +27,8 @@ Bytes random_words(std::int64_t count, DType dtype, unsigned seed) {
     } else if (dtype == DType::float32) {
       std::memcpy(at, &value, 4);
     } else {
-      const std::uint16_t word = dtype == DType::float16 ? float16_from_float(value) : bfloat16_from_float(value);
+      const std::uint16_t word =
+          dtype == DType::float16 ? float16_from_float(value) : bfloat16_from_float(value);
       std::memcpy(at, &word, 2);
     }
   }
@@ -64,10 +65,14 @@ double relative_error(const Bytes& a, const Bytes& b, DType dtype) {
 
 double tolerance(DType dtype) {
   switch (dtype) {
-    case DType::float64: return 1e-13;
-    case DType::float32: return 2e-6;
-    case DType::float16: return 1e-3;
-    default: return 8e-3;
+    case DType::float64:
+      return 1e-13;
+    case DType::float32:
+      return 2e-6;
+    case DType::float16:
+      return 1e-3;
+    default:
+      return 8e-3;
   }
 }
 
@@ -88,14 +93,17 @@ class CudaBackendTest : public ::testing::TestWithParam<DType> {
     cpu->upload(both.cpu.view.data, words.data(), words.size());
     return both;
   }
-  Both matrix(std::int64_t rows, std::int64_t cols, unsigned seed) { return matrix(rows, cols, seed, GetParam()); }
+  Both matrix(std::int64_t rows, std::int64_t cols, unsigned seed) {
+    return matrix(rows, cols, seed, GetParam());
+  }
   static Bytes read(Backend& backend, const Matrix& m) {
     Bytes bytes(m.bytes());
     backend.download(bytes.data(), m.data, bytes.size());
     return bytes;
   }
   void expect_close(const Both& both) {
-    EXPECT_LE(relative_error(read(*gpu, both.gpu.view), read(*cpu, both.cpu.view), GetParam()), tolerance(GetParam()));
+    EXPECT_LE(relative_error(read(*gpu, both.gpu.view), read(*cpu, both.cpu.view), GetParam()),
+              tolerance(GetParam()));
   }
   void expect_same(const Both& both) { EXPECT_EQ(read(*gpu, both.gpu.view), read(*cpu, both.cpu.view)); }
   Buffer ids(Backend& backend, const std::vector<std::int32_t>& values) {
@@ -139,7 +147,8 @@ TEST_P(CudaBackendTest, AddAndFoldHaveTheCpusBits) {
     expect_same(sum);
     for (const int shards : {2, 3, 4, 64}) {
       const std::size_t stride = aligned(static_cast<std::size_t>(count) * size_of(GetParam()));
-      const Bytes partials = random_words(static_cast<std::int64_t>(stride / size_of(GetParam())) * shards, GetParam(), 10);
+      const Bytes partials =
+          random_words(static_cast<std::int64_t>(stride / size_of(GetParam())) * shards, GetParam(), 10);
       Buffer on_gpu(*gpu, partials.size());
       gpu->upload(on_gpu.data(), partials.data(), partials.size());
       for (const auto accumulator : {Accumulator::message, Accumulator::float32, Accumulator::float64}) {
@@ -161,7 +170,8 @@ TEST_P(CudaBackendTest, EmbeddingJoinAndEmptyPartialsMoveBits) {
   expect_same(out);
 
   const std::size_t stride = aligned(2 * 65 * size_of(GetParam()));
-  const Bytes slices = random_words(static_cast<std::int64_t>(4 * stride / size_of(GetParam())), GetParam(), 13);
+  const Bytes slices =
+      random_words(static_cast<std::int64_t>(4 * stride / size_of(GetParam())), GetParam(), 13);
   Buffer slices_on_gpu(*gpu, slices.size());
   gpu->upload(slices_on_gpu.data(), slices.data(), slices.size());
   const auto joined = matrix(2, 259, 14);
@@ -185,10 +195,12 @@ TEST_P(CudaBackendTest, RopeCacheAndAttention) {
       std::vector<std::int32_t> positions(kRows);
       for (std::int32_t i = 0; i < kRows; ++i) positions[static_cast<std::size_t>(i)] = i * 7 % 250 + 13;
       const std::vector<std::int32_t> slots(kRows, 1), local_kv{0, 0, 0, 1, 1, 1};
-      const auto positions_gpu = ids(*gpu, positions), slots_gpu = ids(*gpu, slots), local_gpu = ids(*gpu, local_kv);
+      const auto positions_gpu = ids(*gpu, positions), slots_gpu = ids(*gpu, slots),
+                 local_gpu = ids(*gpu, local_kv);
       const CacheView cache_gpu{keys.gpu.view.data, values.gpu.view.data, kKv, kLength, dim};
       const CacheView cache_cpu{keys.cpu.view.data, values.cpu.view.data, kKv, kLength, dim};
-      const RowIndex index_gpu{nullptr, positions_gpu.as<std::int32_t>(), slots_gpu.as<std::int32_t>(), kRows, true};
+      const RowIndex index_gpu{nullptr, positions_gpu.as<std::int32_t>(), slots_gpu.as<std::int32_t>(), kRows,
+                               true};
       const RowIndex index_cpu{nullptr, positions.data(), slots.data(), kRows, true};
       const auto* cosine_gpu = static_cast<const float*>(cosines.gpu.view.data);
       const auto* cosine_cpu = static_cast<const float*>(cosines.cpu.view.data);
@@ -199,24 +211,30 @@ TEST_P(CudaBackendTest, RopeCacheAndAttention) {
       expect_close(values);
 
       const auto out = matrix(kRows, kHeads * dim, 19);
-      gpu->attention(qkv.gpu.view, {kHeads, local_gpu.as<std::int32_t>(), window}, index_gpu, cache_gpu, out.gpu.view);
+      gpu->attention(qkv.gpu.view, {kHeads, local_gpu.as<std::int32_t>(), window}, index_gpu, cache_gpu,
+                     out.gpu.view);
       cpu->attention(qkv.cpu.view, {kHeads, local_kv.data(), window}, index_cpu, cache_cpu, out.cpu.view);
-      EXPECT_LE(relative_error(read(*gpu, out.gpu.view), read(*cpu, out.cpu.view), GetParam()), 2 * tolerance(GetParam()))
+      EXPECT_LE(relative_error(read(*gpu, out.gpu.view), read(*cpu, out.cpu.view), GetParam()),
+                2 * tolerance(GetParam()))
           << "head_dim " << dim << ", window " << window;
 
       // A row alone gives the bits it has among others, whether or not rows share their loads.
       const Bytes together = read(*gpu, out.gpu.view);
       const std::size_t row_bytes = static_cast<std::size_t>(kHeads * dim) * size_of(GetParam());
       for (const std::int64_t r : {0, 5, 36}) {
-        const Matrix row{static_cast<std::byte*>(qkv.gpu.view.data) + static_cast<std::size_t>(r * qkv.gpu.view.cols) * size_of(GetParam()),
+        const Matrix row{static_cast<std::byte*>(qkv.gpu.view.data) +
+                             static_cast<std::size_t>(r * qkv.gpu.view.cols) * size_of(GetParam()),
                          1, qkv.gpu.view.cols, GetParam()};
         for (const bool one_sequence : {false, true}) {
           const auto alone = matrix(1, kHeads * dim, 20);
-          gpu->attention(row, {kHeads, local_gpu.as<std::int32_t>(), window},
-                         {nullptr, positions_gpu.as<std::int32_t>() + r, slots_gpu.as<std::int32_t>(), 1, one_sequence}, cache_gpu,
-                         alone.gpu.view);
+          gpu->attention(
+              row, {kHeads, local_gpu.as<std::int32_t>(), window},
+              {nullptr, positions_gpu.as<std::int32_t>() + r, slots_gpu.as<std::int32_t>(), 1, one_sequence},
+              cache_gpu, alone.gpu.view);
           const Bytes bits = read(*gpu, alone.gpu.view);
-          EXPECT_EQ(std::memcmp(bits.data(), together.data() + static_cast<std::size_t>(r) * row_bytes, row_bytes), 0)
+          EXPECT_EQ(
+              std::memcmp(bits.data(), together.data() + static_cast<std::size_t>(r) * row_bytes, row_bytes),
+              0)
               << "row " << r << " head_dim " << dim;
         }
       }

@@ -1,4 +1,5 @@
-// Bit equality of whole runs on GPUs, as far as there are GPUs. The CPU counterpart is integration/equality_test.cpp.
+// Bit equality of whole runs on GPUs, as far as there are GPUs. The CPU counterpart is
+// integration/equality_test.cpp.
 #include <gtest/gtest.h>
 
 #include "model/cuda/cuda_device.hpp"
@@ -28,7 +29,9 @@ void expect_equal(const std::string& model, const std::string& name, std::vector
 }
 
 Case shards(int s, int ranks, const std::string& dtype) {
-  return {ranks, {"--shards", std::to_string(s), "--tensor-parallel", std::to_string(ranks), "--reduction", "linear", "--dtype", dtype}};
+  return {ranks,
+          {"--shards", std::to_string(s), "--tensor-parallel", std::to_string(ranks), "--reduction", "linear",
+           "--dtype", dtype}};
 }
 
 class GpuEquality : public ::testing::TestWithParam<const char*> {};
@@ -76,8 +79,9 @@ TEST(GpuBadInput, MoreRanksThanGpusAreRefused) {
   const int ranks = cuda_device_count() + 1;
   const auto folder = scratch("gpu-ranks");
   const auto finished = run_program(worker_command(
-      ranks, {"run", "--model", fixture("tiny-llama").string(), "--prompts", write_prompts(folder).string(), "--output",
-              (folder / "out.h5").string(), "--device", "cuda", "--replicas", std::to_string(ranks)}));
+      ranks,
+      {"run", "--model", fixture("tiny-llama").string(), "--prompts", write_prompts(folder).string(),
+       "--output", (folder / "out.h5").string(), "--device", "cuda", "--replicas", std::to_string(ranks)}));
   EXPECT_EQ(finished.code, 64) << finished.output;
   EXPECT_NE(finished.output.find("GPU"), std::string::npos) << finished.output;
 }

@@ -1,4 +1,5 @@
-// Bad input under mpirun: one clear error naming file and value, the right exit code, within seconds, on 2 ranks.
+// Bad input under mpirun: one clear error naming file and value, the right exit code, within seconds, on 2
+// ranks.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -28,7 +29,8 @@ class BadInput : public ::testing::Test {
   void refused(int code, const std::string& text, const std::vector<std::string>& more = {}, int ranks = 2) {
     std::vector<std::string> arguments{"run", "--model", model.string(), "--prompts", prompts.string()};
     const auto unless_given = [&](const std::string& flag, const std::string& value) {
-      if (std::find(more.begin(), more.end(), flag) == more.end()) arguments.insert(arguments.end(), {flag, value});
+      if (std::find(more.begin(), more.end(), flag) == more.end())
+        arguments.insert(arguments.end(), {flag, value});
     };
     unless_given("--output", (folder / "out.h5").string());
     unless_given("--max-new-tokens", "3");
@@ -40,7 +42,8 @@ class BadInput : public ::testing::Test {
     EXPECT_LT(finished.seconds, 15);
     const auto first = finished.output.find("shardrift-run: ");
     EXPECT_NE(first, std::string::npos) << finished.output;
-    EXPECT_EQ(finished.output.find("shardrift-run: ", first + 1), std::string::npos) << "said twice: " << finished.output;
+    EXPECT_EQ(finished.output.find("shardrift-run: ", first + 1), std::string::npos)
+        << "said twice: " << finished.output;
     EXPECT_FALSE(fs::exists(folder / "out.h5"));
   }
 

@@ -21,9 +21,17 @@ using ::testing::HasSubstr;
 
 std::vector<std::string> arguments(const fs::path& folder, const fs::path& output, int prompts,
                                    const std::vector<std::string>& more = {}) {
-  std::vector<std::string> all{"run", "--model", fixture("tiny-llama").string(), "--prompts",
-                               write_prompts(folder, prompts).string(), "--output", output.string(), "--ignore-eos",
-                               "--max-new-tokens", "60", "--quiet"};
+  std::vector<std::string> all{"run",
+                               "--model",
+                               fixture("tiny-llama").string(),
+                               "--prompts",
+                               write_prompts(folder, prompts).string(),
+                               "--output",
+                               output.string(),
+                               "--ignore-eos",
+                               "--max-new-tokens",
+                               "60",
+                               "--quiet"};
   all.insert(all.end(), more.begin(), more.end());
   return all;
 }
@@ -33,7 +41,8 @@ std::vector<fs::path> finished_parts(const fs::path& output) {
   const fs::path folder = output.string() + ".parts";
   if (!fs::exists(folder)) return parts;
   for (const auto& entry : fs::directory_iterator(folder))
-    if (entry.path().extension() == ".h5" && entry.path().stem().string().starts_with("p")) parts.push_back(entry.path());
+    if (entry.path().extension() == ".h5" && entry.path().stem().string().starts_with("p"))
+      parts.push_back(entry.path());
   return parts;
 }
 
@@ -91,7 +100,8 @@ TEST(Durability, ExistingOutputNeedsOverwrite) {
   const fs::path folder = scratch("existing");
   const fs::path output = folder / "out.h5";
   std::ofstream(output) << "not ours";
-  const auto refused = run_program(worker_command(2, arguments(folder, output, 2, {"--tensor-parallel", "2"})));
+  const auto refused =
+      run_program(worker_command(2, arguments(folder, output, 2, {"--tensor-parallel", "2"})));
   EXPECT_EQ(refused.code, 64);
   EXPECT_THAT(refused.output, HasSubstr("--overwrite"));
   EXPECT_THAT(refused.output, HasSubstr(output.string()));
@@ -127,20 +137,24 @@ TEST(Durability, ASignalEndsInOrderAndTheRerunGoesOn) {
   EXPECT_EQ(record::Reader::open(output).prompt_ids().size(), 40U);
 }
 
-// A file-size limit stands in for a full disk: the error names the file, and what was recorded before stays. The real
-// model, because its logits are larger than the files MPI itself needs.
+// A file-size limit stands in for a full disk: the error names the file, and what was recorded before stays.
+// The real model, because its logits are larger than the files MPI itself needs.
 TEST(Durability, AFullDiskIsAnErrorAndLosesNothing) {
   const fs::path model = fs::path(SHARDRIFT_SOURCE_DIR) / "models/smollm2-135m";
-  if (!fs::exists(model) && std::getenv("SHARDRIFT_REQUIRE_MODEL") == nullptr) GTEST_SKIP() << model << " is missing";
+  if (!fs::exists(model) && std::getenv("SHARDRIFT_REQUIRE_MODEL") == nullptr)
+    GTEST_SKIP() << model << " is missing";
   const fs::path folder = scratch("full");
   const fs::path output = folder / "out.h5";
   std::ofstream file(folder / "prompts.jsonl");
-  file << R"({"id": "small", "tokens": [1, 2]})" << "\n" << R"({"id": "large", "tokens": [0)";
+  file << R"({"id": "small", "tokens": [1, 2]})"
+       << "\n"
+       << R"({"id": "large", "tokens": [0)";
   for (int i = 1; i < 130; ++i) file << ", " << i;  // 130 rows x 49152 x 4 bytes: 24 MiB
   file << "]}\n";
   file.close();
-  const auto command = worker_command(2, {"run", "--model", model.string(), "--prompts", (folder / "prompts.jsonl").string(), "--output",
-                                          output.string(), "--mode", "score", "--quiet", "--tensor-parallel", "2"});
+  const auto command = worker_command(
+      2, {"run", "--model", model.string(), "--prompts", (folder / "prompts.jsonl").string(), "--output",
+          output.string(), "--mode", "score", "--quiet", "--tensor-parallel", "2"});
   std::string shell = "ulimit -f 20480; exec";  // KiB
   for (const auto& word : command) shell += " '" + word + "'";
   const auto finished = run_program({"bash", "-c", shell});

@@ -24,13 +24,16 @@ void expect_equal(const std::string& model, const std::string& name, const std::
     const fs::path record = record_of(model, cases[i], folder, std::to_string(i));
     if (::testing::Test::HasFailure()) return;
     if (i == 0) first = record;
-    EXPECT_EQ(first_difference(first, record), "") << model << ": " << joined(cases[0].flags) << "against "
-                                                   << joined(cases[i].flags) << "on " << cases[i].ranks << " ranks";
+    EXPECT_EQ(first_difference(first, record), "")
+        << model << ": " << joined(cases[0].flags) << "against " << joined(cases[i].flags) << "on "
+        << cases[i].ranks << " ranks";
   }
 }
 
 Case shards(int s, int ranks, std::vector<std::string> more = {}) {
-  Case c{ranks, {"--shards", std::to_string(s), "--tensor-parallel", std::to_string(ranks), "--reduction", "linear"}};
+  Case c{
+      ranks,
+      {"--shards", std::to_string(s), "--tensor-parallel", std::to_string(ranks), "--reduction", "linear"}};
   c.flags.insert(c.flags.end(), more.begin(), more.end());
   return c;
 }
@@ -46,24 +49,41 @@ TEST(Equality, TheSamePlanTwice) {
 }
 
 TEST(Equality, ThreadsChangeNoBits) {
-  expect_equal("tiny-llama", "threads", {{1, {"--threads", "1"}}, {1, {"--threads", "2"}}, {1, {"--threads", "3"}}});
+  expect_equal("tiny-llama", "threads",
+               {{1, {"--threads", "1"}}, {1, {"--threads", "2"}}, {1, {"--threads", "3"}}});
 }
 
 TEST(Equality, EverySplitIntoTwoAndThreeStages) {
   expect_equal("tiny-llama", "stages",
-               {{1, {}}, stages("1,4"), stages("2,3"), stages("3,2"), stages("4,1"), stages("1,1,3"), stages("1,2,2"),
-                stages("1,3,1"), stages("2,1,2"), stages("2,2,1"), stages("3,1,1")});
+               {{1, {}},
+                stages("1,4"),
+                stages("2,3"),
+                stages("3,2"),
+                stages("4,1"),
+                stages("1,1,3"),
+                stages("1,2,2"),
+                stages("1,3,1"),
+                stages("2,1,2"),
+                stages("2,2,1"),
+                stages("3,1,1")});
 }
 
 TEST(Equality, EverySplitIntoFourStages) {
   expect_equal("tiny-llama", "four-stages",
-               {{1, {}}, stages("2,1,1,1"), stages("1,2,1,1"), stages("1,1,2,1"), stages("1,1,1,2"), {4, {"--pipeline", "4"}}});
+               {{1, {}},
+                stages("2,1,1,1"),
+                stages("1,2,1,1"),
+                stages("1,1,2,1"),
+                stages("1,1,1,2"),
+                {4, {"--pipeline", "4"}}});
 }
 
 TEST(Equality, ReplicasAgainstOne) {
   expect_equal("tiny-mistral", "replicas", {{1, {}}, {2, {"--replicas", "2"}}, {4, {"--replicas", "4"}}});
   expect_equal("tiny-mistral", "replicas-batch",
-               {{1, {"--batch", "3"}}, {2, {"--batch", "3", "--replicas", "2"}}, {2, {"--batch", "3", "--pipeline", "2"}}});
+               {{1, {"--batch", "3"}},
+                {2, {"--batch", "3", "--replicas", "2"}},
+                {2, {"--batch", "3", "--pipeline", "2"}}});
 }
 
 // The decisive idea: shards are arithmetic, ranks are the machine.
@@ -77,7 +97,8 @@ TEST(Equality, FourShardsOnOneTwoAndFourRanks) {
 TEST(Equality, EveryDtypeAndAccumulator) {
   for (const auto* dtype : {"float64", "float16", "bfloat16"})
     expect_equal("tiny-llama", std::string("dtype-") + dtype,
-                 {shards(4, 1, {"--dtype", dtype}), shards(4, 2, {"--dtype", dtype}), shards(4, 4, {"--dtype", dtype})});
+                 {shards(4, 1, {"--dtype", dtype}), shards(4, 2, {"--dtype", dtype}),
+                  shards(4, 4, {"--dtype", dtype})});
   for (const auto* accumulator : {"float32", "float64"})
     expect_equal("tiny-llama", std::string("accumulate-") + accumulator,
                  {shards(3, 1, {"--dtype", "bfloat16", "--accumulate", accumulator}),
@@ -115,10 +136,13 @@ TEST(Equality, OtherShardCountsGiveOtherBits) {
   EXPECT_NE(first_difference(four, wide), "");
 }
 
-// Exact tier: every linear has at most one non-zero, a power of two, per output row, so no sum rounds: any plan that
-// moves a slice to a wrong place shows, and every correct plan gives one device's bits.
+// Exact tier: every linear has at most one non-zero, a power of two, per output row, so no sum rounds: any
+// plan that moves a slice to a wrong place shows, and every correct plan gives one device's bits.
 TEST(Equality, ExactModelsAreTheSameUnderEveryPlan) {
-  std::vector<Case> cases{{1, {}}, {2, {"--pipeline", "2"}}, {2, {"--replicas", "2"}}, {4, {"--tensor-parallel", "2", "--pipeline", "2"}}};
+  std::vector<Case> cases{{1, {}},
+                          {2, {"--pipeline", "2"}},
+                          {2, {"--replicas", "2"}},
+                          {4, {"--tensor-parallel", "2", "--pipeline", "2"}}};
   for (int s = 2; s <= 4; ++s) {
     cases.push_back({s, {"--tensor-parallel", std::to_string(s)}});
     cases.push_back(shards(s, 1));

@@ -57,10 +57,12 @@ TEST(Modes, GreedyRecordsRowsFromTheLastPromptToken) {
 TEST(Modes, FollowingItsOwnGreedyRunGivesItsBits) {
   const fs::path folder = scratch("follow");
   const auto greedy = record_of("tiny-llama", {1, {}}, folder, "greedy");
-  const auto followed = record_of("tiny-llama", {1, {"--mode", "follow", "--follow", greedy.string()}}, folder, "same");
+  const auto followed =
+      record_of("tiny-llama", {1, {"--mode", "follow", "--follow", greedy.string()}}, folder, "same");
   EXPECT_EQ(first_difference(greedy, followed), "");
-  const auto other =
-      record_of("tiny-llama", {2, {"--mode", "follow", "--follow", greedy.string(), "--tensor-parallel", "2"}}, folder, "tp2");
+  const auto other = record_of(
+      "tiny-llama", {2, {"--mode", "follow", "--follow", greedy.string(), "--tensor-parallel", "2"}}, folder,
+      "tp2");
   const auto a = record::Reader::open(greedy).prompt("p1");
   const auto b = record::Reader::open(other).prompt("p1");
   ASSERT_EQ(a.rows.size(), b.rows.size());
@@ -68,8 +70,8 @@ TEST(Modes, FollowingItsOwnGreedyRunGivesItsBits) {
   EXPECT_EQ(b.stop, "given");
 }
 
-// The same tokens through one prefill pass and through decode steps: other matrix shapes, so other bits, but the
-// same numbers.
+// The same tokens through one prefill pass and through decode steps: other matrix shapes, so other bits, but
+// the same numbers.
 TEST(Modes, PrefillAgreesWithDecode) {
   for (const auto* model : {"tiny-llama", "tiny-mistral", "tiny-llama-tied-rope3"}) {
     const fs::path folder = scratch(std::string("prefill-") + model);
@@ -78,14 +80,17 @@ TEST(Modes, PrefillAgreesWithDecode) {
     for (const auto& id : greedy.prompt_ids()) {
       const auto prompt = greedy.prompt(id);
       file << R"({"id": ")" << id << R"(", "tokens": [)";
-      for (std::size_t i = 0; i + 1 < prompt.prompt.tokens.size(); ++i) file << prompt.prompt.tokens[i] << ", ";
-      for (std::size_t i = 0; i < prompt.rows.size(); ++i) file << (i == 0 ? "" : ", ") << prompt.rows[i].input_id;
+      for (std::size_t i = 0; i + 1 < prompt.prompt.tokens.size(); ++i)
+        file << prompt.prompt.tokens[i] << ", ";
+      for (std::size_t i = 0; i < prompt.rows.size(); ++i)
+        file << (i == 0 ? "" : ", ") << prompt.rows[i].input_id;
       file << "]}\n";
     }
     file.close();
     const fs::path output = folder / "score.h5";
-    const auto finished = run_program(worker_command(1, {"run", "--model", fixture(model).string(), "--prompts", (folder / "whole.jsonl").string(),
-                                                         "--output", output.string(), "--mode", "score", "--quiet"}));
+    const auto finished = run_program(worker_command(
+        1, {"run", "--model", fixture(model).string(), "--prompts", (folder / "whole.jsonl").string(),
+            "--output", output.string(), "--mode", "score", "--quiet"}));
     ASSERT_EQ(finished.code, 0) << finished.output;
     const auto score = record::Reader::open(output);
     for (const auto& id : greedy.prompt_ids()) {
@@ -110,9 +115,10 @@ TEST(Modes, ScoreInBlocksRecordsEveryRow) {  // longer than one head product
   file.close();
   for (const int ranks : {1, 2}) {
     const fs::path output = folder / ("tp" + std::to_string(ranks) + ".h5");
-    const auto finished = run_program(worker_command(
-        ranks, {"run", "--model", fixture("tiny-llama").string(), "--prompts", (folder / "long.jsonl").string(), "--output",
-                output.string(), "--mode", "score", "--quiet", "--tensor-parallel", std::to_string(ranks)}));
+    const auto finished = run_program(
+        worker_command(ranks, {"run", "--model", fixture("tiny-llama").string(), "--prompts",
+                               (folder / "long.jsonl").string(), "--output", output.string(), "--mode",
+                               "score", "--quiet", "--tensor-parallel", std::to_string(ranks)}));
     ASSERT_EQ(finished.code, 0) << finished.output;
     EXPECT_EQ(record::Reader::open(output).prompt("long").rows.size(), static_cast<std::size_t>(length));
   }
@@ -120,16 +126,18 @@ TEST(Modes, ScoreInBlocksRecordsEveryRow) {  // longer than one head product
 
 TEST(Modes, ConfigFileAndCommandLineAgree) {
   const fs::path folder = scratch("config");
-  std::ofstream(folder / "run.conf") << "model = " << fixture("tiny-llama").string() << "\nprompts = "
-                                     << write_prompts(folder).string() << "\nmax-new-tokens = 9\nignore-eos = true\nquiet = true\n";
-  const auto finished = run_program(worker_command(1, {"run", "--config", (folder / "run.conf").string(), "--output",
-                                                       (folder / "config.h5").string()}));
+  std::ofstream(folder / "run.conf") << "model = " << fixture("tiny-llama").string()
+                                     << "\nprompts = " << write_prompts(folder).string()
+                                     << "\nmax-new-tokens = 9\nignore-eos = true\nquiet = true\n";
+  const auto finished = run_program(worker_command(
+      1, {"run", "--config", (folder / "run.conf").string(), "--output", (folder / "config.h5").string()}));
   ASSERT_EQ(finished.code, 0) << finished.output;
   EXPECT_EQ(first_difference(record_of("tiny-llama", {1, {}}, folder, "flags"), folder / "config.h5"), "");
 }
 
 TEST(Modes, TopLevelKeepsNoLogits) {
-  const auto reader = record::Reader::open(record_of("tiny-llama", {1, {"--record", "top", "--top-k", "3"}}, scratch("top"), "top"));
+  const auto reader = record::Reader::open(
+      record_of("tiny-llama", {1, {"--record", "top", "--top-k", "3"}}, scratch("top"), "top"));
   EXPECT_FALSE(reader.has_logits("p0"));
   EXPECT_EQ(reader.prompt("p0").top.k, 3);
   EXPECT_EQ(reader.prompt("p0").top.ids.size(), 27U);

@@ -28,9 +28,11 @@ TEST(MpiTransport, AllReduceOfExactValuesIsExact) {
     transport->all_reduce(floats.data(), count, DType::float32);
     std::vector<double> doubles(static_cast<std::size_t>(count), ranks.rank() + 1);
     transport->all_reduce(doubles.data(), count, DType::float64);
-    std::vector<std::uint16_t> halves(static_cast<std::size_t>(count), float16_from_float(static_cast<float>(ranks.rank() + 1)));
+    std::vector<std::uint16_t> halves(static_cast<std::size_t>(count),
+                                      float16_from_float(static_cast<float>(ranks.rank() + 1)));
     transport->all_reduce(halves.data(), count, DType::float16);
-    std::vector<std::uint16_t> brains(static_cast<std::size_t>(count), bfloat16_from_float(static_cast<float>(ranks.rank() + 1)));
+    std::vector<std::uint16_t> brains(static_cast<std::size_t>(count),
+                                      bfloat16_from_float(static_cast<float>(ranks.rank() + 1)));
     transport->all_reduce(brains.data(), count, DType::bfloat16);
     for (std::size_t i = 0; i < static_cast<std::size_t>(count); ++i) {
       ASSERT_EQ(floats[i], sum);
@@ -57,9 +59,11 @@ TEST(MpiTransport, EveryRanksCopyOfAnAllReduceIsTheSame) {
     transport->all_reduce(brains.data(), static_cast<std::int64_t>(count), DType::bfloat16);
     const auto same_everywhere = [&](const void* data, std::size_t bytes) {
       std::vector<std::byte> all(bytes * world);
-      MPI_Allgather(data, static_cast<int>(bytes), MPI_BYTE, all.data(), static_cast<int>(bytes), MPI_BYTE, ranks.get());
+      MPI_Allgather(data, static_cast<int>(bytes), MPI_BYTE, all.data(), static_cast<int>(bytes), MPI_BYTE,
+                    ranks.get());
       for (std::size_t r = 1; r < world; ++r)
-        if (!std::equal(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(bytes), all.begin() + static_cast<std::ptrdiff_t>(r * bytes)))
+        if (!std::equal(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(bytes),
+                        all.begin() + static_cast<std::ptrdiff_t>(r * bytes)))
           return false;
       return true;
     };

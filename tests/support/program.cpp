@@ -77,7 +77,8 @@ Finished run_program(const std::vector<std::string>& arguments, double limit) {
 }
 
 std::vector<std::string> worker_command(int ranks, const std::vector<std::string>& arguments) {
-  std::vector<std::string> command{"mpirun", "-np", std::to_string(ranks), SHARDRIFT_BINARY_DIR "/bin/shardrift-run"};
+  std::vector<std::string> command{"mpirun", "-np", std::to_string(ranks),
+                                   SHARDRIFT_BINARY_DIR "/bin/shardrift-run"};
   command.insert(command.end(), arguments.begin(), arguments.end());
   return command;
 }

@@ -19,7 +19,9 @@ fs::path scratch(const std::string& name) {
   return folder;
 }
 
-fs::path fixture(const std::string& model) { return fs::path(SHARDRIFT_BINARY_DIR) / "fixtures" / model; }
+fs::path fixture(const std::string& model) {
+  return fs::path(SHARDRIFT_BINARY_DIR) / "fixtures" / model;
+}
 
 fs::path write_prompts(const fs::path& folder, int prompts) {
   constexpr int kLengths[] = {5, 1, 17, 40};
@@ -37,11 +39,12 @@ fs::path write_prompts(const fs::path& folder, int prompts) {
   return path;
 }
 
-fs::path record_of(const std::string& model, const Case& what, const fs::path& folder, const std::string& name,
-                   int prompts) {
+fs::path record_of(const std::string& model, const Case& what, const fs::path& folder,
+                   const std::string& name, int prompts) {
   const fs::path output = folder / (name + ".h5");
-  std::vector<std::string> arguments{"run", "--model", fixture(model).string(), "--output", output.string(),
-                                     "--overwrite", "--quiet", "--ignore-eos", "--max-new-tokens", "9"};
+  std::vector<std::string> arguments{
+      "run",         "--model", fixture(model).string(), "--output",         output.string(),
+      "--overwrite", "--quiet", "--ignore-eos",          "--max-new-tokens", "9"};
   bool follows = false;
   for (const auto& flag : what.flags) follows = follows || flag == "--follow";
   if (!follows) {
@@ -63,7 +66,8 @@ std::string first_difference(const fs::path& one, const fs::path& other) {
   std::vector<std::byte> y;
   for (const auto& id : a.prompt_ids()) {
     const auto rows = static_cast<std::int64_t>(a.prompt(id).rows.size());
-    if (rows == 0 || rows != static_cast<std::int64_t>(b.prompt(id).rows.size())) return id + ": other number of rows";
+    if (rows == 0 || rows != static_cast<std::int64_t>(b.prompt(id).rows.size()))
+      return id + ": other number of rows";
     for (std::int64_t row = 0; row < rows; ++row) {
       a.read_logits(id, row, row + 1, x);
       b.read_logits(id, row, row + 1, y);

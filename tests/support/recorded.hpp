@@ -19,11 +19,14 @@ struct Case {
   std::vector<std::string> flags;
 };
 
-// Runs one case on a fixture model and returns the record; fails the current test where the exit code is not 0.
-std::filesystem::path record_of(const std::string& model, const Case& what, const std::filesystem::path& folder,
-                                const std::string& name, int prompts = 4);
+// Runs one case on a fixture model and returns the record; fails the current test where the exit code is not
+// 0.
+std::filesystem::path record_of(const std::string& model, const Case& what,
+                                const std::filesystem::path& folder, const std::string& name,
+                                int prompts = 4);
 
-// Names the first prompt and row whose stored words differ; empty where every logit of every prompt is bit-equal.
+// Names the first prompt and row whose stored words differ; empty where every logit of every prompt is
+// bit-equal.
 std::string first_difference(const std::filesystem::path& one, const std::filesystem::path& other);
 
 }  // namespace shardrift::testing

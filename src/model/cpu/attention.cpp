@@ -72,7 +72,8 @@ class Attention {
     query_.assign(query, query + dim);
     scores_.resize(static_cast<std::size_t>(end));
     sum_.resize(static_cast<std::size_t>(dim));
-    attention_scores(query_.data(), keys, begin, end, dim, C(1) / std::sqrt(static_cast<C>(dim)), scores_.data());
+    attention_scores(query_.data(), keys, begin, end, dim, C(1) / std::sqrt(static_cast<C>(dim)),
+                     scores_.data());
     softmax(scores_.data(), begin, end);
     attention_values(scores_.data(), values, begin, end, dim, sum_.data());
     T* to = static_cast<T*>(out_.data) + row * out_.cols + head * dim;

@@ -36,8 +36,12 @@ class CpuBackend final : public Backend {
     return data;
   }
   void release(void* data) noexcept override { std::free(data); }
-  void upload(void* device, const void* host, std::size_t bytes) override { std::memcpy(device, host, bytes); }
-  void download(void* host, const void* device, std::size_t bytes) override { std::memcpy(host, device, bytes); }
+  void upload(void* device, const void* host, std::size_t bytes) override {
+    std::memcpy(device, host, bytes);
+  }
+  void download(void* host, const void* device, std::size_t bytes) override {
+    std::memcpy(host, device, bytes);
+  }
   void synchronize() override {}
   double read_bandwidth() override;
 
@@ -46,7 +50,8 @@ class CpuBackend final : public Backend {
     for (std::int64_t i = 0; i < index.rows; ++i) {
       if (!rows.contains(index.tokens[i])) continue;
       std::memcpy(static_cast<std::byte*>(out.data) + static_cast<std::size_t>(i) * bytes,
-                  static_cast<const std::byte*>(table.data) + static_cast<std::size_t>(index.tokens[i] - rows.begin) * bytes,
+                  static_cast<const std::byte*>(table.data) +
+                      static_cast<std::size_t>(index.tokens[i] - rows.begin) * bytes,
                   bytes);
     }
   }
@@ -57,7 +62,8 @@ class CpuBackend final : public Backend {
     for (std::int64_t i = 0; i < index.rows; ++i) {
       const std::size_t at = static_cast<std::size_t>(i) * bytes;
       std::memcpy(static_cast<std::byte*>(out.data) + at,
-                  static_cast<const std::byte*>(gathered) + static_cast<std::size_t>(owner[index.tokens[i]]) * stride + at,
+                  static_cast<const std::byte*>(gathered) +
+                      static_cast<std::size_t>(owner[index.tokens[i]]) * stride + at,
                   bytes);
     }
   }
@@ -74,7 +80,8 @@ class CpuBackend final : public Backend {
           for (std::int64_t i = 0; i < x.cols; ++i) squares += static_cast<C>(in[i]) * static_cast<C>(in[i]);
           const C scale = C(1) / std::sqrt(squares / static_cast<C>(x.cols) + static_cast<C>(eps));
           for (std::int64_t i = 0; i < x.cols; ++i)
-            to[i] = static_cast<T>(static_cast<C>(w[i]) * static_cast<C>(static_cast<T>(static_cast<C>(in[i]) * scale)));
+            to[i] = static_cast<T>(static_cast<C>(w[i]) *
+                                   static_cast<C>(static_cast<T>(static_cast<C>(in[i]) * scale)));
         }
       });
     });
@@ -96,7 +103,8 @@ class CpuBackend final : public Backend {
           rotate(row + h * cache.head_dim, cosine, sine, half, row + h * cache.head_dim);
         for (std::int64_t h = 0; h < cache.kv_heads; ++h) {
           const std::int64_t at =
-              ((index.slots[r] * cache.kv_heads + h) * cache.max_length + index.positions[r]) * cache.head_dim;
+              ((index.slots[r] * cache.kv_heads + h) * cache.max_length + index.positions[r]) *
+              cache.head_dim;
           const T* key = row + (query_heads + h) * cache.head_dim;
           rotate(key, cosine, sine, half, static_cast<T*>(cache.keys) + at);
           std::memcpy(static_cast<T*>(cache.values) + at, key + cache.kv_heads * cache.head_dim,
@@ -106,8 +114,8 @@ class CpuBackend final : public Backend {
     });
   }
 
-  void attention(const Matrix& qkv, const AttentionShape& shape, const RowIndex& index, const CacheView& cache,
-                 const Matrix& out) override {
+  void attention(const Matrix& qkv, const AttentionShape& shape, const RowIndex& index,
+                 const CacheView& cache, const Matrix& out) override {
     cpu_attention(threads_, qkv, shape, index, cache, out);
   }
 
@@ -153,18 +161,26 @@ class CpuBackend final : public Backend {
         T* to = static_cast<T*>(out.data);
         for (std::int64_t i = 0; i < out.count(); ++i) {
           const auto at = [&](int s) {
-            return reinterpret_cast<const T*>(static_cast<const std::byte*>(partials) + static_cast<std::size_t>(s) * stride)[i];
+            return reinterpret_cast<const T*>(static_cast<const std::byte*>(partials) +
+                                              static_cast<std::size_t>(s) * stride)[i];
           };
           A total = static_cast<A>(at(0));
           for (int s = 1; s < shards; ++s)
-            total = static_cast<A>(static_cast<Compute<A>>(total) + static_cast<Compute<A>>(static_cast<A>(at(s))));
+            total = static_cast<A>(static_cast<Compute<A>>(total) +
+                                   static_cast<Compute<A>>(static_cast<A>(at(s))));
           to[i] = static_cast<T>(total);
         }
       };
       switch (accumulator) {
-        case Accumulator::message: sum(T{}); break;
-        case Accumulator::float32: sum(float{}); break;
-        case Accumulator::float64: sum(double{}); break;
+        case Accumulator::message:
+          sum(T{});
+          break;
+        case Accumulator::float32:
+          sum(float{});
+          break;
+        case Accumulator::float64:
+          sum(double{});
+          break;
       }
     });
   }
@@ -175,10 +191,11 @@ class CpuBackend final : public Backend {
     for (std::int64_t r = 0; r < out.rows; ++r) {
       for (int s = 0; s < shards; ++s) {
         const Range rows = deal_vocabulary(out.cols, shards, s).rows;
-        std::memcpy(static_cast<std::byte*>(out.data) + static_cast<std::size_t>(r * out.cols + rows.begin) * element,
-                    static_cast<const std::byte*>(slices) + static_cast<std::size_t>(s) * stride +
-                        static_cast<std::size_t>(r * width) * element,
-                    static_cast<std::size_t>(rows.size()) * element);
+        std::memcpy(
+            static_cast<std::byte*>(out.data) + static_cast<std::size_t>(r * out.cols + rows.begin) * element,
+            static_cast<const std::byte*>(slices) + static_cast<std::size_t>(s) * stride +
+                static_cast<std::size_t>(r * width) * element,
+            static_cast<std::size_t>(rows.size()) * element);
       }
     }
   }
@@ -216,6 +233,8 @@ double CpuBackend::read_bandwidth() {
 
 }  // namespace
 
-std::unique_ptr<Backend> make_cpu_backend(int threads) { return std::make_unique<CpuBackend>(threads); }
+std::unique_ptr<Backend> make_cpu_backend(int threads) {
+  return std::make_unique<CpuBackend>(threads);
+}
 
 }  // namespace shardrift

@@ -12,21 +12,27 @@ namespace {
 
 at::ScalarType scalar_type(DType dtype) {
   switch (storage_of(dtype)) {
-    case DType::float64: return at::kDouble;
-    case DType::float16: return at::kHalf;
-    case DType::bfloat16: return at::kBFloat16;
-    default: return at::kFloat;
+    case DType::float64:
+      return at::kDouble;
+    case DType::float16:
+      return at::kHalf;
+    case DType::bfloat16:
+      return at::kBFloat16;
+    default:
+      return at::kFloat;
   }
 }
 
-at::Tensor view(const Matrix& m) { return at::from_blob(m.data, {m.rows, m.cols}, at::dtype(scalar_type(m.dtype))); }
+at::Tensor view(const Matrix& m) {
+  return at::from_blob(m.data, {m.rows, m.cols}, at::dtype(scalar_type(m.dtype)));
+}
 
 // Memory-bound, so worth all threads; each output element is one thread's, in a fixed order.
 void one_row(Threads& threads, const Matrix& x, const Matrix& weight, const Matrix& out) {
   constexpr std::int64_t kGrain = 64;  // rows of weight worth waking a thread for
   threads.for_range(weight.rows, kGrain, [&](std::int64_t begin, std::int64_t end) {
-    matrix_vector(static_cast<const float*>(weight.data), static_cast<const float*>(x.data), begin, end, weight.cols,
-                  static_cast<float*>(out.data));
+    matrix_vector(static_cast<const float*>(weight.data), static_cast<const float*>(x.data), begin, end,
+                  weight.cols, static_cast<float*>(out.data));
   });
 }
 
@@ -34,7 +40,8 @@ void one_row(Threads& threads, const Matrix& x, const Matrix& weight, const Matr
 template <typename T>
 void widened(Threads& threads, const Matrix& x, const Matrix& weight, const Matrix& out) {
   std::vector<float> inputs(static_cast<std::size_t>(x.count()));
-  for (std::int64_t i = 0; i < x.count(); ++i) inputs[static_cast<std::size_t>(i)] = static_cast<const T*>(x.data)[i];
+  for (std::int64_t i = 0; i < x.count(); ++i)
+    inputs[static_cast<std::size_t>(i)] = static_cast<const T*>(x.data)[i];
   threads.for_range(weight.rows, 64, [&](std::int64_t begin, std::int64_t end) {
     std::vector<float> row(static_cast<std::size_t>(weight.cols));
     for (std::int64_t n = begin; n < end; ++n) {

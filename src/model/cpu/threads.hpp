@@ -1,5 +1,5 @@
-// Threads of one rank for our own kernels. Work is cut by output element, never by summed index, so the number of
-// threads changes no bits.
+// Threads of one rank for our own kernels. Work is cut by output element, never by summed index, so the
+// number of threads changes no bits.
 #pragma once
 #include <atomic>
 #include <cstdint>
@@ -17,7 +17,8 @@ class Threads {
   Threads& operator=(const Threads&) = delete;
   // Calls body(begin, end) on contiguous parts of [0, n), on all threads; returns when all are done.
   // Runs on the calling thread alone where n < grain · 2.
-  void for_range(std::int64_t n, std::int64_t grain, const std::function<void(std::int64_t, std::int64_t)>& body);
+  void for_range(std::int64_t n, std::int64_t grain,
+                 const std::function<void(std::int64_t, std::int64_t)>& body);
 
  private:
   void work(int thread);

@@ -19,8 +19,8 @@ using Lanes = float __attribute__((vector_size(kLanes * sizeof(float))));
 // Four accumulators of 16 lanes, summed lane by lane at the end: written out in each kernel, because a clone
 // inlines only what is compiled for the same target.
 SHARDRIFT_CLONES
-void matrix_vector(const float* weight, const float* x, std::int64_t begin, std::int64_t end, std::int64_t k_size,
-                   float* out) {
+void matrix_vector(const float* weight, const float* x, std::int64_t begin, std::int64_t end,
+                   std::int64_t k_size, float* out) {
   const std::int64_t blocked = k_size / (4 * kLanes) * (4 * kLanes);
   for (std::int64_t n = begin; n < end; ++n) {
     const float* row = weight + n * k_size;
@@ -52,8 +52,8 @@ void matrix_vector(const float* weight, const float* x, std::int64_t begin, std:
 }
 
 SHARDRIFT_CLONES
-void attention_scores(const float* query, const float* keys, std::int64_t begin, std::int64_t end, std::int64_t dim,
-                      float scale, float* scores) {
+void attention_scores(const float* query, const float* keys, std::int64_t begin, std::int64_t end,
+                      std::int64_t dim, float scale, float* scores) {
   const std::int64_t blocked = dim / kLanes * kLanes;
   for (std::int64_t j = begin; j < end; ++j) {
     const float* key = keys + j * dim;

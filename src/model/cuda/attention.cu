@@ -1,11 +1,12 @@
 // Causal attention over the KV cache, prefill and decode alike.
 //
-// The keys of a row are cut into tiles of 32 at absolute positions; tile i belongs to warp i mod 8, which keeps a
-// running softmax (Milakov and Gimelshein 2018); the 8 states meet in warp order. Tile and split are constants, and a
-// row skips tiles outside its own keys, so its bits do not depend on other rows, heads, batch or device.
+// The keys of a row are cut into tiles of 32 at absolute positions; tile i belongs to warp i mod 8, which
+// keeps a running softmax (Milakov and Gimelshein 2018); the 8 states meet in warp order. Tile and split are
+// constants, and a row skips tiles outside its own keys, so its bits do not depend on other rows, heads,
+// batch or device.
 //
-// A block serves kRows rows of one head. Lanes are keys while scores are made, elements of head_dim while values
-// are summed.
+// A block serves kRows rows of one head. Lanes are keys while scores are made, elements of head_dim while
+// values are summed.
 #include <cmath>
 
 #include "model/cuda/kernels.hpp"
@@ -20,7 +21,8 @@ constexpr unsigned kFullWarp = 0xFFFFFFFFU;
 
 template <typename C>
 __device__ C warp_max(C value) {
-  for (int offset = 16; offset > 0; offset /= 2) value = max(value, __shfl_xor_sync(kFullWarp, value, offset));
+  for (int offset = 16; offset > 0; offset /= 2)
+    value = max(value, __shfl_xor_sync(kFullWarp, value, offset));
   return value;
 }
 
@@ -30,7 +32,8 @@ __device__ C warp_sum(C value) {
   return value;
 }
 
-// scores[r] += query[.][r] · key; kVector elements are loaded at once (16 bytes), or one where rows are unaligned.
+// scores[r] += query[.][r] · key; kVector elements are loaded at once (16 bytes), or one where rows are
+// unaligned.
 template <typename T, int kRows, int kVector>
 __device__ void dot_rows(const T* key, const Compute<T>* query, int dim, Compute<T>* scores) {
   using C = Compute<T>;
@@ -52,15 +55,15 @@ __device__ void dot_rows(const T* key, const Compute<T>* query, int dim, Compute
 
 template <typename T, int kRows, int kPerLane, bool kAligned>
 __global__ void __launch_bounds__(kTile* kSplits)
-    attention_kernel(const T* qkv, std::int64_t qkv_cols, AttentionShape shape, RowIndex index, CacheView cache,
-                     Compute<T> scale, T* out, std::int64_t out_cols) {
+    attention_kernel(const T* qkv, std::int64_t qkv_cols, AttentionShape shape, RowIndex index,
+                     CacheView cache, Compute<T> scale, T* out, std::int64_t out_cols) {
   using C = Compute<T>;
   extern __shared__ std::byte memory[];
   const int dim = static_cast<int>(cache.head_dim);
-  C* query = reinterpret_cast<C*>(memory);       // [dim][kRows], scaled later
-  C* tops = query + dim * kRows;                 // [kSplits][kRows]
-  C* sums = tops + kSplits * kRows;              // [kSplits][kRows]
-  C* parts = sums + kSplits * kRows;             // [kSplits][kRows][dim]
+  C* query = reinterpret_cast<C*>(memory);  // [dim][kRows], scaled later
+  C* tops = query + dim * kRows;            // [kSplits][kRows]
+  C* sums = tops + kSplits * kRows;         // [kSplits][kRows]
+  C* parts = sums + kSplits * kRows;        // [kSplits][kRows][dim]
   const int lane = threadIdx.x % kTile;
   const int warp = threadIdx.x / kTile;
   const std::int64_t head = blockIdx.y;
@@ -108,8 +111,8 @@ __global__ void __launch_bounds__(kTile* kSplits)
 #pragma unroll
     for (int r = 0; r < kRows; ++r) scores[r] = 0;
     if (base + lane < last)
-      dot_rows<T, kRows, kAligned ? 16 / sizeof(T) : 1>(keys + static_cast<std::int64_t>(base + lane) * dim, query,
-                                                         dim, scores);
+      dot_rows<T, kRows, kAligned ? 16 / sizeof(T) : 1>(keys + static_cast<std::int64_t>(base + lane) * dim,
+                                                        query, dim, scores);
 #pragma unroll
     for (int r = 0; r < kRows; ++r) {
       if (base >= end[r] || base + kTile <= begin[r]) {
@@ -178,18 +181,19 @@ void launch(const Matrix& qkv, const AttentionShape& shape, const RowIndex& inde
   using C = Compute<T>;
   const auto dim = static_cast<std::size_t>(cache.head_dim);
   const std::size_t shared = sizeof(C) * kRows * (dim + 2 * kSplits + kSplits * dim);
-  const dim3 grid(static_cast<unsigned>((index.rows + kRows - 1) / kRows), static_cast<unsigned>(shape.query_heads));
+  const dim3 grid(static_cast<unsigned>((index.rows + kRows - 1) / kRows),
+                  static_cast<unsigned>(shape.query_heads));
   const C scale = C(1) / sqrt(static_cast<C>(cache.head_dim));
   const auto kernel = dim * sizeof(T) % 16 == 0 ? attention_kernel<T, kRows, kPerLane, true>
                                                 : attention_kernel<T, kRows, kPerLane, false>;
   cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared));
-  kernel<<<grid, kTile * kSplits, shared, stream>>>(static_cast<const T*>(qkv.data), qkv.cols, shape, index, cache,
-                                                    scale, static_cast<T*>(out.data), out.cols);
+  kernel<<<grid, kTile * kSplits, shared, stream>>>(static_cast<const T*>(qkv.data), qkv.cols, shape, index,
+                                                    cache, scale, static_cast<T*>(out.data), out.cols);
 }
 
 template <typename T, int kRows>
-void launch_for_dim(const Matrix& qkv, const AttentionShape& shape, const RowIndex& index, const CacheView& cache,
-                    const Matrix& out, cudaStream_t stream) {
+void launch_for_dim(const Matrix& qkv, const AttentionShape& shape, const RowIndex& index,
+                    const CacheView& cache, const Matrix& out, cudaStream_t stream) {
   if (cache.head_dim <= 64) {
     launch<T, kRows, 2>(qkv, shape, index, cache, out, stream);
   } else if (cache.head_dim <= 128) {

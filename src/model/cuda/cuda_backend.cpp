@@ -27,9 +27,11 @@ class CudaBackend final : public Backend {
       std::size_t free_bytes = 0;
       std::size_t total_bytes = 0;
       cudaMemGetInfo(&free_bytes, &total_bytes);
-      throw failure("out of GPU memory: {:.1f} MiB asked for, {:.1f} of {:.1f} MiB free: use more ranks or a narrower --dtype",
-                    static_cast<double>(bytes) / 0x1p20, static_cast<double>(free_bytes) / 0x1p20,
-                    static_cast<double>(total_bytes) / 0x1p20);
+      throw failure(
+          "out of GPU memory: {:.1f} MiB asked for, {:.1f} of {:.1f} MiB free: use more ranks or a narrower "
+          "--dtype",
+          static_cast<double>(bytes) / 0x1p20, static_cast<double>(free_bytes) / 0x1p20,
+          static_cast<double>(total_bytes) / 0x1p20);
     }
     check(error, "cudaMalloc");
     check(cudaMemsetAsync(data, 0, bytes, stream_), "cudaMemset");
@@ -60,15 +62,18 @@ class CudaBackend final : public Backend {
     cuda::rms_norm(x, weight, eps, out, stream_);
     launched("rms_norm");
   }
-  void linear(const Matrix& x, const Matrix& weight, const Matrix& out) override { cuda::linear(x, weight, out); }
+  void linear(const Matrix& x, const Matrix& weight, const Matrix& out) override {
+    cuda::linear(x, weight, out);
+  }
   void rope_and_cache(const Matrix& qkv, std::int64_t query_heads, const float* cosines, const float* sines,
                       const RowIndex& index, const CacheView& cache) override {
     cuda::rope_and_cache(qkv, query_heads, cosines, sines, index, cache, stream_);
     launched("rope_and_cache");
   }
-  void attention(const Matrix& qkv, const AttentionShape& shape, const RowIndex& index, const CacheView& cache,
-                 const Matrix& out) override {
-    if (cache.head_dim > 256) throw failure("head_dim {}: the CUDA attention kernel ends at 256", cache.head_dim);
+  void attention(const Matrix& qkv, const AttentionShape& shape, const RowIndex& index,
+                 const CacheView& cache, const Matrix& out) override {
+    if (cache.head_dim > 256)
+      throw failure("head_dim {}: the CUDA attention kernel ends at 256", cache.head_dim);
     cuda::attention(qkv, shape, index, cache, out, stream_);
     launched("attention");
   }
@@ -126,8 +131,12 @@ double CudaBackend::read_bandwidth() {
 
 }  // namespace
 
-std::unique_ptr<Backend> make_cuda_backend(bool tf32) { return std::make_unique<CudaBackend>(tf32); }
+std::unique_ptr<Backend> make_cuda_backend(bool tf32) {
+  return std::make_unique<CudaBackend>(tf32);
+}
 
-void* cuda_stream(const Backend& backend) { return dynamic_cast<const CudaBackend&>(backend).stream(); }
+void* cuda_stream(const Backend& backend) {
+  return dynamic_cast<const CudaBackend&>(backend).stream();
+}
 
 }  // namespace shardrift

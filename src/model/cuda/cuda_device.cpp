@@ -9,14 +9,17 @@
 namespace shardrift {
 namespace {
 
-std::string version_text(int version) { return fmt::format("{}.{}", version / 1000, version % 1000 / 10); }
+std::string version_text(int version) {
+  return fmt::format("{}.{}", version / 1000, version % 1000 / 10);
+}
 
 // "580.159.04" where the kernel module says so, else the CUDA version the driver supports.
 std::string driver_version() {
   std::ifstream file("/proc/driver/nvidia/version");
   std::string word;
   while (file >> word)
-    if (word.find_first_not_of("0123456789.") == std::string::npos && word.find('.') != std::string::npos) return word;
+    if (word.find_first_not_of("0123456789.") == std::string::npos && word.find('.') != std::string::npos)
+      return word;
   int version = 0;
   cuda::check(cudaDriverGetVersion(&version), "cudaDriverGetVersion");
   return "CUDA " + version_text(version);
@@ -44,8 +47,8 @@ CudaDevice select_cuda_device(int index) {
   cuda::check(cudaGetDeviceProperties(&properties, index), "cudaGetDeviceProperties");
   int runtime = 0;
   cuda::check(cudaRuntimeGetVersion(&runtime), "cudaRuntimeGetVersion");
-  return {properties.name, uuid_text(properties.uuid), fmt::format("{}.{}", properties.major, properties.minor),
-          driver_version(), version_text(runtime)};
+  return {properties.name, uuid_text(properties.uuid),
+          fmt::format("{}.{}", properties.major, properties.minor), driver_version(), version_text(runtime)};
 }
 
 }  // namespace shardrift

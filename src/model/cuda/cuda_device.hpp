@@ -15,7 +15,7 @@ struct CudaDevice {
   std::string runtime;             // "13.0"
 };
 
-int cuda_device_count();                  // visible to this process; 0 where there is no driver
+int cuda_device_count();                   // visible to this process; 0 where there is no driver
 CudaDevice select_cuda_device(int index);  // makes it this process's device; throws failure
 
 // The selected device. Math mode is set once: no reduced-precision sums, TF32 only where asked for.

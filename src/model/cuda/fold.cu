@@ -1,5 +1,5 @@
-// The local fold: partials of all shards summed left to right, one pass over memory. Bit-equal to the CPU's fold:
-// only adds and conversions, each correctly rounded by IEEE 754 on both.
+// The local fold: partials of all shards summed left to right, one pass over memory. Bit-equal to the CPU's
+// fold: only adds and conversions, each correctly rounded by IEEE 754 on both.
 #include "model/cuda/kernels.hpp"
 #include "model/scalar.hpp"
 
@@ -7,13 +7,16 @@ namespace shardrift::cuda {
 namespace {
 
 template <typename T, typename A>
-__global__ void fold_kernel(const std::byte* partials, std::size_t stride, int shards, std::int64_t count, T* out) {
+__global__ void fold_kernel(const std::byte* partials, std::size_t stride, int shards, std::int64_t count,
+                            T* out) {
   const std::int64_t step = static_cast<std::int64_t>(gridDim.x) * blockDim.x;
-  for (std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < count; i += step) {
+  for (std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < count;
+       i += step) {
     A total = static_cast<A>(reinterpret_cast<const T*>(partials)[i]);
     for (int s = 1; s < shards; ++s) {
       const T partial = reinterpret_cast<const T*>(partials + s * stride)[i];
-      total = static_cast<A>(static_cast<Compute<A>>(total) + static_cast<Compute<A>>(static_cast<A>(partial)));
+      total =
+          static_cast<A>(static_cast<Compute<A>>(total) + static_cast<Compute<A>>(static_cast<A>(partial)));
     }
     out[i] = static_cast<T>(total);
   }

@@ -1,5 +1,6 @@
-// Launchers of our CUDA kernels, one for each operation of Backend that is not a matrix product. Arguments are those
-// of Backend; everything is enqueued on `stream`. Errors are left for the caller to ask with cudaGetLastError.
+// Launchers of our CUDA kernels, one for each operation of Backend that is not a matrix product. Arguments
+// are those of Backend; everything is enqueued on `stream`. Errors are left for the caller to ask with
+// cudaGetLastError.
 #pragma once
 #include <cuda_runtime_api.h>
 

@@ -11,10 +11,14 @@ namespace {
 
 at::ScalarType scalar_type(DType dtype) {
   switch (storage_of(dtype)) {
-    case DType::float64: return at::kDouble;
-    case DType::float16: return at::kHalf;
-    case DType::bfloat16: return at::kBFloat16;
-    default: return at::kFloat;
+    case DType::float64:
+      return at::kDouble;
+    case DType::float16:
+      return at::kHalf;
+    case DType::bfloat16:
+      return at::kBFloat16;
+    default:
+      return at::kFloat;
   }
 }
 

@@ -1,5 +1,5 @@
-// Row- and element-local operations. One thread or one block computes an element in a fixed order, whatever the
-// number of rows, shards or multiprocessors.
+// Row- and element-local operations. One thread or one block computes an element in a fixed order, whatever
+// the number of rows, shards or multiprocessors.
 #include "model/cuda/kernels.hpp"
 #include "model/scalar.hpp"
 
@@ -13,8 +13,12 @@ int blocks_for(std::int64_t count) {
   return static_cast<int>(blocks < 65535 ? blocks : 65535);
 }
 
-__device__ std::int64_t first_index() { return static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; }
-__device__ std::int64_t index_step() { return static_cast<std::int64_t>(gridDim.x) * blockDim.x; }
+__device__ std::int64_t first_index() {
+  return static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+}
+__device__ std::int64_t index_step() {
+  return static_cast<std::int64_t>(gridDim.x) * blockDim.x;
+}
 
 // Rows are copied as 16-bit words: every dtype's row is a whole number of them.
 __global__ void embed_kernel(const std::uint16_t* table, std::int64_t begin, std::int64_t end,
@@ -25,8 +29,9 @@ __global__ void embed_kernel(const std::uint16_t* table, std::int64_t begin, std
     out[blockIdx.x * words + i] = table[(token - begin) * words + i];
 }
 
-__global__ void pick_rows_kernel(const std::uint16_t* gathered, std::int64_t stride_words, const std::int32_t* owner,
-                                 const std::int32_t* tokens, std::int64_t words, std::uint16_t* out) {
+__global__ void pick_rows_kernel(const std::uint16_t* gathered, std::int64_t stride_words,
+                                 const std::int32_t* owner, const std::int32_t* tokens, std::int64_t words,
+                                 std::uint16_t* out) {
   const std::uint16_t* source = gathered + owner[tokens[blockIdx.x]] * stride_words + blockIdx.x * words;
   for (std::int64_t i = threadIdx.x; i < words; i += blockDim.x) out[blockIdx.x * words + i] = source[i];
 }
@@ -139,31 +144,32 @@ void pick_rows(const void* gathered, std::size_t stride, const std::int32_t* own
                const Matrix& out, cudaStream_t stream) {
   const auto words = static_cast<std::int64_t>(out.cols * size_of(out.dtype) / 2);
   pick_rows_kernel<<<static_cast<unsigned>(index.rows), kThreads, 0, stream>>>(
-      static_cast<const std::uint16_t*>(gathered), static_cast<std::int64_t>(stride / 2), owner, index.tokens, words,
-      static_cast<std::uint16_t*>(out.data));
+      static_cast<const std::uint16_t*>(gathered), static_cast<std::int64_t>(stride / 2), owner, index.tokens,
+      words, static_cast<std::uint16_t*>(out.data));
 }
 
 void rms_norm(const Matrix& x, const Matrix& weight, double eps, const Matrix& out, cudaStream_t stream) {
   visit_dtype(x.dtype, [&]<typename T>() {
     rms_norm_kernel<T><<<static_cast<unsigned>(x.rows), kThreads, 0, stream>>>(
-        static_cast<const T*>(x.data), static_cast<const T*>(weight.data), static_cast<Compute<T>>(eps), x.cols,
-        static_cast<T*>(out.data));
+        static_cast<const T*>(x.data), static_cast<const T*>(weight.data), static_cast<Compute<T>>(eps),
+        x.cols, static_cast<T*>(out.data));
   });
 }
 
 void rope_and_cache(const Matrix& qkv, std::int64_t query_heads, const float* cosines, const float* sines,
                     const RowIndex& index, const CacheView& cache, cudaStream_t stream) {
   visit_dtype(qkv.dtype, [&]<typename T>() {
-    const dim3 grid(static_cast<unsigned>(index.rows), static_cast<unsigned>(query_heads + 2 * cache.kv_heads));
-    rope_kernel<T><<<grid, 64, 0, stream>>>(static_cast<T*>(qkv.data), qkv.cols, query_heads, cosines, sines, index,
-                                            cache);
+    const dim3 grid(static_cast<unsigned>(index.rows),
+                    static_cast<unsigned>(query_heads + 2 * cache.kv_heads));
+    rope_kernel<T><<<grid, 64, 0, stream>>>(static_cast<T*>(qkv.data), qkv.cols, query_heads, cosines, sines,
+                                            index, cache);
   });
 }
 
 void silu_multiply(const Matrix& gate_up, const Matrix& out, cudaStream_t stream) {
   visit_dtype(out.dtype, [&]<typename T>() {
-    silu_kernel<T><<<blocks_for(out.count()), kThreads, 0, stream>>>(static_cast<const T*>(gate_up.data), out.cols,
-                                                                     out.count(), static_cast<T*>(out.data));
+    silu_kernel<T><<<blocks_for(out.count()), kThreads, 0, stream>>>(
+        static_cast<const T*>(gate_up.data), out.cols, out.count(), static_cast<T*>(out.data));
   });
 }
 

@@ -33,7 +33,9 @@ class CpuBackendTest : public ::testing::Test {
     const auto* data = static_cast<const float*>(m.data);
     return {data, data + m.count()};
   }
-  static bool same_bits(const Matrix& a, const Matrix& b) { return std::memcmp(a.data, b.data, a.bytes()) == 0; }
+  static bool same_bits(const Matrix& a, const Matrix& b) {
+    return std::memcmp(a.data, b.data, a.bytes()) == 0;
+  }
 
   std::unique_ptr<Backend> backend = make_cpu_backend(2);
 };
@@ -84,7 +86,8 @@ TEST_F(CpuBackendTest, AProductIsRight) {
           double exact = 0;
           double size = 0;
           for (std::int64_t i = 0; i < k; ++i) {
-            const double term = static_cast<double>(values_of(x.view)[r * k + i]) * values_of(weight.view)[n * k + i];
+            const double term =
+                static_cast<double>(values_of(x.view)[r * k + i]) * values_of(weight.view)[n * k + i];
             exact += term;
             size += std::abs(term);
           }
@@ -110,7 +113,9 @@ TEST_F(CpuBackendTest, FoldIsLeftToRightAndRoundsWhereItSays) {
   // Order-sensitive: 1e8 + 1 rounds back to 1e8 in float32.
   constexpr std::size_t kStride = kAlignment;
   Buffer partials(*backend, 3 * kStride);
-  const auto put = [&](int s, float value) { partials.as<float>()[static_cast<std::size_t>(s) * kStride / sizeof(float)] = value; };
+  const auto put = [&](int s, float value) {
+    partials.as<float>()[static_cast<std::size_t>(s) * kStride / sizeof(float)] = value;
+  };
   OwnedMatrix out(*backend, 1, 1, DType::float32);
   const auto folded = [&](Accumulator accumulator) {
     backend->fold(partials.data(), kStride, 3, accumulator, out.view);
@@ -150,7 +155,8 @@ TEST_F(CpuBackendTest, AnEmptyShardsPartialChangesNothing) {
   EXPECT_EQ(std::memcmp(residual.view.data, before.data(), residual.view.bytes()), 0);
 }
 
-// A row's attention depends on its own keys only: not on other rows of the pass, nor on other heads of the shard.
+// A row's attention depends on its own keys only: not on other rows of the pass, nor on other heads of the
+// shard.
 TEST_F(CpuBackendTest, AttentionOfARowIsItsOwn) {
   constexpr std::int64_t kRows = 37, kHeads = 6, kKv = 2, kDim = 16, kLength = 40;
   for (const std::int64_t window : {0, 8}) {
@@ -163,31 +169,36 @@ TEST_F(CpuBackendTest, AttentionOfARowIsItsOwn) {
     const std::vector<std::int32_t> slots(kRows, 0);
     const std::vector<std::int32_t> local_kv{0, 0, 0, 1, 1, 1};
     OwnedMatrix all(*backend, kRows, kHeads * kDim, DType::float32);
-    backend->attention(qkv.view, {kHeads, local_kv.data(), window}, {nullptr, positions.data(), slots.data(), kRows, true},
-                       cache, all.view);
+    backend->attention(qkv.view, {kHeads, local_kv.data(), window},
+                       {nullptr, positions.data(), slots.data(), kRows, true}, cache, all.view);
     for (std::int64_t r = 0; r < kRows; ++r) {  // the row alone, as a decode step sees it
-      const Matrix row{static_cast<float*>(qkv.view.data) + r * qkv.view.cols, 1, qkv.view.cols, DType::float32};
+      const Matrix row{static_cast<float*>(qkv.view.data) + r * qkv.view.cols, 1, qkv.view.cols,
+                       DType::float32};
       OwnedMatrix one(*backend, 1, kHeads * kDim, DType::float32);
-      backend->attention(row, {kHeads, local_kv.data(), window}, {nullptr, &positions[static_cast<std::size_t>(r)], slots.data(), 1},
-                         cache, one.view);
+      backend->attention(row, {kHeads, local_kv.data(), window},
+                         {nullptr, &positions[static_cast<std::size_t>(r)], slots.data(), 1}, cache,
+                         one.view);
       const float* expected = static_cast<const float*>(all.view.data) + r * all.view.cols;
       ASSERT_EQ(std::memcmp(one.view.data, expected, one.view.bytes()), 0) << "row " << r;
     }
     // Exact softmax of the last row, head 4, in float64.
-    const std::int64_t r = kRows - 1, head = 4, end = positions.back() + 1, begin = window > 0 ? end - window : 0;
+    const std::int64_t r = kRows - 1, head = 4, end = positions.back() + 1,
+                       begin = window > 0 ? end - window : 0;
     const auto q = values_of(qkv.view);
     std::vector<double> weights;
     double sum = 0;
     for (auto j = begin; j < end; ++j) {
       double dot = 0;
       for (std::int64_t d = 0; d < kDim; ++d)
-        dot += static_cast<double>(q[r * qkv.view.cols + head * kDim + d]) * values_of(keys.view)[(kLength + j) * kDim + d];
+        dot += static_cast<double>(q[r * qkv.view.cols + head * kDim + d]) *
+               values_of(keys.view)[(kLength + j) * kDim + d];
       weights.push_back(std::exp(dot / 4.0));
       sum += weights.back();
     }
     double expected = 0;
     for (auto j = begin; j < end; ++j)
-      expected += weights[static_cast<std::size_t>(j - begin)] / sum * values_of(values.view)[(kLength + j) * kDim + 3];
+      expected += weights[static_cast<std::size_t>(j - begin)] / sum *
+                  values_of(values.view)[(kLength + j) * kDim + 3];
     EXPECT_NEAR(values_of(all.view)[r * all.view.cols + head * kDim + 3], expected, 1e-5);
   }
 }
@@ -197,7 +208,8 @@ TEST_F(CpuBackendTest, JoinDropsThePads) {
   Buffer slices(*backend, 3 * kAlignment);
   float next = 0;
   for (std::size_t s = 0; s < 3; ++s)
-    for (std::size_t i = 0; i < 6; ++i) slices.as<float>()[s * kAlignment / 4 + i] = s > 0 && i % 3 == 2 ? -1.0F : next++;
+    for (std::size_t i = 0; i < 6; ++i)
+      slices.as<float>()[s * kAlignment / 4 + i] = s > 0 && i % 3 == 2 ? -1.0F : next++;
   OwnedMatrix out(*backend, 2, 7, DType::float32);
   backend->join_columns(slices.data(), kAlignment, 3, 3, out.view);
   EXPECT_EQ(values_of(out.view), (std::vector<float>{0, 1, 2, 6, 7, 10, 11, 3, 4, 5, 8, 9, 12, 13}));

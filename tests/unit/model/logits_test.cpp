@@ -14,8 +14,10 @@ std::span<const std::byte> bytes_of(const std::vector<float>& row) {
 TEST(Logits, ArgmaxTakesTheLowestIdAtTies) {
   EXPECT_EQ(argmax(bytes_of({1, 3, 3, 2}), DType::float32), 1);
   EXPECT_EQ(argmax(bytes_of({-0.0F, 0.0F}), DType::float32), 0);
-  const std::vector<std::uint16_t> row{bfloat16_from_float(1), bfloat16_from_float(20.0F), bfloat16_from_float(20.01F)};
-  EXPECT_EQ(argmax(std::as_bytes(std::span<const std::uint16_t>(row)), DType::bfloat16), 1);  // a tie in bfloat16
+  const std::vector<std::uint16_t> row{bfloat16_from_float(1), bfloat16_from_float(20.0F),
+                                       bfloat16_from_float(20.01F)};
+  EXPECT_EQ(argmax(std::as_bytes(std::span<const std::uint16_t>(row)), DType::bfloat16),
+            1);  // a tie in bfloat16
 }
 
 TEST(Logits, ArgmaxSeesNaNAnywhere) {

@@ -69,10 +69,11 @@ TEST(DealHeads, ShardsMayBeEmpty) {
 TEST(DealVocabulary, OneWidthAndAnOwnerForEveryToken) {
   for (const std::int64_t vocabulary : {1, 7, 63, 64, 259, 49152}) {
     for (const int parts : {1, 2, 3, 4, 7, 64}) {
-      for (std::int64_t token = 0; token < vocabulary; token += vocabulary > 1000 ? 97 : 1) {
+      for (std::int64_t token = 0; token<vocabulary; token += vocabulary> 1000 ? 97 : 1) {
         const int owner = vocabulary_owner(vocabulary, parts, token);
         const auto share = deal_vocabulary(vocabulary, parts, owner);
-        ASSERT_TRUE(share.rows.contains(token)) << vocabulary << " tokens, " << parts << " shards, token " << token;
+        ASSERT_TRUE(share.rows.contains(token))
+            << vocabulary << " tokens, " << parts << " shards, token " << token;
         ASSERT_LE(share.rows.size(), share.width);
       }
     }
