@@ -5,7 +5,8 @@ set(cxx_flags -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Woverloaded-
 if(SHARDRIFT_WERROR)
   # Warnings that the optimizer guesses at differ between compiler versions (gcc 13 sees ghosts in std::vector): shown,
   # never fatal.
-  list(APPEND cxx_flags -Werror -Wno-error=array-bounds -Wno-error=stringop-overflow -Wno-error=maybe-uninitialized)
+  list(APPEND cxx_flags -Werror -Wno-error=array-bounds -Wno-error=stringop-overflow -Wno-error=maybe-uninitialized
+    -Wno-error=restrict)
 endif()
 target_compile_options(shardrift_options INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:${cxx_flags}>")
 # -ffp-contract=off: a*b+c is fused only where the source says std::fma, so bits do not depend on the optimizer.

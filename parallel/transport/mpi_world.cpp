@@ -104,6 +104,7 @@ std::string World::broadcast(const std::string& text, int root) const {
 
 std::vector<std::string> World::gather_all(const std::string& text) const {
   std::vector<std::string> all;
+  all.reserve(static_cast<std::size_t>(size_));
   for (int root = 0; root < size_; ++root) all.push_back(broadcast(text, root));
   return all;
 }

@@ -23,7 +23,7 @@ std::string id_of(const Line& line) {
   const auto id = line.object.find("id");
   if (id == line.object.end() || !id->is_string())
     throw bad_data("{}: \"id\" is missing or no string", line.where);
-  const auto text = id->get<std::string>();
+  auto text = id->get<std::string>();
   if (!record::valid_id(text))
     throw bad_data("{}: id '{}': use letters, digits, '.', '_' and '-', at most 64, not starting with '.'",
                    line.where, text);
