@@ -223,7 +223,7 @@ double CpuBackend::read_bandwidth() {
   OwnedMatrix x(*this, 1, kCols, DType::float32);
   OwnedMatrix out(*this, 1, kRows, DType::float32);
   double best = 1e30;
-  for (int repeat = 0; repeat < 3; ++repeat) {
+  for (int repeat = 0; repeat < 8; ++repeat) {
     const auto begin = std::chrono::steady_clock::now();
     linear(x.view, weight.view, out.view);
     best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
