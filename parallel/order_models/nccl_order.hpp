@@ -1,0 +1,75 @@
+// Which tree NCCL adds each element of an all-reduce by: a model, read in the source of NCCL 2.28.9 and
+// measured on 2, 3 and 4 H100s of one NVSwitch host. It is version specific (2.29.2 changed the partition):
+// believe it only where a probe of the same machine agrees (parallel/profile).
+//
+// Every hop rounds to the message's dtype, so a predicted sum folds with Accumulator::message.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "common/dtype.hpp"
+#include "parallel/reduction/order_map.hpp"
+
+namespace shardrift {
+
+enum class NcclAlgorithm { ring, tree };
+enum class NcclProtocol { ll, ll128, simple };
+
+std::string_view name_of(NcclAlgorithm algorithm);
+std::string_view name_of(NcclProtocol protocol);                // "ll", "ll128", "simple"
+NcclAlgorithm nccl_algorithm_from_name(std::string_view name);  // usage_error on another name
+NcclProtocol nccl_protocol_from_name(std::string_view name);    // usage_error on another name
+
+// What one all-reduce depends on beside its size: a property of the communicator.
+struct NcclCommunicator {
+  int ranks = 0;     // 2 to 64
+  int channels = 0;  // of the communicator ("24 coll channels" in NCCL's log), 1 to 64
+  // The ranks in the order of each channel's ring, starting anywhere. Empty: 0 1 2 … on every channel. One
+  // ring: that one on every channel. Else one for each channel.
+  std::vector<std::vector<int>> rings;
+};
+
+// A piece of a message and the channel that carries it, before it is cut into chunks.
+struct NcclRange {
+  std::int64_t begin = 0;  // element
+  std::int64_t end = 0;
+  bool operator==(const NcclRange&) const = default;
+};
+
+// The channels' ranges, in order, covering [0, count). Throws failure for a count below 1.
+std::vector<NcclRange> nccl_ranges(std::int64_t count, DType dtype, int ranks, int channels,
+                                   NcclAlgorithm algorithm, NcclProtocol protocol);
+
+// Ring: chunk c of each channel's loop is ((R[c+1] + R[c+2]) + …) + R[c] over that channel's ring R.
+// Throws usage_error where the communicator is none (ranks, channels, a ring that is no permutation).
+OrderMap nccl_ring_map(std::int64_t count, DType dtype, const NcclCommunicator& communicator,
+                       NcclProtocol protocol);
+
+// Tree within one node: the chain N-1, …, 1, 0 for 2 and 4 ranks, and for 3 where one channel carries the
+// message. Anything else was not measured: nullopt, to be probed.
+std::optional<OrderMap> nccl_tree_map(std::int64_t count, DType dtype, const NcclCommunicator& communicator,
+                                      NcclProtocol protocol);
+
+std::optional<OrderMap> nccl_map(std::int64_t count, DType dtype, const NcclCommunicator& communicator,
+                                 NcclAlgorithm algorithm, NcclProtocol protocol);
+
+// Reduce-scatter (ring): part k of N goes to rank k and is ((k+1) + (k+2) + …) + k as a whole; count, the
+// elements of the whole message, is a multiple of the ranks. nullopt where the channels' rings differ.
+std::optional<OrderMap> nccl_reduce_scatter_map(std::int64_t count, const NcclCommunicator& communicator);
+
+// Which protocol NCCL chooses for a message of so many bytes, as far as it was seen: spans of sizes that were
+// observed, ascending, in a profile. NCCL's choice goes from ll over ll128 to simple as messages grow.
+struct NcclProtocolSpan {
+  std::int64_t first_bytes = 0;
+  std::int64_t last_bytes = 0;
+  NcclProtocol protocol = NcclProtocol::simple;
+  bool operator==(const NcclProtocolSpan&) const = default;
+};
+
+// The protocols possible for that size: one inside a span and wherever the neighbours on both sides agree;
+// below the first span those up to it, above the last those from it on; else all between the neighbours'.
+std::vector<NcclProtocol> possible_protocols(const std::vector<NcclProtocolSpan>& spans, std::int64_t bytes);
+
+}  // namespace shardrift
