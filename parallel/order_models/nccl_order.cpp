@@ -230,11 +230,8 @@ std::vector<NcclProtocol> possible_protocols(const std::vector<NcclProtocolSpan>
   auto from = NcclProtocol::ll;
   auto to = NcclProtocol::simple;
   for (const auto& span : spans) {
-    if (span.first_bytes <= bytes) from = span.protocol;
-    if (bytes <= span.last_bytes) {
-      to = span.protocol;
-      break;
-    }
+    if (span.first_bytes <= bytes) from = std::max(from, span.lowest);
+    if (bytes <= span.last_bytes) to = std::min(to, span.highest);
   }
   std::vector<NcclProtocol> possible;
   for (const auto protocol : {NcclProtocol::ll, NcclProtocol::ll128, NcclProtocol::simple})

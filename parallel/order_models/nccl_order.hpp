@@ -59,17 +59,19 @@ std::optional<OrderMap> nccl_map(std::int64_t count, DType dtype, const NcclComm
 // elements of the whole message, is a multiple of the ranks. nullopt where the channels' rings differ.
 std::optional<OrderMap> nccl_reduce_scatter_map(std::int64_t count, const NcclCommunicator& communicator);
 
-// Which protocol NCCL chooses for a message of so many bytes, as far as it was seen: spans of sizes that were
-// observed, ascending, in a profile. NCCL's choice goes from ll over ll128 to simple as messages grow.
+// Which protocol NCCL chooses goes by bytes, from ll over ll128 to simple as messages grow; where it changes
+// depends on version and machine, so it is known only as far as it was seen: for messages of first to last
+// bytes, some protocol from `lowest` to `highest` (equal where the probe tells them apart).
 struct NcclProtocolSpan {
   std::int64_t first_bytes = 0;
   std::int64_t last_bytes = 0;
-  NcclProtocol protocol = NcclProtocol::simple;
+  NcclProtocol lowest = NcclProtocol::ll;
+  NcclProtocol highest = NcclProtocol::simple;
   bool operator==(const NcclProtocolSpan&) const = default;
 };
 
-// The protocols possible for that size: one inside a span and wherever the neighbours on both sides agree;
-// below the first span those up to it, above the last those from it on; else all between the neighbours'.
+// The protocols possible for that size: none lower than what a smaller message took, none higher than what a
+// larger one did. Spans in any order; empty where they contradict each other.
 std::vector<NcclProtocol> possible_protocols(const std::vector<NcclProtocolSpan>& spans, std::int64_t bytes);
 
 }  // namespace shardrift

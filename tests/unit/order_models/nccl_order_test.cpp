@@ -140,14 +140,17 @@ TEST(NcclReduceScatter, PartKEndsAtRankK) {
 
 TEST(NcclProtocols, BetweenSpansBothNeighboursArePossible) {
   using enum NcclProtocol;
-  const std::vector<NcclProtocolSpan> spans{{100, 200, ll}, {300, 400, ll128}, {900, 1000, simple}};
+  const std::vector<NcclProtocolSpan> spans{
+      {100, 200, ll, ll}, {300, 400, ll128, ll128}, {900, 1000, simple, simple}};
   EXPECT_THAT(possible_protocols(spans, 1), ElementsAre(ll));
   EXPECT_THAT(possible_protocols(spans, 150), ElementsAre(ll));
   EXPECT_THAT(possible_protocols(spans, 250), ElementsAre(ll, ll128));
   EXPECT_THAT(possible_protocols(spans, 400), ElementsAre(ll128));
   EXPECT_THAT(possible_protocols(spans, 5000), ElementsAre(simple));
-  EXPECT_THAT(possible_protocols({{100, 200, ll}}, 201), ElementsAre(ll, ll128, simple));
+  EXPECT_THAT(possible_protocols({{100, 200, ll, ll}}, 201), ElementsAre(ll, ll128, simple));
   EXPECT_THAT(possible_protocols({}, 1), ElementsAre(ll, ll128, simple));
+  EXPECT_THAT(possible_protocols({{100, 200, ll, ll128}}, 150), ElementsAre(ll, ll128));
+  EXPECT_THAT(possible_protocols({{100, 200, simple, simple}, {300, 400, ll, ll}}, 250), ElementsAre());
 }
 
 TEST(NcclModel, RefusesWhatIsNoCommunicator) {

@@ -1,0 +1,194 @@
+#include "parallel/profile/collective_model.hpp"
+
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <limits>
+
+#include "common/error.hpp"
+
+namespace shardrift {
+namespace {
+
+constexpr int kMostChannels = 32;  // NCCL makes no more for its rings unless told to
+
+std::int64_t bytes_of(const ProbeResult& probe) {
+  return probe.count * static_cast<std::int64_t>(size_of(probe.dtype));
+}
+
+bool usable(const ProbedCollective& probed) {
+  return probed.operation == CollectiveOperation::all_reduce && probed.probe.first_not_binary() < 0 &&
+         probed.probe.first_unexplained < 0;
+}
+
+// The first element is chunk 0, ((R[1] + R[2]) + …) + R[0] with R[0] = 0: the ring, but for which of the
+// first two operands comes first.
+std::vector<std::vector<int>> possible_rings(const ProbeResult& probe) {
+  const SumTree& tree = probe.trees.front();
+  if (!is_left_to_right(tree)) return {};
+  std::vector<int> order;
+  for (int i = 0; i < tree.shards(); ++i)
+    order.push_back(tree.program[static_cast<std::size_t>(left_to_right_position(i))]);
+  const auto zero = std::find(order.begin(), order.end(), 0);
+  if (order.size() > 2 && zero != order.end() - 1) return {};
+  if (order.size() == 2) return {{0, 1}};
+  std::vector<int> ring{0};
+  ring.insert(ring.end(), order.begin(), order.end() - 1);
+  auto other = ring;
+  std::swap(other[1], other[2]);
+  if (other < ring) std::swap(ring, other);
+  return {ring, other};
+}
+
+// For each probed message the protocols that reproduce its map; empty where one has none.
+std::vector<std::vector<NcclProtocol>> reproducing(const std::vector<const ProbeResult*>& probes,
+                                                   const NcclCommunicator& communicator,
+                                                   NcclAlgorithm algorithm, const NcclPins& pins) {
+  std::vector<std::vector<NcclProtocol>> all;
+  for (const auto* probe : probes) {
+    std::vector<NcclProtocol> fitting;
+    for (const auto protocol : {NcclProtocol::ll, NcclProtocol::ll128, NcclProtocol::simple}) {
+      if (pins.protocol && *pins.protocol != protocol) continue;
+      const auto map = nccl_map(probe->count, probe->dtype, communicator, algorithm, protocol);
+      if (map && *map == probe->map()) fitting.push_back(protocol);
+    }
+    if (fitting.empty()) return {};
+    all.push_back(std::move(fitting));
+  }
+  return all;
+}
+
+std::optional<NcclModel> fit(const std::vector<const ProbeResult*>& probes, const std::vector<int>& ring,
+                             NcclAlgorithm algorithm, const NcclPins& pins) {
+  const int ranks = probes.front()->ranks;
+  NcclModel model{algorithm, {}, {ring}, {}};
+  std::vector<NcclProtocolSpan> seen;
+  for (int channels = 1; channels <= kMostChannels; ++channels) {
+    if (pins.channels && *pins.channels != channels) continue;
+    const auto fitting = reproducing(probes, {ranks, channels, {ring}}, algorithm, pins);
+    if (fitting.empty()) continue;
+    // A protocol's choice that would fall with size is no explanation.
+    std::vector<NcclProtocolSpan> spans;
+    for (std::size_t i = 0; i < probes.size(); ++i)
+      spans.push_back({bytes_of(*probes[i]), bytes_of(*probes[i]), fitting[i].front(), fitting[i].back()});
+    const auto possible = [&](const NcclProtocolSpan& span) {
+      return !possible_protocols(spans, span.first_bytes).empty();
+    };
+    if (!std::all_of(spans.begin(), spans.end(), possible)) continue;
+    model.channels.push_back(channels);
+    if (seen.empty()) seen = spans;
+    for (std::size_t i = 0; i < spans.size(); ++i) {
+      seen[i].lowest = std::min(seen[i].lowest, spans[i].lowest);
+      seen[i].highest = std::max(seen[i].highest, spans[i].highest);
+    }
+  }
+  if (model.channels.empty()) return std::nullopt;
+  if (pins.protocol) {
+    model.spans = {{1, std::numeric_limits<std::int64_t>::max(), *pins.protocol, *pins.protocol}};
+    return model;
+  }
+  // Neighbours that say the same are one span; those that say nothing are none.
+  std::sort(seen.begin(), seen.end(),
+            [](const auto& a, const auto& b) { return a.first_bytes < b.first_bytes; });
+  for (const auto& span : seen) {
+    if (span.lowest == NcclProtocol::ll && span.highest == NcclProtocol::simple) continue;
+    auto& spans = model.spans;
+    if (!spans.empty() && spans.back().lowest == span.lowest && spans.back().highest == span.highest) {
+      spans.back().last_bytes = span.last_bytes;
+    } else {
+      spans.push_back(span);
+    }
+  }
+  return model;
+}
+
+std::optional<OrderMap> nccl_model_map(const NcclModel& model, CollectiveOperation operation, int ranks,
+                                       std::int64_t count, DType dtype) {
+  std::optional<OrderMap> agreed;
+  for (const int channels : model.channels) {
+    const NcclCommunicator communicator{ranks, channels, model.rings};
+    if (operation == CollectiveOperation::reduce_scatter)
+      return model.algorithm == NcclAlgorithm::ring ? nccl_reduce_scatter_map(count, communicator)
+                                                    : std::nullopt;
+    const auto bytes = count * static_cast<std::int64_t>(size_of(dtype));
+    for (const auto protocol : possible_protocols(model.spans, bytes)) {
+      auto map = nccl_map(count, dtype, communicator, model.algorithm, protocol);
+      if (!map || (agreed && *agreed != *map)) return std::nullopt;
+      agreed = std::move(map);
+    }
+  }
+  return agreed;
+}
+
+}  // namespace
+
+std::string_view name_of(CollectiveOperation operation) {
+  return operation == CollectiveOperation::all_reduce ? "all-reduce" : "reduce-scatter";
+}
+
+CollectiveOperation collective_operation_from_name(std::string_view name) {
+  for (const auto operation : {CollectiveOperation::all_reduce, CollectiveOperation::reduce_scatter})
+    if (name == name_of(operation)) return operation;
+  throw usage_error("unknown operation '{}': use all-reduce or reduce-scatter", name);
+}
+
+std::optional<OrderMap> model_map(const CollectiveModel& model, CollectiveOperation operation, int ranks,
+                                  std::int64_t count, DType dtype) {
+  if (const auto* nccl = std::get_if<NcclModel>(&model))
+    return nccl_model_map(*nccl, operation, ranks, count, dtype);
+  const auto* openmpi = std::get_if<OpenMpiModel>(&model);
+  if (openmpi == nullptr || operation != CollectiveOperation::all_reduce) return std::nullopt;
+  return openmpi_all_reduce_map(count, dtype, ranks, openmpi->all_reduce);
+}
+
+std::optional<bool> agrees(const CollectiveModel& model, const ProbedCollective& probed) {
+  const auto& probe = probed.probe;
+  const auto map = model_map(model, probed.operation, probe.ranks, probe.count, probe.dtype);
+  if (!map) return std::nullopt;
+  const bool rounds_at_hops = !probe.accumulator || *probe.accumulator == Accumulator::message;
+  return probe.first_not_binary() < 0 && rounds_at_hops && probe.first_unexplained < 0 && *map == probe.map();
+}
+
+std::optional<NcclModel> infer_nccl_model(const std::vector<ProbedCollective>& probed, const NcclPins& pins) {
+  std::vector<const ProbeResult*> probes;
+  for (const auto& one : probed) {
+    if (one.operation != CollectiveOperation::all_reduce) continue;
+    if (!usable(one)) return std::nullopt;
+    probes.push_back(&one.probe);
+  }
+  if (probes.empty()) return std::nullopt;
+  for (const auto algorithm : {NcclAlgorithm::ring, NcclAlgorithm::tree}) {
+    if (pins.algorithm && *pins.algorithm != algorithm) continue;
+    std::vector<int> plain;
+    for (int r = 0; r < probes.front()->ranks; ++r) plain.push_back(r);
+    const auto rings = algorithm == NcclAlgorithm::ring ? possible_rings(*probes.front())
+                                                        : std::vector<std::vector<int>>{plain};
+    for (const auto& ring : rings)
+      if (auto model = fit(probes, ring, algorithm, pins)) return model;
+  }
+  return std::nullopt;
+}
+
+std::string describe(const CollectiveModel& model) {
+  if (const auto* openmpi = std::get_if<OpenMpiModel>(&model))
+    return fmt::format("OpenMPI 4.1, all-reduce {}", name_of(openmpi->all_reduce));
+  const auto* nccl = std::get_if<NcclModel>(&model);
+  if (nccl == nullptr) return "none";
+  std::string text = fmt::format("NCCL {}", name_of(nccl->algorithm));
+  if (!nccl->rings.empty()) text += fmt::format(" {}", fmt::join(nccl->rings.front(), " "));
+  if (nccl->rings.size() > 1) text += " …";
+  text += nccl->channels.size() == 1 ? fmt::format(", {} channels", nccl->channels.front())
+                                     : fmt::format(", {} to {} channels (the probes do not tell them apart)",
+                                                   nccl->channels.front(), nccl->channels.back());
+  for (const auto& span : nccl->spans) {
+    const auto protocol = span.lowest == span.highest
+                              ? std::string(name_of(span.lowest))
+                              : fmt::format("{} to {}", name_of(span.lowest), name_of(span.highest));
+    text += span.last_bytes == std::numeric_limits<std::int64_t>::max()
+                ? fmt::format(", {} at every size", protocol)
+                : fmt::format(", {} at {} to {} bytes", protocol, span.first_bytes, span.last_bytes);
+  }
+  return text;
+}
+
+}  // namespace shardrift

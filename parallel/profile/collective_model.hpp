@@ -1,0 +1,63 @@
+// What a machine's collectives are believed to do at sizes nobody probed: an order model
+// (parallel/order_models) with the parameters of that machine. Where several parameters explain all that was
+// seen, all are kept, and a map is given only where they agree.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "parallel/order_models/nccl_order.hpp"
+#include "parallel/order_models/openmpi_order.hpp"
+#include "parallel/probe/probe.hpp"
+
+namespace shardrift {
+
+enum class CollectiveOperation { all_reduce, reduce_scatter };
+std::string_view name_of(CollectiveOperation operation);                    // "all-reduce", "reduce-scatter"
+CollectiveOperation collective_operation_from_name(std::string_view name);  // usage_error on another name
+
+struct NcclModel {
+  NcclAlgorithm algorithm = NcclAlgorithm::ring;
+  std::vector<int> channels;  // every count that explains the probes, ascending; one where it is known
+  std::vector<std::vector<int>> rings;  // as in NcclCommunicator
+  std::vector<NcclProtocolSpan> spans;  // what was seen of the protocol's choice
+  bool operator==(const NcclModel&) const = default;
+};
+
+struct OpenMpiModel {  // 4.1
+  OpenMpiAllReduce all_reduce = OpenMpiAllReduce::automatic;
+  bool operator==(const OpenMpiModel&) const = default;
+};
+
+using CollectiveModel = std::variant<std::monostate, NcclModel, OpenMpiModel>;
+
+// nullopt: the model does not know (no model, another operation, parameters that disagree).
+std::optional<OrderMap> model_map(const CollectiveModel& model, CollectiveOperation operation, int ranks,
+                                  std::int64_t count, DType dtype);
+
+// One probed collective. model_agrees: what the model said when it was probed; nullopt: nothing.
+struct ProbedCollective {
+  CollectiveOperation operation = CollectiveOperation::all_reduce;
+  ProbeResult probe;
+  std::optional<bool> model_agrees;
+};
+
+// Does the model give exactly this map? nullopt where it does not know.
+std::optional<bool> agrees(const CollectiveModel& model, const ProbedCollective& probed);
+
+// The NCCL parameters that explain every probed all-reduce: one ring for all channels read off the maps, 1 to
+// 32 channels, protocols growing with size. `algorithm` and `protocol` restrict the search to what was
+// pinned. nullopt where nothing explains them all, or nothing was probed.
+struct NcclPins {
+  std::optional<NcclAlgorithm> algorithm;
+  std::optional<NcclProtocol> protocol;
+  std::optional<int> channels;
+};
+std::optional<NcclModel> infer_nccl_model(const std::vector<ProbedCollective>& probed, const NcclPins& pins);
+
+// "ring 0 1 2 3, 24 channels, ll up to 2785280 bytes, …": for people.
+std::string describe(const CollectiveModel& model);
+
+}  // namespace shardrift

@@ -1,0 +1,114 @@
+#include "parallel/profile/profile.hpp"
+
+#include <algorithm>
+#include <tuple>
+
+#include "common/error.hpp"
+
+namespace shardrift {
+namespace {
+
+auto key_of(const ProbedCollective& one) {
+  return std::tuple(one.operation, one.probe.dtype, one.probe.count);
+}
+
+std::string probing_command(const CollectiveProfile& profile, CollectiveOperation operation, DType dtype,
+                            std::int64_t count) {
+  return fmt::format(
+      "mpirun -np {} shardrift-run probe --device {}{} --dtype {} --count {} --save-profile {}",
+      profile.ranks, profile.transport == "nccl" ? "cuda" : "cpu",
+      operation == CollectiveOperation::all_reduce ? "" : " --operation reduce-scatter", name_of(dtype),
+      count, profile.file.empty() ? "FILE.json" : profile.file.string());
+}
+
+}  // namespace
+
+const ProbedCollective* CollectiveProfile::find(CollectiveOperation operation, DType dtype,
+                                                std::int64_t count) const {
+  for (const auto& one : probed)
+    if (key_of(one) == std::tuple(operation, storage_of(dtype), count)) return &one;
+  return nullptr;
+}
+
+OrderMap CollectiveProfile::map_for(CollectiveOperation operation, DType dtype, std::int64_t count) const {
+  dtype = storage_of(dtype);
+  const auto refused = [&](const std::string& reason) {
+    return usage_error(
+        "{}: no order for the {} of {} {} elements over {} ranks: {}; probe it on that machine: {}",
+        file.empty() ? "the collective profile" : file.string(), name_of(operation), count, name_of(dtype),
+        ranks, reason, probing_command(*this, operation, dtype, count));
+  };
+  if (const auto* one = find(operation, dtype, count)) {
+    if (const auto first = one->probe.first_not_binary(); first >= 0)
+      throw usage_error(
+          "{}: the {} of {} {} elements over {} ranks adds element {} by no binary tree (NVLink multicast?), "
+          "so it "
+          "cannot be predicted; probe and run there with --nccl-algorithm ring",
+          file.string(), name_of(operation), count, name_of(dtype), ranks, first);
+    if (one->probe.accumulator.value_or(Accumulator::message) != Accumulator::message ||
+        one->probe.first_unexplained >= 0)
+      throw usage_error(
+          "{}: the {} of {} {} elements over {} ranks does not round at every add: cannot be predicted",
+          file.string(), name_of(operation), count, name_of(dtype), ranks);
+    return one->probe.map();
+  }
+  bool any = false;
+  for (const auto& one : probed) {
+    if (one.operation != operation || one.probe.dtype != dtype) continue;
+    any = true;
+    if (agrees(model, one) == false)
+      throw refused(
+          fmt::format("the order model does not reproduce the probe of {} elements, so only probed "
+                      "counts can be used",
+                      one.probe.count));
+  }
+  if (!any) throw refused("nothing of this operation and dtype was probed");
+  auto map = model_map(model, operation, ranks, count, dtype);
+  if (!map)
+    throw refused(std::holds_alternative<std::monostate>(model)
+                      ? "this count was not probed, and the profile has no order model"
+                      : "this count was not probed, and the order model does not decide it");
+  return *map;
+}
+
+bool CollectiveProfile::model_overruled(CollectiveOperation operation, DType dtype,
+                                        std::int64_t count) const {
+  const auto* one = find(operation, dtype, count);
+  return one != nullptr && agrees(model, *one) == false;
+}
+
+void CollectiveProfile::add(ProbedCollective collective) {
+  const auto place = std::lower_bound(
+      probed.begin(), probed.end(), collective,
+      [](const ProbedCollective& a, const ProbedCollective& b) { return key_of(a) < key_of(b); });
+  if (place != probed.end() && key_of(*place) == key_of(collective)) {
+    *place = std::move(collective);
+  } else {
+    probed.insert(place, std::move(collective));
+  }
+}
+
+void require_same_machine(const CollectiveProfile& saved, const CollectiveProfile& now) {
+  const auto require = [&](std::string_view field, const auto& a, const auto& b) {
+    if (a != b)
+      throw usage_error("{}: is a profile of {} '{}', this is '{}': save to another file",
+                        saved.file.string(), field, a, b);
+  };
+  require("library", saved.library, now.library);
+  require("library version", saved.library_version, now.library_version);
+  require("transport", saved.transport, now.transport);
+  require("ranks", saved.ranks, now.ranks);
+  require("device", saved.device, now.device);
+  require("machine", saved.machine, now.machine);
+  for (const auto& [one, other] :
+       {std::pair(&saved.variables, &now.variables), std::pair(&now.variables, &saved.variables)})
+    for (const auto& [name, value] : *one) {
+      const auto found = other->find(name);
+      if (found == other->end() || found->second != value)
+        throw usage_error("{}: was probed with another {} than now ('{}'): save to another file",
+                          saved.file.string(), name,
+                          now.variables.count(name) != 0 ? now.variables.at(name) : "unset");
+    }
+}
+
+}  // namespace shardrift

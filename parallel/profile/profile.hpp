@@ -1,0 +1,69 @@
+// A collective profile: what the collectives of one machine were seen to do, usable on another machine that
+// predicts it. Written by `shardrift-run probe --save-profile`, read by `shardrift-run run --reduction
+// profile`.
+//
+// The file is JSON, one object:
+//   format            "shardrift collective profile 1"
+//   library, library_version, transport   "nccl", "2.28.9", "nccl"; "mpi", "Open MPI v4.1.4", "mpi"
+//   ranks             2 to 8
+//   device, machine   GPU or CPU model; host names
+//   variables         {name: value}: what pins or steers the library's choice, as found
+//   date              ISO 8601, of the last probe
+//   model             null, or {"kind": "openmpi", "all_reduce": "auto"}, or {"kind": "nccl", "algorithm":
+//   "ring",
+//                     "channels": [24], "rings": [[0, 1, 2, 3]], "spans": [[first bytes, last bytes, lowest
+//                     protocol, highest protocol], …]}: inferred from the probes; several channel counts
+//                     where they do not tell them apart
+//   probed            [{operation, dtype, count, calls, accumulator ("message", …, null), first_unexplained,
+//   model_agrees (true,
+//                     false, null), trees ["((1+2)+3)+0", …], segments [[begin, end, tree], …]}, …];
+//                     tree -1: not binary
+#pragma once
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "parallel/profile/collective_model.hpp"
+
+namespace shardrift {
+
+struct CollectiveProfile {
+  std::string library;
+  std::string library_version;
+  std::string transport;
+  int ranks = 0;
+  std::string device;
+  std::string machine;
+  std::map<std::string, std::string> variables;
+  std::string date;
+  CollectiveModel model;
+  std::vector<ProbedCollective> probed;  // one for each (operation, dtype, count), sorted by these
+  std::filesystem::path file;            // where it was read from, for messages
+
+  const ProbedCollective* find(CollectiveOperation operation, DType dtype, std::int64_t count) const;
+
+  // The tree of every element of that message; it rounds at every add (Accumulator::message). The probed map
+  // where that count was probed; else the model's, but only where that operation and dtype was probed at all
+  // and the model reproduces every one of these probes. Throws usage_error naming the count and the command
+  // that probes it. tf32 is float32.
+  OrderMap map_for(CollectiveOperation operation, DType dtype, std::int64_t count) const;
+  // True where map_for would take the probed map while a model is there and says otherwise: worth a line.
+  bool model_overruled(CollectiveOperation operation, DType dtype, std::int64_t count) const;
+
+  // Adds or replaces one probe and keeps the order.
+  void add(ProbedCollective collective);
+};
+
+// Throws usage_error naming the first field in which they differ: another library, version, machine, device,
+// number of ranks or pinned variable. Date, model and probes may differ.
+void require_same_machine(const CollectiveProfile& saved, const CollectiveProfile& now);
+
+// Every value is checked; bad_data names file and key.
+CollectiveProfile read_profile(const std::filesystem::path& path);
+CollectiveProfile profile_from_json(std::string_view text, const std::string& where);
+std::string profile_to_json(const CollectiveProfile& profile);
+// Written beside and renamed: the old file or the new one, never half of one. Throws failure.
+void write_profile(const CollectiveProfile& profile, const std::filesystem::path& path);
+
+}  // namespace shardrift

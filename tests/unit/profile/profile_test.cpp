@@ -1,0 +1,108 @@
+// Which map a profile gives, and what it refuses.
+#include <gmock/gmock.h>
+
+#include "tests/unit/profile/example_profile.hpp"
+
+namespace shardrift {
+namespace {
+
+using testing::as_probed;
+using testing::example_profile;
+using testing::h100_map;
+using ::testing::HasSubstr;
+using testing::message_of;
+constexpr auto kAllReduce = CollectiveOperation::all_reduce;
+
+TEST(Profile, ProbedCountsGiveTheProbedMap) {
+  const auto profile = example_profile();
+  for (const auto& one : profile.probed)
+    EXPECT_EQ(profile.map_for(kAllReduce, one.probe.dtype, one.probe.count), one.probe.map());
+  EXPECT_EQ(profile.map_for(kAllReduce, DType::tf32, 4096), h100_map(4096, DType::float32));
+}
+
+TEST(Profile, OtherCountsGoThroughTheModel) {
+  const auto profile = example_profile();
+  EXPECT_EQ(profile.map_for(kAllReduce, DType::bfloat16, 100 * 4096), h100_map(100 * 4096, DType::bfloat16));
+}
+
+// Between 2.1 MB (ll) and 4.2 MB (ll128) nothing was probed, and the two deal the message differently. (ll128
+// and simple mostly do not: where they change over rarely matters.)
+TEST(Profile, CutOversThatWereNotSeenAreRefused) {
+  auto profile = example_profile();
+  profile.file = "p.json";
+  const auto message =
+      message_of([&] { static_cast<void>(profile.map_for(kAllReduce, DType::bfloat16, 400 * 4096)); });
+  EXPECT_THAT(message, HasSubstr("p.json"));
+  EXPECT_THAT(message, HasSubstr("1638400 bfloat16"));
+  EXPECT_THAT(message,
+              HasSubstr("mpirun -np 4 shardrift-run probe --device cuda --dtype bfloat16 --count 1638400 "
+                        "--save-profile p.json"));
+}
+
+TEST(Profile, AModelThatFailsOnceIsNotUsed) {
+  auto profile = example_profile();
+  auto wrong = as_probed(uniform_map(linear_tree(4), 5000), DType::bfloat16);
+  profile.add(wrong);
+  EXPECT_THAT(message_of([&] { static_cast<void>(profile.map_for(kAllReduce, DType::bfloat16, 8192)); }),
+              HasSubstr("does not reproduce the probe of 5000 elements"));
+  EXPECT_EQ(profile.map_for(kAllReduce, DType::bfloat16, 5000), wrong.probe.map());
+  EXPECT_TRUE(profile.model_overruled(kAllReduce, DType::bfloat16, 5000));
+  EXPECT_FALSE(profile.model_overruled(kAllReduce, DType::bfloat16, 4096));
+  EXPECT_EQ(profile.map_for(kAllReduce, DType::float32, 8192),
+            h100_map(8192, DType::float32));  // not concerned
+}
+
+TEST(Profile, WhatWasNeverProbedIsRefused) {
+  auto profile = example_profile();
+  EXPECT_THAT(message_of([&] { static_cast<void>(profile.map_for(kAllReduce, DType::float16, 4096)); }),
+              HasSubstr("nothing of this operation and dtype was probed"));
+  EXPECT_THAT(
+      message_of([&] {
+        static_cast<void>(profile.map_for(CollectiveOperation::reduce_scatter, DType::bfloat16, 4096));
+      }),
+      HasSubstr("--operation reduce-scatter"));
+  profile.model = std::monostate{};
+  EXPECT_THAT(message_of([&] { static_cast<void>(profile.map_for(kAllReduce, DType::bfloat16, 8192)); }),
+              HasSubstr("no order model"));
+}
+
+TEST(Profile, NoBinaryTreeIsRefused) {
+  auto profile = example_profile();
+  auto odd = as_probed(uniform_map(linear_tree(4), 100), DType::bfloat16);
+  odd.probe.segments = {{0, 50, 0}, {50, 100, kNotBinary}};
+  profile.add(odd);
+  EXPECT_THAT(message_of([&] { static_cast<void>(profile.map_for(kAllReduce, DType::bfloat16, 100)); }),
+              HasSubstr("element 50"));
+  auto wide = as_probed(uniform_map(linear_tree(4), 200), DType::float32);
+  wide.probe.accumulator = Accumulator::float64;
+  profile.add(wide);
+  EXPECT_THAT(message_of([&] { static_cast<void>(profile.map_for(kAllReduce, DType::float32, 200)); }),
+              HasSubstr("does not round at every add"));
+}
+
+TEST(Profile, AddReplacesTheSameMessage) {
+  auto profile = example_profile();
+  const auto before = profile.probed.size();
+  profile.add(as_probed(uniform_map(linear_tree(4), 4096), DType::bfloat16));
+  EXPECT_EQ(profile.probed.size(), before);
+  EXPECT_EQ(profile.map_for(kAllReduce, DType::bfloat16, 4096), uniform_map(linear_tree(4), 4096));
+}
+
+TEST(Profile, AnotherMachineIsRefused) {
+  const auto profile = example_profile();
+  require_same_machine(profile, example_profile());
+  const auto refusal = [&](auto&& change) {
+    auto other = example_profile();
+    change(other);
+    return message_of([&] { require_same_machine(profile, other); });
+  };
+  EXPECT_THAT(refusal([](auto& p) { p.library_version = "2.29.2"; }), HasSubstr("2.29.2"));
+  EXPECT_THAT(refusal([](auto& p) { p.ranks = 3; }), HasSubstr("ranks"));
+  EXPECT_THAT(refusal([](auto& p) { p.device = "H200"; }), HasSubstr("device"));
+  EXPECT_THAT(refusal([](auto& p) { p.machine = "node2"; }), HasSubstr("machine"));
+  EXPECT_THAT(refusal([](auto& p) { p.variables.clear(); }), HasSubstr("NCCL_NVLS_ENABLE"));
+  EXPECT_THAT(refusal([](auto& p) { p.variables["NCCL_ALGO"] = "tree"; }), HasSubstr("NCCL_ALGO"));
+}
+
+}  // namespace
+}  // namespace shardrift
