@@ -31,14 +31,7 @@ void check_counts(const Plan& plan) {
 }
 
 void check_numerics(const Plan& plan) {
-  if (plan.reduction.order == ReductionOrder::native && plan.shards != plan.tensor_parallel)
-    throw usage_error(
-        "--reduction native needs one shard a rank, but --shards is {} and --tensor-parallel {}: "
-        "use --reduction linear",
-        plan.shards, plan.tensor_parallel);
-  if (plan.reduction.order == ReductionOrder::native && plan.reduction.accumulator != Accumulator::message)
-    throw usage_error("--accumulate {} needs a local fold: --reduction native adds in the message's dtype",
-                      name_of(plan.reduction.accumulator));
+  check_reduction(plan.reduction, plan.shards, plan.tensor_parallel, plan.dtype);
   if (plan.dtype == DType::tf32 && plan.device == Device::cpu)
     throw usage_error("--dtype tf32 needs --device cuda: CPUs multiply float32 in float32");
   if (plan.logits_dtype != storage_of(plan.dtype) && plan.logits_dtype != DType::float32)
@@ -124,7 +117,11 @@ std::string describe(const Plan& plan) {
   if (plan.replicas > 1) parts.push_back(fmt::format("{} replicas", plan.replicas));
   std::string text = parts.empty() ? "one device" : fmt::format("{}", fmt::join(parts, " x "));
   if (plan.shards != plan.tensor_parallel) text += fmt::format(", {} shards", plan.shards);
-  if (plan.shards > 1) text += fmt::format(", {}", name_of(plan.reduction.order));
+  if (plan.shards > 1) text += fmt::format(", {}", order_text(plan.reduction));
+  if (plan.reduction.partial != PartialDType::model) text += ", float32 partials";
+  const bool says_sums = plan.reduction.order == ReductionOrder::exact;
+  if (plan.reduction.accumulator != Accumulator::message && !says_sums)
+    text += fmt::format(", {} sums", name_of(plan.reduction.accumulator));
   return text + fmt::format(", {}, {}", name_of(plan.dtype), name_of(plan.device));
 }
 

@@ -38,9 +38,9 @@ Device device_from_name(std::string_view name);  // usage_error on another name
 
 int world_size(const Plan& plan);
 
-// Refuses what cannot be: non-positive counts, S not a multiple of R, native with S != R, a world of another
-// size, more stages than layers, stage_layers that do not add up. Throws usage_error naming the flag and the
-// fix. Returns the plan with stage_layers filled in.
+// Refuses what cannot be: non-positive counts, S not a multiple of R, a reduction that cannot be
+// (check_reduction), a world of another size, more stages than layers, stage_layers that do not add up.
+// Throws usage_error naming the flag and the fix. Returns the plan with stage_layers filled in.
 Plan validated(Plan plan, int model_layers, int ranks);
 
 // Where one rank stands.
@@ -58,7 +58,7 @@ struct Place {
 Place place_of(const Plan& plan, int rank);
 int rank_of(const Plan& plan, int replica, int stage, int t);
 
-// "TP=2 x PP=2, 4 shards, linear, bfloat16, cuda", for people; "one device, float32, cpu".
+// "TP=2 x PP=2, 4 shards, tree:7, float32 sums, bfloat16, cuda", for people; "one device, float32, cpu".
 std::string describe(const Plan& plan);
 
 }  // namespace shardrift

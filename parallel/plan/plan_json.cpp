@@ -14,10 +14,10 @@ std::string plan_to_json(const Plan& plan) {
       {"pipeline", plan.pipeline},
       {"replicas", plan.replicas},
       {"stage_layers", plan.stage_layers},
-      {"reduction", name_of(plan.reduction.order)},
+      {"reduction", order_text(plan.reduction)},
       {"accumulate", name_of(plan.reduction.accumulator)},
       {"row_linear", "reduce"},
-      {"partial", "model"},
+      {"partial", name_of(plan.reduction.partial)},
       {"dtype", name_of(plan.dtype)},
       {"logits_dtype", name_of(plan.logits_dtype)},
       {"batch", plan.batch},
@@ -35,7 +35,8 @@ Plan plan_from_json(const std::string& text) {
     plan.pipeline = object.at("pipeline").get<int>();
     plan.replicas = object.at("replicas").get<int>();
     plan.stage_layers = object.at("stage_layers").get<std::vector<int>>();
-    plan.reduction.order = reduction_order_from_name(object.at("reduction").get<std::string>());
+    plan.reduction = reduction_from_text(object.at("reduction").get<std::string>());
+    plan.reduction.partial = partial_dtype_from_name(object.at("partial").get<std::string>());
     plan.reduction.accumulator = accumulator_from_name(object.at("accumulate").get<std::string>());
     plan.dtype = dtype_from_name(object.at("dtype").get<std::string>());
     plan.logits_dtype = dtype_from_name(object.at("logits_dtype").get<std::string>());

@@ -1,30 +1,71 @@
-// A reduction is a value: how S partials become one tensor (DESIGN section 3).
+// A reduction is a value: how S partials become one tensor (DESIGN section 3, docs/reductions.md).
 #pragma once
+#include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "common/dtype.hpp"
+#include "parallel/reduction/order_map.hpp"
 
 namespace shardrift {
 
 // Which expression tree over the shards. Only the transport knows native's; every other is a local fold.
 enum class ReductionOrder {
-  native,  // the transport's own all-reduce (ncclAllReduce, MPI_Allreduce); needs one shard a rank
-  linear,  // ((0 + 1) + 2) + … + (S-1)
+  native,       // the transport's own all-reduce (ncclAllReduce, MPI_Allreduce); needs one shard a rank
+  profile,      // the order map of a collective profile, element by element
+  linear,       // ((0 + 1) + 2) + … + (S-1)
+  chain,        // ((S-1 + S-2) + …) + 0: NCCL's Tree on one node
+  ring,         // by chunks of the message, chunk c: ((c+1) + (c+2) + …) + c, indices modulo S
+  tree,         // balanced binary tree
+  tree_index,   // tree:K, the K-th of all binary trees (sum_tree.cpp numbers them)
+  permutation,  // perm:2,0,3,1, left to right
+  exact,        // linear in float64, one rounding
 };
 
-// Where a sum rounds. message: to the partial's dtype after every add, as a collective's hops do.
+// Where a sum rounds. message: to the partial's dtype after every add, as a collective's hops do. The others
+// add in that type and round once, to the model's dtype, at the end.
 enum class Accumulator { message, float32, float64 };
+
+// What a shard's product is stored as before it is summed. float32: the matrix product's accumulators as they
+// are. For a 16-bit model that asks the library for another output dtype, which may choose another kernel:
+// two things change, rounding and kernel (docs/reductions.md).
+enum class PartialDType { model, float32 };
 
 struct Reduction {
   ReductionOrder order = ReductionOrder::native;
+  std::int64_t tree = 0;         // K of tree_index, else 0
+  std::vector<int> permutation;  // of permutation, else empty
+  PartialDType partial = PartialDType::model;
   Accumulator accumulator = Accumulator::message;
   bool operator==(const Reduction&) const = default;
+
+  bool needs_profile() const { return order == ReductionOrder::profile; }  // whoever runs it brings one
+  bool is_local_fold() const { return order != ReductionOrder::native; }   // else the transport adds
 };
 
-std::string_view name_of(ReductionOrder order);
 std::string_view name_of(Accumulator accumulator);
-ReductionOrder reduction_order_from_name(std::string_view name);  // usage_error on another name
-Accumulator accumulator_from_name(std::string_view name);         // usage_error on another name
+std::string_view name_of(PartialDType partial);
+Accumulator accumulator_from_name(std::string_view name);     // usage_error on another name
+PartialDType partial_dtype_from_name(std::string_view name);  // usage_error on another name
+
+// The order as the flag spells it: "native", "tree:7", "perm:2,0,3,1".
+std::string order_text(const Reduction& reduction);
+// The reverse; usage_error on other text. Accumulator: float64 for exact, else message; partial: model.
+Reduction reduction_from_text(std::string_view order);
+
+// The element type of a partial in a model of this dtype.
+DType partial_dtype(const Reduction& reduction, DType model);
+
+// Refuses, with a usage_error that names flag, value and fix, what cannot be summed so: native without one
+// shard a rank or with another dtype than the message's, tree:K out of range, a permutation of another shard
+// count, exact in another accumulator, float64 narrowed. Whether a profile is there is for whoever opens it.
+void check_reduction(const Reduction& reduction, int shards, int ranks, DType model);
+
+// The order map of a message of count elements, for every order that needs neither a transport nor a profile
+// (those throw failure). ring cuts the message into S chunks as equal as they can be: where S does not divide
+// count, the first count mod S chunks hold one element more (the rule of every deal here; live libraries cut
+// otherwise, for them there is profile).
+OrderMap local_order_map(const Reduction& reduction, int shards, std::int64_t count);
 
 }  // namespace shardrift

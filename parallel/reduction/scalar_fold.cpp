@@ -52,17 +52,21 @@ double rounded(double value, DType dtype) {
 
 }  // namespace
 
-void check_fold(DType partial_dtype, const OrderMap& map, Accumulator accumulator) {
+void check_fold(DType partial_dtype, DType out_dtype, const OrderMap& map, Accumulator accumulator) {
   if (map.count > 0 && map.shards() < 1) throw failure("a fold without shards");
   if (storage_of(partial_dtype) == DType::float64 && accumulator == Accumulator::float32)
     throw failure("float64 partials cannot be added in float32: they would be narrowed first");
+  const DType from = storage_of(partial_dtype);
+  const DType to = storage_of(out_dtype);
+  if (from != to && (from != DType::float32 || to == DType::float64))
+    throw failure("a fold of {} partials into {}: this is a bug", name_of(partial_dtype), name_of(out_dtype));
 }
 
 // The accumulator is rounded to from the float64 sum of two of its values: for float32 and the 16-bit types
 // float64 has enough digits that this is the one correctly rounded sum (Figueroa 1995: 53 >= 2 · 24 + 2).
 void scalar_fold(const void* partials, std::size_t stride, DType partial_dtype, const OrderMap& map,
                  Accumulator accumulator, void* out, DType out_dtype) {
-  check_fold(partial_dtype, map, accumulator);
+  check_fold(partial_dtype, out_dtype, map, accumulator);
   const DType sum_dtype = accumulator == Accumulator::message   ? partial_dtype
                           : accumulator == Accumulator::float32 ? DType::float32
                                                                 : DType::float64;

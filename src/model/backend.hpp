@@ -43,6 +43,8 @@ struct AttentionShape {
   std::int64_t window = 0;                 // keys with position > query position - window; 0: all
 };
 
+class DeviceOrderMap;  // model/device_order_map.hpp
+
 class Backend {
  public:
   virtual ~Backend() = default;
@@ -81,9 +83,11 @@ class Backend {
   virtual void add(const Matrix& residual,
                    const Matrix& delta) = 0;               // residual += delta, after delta has rounded
   virtual void fill_negative_zero(const Matrix& out) = 0;  // an empty shard's partial: x + -0 = x for every x
-  // The partials of `shards` shards, `stride` bytes apart, summed left to right into out.
-  virtual void fold(const void* partials, std::size_t stride, int shards, Accumulator accumulator,
-                    const Matrix& out) = 0;
+  // The partials of map.shards() shards, `stride` bytes apart, each of out's shape, summed as the map and the
+  // accumulator say and rounded to out's dtype once more at the end; bit-equal to scalar_fold. partial_dtype
+  // is out's or float32. map was made by this backend for out.count() elements.
+  virtual void fold(const void* partials, std::size_t stride, DType partial_dtype, const DeviceOrderMap& map,
+                    Accumulator accumulator, const Matrix& out) = 0;
   // out[row][vocabulary] from `shards` padded slices [rows][width], `stride` bytes apart; pads dropped.
   virtual void join_columns(const void* slices, std::size_t stride, int shards, std::int64_t width,
                             const Matrix& out) = 0;

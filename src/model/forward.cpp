@@ -22,7 +22,8 @@ std::size_t stride_of(const Matrix& matrix) {
 }  // namespace
 
 Forward::Forward(const ModelConfig& config, const Plan& plan, const Place& place, const ModelWeights& weights,
-                 Backend& backend, Transport& tensor_group, Transport& stage_group, const Capacity& capacity)
+                 Backend& backend, Transport& tensor_group, Transport& stage_group, const Capacity& capacity,
+                 OrderMapSource orders)
     : config_(config),
       plan_(plan),
       place_(place),
@@ -30,7 +31,11 @@ Forward::Forward(const ModelConfig& config, const Plan& plan, const Place& place
       backend_(backend),
       tensor_group_(tensor_group),
       stage_group_(stage_group),
-      capacity_(capacity) {
+      capacity_(capacity),
+      orders_(std::move(orders)),
+      partial_dtype_(partial_dtype(plan.reduction, plan.dtype)) {
+  if (plan.reduction.needs_profile() && !orders_)
+    throw usage_error("--reduction profile needs --collective-profile FILE: whose order is it to be?");
   const auto ids = static_cast<std::size_t>(capacity.rows) * sizeof(std::int32_t);
   tokens_ = Buffer(backend, ids);
   positions_ = Buffer(backend, ids);
@@ -45,7 +50,8 @@ Forward::Forward(const ModelConfig& config, const Plan& plan, const Place& place
   residual_ = OwnedMatrix(backend, capacity.rows, config.hidden, dtype);
   normed_ = OwnedMatrix(backend, capacity.rows, config.hidden, dtype);
   reduced_ = OwnedMatrix(backend, capacity.rows, config.hidden, dtype);
-  partials_ = Buffer(backend, static_cast<std::size_t>(hosted) * stride_of(residual_.view));
+  const std::size_t partial_stride = stride_of({nullptr, capacity.rows, config.hidden, partial_dtype_});
+  partials_ = Buffer(backend, static_cast<std::size_t>(hosted) * partial_stride);
   const auto& shards = weights.layers.front().shards;  // every layer is dealt alike
   for (const auto& shard : shards) {
     const std::int64_t queries = shard.query_heads * config.head_dim;
@@ -67,7 +73,8 @@ Forward::Forward(const ModelConfig& config, const Plan& plan, const Place& place
   }
 
   std::size_t gathered = 0;
-  if (plan.shards > 1) gathered = static_cast<std::size_t>(plan.shards) * stride_of(residual_.view);
+  // (An embedding exchange needs no more: a partial is at least as wide as the model's dtype.)
+  if (plan.shards > 1) gathered = static_cast<std::size_t>(plan.shards) * partial_stride;
   if (place.last_stage) {
     const std::int64_t rows = std::min(capacity.logit_rows, kHeadRows);
     const std::int64_t width = deal_vocabulary(config.vocabulary, plan.shards, 0).width;
@@ -183,7 +190,7 @@ void Forward::mlp_block(std::size_t layer, std::int64_t rows) {
 void Forward::add_reduced(std::int64_t rows) {
   const Matrix residual = residual_.view.first_rows(rows);
   const Matrix first = partial(0, rows);
-  if (plan_.shards == 1) {
+  if (plan_.shards == 1 && first.dtype == plan_.dtype) {
     backend_.add(residual, first);
     return;
   }
@@ -203,8 +210,21 @@ void Forward::add_reduced(std::int64_t rows) {
   }
   const Matrix sum = reduced_.view.first_rows(rows);
   // Every rank folds the same bytes in the same order: the same bits as one device hosting all S shards.
-  backend_.fold(partials, stride, plan_.shards, plan_.reduction.accumulator, sum);
+  backend_.fold(partials, stride, partial_dtype_, order_map(rows), plan_.reduction.accumulator, sum);
   backend_.add(residual, sum);
+}
+
+// The order depends on an element's place in the message and, in ring and profile, on the message's size.
+const DeviceOrderMap& Forward::order_map(std::int64_t rows) {
+  if (const auto known = order_maps_.find(rows); known != order_maps_.end()) return known->second;
+  const std::int64_t count = rows * config_.hidden;
+  OrderMap map = plan_.shards == 1 ? uniform_map(linear_tree(1), count)  // one rounding, no add
+                 : plan_.reduction.needs_profile() ? orders_(count)
+                                                   : local_order_map(plan_.reduction, plan_.shards, count);
+  if (map.count != count || map.shards() != plan_.shards)
+    throw failure("an order map of {} elements and {} shards for a message of {} and {}: this is a bug",
+                  map.count, map.shards(), count, plan_.shards);
+  return order_maps_.try_emplace(rows, backend_, std::move(map)).first->second;
 }
 
 void Forward::head(const Pass& pass) {
@@ -249,7 +269,7 @@ void Forward::head_product(std::int64_t first_row, std::int64_t rows, std::byte*
 }
 
 Matrix Forward::partial(std::int64_t hosted, std::int64_t rows) const {
-  Matrix matrix{partials_.data(), rows, config_.hidden, plan_.dtype};
+  Matrix matrix{partials_.data(), rows, config_.hidden, partial_dtype_};
   matrix.data = partials_.as<std::byte>() + static_cast<std::size_t>(hosted) * stride_of(matrix);
   return matrix;
 }

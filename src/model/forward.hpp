@@ -2,10 +2,13 @@
 // and two transports. One device with S = 1 is the same code with nothing to exchange.
 #pragma once
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <span>
 #include <vector>
 
 #include "model/backend.hpp"
+#include "model/device_order_map.hpp"
 #include "model/shard_weights.hpp"
 #include "parallel/transport/transport.hpp"
 
@@ -28,10 +31,16 @@ struct Capacity {
   std::int64_t slots = 1;       // sequences of the KV cache
 };
 
+// The order map of a message of that many elements; asked once for each number of rows. A profile's, where
+// the plan's order is profile.
+using OrderMapSource = std::function<OrderMap(std::int64_t count)>;
+
 class Forward {
  public:
+  // orders: needed where plan.reduction.needs_profile(); where it is empty, the order is the plan's own.
   Forward(const ModelConfig& config, const Plan& plan, const Place& place, const ModelWeights& weights,
-          Backend& backend, Transport& tensor_group, Transport& stage_group, const Capacity& capacity);
+          Backend& backend, Transport& tensor_group, Transport& stage_group, const Capacity& capacity,
+          OrderMapSource orders = {});
 
   // Runs the pass. On the writing rank (last stage, t = 0) returns the logits of the rows asked for,
   // row-major words of plan.logits_dtype [logit rows, vocabulary], valid until the next call; elsewhere an
@@ -49,6 +58,7 @@ class Forward {
   void head(const Pass& pass);
   void head_product(std::int64_t first_row, std::int64_t rows, std::byte* host);
   Matrix partial(std::int64_t hosted, std::int64_t rows) const;
+  const DeviceOrderMap& order_map(std::int64_t rows);
   CacheView cache(std::size_t layer, std::size_t shard) const;
 
   const ModelConfig& config_;
@@ -59,6 +69,9 @@ class Forward {
   Transport& tensor_group_;  // the R ranks of this stage
   Transport& stage_group_;   // the P ranks with this t
   Capacity capacity_;
+  OrderMapSource orders_;
+  DType partial_dtype_;                                // the model's, or float32
+  std::map<std::int64_t, DeviceOrderMap> order_maps_;  // by rows of the message, made at first use
 
   Buffer tokens_, positions_, slots_;  // int32 [capacity.rows]
   Buffer cosines_, sines_;

@@ -32,7 +32,7 @@ Exit codes: 0 done, 64 usage, 65 bad data, 70 a failure inside, 75 interrupted (
 
 struct Texts {  // flags whose values are names, checked after parsing
   std::string device = "cpu", dtype = "float32", logits_dtype = "model", mode = "greedy", record = "logits",
-              reduction, accumulate = "message", stage_layers, quantize = "none", row_linear = "reduce",
+              reduction, accumulate, stage_layers, quantize = "none", row_linear = "reduce",
               partial = "model";
 };
 
@@ -62,10 +62,14 @@ po::options_description describe_options(RunOptions& o, Texts& t, int& shards) {
       "float64, float32, tf32, float16, bfloat16: weights and activations (default float32)")(
       "logits-dtype", po::value(&t.logits_dtype), "model, or float32: the head's accumulators, not rounded")(
       "reduction", po::value(&t.reduction),
-      "native: the library's all-reduce (default where S = R); linear: shards 0, 1, … S-1 (default else)")(
-      "accumulate", po::value(&t.accumulate), "where linear rounds: message (every add), float32, float64")(
-      "row-linear", po::value(&t.row_linear), "reduce")("partial", po::value(&t.partial), "model")(
-      "quantize", po::value(&t.quantize), "none");
+      "how shards are summed. native: the library's all-reduce (default where S = R); by ourselves: linear "
+      "0, 1, … S-1 (default else), chain S-1 … 0, ring, tree, tree:K (the K-th binary tree, S <= 8), "
+      "perm:2,0,3,1, exact (float64), profile (as --collective-profile says)")(
+      "partial", po::value(&t.partial),
+      "dtype of a shard's product before the sum: model, or float32 (may change the product's kernel)")(
+      "accumulate", po::value(&t.accumulate),
+      "where the sum rounds: message (every add, default), or once at the end of a float32 or float64 sum")(
+      "row-linear", po::value(&t.row_linear), "reduce")("quantize", po::value(&t.quantize), "none");
   po::options_description mode("Mode");
   mode.add_options()(
       "mode", po::value(&t.mode),
@@ -119,13 +123,12 @@ void apply(const Texts& t, int shards, RunOptions& o) {
     throw usage_error("unknown --logits-dtype '{}': use model or float32", t.logits_dtype);
   plan.logits_dtype = t.logits_dtype == "model" ? storage_of(plan.dtype) : DType::float32;
   plan.shards = shards == 0 ? plan.tensor_parallel : shards;
-  plan.reduction.order = t.reduction.empty() ? (plan.shards == plan.tensor_parallel ? ReductionOrder::native
-                                                                                    : ReductionOrder::linear)
-                                             : reduction_order_from_name(t.reduction);
-  plan.reduction.accumulator = accumulator_from_name(t.accumulate);
+  const std::string_view usual = plan.shards == plan.tensor_parallel ? "native" : "linear";
+  plan.reduction = reduction_from_text(t.reduction.empty() ? usual : t.reduction);
+  plan.reduction.partial = partial_dtype_from_name(t.partial);
+  if (!t.accumulate.empty()) plan.reduction.accumulator = accumulator_from_name(t.accumulate);
   if (!t.stage_layers.empty()) plan.stage_layers = numbers("--stage-layers", t.stage_layers);
   only("--row-linear", t.row_linear, "reduce");
-  only("--partial", t.partial, "model");
   only("--quantize", t.quantize, "none");
   o.mode = mode_from_name(t.mode);
   o.level = level_from_name(t.record);

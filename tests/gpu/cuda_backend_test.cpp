@@ -138,25 +138,13 @@ TEST_P(CudaBackendTest, NormActivationAndProduct) {
   }
 }
 
-TEST_P(CudaBackendTest, AddAndFoldHaveTheCpusBits) {
+TEST_P(CudaBackendTest, AddHasTheCpusBits) {
   for (const std::int64_t count : {1, 577, 100003}) {
     const auto sum = matrix(1, count, 8);
     const auto delta = matrix(1, count, 9);
     gpu->add(sum.gpu.view, delta.gpu.view);
     cpu->add(sum.cpu.view, delta.cpu.view);
     expect_same(sum);
-    for (const int shards : {2, 3, 4, 64}) {
-      const std::size_t stride = aligned(static_cast<std::size_t>(count) * size_of(GetParam()));
-      const Bytes partials =
-          random_words(static_cast<std::int64_t>(stride / size_of(GetParam())) * shards, GetParam(), 10);
-      Buffer on_gpu(*gpu, partials.size());
-      gpu->upload(on_gpu.data(), partials.data(), partials.size());
-      for (const auto accumulator : {Accumulator::message, Accumulator::float32, Accumulator::float64}) {
-        gpu->fold(on_gpu.data(), stride, shards, accumulator, sum.gpu.view);
-        cpu->fold(partials.data(), stride, shards, accumulator, sum.cpu.view);
-        expect_same(sum);
-      }
-    }
   }
 }
 

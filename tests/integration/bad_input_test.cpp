@@ -154,7 +154,12 @@ TEST_F(BadInput, ImpossiblePlans) {
   refused(64, "one shard a rank", {"--shards", "4", "--reduction", "native"});
   refused(64, "adds up to 6", {"--stage-layers", "6"});
   refused(64, "bfloat32", {"--dtype", "bfloat32"});
-  refused(64, "--reduction 'ring'", {"--reduction", "ring"});
+  refused(64, "--reduction 'rings'", {"--reduction", "rings"});
+  refused(64, "tree:0 to tree:14", {"--shards", "4", "--reduction", "tree:15"});
+  refused(64, "perm:0,1", {"--shards", "4", "--reduction", "perm:0,1"});
+  refused(64, "adds in float64", {"--shards", "4", "--reduction", "exact", "--accumulate", "float32"});
+  refused(64, "--partial float32", {"--partial", "float32"});
+  refused(64, "--collective-profile", {"--shards", "4", "--reduction", "profile"});
   refused(64, "--max-new-tokens 0", {"--max-new-tokens", "0"});
   refused(64, "no-such-flag", {"--no-such-flag"});
 }

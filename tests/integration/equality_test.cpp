@@ -1,6 +1,8 @@
 // Bit equality of whole runs: which plans must give the same logits, and which must not.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "program.hpp"
 #include "record/reader.hpp"
 #include "recorded.hpp"
@@ -34,6 +36,13 @@ Case shards(int s, int ranks, std::vector<std::string> more = {}) {
   Case c{
       ranks,
       {"--shards", std::to_string(s), "--tensor-parallel", std::to_string(ranks), "--reduction", "linear"}};
+  c.flags.insert(c.flags.end(), more.begin(), more.end());
+  return c;
+}
+
+// S = 4 summed in some order on R ranks.
+Case ordered(const std::string& order, int ranks, const std::vector<std::string>& more = {}) {
+  Case c{ranks, {"--shards", "4", "--tensor-parallel", std::to_string(ranks), "--reduction", order}};
   c.flags.insert(c.flags.end(), more.begin(), more.end());
   return c;
 }
@@ -124,6 +133,54 @@ TEST(Equality, TwoShardsHaveOneOrder) {
   for (const auto* dtype : {"float32", "bfloat16", "float16"})
     expect_equal("tiny-llama", std::string("native-2-") + dtype,
                  {shards(2, 1, {"--dtype", dtype}), {2, {"--tensor-parallel", "2", "--dtype", dtype}}});
+}
+
+// The order is the plan's, not the machine's: every order has the same bits on every rank count.
+TEST(Equality, EveryOrderOnOneTwoAndFourRanks) {
+  const std::vector<std::string> bf16{"--dtype", "bfloat16"};
+  for (const auto* order : {"chain", "ring", "tree", "tree:7", "perm:2,0,3,1", "exact"}) {
+    std::string name = order;
+    std::replace_if(
+        name.begin(), name.end(), [](char c) { return c == ':' || c == ','; }, '-');
+    expect_equal("tiny-llama", "order-" + name,
+                 {ordered(order, 1, bf16), ordered(order, 2, bf16), ordered(order, 4, bf16)});
+  }
+  for (const auto* accumulator : {"message", "float64"}) {
+    const std::vector<std::string> wide{"--dtype", "bfloat16",     "--partial",
+                                        "float32", "--accumulate", accumulator};
+    expect_equal("tiny-llama", std::string("partial-") + accumulator,
+                 {ordered("ring", 1, wide), ordered("ring", 2, wide), ordered("ring", 4, wide)});
+  }
+}
+
+// Control: no two orders have the same logits, so the equalities above say something.
+TEST(Equality, OtherOrdersGiveOtherBits) {
+  const fs::path folder = scratch("orders-control");
+  std::vector<fs::path> records;
+  std::vector<std::string> names;
+  const auto differs_from_all = [&](const std::string& name, const Case& what) {
+    const auto record = record_of("tiny-llama", what, folder, std::to_string(records.size()));
+    if (::testing::Test::HasFailure()) return;
+    for (std::size_t i = 0; i < records.size(); ++i)
+      EXPECT_NE(first_difference(records[i], record), "") << name << " has the bits of " << names[i];
+    records.push_back(record);
+    names.push_back(name);
+  };
+  const std::vector<std::string> bf16{"--dtype", "bfloat16"};
+  for (const auto* order : {"linear", "chain", "ring", "tree", "tree:7", "perm:2,0,3,1", "exact"})
+    differs_from_all(order, ordered(order, 1, bf16));
+  differs_from_all("float32 partials", ordered("linear", 1, {"--dtype", "bfloat16", "--partial", "float32"}));
+}
+
+// One shard has nothing to add, but float32 partials still round once, and the same wherever they do.
+TEST(Equality, FloatPartialsOfOneShardAndFloatModels) {
+  expect_equal("tiny-llama", "partial-one-shard",
+               {{1, {"--reduction", "linear", "--partial", "float32"}}, {1, {}}});
+  expect_equal("tiny-llama", "partial-float-model",
+               {ordered("tree", 1, {"--partial", "float32"}), ordered("tree", 2)});
+  const fs::path folder = scratch("partial-one-shard-bf16");
+  record_of("tiny-llama", {1, {"--reduction", "linear", "--partial", "float32", "--dtype", "bfloat16"}},
+            folder, "bf16");
 }
 
 // Control: sharding does change bits, and this comparison sees it.

@@ -9,9 +9,11 @@
 #include "common/error.hpp"
 #include "model/backend.hpp"
 #include "model/cpu/attention.hpp"
+#include "model/cpu/fold.hpp"
 #include "model/cpu/linear.hpp"
 #include "model/cpu/threads.hpp"
 #include "model/cpu/vector_kernels.hpp"
+#include "model/device_order_map.hpp"
 #include "model/scalar.hpp"
 
 namespace shardrift {
@@ -154,35 +156,10 @@ class CpuBackend final : public Backend {
     });
   }
 
-  void fold(const void* partials, std::size_t stride, int shards, Accumulator accumulator,
-            const Matrix& out) override {
-    visit_dtype(out.dtype, [&]<typename T>() {
-      const auto sum = [&]<typename A>(A) {
-        T* to = static_cast<T*>(out.data);
-        for (std::int64_t i = 0; i < out.count(); ++i) {
-          const auto at = [&](int s) {
-            return reinterpret_cast<const T*>(static_cast<const std::byte*>(partials) +
-                                              static_cast<std::size_t>(s) * stride)[i];
-          };
-          A total = static_cast<A>(at(0));
-          for (int s = 1; s < shards; ++s)
-            total = static_cast<A>(static_cast<Compute<A>>(total) +
-                                   static_cast<Compute<A>>(static_cast<A>(at(s))));
-          to[i] = static_cast<T>(total);
-        }
-      };
-      switch (accumulator) {
-        case Accumulator::message:
-          sum(T{});
-          break;
-        case Accumulator::float32:
-          sum(float{});
-          break;
-        case Accumulator::float64:
-          sum(double{});
-          break;
-      }
-    });
+  void fold(const void* partials, std::size_t stride, DType partial_dtype, const DeviceOrderMap& map,
+            Accumulator accumulator, const Matrix& out) override {
+    check_fold_shape(map, out);
+    cpu_fold(threads_, partials, stride, partial_dtype, map.host(), accumulator, out);
   }
 
   void join_columns(const void* slices, std::size_t stride, int shards, std::int64_t width,

@@ -8,6 +8,7 @@
 #include "model/cuda/cuda_device.hpp"
 #include "model/cuda/kernels.hpp"
 #include "model/cuda/linear.hpp"
+#include "parallel/reduction/scalar_fold.hpp"
 
 namespace shardrift {
 namespace {
@@ -89,9 +90,11 @@ class CudaBackend final : public Backend {
     cuda::fill_negative_zero(out, stream_);
     launched("fill_negative_zero");
   }
-  void fold(const void* partials, std::size_t stride, int shards, Accumulator accumulator,
-            const Matrix& out) override {
-    cuda::fold(partials, stride, shards, accumulator, out, stream_);
+  void fold(const void* partials, std::size_t stride, DType partial_dtype, const DeviceOrderMap& map,
+            Accumulator accumulator, const Matrix& out) override {
+    check_fold_shape(map, out);
+    check_fold(partial_dtype, out.dtype, map.host(), accumulator);
+    cuda::fold(partials, stride, partial_dtype, map, accumulator, out, stream_);
     launched("fold");
   }
   void join_columns(const void* slices, std::size_t stride, int shards, std::int64_t width,

@@ -5,6 +5,7 @@
 #include <cuda_runtime_api.h>
 
 #include "model/backend.hpp"
+#include "model/device_order_map.hpp"
 
 namespace shardrift::cuda {
 
@@ -19,8 +20,8 @@ void attention(const Matrix& qkv, const AttentionShape& shape, const RowIndex& i
 void silu_multiply(const Matrix& gate_up, const Matrix& out, cudaStream_t stream);
 void add(const Matrix& residual, const Matrix& delta, cudaStream_t stream);
 void fill_negative_zero(const Matrix& out, cudaStream_t stream);
-void fold(const void* partials, std::size_t stride, int shards, Accumulator accumulator, const Matrix& out,
-          cudaStream_t stream);
+void fold(const void* partials, std::size_t stride, DType partial_dtype, const DeviceOrderMap& map,
+          Accumulator accumulator, const Matrix& out, cudaStream_t stream);
 void join_columns(const void* slices, std::size_t stride, int shards, std::int64_t width, const Matrix& out,
                   cudaStream_t stream);
 

@@ -8,6 +8,8 @@
 #include <random>
 #include <vector>
 
+#include "model/device_order_map.hpp"
+
 namespace shardrift {
 namespace {
 
@@ -117,8 +119,9 @@ TEST_F(CpuBackendTest, FoldIsLeftToRightAndRoundsWhereItSays) {
     partials.as<float>()[static_cast<std::size_t>(s) * kStride / sizeof(float)] = value;
   };
   OwnedMatrix out(*backend, 1, 1, DType::float32);
+  const DeviceOrderMap order(*backend, uniform_map(linear_tree(3), 1));
   const auto folded = [&](Accumulator accumulator) {
-    backend->fold(partials.data(), kStride, 3, accumulator, out.view);
+    backend->fold(partials.data(), kStride, DType::float32, order, accumulator, out.view);
     return values_of(out.view)[0];
   };
   put(0, 1e8F), put(1, 1.0F), put(2, -1e8F);
@@ -137,8 +140,9 @@ TEST_F(CpuBackendTest, FoldOf16BitPartialsRoundsAtEveryAdd) {
     partials.as<std::uint16_t>()[s * kAlignment / 2] = bfloat16_from_float(value);
   };
   OwnedMatrix out(*backend, 1, 1, DType::bfloat16);
+  const DeviceOrderMap order(*backend, uniform_map(linear_tree(3), 1));
   const auto folded = [&](Accumulator accumulator) {
-    backend->fold(partials.data(), kAlignment, 3, accumulator, out.view);
+    backend->fold(partials.data(), kAlignment, DType::bfloat16, order, accumulator, out.view);
     return float_from_bfloat16(*static_cast<const std::uint16_t*>(out.view.data));
   };
   put(0, 256.0F), put(1, 1.0F), put(2, 1.0F);

@@ -13,13 +13,14 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-Plan plan_of(int shards, int ranks, int stages, int replicas) {
+Plan plan_of(int shards, int ranks, int stages, int replicas, std::string_view reduction = "") {
   Plan plan;
   plan.shards = shards;
   plan.tensor_parallel = ranks;
   plan.pipeline = stages;
   plan.replicas = replicas;
   if (shards != ranks) plan.reduction.order = ReductionOrder::linear;
+  if (!reduction.empty()) plan.reduction = reduction_from_text(reduction);
   return plan;
 }
 
@@ -67,9 +68,18 @@ TEST(Plan, RefusesWhatCannotBe) {
   Plan wide = plan_of(2, 2, 1, 1);
   wide.reduction.accumulator = Accumulator::float32;
   EXPECT_THAT(refusal(wide, 4, 2), HasSubstr("local fold"));
+  EXPECT_THAT(refusal(plan_of(2, 2, 1, 1, "tree:3"), 4, 2), HasSubstr("tree:0 to tree:0"));
   Plan tf32 = plan_of(1, 1, 1, 1);
   tf32.dtype = DType::tf32;
   EXPECT_THAT(refusal(tf32, 4, 1), HasSubstr("cuda"));
+}
+
+TEST(Plan, DescribesItsReduction) {
+  Plan plan = plan_of(4, 1, 1, 1, "tree:7");
+  plan.reduction.partial = PartialDType::float32;
+  plan.reduction.accumulator = Accumulator::float64;
+  EXPECT_EQ(describe(plan), "one device, 4 shards, tree:7, float32 partials, float64 sums, float32, cpu");
+  EXPECT_EQ(describe(plan_of(4, 1, 1, 1, "exact")), "one device, 4 shards, exact, float32, cpu");
 }
 
 TEST(Plan, StagesMayBeUneven) {
@@ -92,6 +102,16 @@ TEST(Plan, JsonKeepsEveryField) {
   plan.device = Device::cuda;
   plan = validated(plan, 5, 8);
   EXPECT_EQ(plan_from_json(plan_to_json(plan)), plan);
+  for (const auto* order : {"profile", "chain", "ring", "tree", "tree:7", "perm:7,6,5,4,3,2,1,0", "exact"}) {
+    Plan other = validated(plan_of(8, 2, 2, 2, order), 5, 8);
+    other.reduction.partial = PartialDType::float32;
+    EXPECT_EQ(plan_from_json(plan_to_json(other)), other) << order;
+    EXPECT_NE(plan_to_json(other), plan_to_json(plan));  // a resume key that sees every field
+  }
+  // Records of older versions read on, and plans that they could say keep their resume keys.
+  Plan old = plan_of(4, 2, 1, 1);
+  EXPECT_THAT(plan_to_json(old), HasSubstr(R"("partial":"model")"));
+  EXPECT_THAT(plan_to_json(old), HasSubstr(R"("reduction":"linear")"));
   EXPECT_THROW(plan_from_json("{\"shards\": 1}"), Error);
   EXPECT_THROW(plan_from_json("no JSON"), Error);
 }
