@@ -11,7 +11,7 @@
 namespace shardrift::record {
 
 inline constexpr int kSchemaMajor = 1;
-inline constexpr int kSchemaMinor = 0;
+inline constexpr int kSchemaMinor = 1;  // 1: /environment/collectives
 
 struct DeviceInfo {
   int rank = 0;
@@ -22,6 +22,32 @@ struct DeviceInfo {
   std::string driver;              // empty on CPUs
 };
 
+// What one kind of collective message was seen to do, or is modelled to do.
+struct CollectiveSegment {
+  std::int64_t begin = 0;  // elements [begin, end) are added by trees[tree]
+  std::int64_t end = 0;
+  std::int64_t tree = 0;
+  bool operator==(const CollectiveSegment&) const = default;
+};
+
+struct CollectiveInfo {
+  std::string operation;  // all-reduce | reduce-scatter
+  std::int64_t count = 0;
+  std::string dtype;
+  int ranks = 0;
+  std::string library;    // nccl | mpi | local
+  std::string version;    // "2.28.9", "Open MPI v4.1.4"
+  std::string algorithm;  // "ring", "recursive-doubling", …; empty: not known
+  std::string protocol;   // NCCL: ll | ll128 | simple; "ll to ll128" where not told apart; else empty
+  std::string channels;   // NCCL: "24", "16 to 24"; else empty
+  std::string rings;      // "0 1 2 3", one line a channel, or one for all; else empty
+  std::string source;     // how segments are known: probed | profile | model
+  bool captured = false;  // in a CUDA graph
+  std::vector<CollectiveSegment> segments;  // sorted, covering [0, count)
+  std::vector<std::string> trees;           // "((1+2)+3)+0" or "not binary"
+  bool operator==(const CollectiveInfo&) const = default;
+};
+
 struct Environment {
   std::vector<DeviceInfo> devices;  // one a rank, in rank order
   std::map<std::string, std::string>
@@ -30,6 +56,7 @@ struct Environment {
       variables;                                // NCCL_*, CUDA_*, OMPI_MCA_*, CUBLAS_*, OMP_*, MKL_* as found
   std::map<std::string, std::string> settings;  // matmul backend, math mode, cpu instruction set, threads, …
   std::string topology;                         // text, may be empty
+  std::vector<CollectiveInfo> collectives;      // empty in older files and where nothing was probed
 };
 
 struct ModelInfo {

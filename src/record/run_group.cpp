@@ -9,48 +9,6 @@ namespace {
 constexpr std::int64_t kMaxVocabulary = 1 << 26;
 constexpr std::size_t kMaxDevices = 4096;
 
-void write_environment(hid_t root, const Environment& environment) {
-  const auto group =
-      h5::create_group(root, "environment", "where the run ran: devices, libraries, variables");
-  h5::write_attribute(group, "topology", environment.topology);
-  const auto devices = h5::create_group(group, "devices", "one group for each rank, in rank order");
-  for (std::size_t i = 0; i < environment.devices.size(); ++i) {
-    const DeviceInfo& device = environment.devices[i];
-    const auto one = h5::create_group(devices, std::to_string(i), "the device one rank drove");
-    h5::write_attribute(one, "rank", std::int64_t{device.rank});
-    h5::write_attribute(one, "host", device.host);
-    h5::write_attribute(one, "name", device.name);
-    h5::write_attribute(one, "uuid", device.uuid);
-    h5::write_attribute(one, "compute_capability", device.compute_capability);
-    h5::write_attribute(one, "driver", device.driver);
-  }
-  h5::write_attributes(h5::create_group(group, "libraries", "versions, one attribute for each library"),
-                       environment.libraries);
-  h5::write_attributes(h5::create_group(group, "variables", "environment variables as the run found them"),
-                       environment.variables);
-  h5::write_attributes(h5::create_group(group, "settings", "backends, math modes, instruction set, threads"),
-                       environment.settings);
-}
-
-Environment read_environment(const h5::Group& group) {
-  Environment environment;
-  environment.topology = group.text("topology");
-  const auto devices = group.group("devices");
-  for (std::size_t i = 0; i < kMaxDevices && devices.has(std::to_string(i)); ++i) {
-    const auto one = devices.group(std::to_string(i));
-    environment.devices.push_back({.rank = static_cast<int>(one.integer("rank")),
-                                   .host = one.text("host"),
-                                   .name = one.text("name"),
-                                   .uuid = one.text("uuid"),
-                                   .compute_capability = one.text("compute_capability"),
-                                   .driver = one.text("driver")});
-  }
-  environment.libraries = group.group("libraries").texts();
-  environment.variables = group.group("variables").texts();
-  environment.settings = group.group("settings").texts();
-  return environment;
-}
-
 void write_model(hid_t root, const ModelInfo& model) {
   const auto group = h5::create_group(root, "model", "the model that ran");
   h5::write_attribute(group, "architecture", model.architecture);
@@ -86,6 +44,50 @@ DType read_logits_dtype(const h5::Group& root) {
 }
 
 }  // namespace
+
+void write_environment(hid_t root, const Environment& environment) {
+  const auto group =
+      h5::create_group(root, "environment", "where the run ran: devices, libraries, variables");
+  h5::write_attribute(group, "topology", environment.topology);
+  const auto devices = h5::create_group(group, "devices", "one group for each rank, in rank order");
+  for (std::size_t i = 0; i < environment.devices.size(); ++i) {
+    const DeviceInfo& device = environment.devices[i];
+    const auto one = h5::create_group(devices, std::to_string(i), "the device one rank drove");
+    h5::write_attribute(one, "rank", std::int64_t{device.rank});
+    h5::write_attribute(one, "host", device.host);
+    h5::write_attribute(one, "name", device.name);
+    h5::write_attribute(one, "uuid", device.uuid);
+    h5::write_attribute(one, "compute_capability", device.compute_capability);
+    h5::write_attribute(one, "driver", device.driver);
+  }
+  h5::write_attributes(h5::create_group(group, "libraries", "versions, one attribute for each library"),
+                       environment.libraries);
+  h5::write_attributes(h5::create_group(group, "variables", "environment variables as the run found them"),
+                       environment.variables);
+  h5::write_attributes(h5::create_group(group, "settings", "backends, math modes, instruction set, threads"),
+                       environment.settings);
+  write_collectives(group, environment.collectives);
+}
+
+Environment read_environment(const h5::Group& group) {
+  Environment environment;
+  environment.topology = group.text("topology");
+  const auto devices = group.group("devices");
+  for (std::size_t i = 0; i < kMaxDevices && devices.has(std::to_string(i)); ++i) {
+    const auto one = devices.group(std::to_string(i));
+    environment.devices.push_back({.rank = static_cast<int>(one.integer("rank")),
+                                   .host = one.text("host"),
+                                   .name = one.text("name"),
+                                   .uuid = one.text("uuid"),
+                                   .compute_capability = one.text("compute_capability"),
+                                   .driver = one.text("driver")});
+  }
+  environment.libraries = group.group("libraries").texts();
+  environment.variables = group.group("variables").texts();
+  environment.settings = group.group("settings").texts();
+  environment.collectives = read_collectives(group);
+  return environment;
+}
 
 void write_schema(hid_t root) {
   h5::write_attribute(root, "schema", std::int64_t{kSchemaMajor});

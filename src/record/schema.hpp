@@ -18,6 +18,12 @@ void check_schema(const h5::Group& root);
 void write_schema(hid_t root);
 void write_timing(hid_t root, const RunTiming& timing);
 
+void write_environment(hid_t root, const Environment& environment);
+Environment read_environment(const h5::Group& group);
+// /environment/collectives; absent where there are none, as in older files.
+void write_collectives(hid_t environment, const std::vector<CollectiveInfo>& collectives);
+std::vector<CollectiveInfo> read_collectives(const h5::Group& environment);
+
 h5::Handle create_prompts_group(hid_t root);
 // What a prompt's datasets have to agree with.
 struct LogitsShape {
