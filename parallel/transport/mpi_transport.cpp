@@ -40,25 +40,14 @@ class MpiTransport final : public Transport {
 
   void all_reduce(void* data, std::int64_t count, DType dtype) override {
     // One call: splitting a message would change its order map.
-    if (count > INT32_MAX)
-      throw failure("an all-reduce of {} elements: MPI counts end at {}", count, INT32_MAX);
-    MPI_Datatype type = MPI_UINT16_T;
-    MPI_Op op = MPI_SUM;
-    switch (storage_of(dtype)) {
-      case DType::float64:
-        type = MPI_DOUBLE;
-        break;
-      case DType::float16:
-        op = float16_sum_;
-        break;
-      case DType::bfloat16:
-        op = bfloat16_sum_;
-        break;
-      default:
-        type = MPI_FLOAT;
-        break;
-    }
-    MPI_Allreduce(MPI_IN_PLACE, data, static_cast<int>(count), type, op, comm_);
+    const auto [type, op] = sum_of(dtype);
+    MPI_Allreduce(MPI_IN_PLACE, data, checked_count("all-reduce", count), type, op, comm_);
+  }
+
+  void reduce_scatter(const void* send, void* receive, std::int64_t count, DType dtype) override {
+    const auto [type, op] = sum_of(dtype);
+    checked_count("reduce-scatter", count * size_);
+    MPI_Reduce_scatter_block(send, receive, static_cast<int>(count), type, op, comm_);
   }
 
   void all_gather(const void* send, void* receive, std::size_t bytes) override {
@@ -75,6 +64,26 @@ class MpiTransport final : public Transport {
   }
 
  private:
+  struct Sum {
+    MPI_Datatype type;
+    MPI_Op op;
+  };
+  Sum sum_of(DType dtype) const {
+    switch (storage_of(dtype)) {
+      case DType::float64:
+        return {MPI_DOUBLE, MPI_SUM};
+      case DType::float16:
+        return {MPI_UINT16_T, float16_sum_};
+      case DType::bfloat16:
+        return {MPI_UINT16_T, bfloat16_sum_};
+      default:
+        return {MPI_FLOAT, MPI_SUM};
+    }
+  }
+  static int checked_count(const char* what, std::int64_t count) {
+    if (count > INT32_MAX) throw failure("a {} of {} elements: MPI counts end at {}", what, count, INT32_MAX);
+    return static_cast<int>(count);
+  }
   static int checked(std::size_t bytes) {
     if (bytes > INT32_MAX) throw failure("a message of {} bytes: MPI counts end at {}", bytes, INT32_MAX);
     return static_cast<int>(bytes);

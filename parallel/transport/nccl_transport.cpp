@@ -47,6 +47,11 @@ class NcclTransport final : public Transport {
     check(ncclAllReduce(data, data, static_cast<std::size_t>(count), type_of(dtype), ncclSum, comm_, stream_),
           "ncclAllReduce", comm_);
   }
+  void reduce_scatter(const void* send, void* receive, std::int64_t count, DType dtype) override {
+    check(ncclReduceScatter(send, receive, static_cast<std::size_t>(count), type_of(dtype), ncclSum, comm_,
+                            stream_),
+          "ncclReduceScatter", comm_);
+  }
   void all_gather(const void* send, void* receive, std::size_t bytes) override {
     check(ncclAllGather(send, receive, bytes, ncclInt8, comm_, stream_), "ncclAllGather", comm_);
   }

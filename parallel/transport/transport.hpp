@@ -19,6 +19,9 @@ class Transport {
   // In-place sum of count elements over the group, in whatever order the library takes: not the bits of any
   // local fold unless its order map says so.
   virtual void all_reduce(void* data, std::int64_t count, DType dtype) = 0;
+  // send holds size() parts of `count` elements each; receive gets part rank() of their sum over the group.
+  // Its order is another than all_reduce's.
+  virtual void reduce_scatter(const void* send, void* receive, std::int64_t count, DType dtype) = 0;
   // receive holds size() · bytes; rank i's bytes land at i · bytes. No arithmetic: bits are the sender's.
   virtual void all_gather(const void* send, void* receive, std::size_t bytes) = 0;
   virtual void send(const void* data, std::size_t bytes, int peer) = 0;

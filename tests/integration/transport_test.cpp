@@ -72,6 +72,30 @@ TEST(MpiTransport, EveryRanksCopyOfAnAllReduceIsTheSame) {
   }
 }
 
+TEST(MpiTransport, ReduceScatterOfExactValuesIsExact) {
+  const auto ranks = everyone();
+  const auto transport = make_mpi_transport(ranks);
+  const auto n = static_cast<float>(ranks.size());
+  for (const std::int64_t count : {1, 576, 40000}) {
+    const auto part = static_cast<std::size_t>(count);
+    std::vector<float> floats(part * static_cast<std::size_t>(ranks.size()));
+    std::vector<std::uint16_t> brains(floats.size());
+    for (std::size_t i = 0; i < floats.size(); ++i) {
+      floats[i] = static_cast<float>(i / part + 1);  // part k holds k + 1 on every rank
+      brains[i] = bfloat16_from_float(floats[i]);
+    }
+    std::vector<float> float_sum(part);
+    std::vector<std::uint16_t> brain_sum(part);
+    transport->reduce_scatter(floats.data(), float_sum.data(), count, DType::float32);
+    transport->reduce_scatter(brains.data(), brain_sum.data(), count, DType::bfloat16);
+    const float expected = n * static_cast<float>(ranks.rank() + 1);
+    for (std::size_t i = 0; i < part; ++i) {
+      ASSERT_EQ(float_sum[i], expected);
+      ASSERT_EQ(float_from_bfloat16(brain_sum[i]), expected);
+    }
+  }
+}
+
 TEST(MpiTransport, AllGatherMovesBitsUntouched) {
   const auto ranks = everyone();
   const auto transport = make_mpi_transport(ranks);
