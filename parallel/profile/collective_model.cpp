@@ -132,6 +132,11 @@ CollectiveOperation collective_operation_from_name(std::string_view name) {
   throw usage_error("unknown operation '{}': use all-reduce or reduce-scatter", name);
 }
 
+std::int64_t padded_count(std::int64_t count, DType dtype, int ranks) {
+  const auto grain = std::int64_t{16} / static_cast<std::int64_t>(size_of(dtype)) * ranks;
+  return (count + grain - 1) / grain * grain;
+}
+
 std::optional<OrderMap> model_map(const CollectiveModel& model, CollectiveOperation operation, int ranks,
                                   std::int64_t count, DType dtype) {
   if (const auto* nccl = std::get_if<NcclModel>(&model))
@@ -167,6 +172,31 @@ std::optional<NcclModel> infer_nccl_model(const std::vector<ProbedCollective>& p
       if (auto model = fit(probes, ring, algorithm, pins)) return model;
   }
   return std::nullopt;
+}
+
+NearMiss closest_nccl(const ProbeResult& probe, const NcclPins& pins) {
+  NearMiss best{"nothing known", 0};
+  if (probe.first_not_binary() >= 0) return {"no binary tree", probe.first_not_binary()};
+  if (probe.first_unexplained >= 0) return {"its own tree", probe.first_unexplained};
+  auto rings = possible_rings(probe);
+  rings.insert(rings.begin(), std::vector<int>{});
+  for (const auto algorithm : {NcclAlgorithm::ring, NcclAlgorithm::tree})
+    for (const auto& ring : rings)
+      for (const auto protocol : {NcclProtocol::ll, NcclProtocol::ll128, NcclProtocol::simple})
+        for (int channels = 1; channels <= kMostChannels; ++channels) {
+          if (pins.algorithm.value_or(algorithm) != algorithm ||
+              pins.protocol.value_or(protocol) != protocol || pins.channels.value_or(channels) != channels)
+            continue;
+          NcclCommunicator communicator{probe.ranks, channels, {}};
+          if (!ring.empty()) communicator.rings.push_back(ring);
+          const auto map = nccl_map(probe.count, probe.dtype, communicator, algorithm, protocol);
+          const auto element = map ? first_difference(*map, probe.map()) : 0;
+          if (element <= best.element && element >= 0) continue;
+          best = {fmt::format("{}, {}, {} channels", name_of(algorithm), name_of(protocol), channels),
+                  element};
+          if (element < 0) return best;
+        }
+  return best;
 }
 
 std::string describe(const CollectiveModel& model) {

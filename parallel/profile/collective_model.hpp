@@ -18,6 +18,10 @@ enum class CollectiveOperation { all_reduce, reduce_scatter };
 std::string_view name_of(CollectiveOperation operation);                    // "all-reduce", "reduce-scatter"
 CollectiveOperation collective_operation_from_name(std::string_view name);  // usage_error on another name
 
+// A reduce-scatter is one of equal parts, multiples of 16 bytes: the elements of the padded message, which is
+// the count that is probed and looked up.
+std::int64_t padded_count(std::int64_t count, DType dtype, int ranks);
+
 struct NcclModel {
   NcclAlgorithm algorithm = NcclAlgorithm::ring;
   std::vector<int> channels;  // every count that explains the probes, ascending; one where it is known
@@ -56,6 +60,13 @@ struct NcclPins {
   std::optional<int> channels;
 };
 std::optional<NcclModel> infer_nccl_model(const std::vector<ProbedCollective>& probed, const NcclPins& pins);
+
+// The parameters that come closest to one probed all-reduce, and the first element at which even they fail.
+struct NearMiss {
+  std::string parameters;
+  std::int64_t element = 0;
+};
+NearMiss closest_nccl(const ProbeResult& probe, const NcclPins& pins);
 
 // "ring 0 1 2 3, 24 channels, ll up to 2785280 bytes, …": for people.
 std::string describe(const CollectiveModel& model);
