@@ -2,6 +2,8 @@
 // integration/equality_test.cpp.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "model/cuda/cuda_device.hpp"
 #include "program.hpp"
 #include "record/reader.hpp"
@@ -51,6 +53,23 @@ TEST_P(GpuEquality, FourShardsOnOneTwoAndFourGpus) {
   for (const auto* model : {"tiny-llama", "tiny-mistral"})
     expect_equal(model, std::string("shards-") + model + GetParam(),
                  {shards(4, 1, GetParam()), shards(4, 2, GetParam()), shards(4, 4, GetParam())});
+}
+
+// The order is the plan's: the same bits on every number of GPUs.
+TEST_P(GpuEquality, EveryOrderOnOneTwoAndFourGpus) {
+  for (const std::string order : {"chain", "ring", "tree", "tree:7", "perm:2,0,3,1", "exact"}) {
+    std::vector<Case> cases;
+    for (const int ranks : {1, 2, 4}) {
+      cases.push_back(shards(4, ranks, GetParam()));
+      cases.back().flags[5] = order;
+    }
+    std::string name = order + "-" + GetParam();
+    std::replace_if(
+        name.begin(), name.end(), [](char c) { return c == ':' || c == ','; }, '-');
+    expect_equal("tiny-llama", "order-" + name, cases);
+    for (auto& c : cases) c.flags.insert(c.flags.end(), {"--partial", "float32"});
+    expect_equal("tiny-llama", "partial-" + name, cases);
+  }
 }
 
 // NCCL's all-reduce of two ranks has one order.

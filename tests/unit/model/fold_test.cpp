@@ -1,6 +1,8 @@
 // The CPU fold against the scalar reference: every order, dtype, accumulator and partial dtype.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "model/device_order_map.hpp"
 #include "tests/support/fold_cases.hpp"
 
@@ -87,6 +89,53 @@ TEST(DeviceTree, LeavesAndTheAddsAfterEach) {
   const std::vector<int> adds(tree.adds, tree.adds + 5);
   EXPECT_EQ(leaves, (std::vector<int>{0, 1, 2, 3, 4}));
   EXPECT_EQ(adds, (std::vector<int>{0, 1, 0, 2, 1}));
+}
+
+// The encoding that the CUDA fold runs, evaluated as text: the same tree.
+TEST(DeviceTree, IsTheTree) {
+  const auto decoded = [](const SumTree& tree) {
+    const DeviceTree coded = device_tree(tree);
+    std::vector<std::string> stack;
+    for (int i = 0; i < tree.shards(); ++i) {
+      stack.push_back(std::to_string(coded.leaf[i]));
+      for (int adds = coded.adds[i]; adds > 0; --adds) {
+        const std::string second = stack.back();
+        stack.pop_back();
+        stack.back() = "(" + stack.back() + "+" + second + ")";
+      }
+    }
+    EXPECT_EQ(stack.size(), 1U);
+    const std::string& text = stack.front();
+    return tree.shards() == 1 ? text : text.substr(1, text.size() - 2);
+  };
+  for (const int shards : {1, 2, 3, 4, 5, 6})
+    for (std::int64_t index = 0; index < tree_count(shards); ++index)
+      ASSERT_EQ(decoded(tree_by_index(shards, index)), to_string(tree_by_index(shards, index)));
+  for (const auto& tree : {linear_tree(64), chain_tree(64), balanced_tree(64), ring_tree(64, 17)})
+    EXPECT_EQ(decoded(tree), to_string(tree));
+}
+
+// The index by granule finds every element's segment, walking forward only.
+TEST(DeviceOrderMap, FindsTheSegmentOfEveryElement) {
+  const auto backend = make_cpu_backend(1);
+  constexpr std::int64_t kCount = 5000;
+  OrderMapBuilder builder(kCount);
+  std::int64_t left = kCount;
+  for (std::int64_t piece = 1; left > 0; ++piece) {
+    const std::int64_t length = std::min(left, piece % 5 == 0 ? 1300 : piece);
+    builder.append(length, tree_by_index(4, piece % 15));
+    left -= length;
+  }
+  const DeviceOrderMap map(*backend, builder.finish());
+  for (const auto& segment : map.host().segments) {
+    for (std::int64_t i = segment.begin; i < segment.end; ++i) {
+      const DeviceSegment* found = map.segments() + map.first_segment()[i / DeviceOrderMap::kGranule];
+      ASSERT_LE(found - map.segments(), &segment - map.host().segments.data());
+      while (found->end <= i) ++found;
+      ASSERT_EQ(found->tree, segment.tree) << i;
+    }
+  }
+  EXPECT_EQ(map.stack(), 3);
 }
 
 }  // namespace
