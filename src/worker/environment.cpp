@@ -28,7 +28,7 @@ std::string cpu_model() {
 // Job numbers and sockets that mpirun hands its ranks: they differ in every run and change nothing.
 bool launcher_bookkeeping(std::string_view name) {
   for (const std::string_view prefix :
-       {"OMPI_MCA_orte_", "OMPI_MCA_ess", "OMPI_MCA_pmix", "OMPI_MCA_shmem_RUNTIME"})
+       {"OMPI_MCA_orte_", "OMPI_MCA_ess", "OMPI_MCA_pmix", "OMPI_MCA_shmem_RUNTIME", "OMPI_MCA_initial_wdir"})
     if (name.starts_with(prefix)) return true;
   return false;
 }
