@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <numeric>
 #include <utility>
 
 #include "common/error.hpp"
@@ -48,13 +49,14 @@ class Parser {
 
   SumTree tree() {
     // No tree of 64 shards has a longer text, so recursion and memory end with it.
-    if (text_.size() > 6 * SumTree::kMaxShards) refuse();
+    if (text_.size() > std::size_t{6} * SumTree::kMaxShards) refuse();
     const bool lone = text_.find('+') == std::string_view::npos;
     SumTree tree{(lone ? operand() : binary()).program};
     if (next_ != text_.size()) refuse();
     std::vector<bool> seen(static_cast<std::size_t>(tree.shards()));
-    for (const int shard : tree.program) {
-      if (shard == SumTree::kAdd) continue;
+    for (const auto step : tree.program) {
+      if (step == SumTree::kAdd) continue;
+      const int shard{step};
       if (shard >= tree.shards() || seen[static_cast<std::size_t>(shard)]) refuse();
       seen[static_cast<std::size_t>(shard)] = true;
     }
@@ -170,15 +172,15 @@ SumTree left_to_right(const std::vector<int>& order) {
 
 SumTree linear_tree(int shards) {
   require_shards(shards);
-  std::vector<int> order;
-  for (int s = 0; s < shards; ++s) order.push_back(s);
+  std::vector<int> order(static_cast<std::size_t>(shards));
+  std::iota(order.begin(), order.end(), 0);
   return left_to_right(order);
 }
 
 SumTree chain_tree(int shards) {
   require_shards(shards);
-  std::vector<int> order;
-  for (int s = shards; s-- > 0;) order.push_back(s);
+  std::vector<int> order(static_cast<std::size_t>(shards));
+  std::iota(order.rbegin(), order.rend(), 0);
   return left_to_right(order);
 }
 
@@ -191,6 +193,7 @@ SumTree ring_tree(int shards, int chunk) {
   require_shards(shards);
   if (chunk < 0 || chunk >= shards) throw failure("a ring of {} shards has no chunk {}", shards, chunk);
   std::vector<int> order;
+  order.reserve(static_cast<std::size_t>(shards));
   for (int hop = 1; hop <= shards; ++hop) order.push_back((chunk + hop) % shards);
   return left_to_right(order);
 }
