@@ -2,6 +2,7 @@
 #include <csignal>
 #include <cstdio>
 #include <exception>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -9,6 +10,9 @@
 #include "common/leave.hpp"
 #include "worker/generate.hpp"
 #include "worker/options.hpp"
+#include "worker/pinning.hpp"
+#include "worker/probe_command.hpp"
+#include "worker/probe_options.hpp"
 #include "worker/run.hpp"
 
 namespace {
@@ -19,6 +23,7 @@ using shardrift::leave;
 constexpr const char* kHelp =
     "shardrift-run: tensor- and pipeline-parallel inference that records every logit.\n\n"
     "  shardrift-run run --help    run a model under one plan\n"
+    "  shardrift-run probe --help  in which order do the ranks of this machine add?\n"
     "  shardrift-run --version\n\n"
     "Alone it is one rank; start several with mpirun -np N shardrift-run run … or srun.\n"
     "Compare what it recorded with: shardrift compare REF.h5 CAND.h5\n";
@@ -27,14 +32,17 @@ constexpr const char* kHelp =
 bool answered_alone(const std::vector<std::string>& arguments) {
   const bool help =
       arguments.empty() || arguments[0] == "--help" || arguments[0] == "-h" || arguments[0] == "help";
-  const bool run_help = arguments.size() >= 2 && arguments[0] == "run" && arguments[1] == "--help";
+  const bool command_help = arguments.size() >= 2 && arguments[1] == "--help";
+  const bool run_help = command_help && arguments[0] == "run";
+  const bool probe_help = command_help && arguments[0] == "probe";
   if (help) std::fputs(kHelp, stdout);
   if (run_help) std::fputs(shardrift::run_help().c_str(), stdout);
+  if (probe_help) std::fputs(shardrift::probe_help().c_str(), stdout);
   if (!arguments.empty() && arguments[0] == "--version") {
     std::puts("shardrift-run " SHARDRIFT_VERSION);
     return true;
   }
-  return help || run_help;
+  return help || run_help || probe_help;
 }
 
 int report(const shardrift::World& world, const std::exception& error, ExitCode code, bool everywhere) {
@@ -53,8 +61,22 @@ int run_ranks(int argc, char** argv, const std::vector<std::string>& arguments) 
     std::signal(signal, [](int) { shardrift::stop_requested = true; });
   std::signal(SIGXFSZ, SIG_IGN);  // a file-size limit is reported as the write error it is
 
+  // The libraries read what pins them when they start: before MPI does. An error is told when ranks can
+  // agree.
+  shardrift::Pinning pinning;
+  std::optional<shardrift::Error> refused;
+  try {
+    pinning = shardrift::pinning_from(arguments);
+    shardrift::apply_pinning(pinning);
+  } catch (const shardrift::Error& error) {
+    refused = error;
+  }
   const shardrift::World world(argc, argv);
   try {
+    world.together([&] {
+      if (refused) throw shardrift::Error(*refused);
+    });
+    if (arguments[0] == "probe") return shardrift::probe_command(world, arguments, pinning);
     if (arguments[0] != "run")
       throw shardrift::AgreedError(ExitCode::usage,
                                    "unknown command '" + arguments[0] + "': see shardrift-run --help");

@@ -1,0 +1,178 @@
+#include "worker/probe_options.hpp"
+
+#include <boost/program_options.hpp>
+
+#include <algorithm>
+#include <charconv>
+#include <sstream>
+
+#include "common/error.hpp"
+#include "worker/pinning.hpp"
+
+namespace shardrift {
+namespace po = boost::program_options;
+namespace {
+
+constexpr std::string_view kExamples = R"(
+How it works: for every pair of ranks, one rank sends a huge number, the other its negative, all others small
+units. Units added before the two have met vanish, so what survives tells, for every element of the message,
+where the two meet in the sum. N ranks need N (N-1) / 2 such calls; one more, of random numbers, tells where the
+sum rounds and that the trees explain every bit: 7 calls for 4 ranks, 29 for 8.
+
+Examples:
+  in which order does MPI sum 4 ranks, at three sizes?
+    mpirun -np 4 shardrift-run probe --count 1,4096,300000 --dtype float32
+  the all-reduces of a model with hidden size 576, prompts of 17 and 1400 tokens, kept as a profile
+    mpirun -np 4 shardrift-run probe --device cuda --tokens 1,17,1400 --hidden 576 --dtype bfloat16 \
+        --save-profile h100x4.json
+  does the order model predict it? (exit code 1 and the first element where it does not)
+    mpirun -np 3 shardrift-run probe --count 1024 --check --mpi-allreduce ring
+  is this machine still the one of the profile?
+    mpirun -np 4 shardrift-run probe --device cuda --tokens 256 --hidden 576 --dtype bfloat16 \
+        --check --collective-profile h100x4.json
+  the order of a local fold
+    shardrift-run probe --local tree:7 --shards 4 --count 100
+
+Exit codes: 0 done; with --check: 1 the model differs, 2 there is no model for it; 64 usage, 65 bad data, 70 a
+failure inside, or a pinned setting that was not honoured.
+)";
+
+struct Texts {
+  std::string device = "cpu", counts, tokens, hidden, dtypes = "float32", operation = "all-reduce", local,
+              accumulate;
+};
+
+po::options_description describe_options(ProbeOptions& o, Texts& t) {
+  po::options_description what("What to probe");
+  what.add_options()("device", po::value(&t.device), "cpu (MPI) or cuda (NCCL) (default cpu)")(
+      "count", po::value(&t.counts), "elements of the message: N[,N…]")(
+      "tokens", po::value(&t.tokens), "instead of --count: rows of the pass, N[,N…] …")(
+      "hidden", po::value(&t.hidden), "… times the model's hidden size, N[,N…]")(
+      "dtype", po::value(&t.dtypes),
+      "float64, float32, float16, bfloat16, comma separated (default float32)")(
+      "operation", po::value(&t.operation),
+      "all-reduce (default) or reduce-scatter (with the all-gather after it; padded to equal parts of 16 "
+      "bytes)")("local", po::value(&t.local),
+                "a local fold instead: linear, chain, ring, tree, tree:K, perm:…, exact")(
+      "shards", po::value(&o.shards), "shards of --local, 2 to 8 (default 4)")(
+      "accumulate", po::value(&t.accumulate), "where --local rounds: message (every add), float32, float64");
+  po::options_description results("What to do with it");
+  results.add_options()("check", po::bool_switch(&o.check), "compare with the order model")(
+      "collective-profile", po::value(&o.profile), "compare with this profile instead")(
+      "save-profile", po::value(&o.save_profile),
+      "write a collective profile, or add to that of the same machine and library")(
+      "output", po::value(&o.output), "write /environment/collectives to this HDF5 file")(
+      "overwrite", po::bool_switch(&o.overwrite), "replace an existing output")(
+      "segments", po::value(&o.segments), "print at most N segments of a map (default 8)")(
+      "quiet", po::bool_switch(&o.quiet), "only the last line")("help", "this text");
+  po::options_description pins("Pinning");
+  for (const auto& flag : pinning_flags()) pins.add_options()(flag.name, po::value<std::string>(), flag.help);
+  po::options_description all;
+  all.add(what).add(results).add(pins);
+  return all;
+}
+
+std::vector<std::string> parts_of(const std::string& list) {
+  std::vector<std::string> parts;
+  std::stringstream stream(list);
+  for (std::string part; std::getline(stream, part, ',');) parts.push_back(part);
+  return parts;
+}
+
+std::vector<std::int64_t> numbers(std::string_view flag, const std::string& list) {
+  std::vector<std::int64_t> values;
+  for (const auto& part : parts_of(list)) {
+    std::int64_t value = 0;
+    const auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), value);
+    if (error != std::errc() || end != part.data() + part.size() || value < 1 ||
+        value > (std::int64_t{1} << 33U))
+      throw usage_error("{} {}: '{}' is not a number from 1 to 8589934592", flag, list, part);
+    values.push_back(value);
+  }
+  return values;
+}
+
+void apply(const Texts& t, ProbeOptions& o) {
+  o.device = device_from_name(t.device);
+  o.counts = numbers("--count", t.counts);
+  const auto tokens = numbers("--tokens", t.tokens);
+  const auto hidden = numbers("--hidden", t.hidden);
+  if (tokens.empty() != hidden.empty()) throw usage_error("--tokens and --hidden go together");
+  for (const auto rows : tokens)
+    for (const auto columns : hidden) o.counts.push_back(rows * columns);
+  if (o.counts.empty())
+    throw usage_error("--count N[,N…], or --tokens and --hidden, are needed: see probe --help");
+  for (const auto& name : parts_of(t.dtypes)) {
+    o.dtypes.push_back(storage_of(dtype_from_name(name)));
+    if (std::count(o.dtypes.begin(), o.dtypes.end(), o.dtypes.back()) > 1) o.dtypes.pop_back();
+  }
+  if (o.dtypes.empty()) throw usage_error("--dtype is empty");
+  o.operation = collective_operation_from_name(t.operation);
+  std::sort(o.counts.begin(), o.counts.end());
+  o.counts.erase(std::unique(o.counts.begin(), o.counts.end()), o.counts.end());
+  if (!t.local.empty()) {
+    o.local = reduction_from_text(t.local);
+    if (!t.accumulate.empty()) o.local->accumulator = accumulator_from_name(t.accumulate);
+    if (!o.local->is_local_fold() || o.local->needs_profile())
+      throw usage_error("--local {}: not a local order; leave --local out to probe the live collective",
+                        t.local);
+    if (o.shards < 2 || o.shards > kMaxProbeRanks)
+      throw usage_error("--shards {}: 2 to {} can be probed", o.shards, kMaxProbeRanks);
+    for (const DType dtype : o.dtypes) {
+      check_reduction(*o.local, o.shards, 1, dtype);
+      if (dtype == DType::float16 && o.local->accumulator == Accumulator::float64)
+        throw usage_error(
+            "--local {} --dtype float16: float64 adds so few float16 numbers exactly, so there is no order "
+            "to find",
+            t.local);
+    }
+  } else if (!t.accumulate.empty()) {
+    throw usage_error("--accumulate goes with --local: where a live collective rounds is found, not chosen");
+  }
+}
+
+void check(const ProbeOptions& o) {
+  if (o.local && (!o.save_profile.empty() || !o.profile.empty()))
+    throw usage_error("--local: collective profiles are of live collectives");
+  if (o.local && o.operation != CollectiveOperation::all_reduce)
+    throw usage_error("--local and --operation reduce-scatter: a local fold is one sum");
+  if (!o.profile.empty() && !o.check) throw usage_error("--collective-profile FILE goes with --check");
+  if (o.segments < 1) throw usage_error("--segments {}: must be at least 1", o.segments);
+}
+
+}  // namespace
+
+std::string probe_help() {
+  ProbeOptions options;
+  Texts texts;
+  std::ostringstream text;
+  text << "shardrift-run probe: in which order does a sum over ranks add, element by element?\n\n"
+          "Start 2 to 8 ranks with mpirun or srun; with --local one process is enough.\n\n"
+       << describe_options(options, texts) << kExamples;
+  return text.str();
+}
+
+ProbeOptions parse_probe_options(const std::vector<std::string>& arguments, bool& helped) {
+  ProbeOptions options;
+  Texts texts;
+  const auto description = describe_options(options, texts);
+  try {
+    po::variables_map values;
+    po::store(po::command_line_parser(arguments)
+                  .options(description)
+                  .style(po::command_line_style::unix_style ^ po::command_line_style::allow_guessing)
+                  .positional({})
+                  .run(),
+              values);
+    helped = values.count("help") != 0;
+    if (helped) return options;
+    po::notify(values);
+  } catch (const po::error& error) {
+    throw usage_error("{}; see shardrift-run probe --help", error.what());
+  }
+  apply(texts, options);
+  check(options);
+  return options;
+}
+
+}  // namespace shardrift

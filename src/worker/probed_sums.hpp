@@ -1,0 +1,19 @@
+// The sums that shardrift-run probe looks at, as the probe wants them: from and to host memory.
+#pragma once
+#include "model/backend.hpp"
+#include "parallel/probe/probe.hpp"
+#include "parallel/profile/collective_model.hpp"
+#include "parallel/transport/transport.hpp"
+
+namespace shardrift {
+
+// The live collective over `transport`, in place on this rank's device, alone on its stream: what a run
+// calls. reduce-scatter is followed by an all-gather; count must then be padded_count. Both must outlive the
+// result.
+ProbedSum live_sum(Transport& transport, Backend& backend, Device device, CollectiveOperation operation,
+                   std::int64_t count, DType dtype);
+
+// The backend's own fold kernel under a local order.
+ProbedSum fold_sum(Backend& backend, const Reduction& reduction, int shards, std::int64_t count, DType dtype);
+
+}  // namespace shardrift

@@ -1,0 +1,54 @@
+#include "worker/rank_device.hpp"
+
+#include "common/error.hpp"
+#include "model/cuda/cuda_device.hpp"
+#include "worker/environment.hpp"
+#ifdef SHARDRIFT_HAVE_CUDA
+#include "parallel/transport/nccl_transport.hpp"
+#endif
+
+namespace shardrift {
+namespace {
+
+#ifdef SHARDRIFT_HAVE_CUDA
+RankDevice open_cuda(bool tf32, const World& world) {
+  const int visible = cuda_device_count();
+  if (visible == 0)
+    throw usage_error("--device cuda: no GPU is visible on {}; use --device cpu", world.host());
+  // Under --gpus-per-task=1 each rank sees one GPU of its own; check_devices refuses ranks that share one.
+  if (visible > 1 && world.local_size() > visible)
+    throw usage_error("{} ranks on {}, but {} GPUs are visible there: start no more ranks than GPUs",
+                      world.local_size(), world.host(), visible);
+  const CudaDevice device = select_cuda_device(world.local_rank() % visible);
+  RankDevice opened;
+  opened.info = {world.rank(), world.host(), device.name, device.uuid, device.compute_capability,
+                 device.driver};
+  opened.backend = make_cuda_backend(tf32);
+  return opened;
+}
+#endif
+
+}  // namespace
+
+RankDevice open_rank_device(Device device, [[maybe_unused]] bool tf32, int threads, const World& world) {
+  if (device == Device::cuda) {
+#ifdef SHARDRIFT_HAVE_CUDA
+    return open_cuda(tf32, world);
+#else
+    throw usage_error("--device cuda: this shardrift-run was built without CUDA; build the cuda preset");
+#endif
+  }
+  return {make_cpu_backend(threads), describe_cpu(world)};
+}
+
+std::unique_ptr<Transport> make_transport(const Communicator& ranks, [[maybe_unused]] Device device,
+                                          [[maybe_unused]] const Backend& backend) {
+  if (ranks.size() == 1) return make_local_transport();
+#ifdef SHARDRIFT_HAVE_CUDA
+  if (device == Device::cuda)
+    return make_nccl_transport(ranks, static_cast<cudaStream_t>(cuda_stream(backend)));
+#endif
+  return make_mpi_transport(ranks);
+}
+
+}  // namespace shardrift

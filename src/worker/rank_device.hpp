@@ -1,0 +1,22 @@
+// The device one rank drives, and the transport of a group of ranks over it.
+#pragma once
+#include <memory>
+
+#include "model/backend.hpp"
+#include "parallel/transport/mpi_world.hpp"
+#include "record/record.hpp"
+
+namespace shardrift {
+
+struct RankDevice {
+  std::unique_ptr<Backend> backend;
+  record::DeviceInfo info;
+};
+
+// threads: of the CPU kernels. Throws usage_error where there is no such device, or fewer than ranks.
+RankDevice open_rank_device(Device device, bool tf32, int threads, const World& world);
+
+// A group of one: none. Else NCCL on GPUs, MPI on CPUs. `ranks` and `backend` must outlive it. Collective.
+std::unique_ptr<Transport> make_transport(const Communicator& ranks, Device device, const Backend& backend);
+
+}  // namespace shardrift
