@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "common/error.hpp"
+#include "worker/pinning.hpp"
 
 namespace shardrift {
 namespace po = boost::program_options;
@@ -65,6 +66,8 @@ po::options_description describe_options(RunOptions& o, Texts& t, int& shards) {
       "how shards are summed. native: the library's all-reduce (default where S = R); by ourselves: linear "
       "0, 1, … S-1 (default else), chain S-1 … 0, ring, tree, tree:K (the K-th binary tree, S <= 8), "
       "perm:2,0,3,1, exact (float64), profile (as --collective-profile says)")(
+      "collective-profile", po::value(&o.collective_profile),
+      "the profile that --reduction profile folds by")(
       "partial", po::value(&t.partial),
       "dtype of a shard's product before the sum: model, or float32 (may change the product's kernel)")(
       "accumulate", po::value(&t.accumulate),
@@ -84,6 +87,14 @@ po::options_description describe_options(RunOptions& o, Texts& t, int& shards) {
   po::options_description all;
   all.add(files).add(plan).add(numerics).add(mode);
   return all;
+}
+
+// Applied by main.cpp before MPI starts, so only on the command line; here they are checked and described.
+po::options_description describe_pinning() {
+  po::options_description pinning("Collectives, pinned (default: the library's choice; command line only)");
+  for (const auto& flag : pinning_flags())
+    pinning.add_options()(flag.name, po::value<std::string>(), flag.help);
+  return pinning;
 }
 
 std::vector<int> numbers(std::string_view flag, const std::string& text) {
@@ -174,7 +185,8 @@ std::string run_help() {
   std::ostringstream text;
   text << "shardrift-run run: inference under one plan, every logit recorded.\n\n"
           "Start R x P x D ranks with mpirun or srun; each drives one device.\n\n"
-       << describe_options(options, texts, shards) << kExamples;
+       << describe_options(options, texts, shards) << '\n'
+       << describe_pinning() << kExamples;
   return text.str();
 }
 
@@ -183,10 +195,12 @@ RunOptions parse_run_options(const std::vector<std::string>& arguments, bool& he
   Texts texts;
   int shards = 0;
   const auto description = describe_options(options, texts, shards);
+  po::options_description accepted;
+  accepted.add(description).add(describe_pinning());
   try {
     po::variables_map values;
     po::store(po::command_line_parser(arguments)
-                  .options(description)
+                  .options(accepted)
                   .style(po::command_line_style::unix_style ^ po::command_line_style::allow_guessing)
                   .positional({})
                   .run(),

@@ -16,6 +16,7 @@ struct RunOptions {
   std::filesystem::path prompts;
   std::filesystem::path output;
   std::filesystem::path follow;  // record whose tokens are fed
+  std::filesystem::path collective_profile;  // what --reduction profile folds by
   bool overwrite = false;
   bool quiet = false;
   bool ignore_eos = false;

@@ -11,21 +11,19 @@
 
 #include "common/error.hpp"
 #include "common/hash.hpp"
-#include "model/cuda/cuda_device.hpp"
 #include "model/forward.hpp"
 #include "parallel/plan/plan_json.hpp"
 #include "record/reader.hpp"
 #include "record/writer.hpp"
 #include "tokenizer/tokenizer.hpp"
+#include "worker/collectives.hpp"
 #include "worker/environment.hpp"
 #include "worker/generate.hpp"
 #include "worker/options.hpp"
 #include "worker/progress.hpp"
 #include "worker/prompts.hpp"
+#include "worker/rank_device.hpp"
 #include "worker/recorder.hpp"
-#ifdef SHARDRIFT_HAVE_CUDA
-#include "parallel/transport/nccl_transport.hpp"
-#endif
 
 namespace shardrift {
 namespace {
@@ -35,43 +33,9 @@ double seconds_since(Clock::time_point begin) {
   return std::chrono::duration<double>(Clock::now() - begin).count();
 }
 
-struct RankDevice {
-  std::unique_ptr<Backend> backend;
-  record::DeviceInfo info;
-};
-
 int kernel_threads(const RunOptions& options, const World& world) {
   if (options.threads > 0) return options.threads;
   return std::max(1, static_cast<int>(std::thread::hardware_concurrency()) / world.local_size());
-}
-
-#ifdef SHARDRIFT_HAVE_CUDA
-RankDevice open_cuda(const RunOptions& options, const World& world) {
-  const int visible = cuda_device_count();
-  if (visible == 0)
-    throw usage_error("--device cuda: no GPU is visible on {}; use --device cpu", world.host());
-  // Under --gpus-per-task=1 each rank sees one GPU of its own; check_devices refuses ranks that share one.
-  if (visible > 1 && world.local_size() > visible)
-    throw usage_error("{} ranks on {}, but {} GPUs are visible there: start no more ranks than GPUs",
-                      world.local_size(), world.host(), visible);
-  const CudaDevice device = select_cuda_device(world.local_rank() % visible);
-  RankDevice opened;
-  opened.info = {world.rank(), world.host(), device.name, device.uuid, device.compute_capability,
-                 device.driver};
-  opened.backend = make_cuda_backend(options.plan.dtype == DType::tf32);
-  return opened;
-}
-#endif
-
-RankDevice open_device(const RunOptions& options, const World& world) {
-  if (options.plan.device == Device::cuda) {
-#ifdef SHARDRIFT_HAVE_CUDA
-    return open_cuda(options, world);
-#else
-    throw usage_error("--device cuda: this shardrift-run was built without CUDA; build the cuda preset");
-#endif
-  }
-  return {make_cpu_backend(kernel_threads(options, world)), describe_cpu(world)};
 }
 
 // The groups this rank exchanges bytes in.
@@ -83,20 +47,8 @@ struct Groups {
       : tensor_ranks(world.split(place.replica * plan.pipeline + place.stage, place.t)),
         stage_ranks(world.split(place.replica * plan.tensor_parallel + place.t, place.stage)),
         replica_ranks(world.split(place.replica, world.rank())),
-        tensor(make(tensor_ranks, plan, backend)),
-        stage(make(stage_ranks, plan, backend)) {}
-
-  static std::unique_ptr<Transport> make(const Communicator& ranks, const Plan& plan,
-                                         const Backend& backend) {
-    if (ranks.size() == 1) return make_local_transport();
-#ifdef SHARDRIFT_HAVE_CUDA
-    if (plan.device == Device::cuda)
-      return make_nccl_transport(ranks, static_cast<cudaStream_t>(cuda_stream(backend)));
-#endif
-    static_cast<void>(plan);
-    static_cast<void>(backend);
-    return make_mpi_transport(ranks);
-  }
+        tensor(make_transport(tensor_ranks, plan.device, backend)),
+        stage(make_transport(stage_ranks, plan.device, backend)) {}
 };
 
 Capacity capacity_for(const RunOptions& options, const ModelConfig& config, const std::vector<Job>& jobs) {
@@ -132,7 +84,8 @@ std::vector<Job> share_jobs(const World& world, const RunOptions& options, const
 
 record::RunInfo describe_run(const World& world, const RunOptions& options, const ModelConfig& config,
                              const Checkpoint& checkpoint, const std::vector<Job>& jobs,
-                             record::Environment environment) {
+                             record::Environment environment,
+                             const std::optional<CollectiveProfile>& profile) {
   record::RunInfo run;
   run.created = world.broadcast(utc_now());
   run.command = options.command;
@@ -151,8 +104,9 @@ record::RunInfo describe_run(const World& world, const RunOptions& options, cons
                {}};
   run.prompts_hash = sha256_hex(jobs_to_json(jobs));
   run.resume_key = sha256_hex(fmt::format(
-      "{}|{}|{}|{}|{}|{}|{}|{}|{}|{}", run.version, run.plan, run.mode, run.level, options.max_new_tokens,
-      options.ignore_eos, options.top_k, options.compression, run.model.identity, run.prompts_hash));
+      "{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}", run.version, run.plan, run.mode, run.level, options.max_new_tokens,
+      options.ignore_eos, options.top_k, options.compression, run.model.identity, run.prompts_hash,
+      profile ? sha256_hex(profile_to_json(*profile)) : ""));
   return run;
 }
 
@@ -234,9 +188,12 @@ int run_plan(const World& world, const RunOptions& options, const ModelConfig& c
     checkpoint = Checkpoint::open(options.model);
   });
   const auto jobs = share_jobs(world, options, config, tokenizer ? &*tokenizer : nullptr);
-  auto run =
-      describe_run(world, options, config, *checkpoint, jobs,
-                   gather_environment(world, device.info, plan.device, kernel_threads(options, world)));
+  const auto counts = message_counts(options, config, jobs);
+  std::optional<CollectiveProfile> profile;
+  world.together([&] { profile = open_profile(options, counts); });
+  auto run = describe_run(world, options, config, *checkpoint, jobs,
+                          gather_environment(world, device.info, plan.device, kernel_threads(options, world)),
+                          profile);
   if (plan.device == Device::cuda) world.together([&] { check_devices(run.environment.devices); });
   const record::WriterOptions writer_options{options.output, options.overwrite, options.compression};
   std::string finished_text;
@@ -265,7 +222,8 @@ int run_plan(const World& world, const RunOptions& options, const ModelConfig& c
   std::unique_ptr<Recorder> recorder;
   world.together([&] {
     forward.emplace(config, plan, place, weights, *device.backend, *groups.tensor, *groups.stage,
-                    capacity_for(options, config, jobs));
+                    capacity_for(options, config, jobs),
+                    profile ? orders_of(*profile, plan.dtype) : OrderMapSource());
     if (place.writes())
       recorder = std::make_unique<Recorder>(writer_options, run, options.top_k,
                                             options.level == RecordLevel::logits);
@@ -300,6 +258,15 @@ int run_plan(const World& world, const RunOptions& options, const ModelConfig& c
                       fmt::format("stopped by a signal; finished prompts are in {}.parts, "
                                   "the same command goes on from there",
                                   options.output.string()));
+
+  // What the collectives did: seen now, at every message size of this run, or as the profile says.
+  if (plan.reduction.order == ReductionOrder::native)
+    run.environment.collectives = observed_collectives(*groups.tensor, *device.backend, plan.dtype, counts);
+  if (profile) run.environment.collectives = predicted_collectives(*profile, plan.dtype, counts);
+  for (auto& collective : run.environment.collectives)
+    if (const auto version = run.environment.libraries.find(collective.library);
+        collective.version.empty() && version != run.environment.libraries.end())
+      collective.version = version->second;
 
   // One file, and one line about it.
   const Totals totals = total(world, options, generator, weights, *device.backend, place);
@@ -337,7 +304,10 @@ int run_command(const World& world, const std::vector<std::string>& arguments) {
     config = read_model_config(options.model);
     options.plan = validated(options.plan, static_cast<int>(config.layers), world.size());
   });
-  world.together([&] { device = open_device(options, world); });
+  world.together([&] {
+    device = open_rank_device(options.plan.device, options.plan.dtype == DType::tf32,
+                              kernel_threads(options, world), world);
+  });
   return run_plan(world, options, config, device);
 }
 

@@ -1,0 +1,37 @@
+// What the collectives of a run do: the maps a profile predicts them with, and the maps the live ones are
+// seen to have.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <set>
+#include <vector>
+
+#include "model/backend.hpp"
+#include "model/forward.hpp"
+#include "parallel/profile/profile.hpp"
+#include "parallel/transport/transport.hpp"
+#include "record/record.hpp"
+#include "worker/options.hpp"
+#include "worker/prompts.hpp"
+
+namespace shardrift {
+
+// Elements of every message that the row-parallel linears of this run will sum: rows · hidden.
+std::set<std::int64_t> message_counts(const RunOptions& options, const ModelConfig& config,
+                                      const std::vector<Job>& jobs);
+
+// The profile that --reduction profile names; nullopt for other orders. Throws usage_error where the flag is
+// missing or given in vain, where the profile is of another number of ranks than there are shards, or where
+// it cannot tell the order of one of these messages.
+std::optional<CollectiveProfile> open_profile(const RunOptions& options,
+                                              const std::set<std::int64_t>& counts);
+OrderMapSource orders_of(const CollectiveProfile& profile, DType dtype);
+
+// The maps a profile gives, for the record.
+std::vector<record::CollectiveInfo> predicted_collectives(const CollectiveProfile& profile, DType dtype,
+                                                          const std::set<std::int64_t>& counts);
+// Probes the live all-reduce of this group at every one of these sizes. Collective over the group.
+std::vector<record::CollectiveInfo> observed_collectives(Transport& transport, Backend& backend, DType dtype,
+                                                         const std::set<std::int64_t>& counts);
+
+}  // namespace shardrift

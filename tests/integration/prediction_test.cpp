@@ -1,0 +1,107 @@
+// One device with S = N shards and the machine's collective profile against N real MPI ranks, through whole
+// models.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "program.hpp"
+#include "record/reader.hpp"
+#include "recorded.hpp"
+
+namespace shardrift::testing {
+namespace {
+
+namespace fs = std::filesystem;
+
+// The prompts' lengths 1, 5, 17, 40 and the decode step's single row, times tiny-llama's hidden of 72.
+void probe(int ranks, const fs::path& profile, const std::string& dtype,
+           const std::vector<std::string>& more = {}) {
+  std::vector<std::string> arguments{"probe",          "--device", "cpu",     "--tokens", "1,5,17,40",
+                                     "--hidden",       "72",       "--dtype", dtype,      "--save-profile",
+                                     profile.string(), "--quiet"};
+  arguments.insert(arguments.end(), more.begin(), more.end());
+  const auto finished = run_program(worker_command(ranks, arguments));
+  ASSERT_EQ(finished.code, 0) << finished.output;
+}
+
+class Prediction : public ::testing::TestWithParam<int> {};
+
+TEST_P(Prediction, OneDeviceGivesTheBitsOfRealRanks) {
+  const int ranks = GetParam();
+  const std::string n = std::to_string(ranks);
+  for (const std::string dtype : {"float32", "bfloat16", "float16"}) {
+    const fs::path folder = scratch("prediction-" + n + "-" + dtype);
+    const fs::path profile = folder / "profile.json";
+    probe(ranks, profile, dtype);
+    const auto real =
+        record_of("tiny-llama", {ranks, {"--tensor-parallel", n, "--dtype", dtype}}, folder, "real");
+    const auto predicted = record_of("tiny-llama",
+                                     {1,
+                                      {"--shards", n, "--reduction", "profile", "--collective-profile",
+                                       profile.string(), "--dtype", dtype}},
+                                     folder, "predicted");
+    EXPECT_EQ(first_difference(real, predicted), "") << ranks << " ranks, " << dtype;
+
+    // The maps seen by the real run and used by the predicted one stand in both files.
+    const auto seen = record::Reader::open(real).run().environment.collectives;
+    const auto used = record::Reader::open(predicted).run().environment.collectives;
+    ASSERT_EQ(seen.size(), 4U);
+    ASSERT_EQ(used.size(), 4U);
+    for (std::size_t i = 0; i < seen.size(); ++i) {
+      EXPECT_EQ(seen[i].count, used[i].count);
+      EXPECT_EQ(seen[i].segments, used[i].segments);
+      EXPECT_EQ(seen[i].trees, used[i].trees);
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Ranks, Prediction, ::testing::Values(2, 3, 4));
+
+// Control: under a pinned algorithm that adds in another order the same profile no longer predicts, its own
+// does.
+TEST(PredictionControl, AWrongProfileIsSeen) {
+  const fs::path folder = scratch("prediction-control");
+  probe(4, folder / "free.json", "float32");
+  probe(4, folder / "chain.json", "float32", {"--mpi-allreduce", "basic-linear"});
+  const auto real = record_of(
+      "tiny-llama", {4, {"--tensor-parallel", "4", "--mpi-allreduce", "basic-linear"}}, folder, "real");
+  const auto predicted = [&](const std::string& name) {
+    return record_of("tiny-llama",
+                     {1,
+                      {"--shards", "4", "--reduction", "profile", "--collective-profile",
+                       (folder / (name + ".json")).string()}},
+                     folder, "predicted-" + name);
+  };
+  EXPECT_EQ(first_difference(real, predicted("chain")), "");
+  EXPECT_NE(first_difference(real, predicted("free")), "");
+}
+
+TEST(PredictionRefusals, ProfileFlagsGoTogether) {
+  const fs::path folder = scratch("prediction-refusals");
+  probe(3, folder / "three.json", "float32");
+  const auto refused = [&](const std::vector<std::string>& flags) {
+    std::vector<std::string> arguments{"run",
+                                       "--model",
+                                       fixture("tiny-llama").string(),
+                                       "--prompts",
+                                       write_prompts(folder).string(),
+                                       "--output",
+                                       (folder / "out.h5").string()};
+    arguments.insert(arguments.end(), flags.begin(), flags.end());
+    const auto finished = run_program(worker_command(1, arguments));
+    EXPECT_EQ(finished.code, 64) << finished.output;
+    return finished.output;
+  };
+  using ::testing::HasSubstr;
+  EXPECT_THAT(refused({"--shards", "3", "--reduction", "profile"}), HasSubstr("--collective-profile"));
+  EXPECT_THAT(refused({"--collective-profile", (folder / "three.json").string()}),
+              HasSubstr("--reduction profile"));
+  EXPECT_THAT(refused({"--shards", "4", "--reduction", "profile", "--collective-profile",
+                       (folder / "three.json").string()}),
+              HasSubstr("3 ranks"));
+  EXPECT_THAT(refused({"--shards", "3", "--reduction", "profile", "--dtype", "bfloat16",
+                       "--collective-profile", (folder / "three.json").string()}),
+              HasSubstr("bfloat16"));  // never probed
+}
+
+}  // namespace
+}  // namespace shardrift::testing
