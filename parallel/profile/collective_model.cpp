@@ -50,7 +50,11 @@ std::vector<std::vector<NcclProtocol>> reproducing(const std::vector<const Probe
     for (const auto protocol : {NcclProtocol::ll, NcclProtocol::ll128, NcclProtocol::simple}) {
       if (pins.protocol && *pins.protocol != protocol) continue;
       const auto map = nccl_map(probe->count, probe->dtype, communicator, algorithm, protocol);
-      if (map && *map == probe->map()) fitting.push_back(protocol);
+      // What the model does not know contradicts nothing, but speaks for nothing either: only for what was
+      // pinned.
+      const bool fits =
+          map ? map->segments == probe->segments && map->trees == probe->trees : pins.algorithm.has_value();
+      if (fits) fitting.push_back(protocol);
     }
     if (fitting.empty()) return {};
     all.push_back(std::move(fitting));

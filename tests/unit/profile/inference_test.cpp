@@ -47,6 +47,27 @@ TEST(Inference, PinsRestrictTheSearch) {
   EXPECT_FALSE(infer_nccl_model(probed, {{}, {}, 2}));
 }
 
+// Three ranks in a tree over several channels: the model does not know that order, so it neither agrees nor
+// says that the pin was not honoured.
+TEST(Inference, APinnedTreeOfThreeIsUnknown) {
+  const auto probed = as_probed(uniform_map(tree_from_string("(0+2)+1"), 1'000'000), DType::float32);
+  const auto model = infer_nccl_model({probed}, {NcclAlgorithm::tree, {}, {}});
+  ASSERT_TRUE(model);
+  EXPECT_EQ(agrees(*model, probed), std::nullopt);
+  EXPECT_FALSE(infer_nccl_model({probed}, {}));
+}
+
+TEST(Inference, TellsHowCloseItComes) {
+  auto map = h100_map(69'632, DType::bfloat16);
+  ++map.segments[4].end;
+  ++map.segments[5].begin;
+  const auto closest = closest_nccl(as_probed(map, DType::bfloat16).probe, {});
+  EXPECT_EQ(closest.element, map.segments[4].end - 1);
+  EXPECT_THAT(closest.parameters, ::testing::HasSubstr("ring, ll"));
+  EXPECT_EQ(closest_nccl(as_probed(h100_map(69'632, DType::bfloat16), DType::bfloat16).probe, {}).element,
+            -1);
+}
+
 TEST(Inference, ExplainsNothingByForce) {
   EXPECT_FALSE(infer_nccl_model({}, {}));
   EXPECT_FALSE(

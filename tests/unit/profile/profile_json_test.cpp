@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "tests/unit/profile/example_profile.hpp"
+#include "weights/json_file.hpp"
 
 namespace shardrift {
 namespace {
@@ -52,6 +53,24 @@ TEST(ProfileFile, OnDisk) {
   EXPECT_THAT(message_of([&] { read_profile(path); }), HasSubstr("no such file"));
   EXPECT_THAT(message_of([&] { write_profile(profile, "/no/such/folder/p.json"); }),
               HasSubstr("/no/such/folder"));
+}
+
+// The profiles that the project ships can be read, and their model agrees with everything they saw.
+TEST(ProfileFile, ShippedProfiles) {
+  int found = 0;
+  for (const auto& entry :
+       std::filesystem::directory_iterator(SHARDRIFT_SOURCE_DIR "/experiments/profiles")) {
+    if (entry.path().extension() != ".json") continue;
+    ++found;
+    const auto profile = read_profile(entry.path());
+    EXPECT_EQ(profile_to_json(profile), read_text_file(entry.path(), 1U << 28U)) << entry.path();
+    for (const auto& one : profile.probed) {
+      EXPECT_EQ(agrees(profile.model, one), one.model_agrees) << entry.path();
+      EXPECT_NE(one.model_agrees, false) << entry.path();
+      EXPECT_EQ(profile.map_for(one.operation, one.probe.dtype, one.probe.count), one.probe.map());
+    }
+  }
+  EXPECT_GE(found, 3);
 }
 
 // Every single replacement must be noticed, and the message must say where.
