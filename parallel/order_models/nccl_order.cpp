@@ -3,6 +3,7 @@
 #include "parallel/order_models/nccl_order.hpp"
 
 #include <algorithm>
+#include <numeric>
 
 #include "common/error.hpp"
 
@@ -84,8 +85,8 @@ std::vector<std::vector<SumTree>> trees_of(const NcclCommunicator& communicator)
   std::vector<std::vector<SumTree>> trees;
   for (const auto& ring : communicator.rings) trees.push_back(chunk_trees(ring));
   if (trees.empty()) {
-    std::vector<int> ring;
-    for (int r = 0; r < communicator.ranks; ++r) ring.push_back(r);
+    std::vector<int> ring(static_cast<std::size_t>(communicator.ranks));
+    std::iota(ring.begin(), ring.end(), 0);
     trees.push_back(chunk_trees(ring));
   }
   return trees;

@@ -36,8 +36,8 @@ SumTree doubling_tree(int ranks) {
 OrderMap ring_map(std::int64_t count, int ranks) {
   OrderMapBuilder map(count);
   for (int chunk = 0; chunk < ranks; ++chunk) {
-    std::vector<int> order;
-    for (int k = 0; k < ranks; ++k) order.push_back((chunk + k) % ranks);
+    std::vector<int> order(static_cast<std::size_t>(ranks));
+    for (int k = 0; k < ranks; ++k) order[static_cast<std::size_t>(k)] = (chunk + k) % ranks;
     map.append(count / ranks + (chunk < count % ranks ? 1 : 0), left_to_right(order));
   }
   return map.finish();

@@ -245,7 +245,7 @@ void examine_rounding(const ProbedSum& sum, ProbeResult& result) {
 
 }  // namespace
 
-ProbedSum in_place_sum(int rank, std::function<void(void*, std::int64_t, DType)> all_reduce,
+ProbedSum in_place_sum(int rank, const std::function<void(void*, std::int64_t, DType)>& all_reduce,
                        std::int64_t count, DType dtype) {
   return [=](const FillPartial& fill, void* out) {
     fill(rank, out);
@@ -253,8 +253,8 @@ ProbedSum in_place_sum(int rank, std::function<void(void*, std::int64_t, DType)>
   };
 }
 
-ProbedSum local_sum(int ranks, std::function<void(const void*, std::size_t, void*)> fold, std::int64_t count,
-                    DType dtype) {
+ProbedSum local_sum(int ranks, const std::function<void(const void*, std::size_t, void*)>& fold,
+                    std::int64_t count, DType dtype) {
   const std::size_t stride = size_of(dtype) * static_cast<std::size_t>(count);
   return [=](const FillPartial& fill, void* out) {
     std::vector<std::byte> partials(stride * static_cast<std::size_t>(ranks));

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <numeric>
 
 #include "common/error.hpp"
 
@@ -26,9 +27,9 @@ bool usable(const ProbedCollective& probed) {
 std::vector<std::vector<int>> possible_rings(const ProbeResult& probe) {
   const SumTree& tree = probe.trees.front();
   if (!is_left_to_right(tree)) return {};
-  std::vector<int> order;
-  for (int i = 0; i < tree.shards(); ++i)
-    order.push_back(tree.program[static_cast<std::size_t>(left_to_right_position(i))]);
+  std::vector<int> order(static_cast<std::size_t>(tree.shards()));
+  for (std::size_t i = 0; i < order.size(); ++i)
+    order[i] = tree.program[static_cast<std::size_t>(left_to_right_position(static_cast<int>(i)))];
   const auto zero = std::find(order.begin(), order.end(), 0);
   if (order.size() > 2 && zero != order.end() - 1) return {};
   if (order.size() == 2) return {{0, 1}};
@@ -168,8 +169,8 @@ std::optional<NcclModel> infer_nccl_model(const std::vector<ProbedCollective>& p
   if (probes.empty()) return std::nullopt;
   for (const auto algorithm : {NcclAlgorithm::ring, NcclAlgorithm::tree}) {
     if (pins.algorithm && *pins.algorithm != algorithm) continue;
-    std::vector<int> plain;
-    for (int r = 0; r < probes.front()->ranks; ++r) plain.push_back(r);
+    std::vector<int> plain(static_cast<std::size_t>(probes.front()->ranks));
+    std::iota(plain.begin(), plain.end(), 0);
     const auto rings = algorithm == NcclAlgorithm::ring ? possible_rings(*probes.front())
                                                         : std::vector<std::vector<int>>{plain};
     for (const auto& ring : rings)
