@@ -27,9 +27,10 @@ bool usable(const ProbedCollective& probed) {
 std::vector<std::vector<int>> possible_rings(const ProbeResult& probe) {
   const SumTree& tree = probe.trees.front();
   if (!is_left_to_right(tree)) return {};
-  std::vector<int> order(static_cast<std::size_t>(tree.shards()));
-  for (std::size_t i = 0; i < order.size(); ++i)
-    order[i] = tree.program[static_cast<std::size_t>(left_to_right_position(static_cast<int>(i)))];
+  std::vector<int> order;
+  order.reserve(tree.program.size());
+  for (const int step : tree.program)  // left to right: the leaves come in the order they are added
+    if (step != SumTree::kAdd) order.push_back(step);
   const auto zero = std::find(order.begin(), order.end(), 0);
   if (order.size() > 2 && zero != order.end() - 1) return {};
   if (order.size() == 2) return {{0, 1}};
