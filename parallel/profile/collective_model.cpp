@@ -29,8 +29,8 @@ std::vector<std::vector<int>> possible_rings(const ProbeResult& probe) {
   if (!is_left_to_right(tree)) return {};
   std::vector<int> order;
   order.reserve(tree.program.size());
-  for (const int step : tree.program)  // left to right: the leaves come in the order they are added
-    if (step != SumTree::kAdd) order.push_back(step);
+  for (const auto step : tree.program)  // left to right: the leaves come in the order they are added
+    if (step != SumTree::kAdd) order.push_back(static_cast<std::uint8_t>(step));
   const auto zero = std::find(order.begin(), order.end(), 0);
   if (order.size() > 2 && zero != order.end() - 1) return {};
   if (order.size() == 2) return {{0, 1}};
