@@ -14,6 +14,7 @@ constexpr const char* kHelp = R"(shardrift: does a model say the same thing on s
 usage: shardrift COMMAND ...
 
   compare REF CAND...   bit for bit, in numbers and token by token
+  envelope FILE...      how far each logit moves among several runs
   inspect FILE          what a file holds: run, plan, environment, prompts
 
   shardrift COMMAND --help   each command's options and examples
@@ -31,6 +32,7 @@ ExitCode dispatch(const std::vector<std::string>& arguments) {
   const std::string& command = arguments.front();
   const std::vector<std::string> rest(arguments.begin() + 1, arguments.end());
   if (command == "compare") return compare(rest);
+  if (command == "envelope") return envelope(rest);
   if (command == "inspect") return inspect(rest);
   if (command == "--version") {
     print("shardrift " SHARDRIFT_VERSION "\n");

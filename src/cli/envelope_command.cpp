@@ -1,0 +1,166 @@
+// shardrift envelope FILE…
+#include <algorithm>
+#include <boost/program_options.hpp>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "analysis/envelope.hpp"
+#include "analysis/text_columns.hpp"
+#include "cli/commands.hpp"
+
+namespace shardrift::cli {
+namespace {
+
+constexpr const char* kHelp = R"(usage: shardrift envelope FILE FILE... [--json FILE] [--csv FILE] [--rows N]
+
+How far does each logit move among several runs of the same tokens, and does any
+of them choose another token? FILEs are records of one model and one set of
+prompts, best of --mode score or follow; greedy runs are read up to the first
+position at which they differ.
+
+  --json FILE   every position: spread, margin, tokens chosen
+  --csv FILE    every logit: prompt, position, token, lowest, highest
+  --rows N      positions printed, those with the largest spread first (default 10)
+
+  scripts/envelope models/smollm2-135m prompts.jsonl    runs all 15 orders of 4 shards first
+
+Exit codes: 0 no run chooses another token, 1 some do, 65 files that do not belong together.
+)";
+
+struct Options {
+  std::vector<std::string> files;
+  std::string json, csv;
+  std::size_t rows = 10;
+};
+
+Options parse(const std::vector<std::string>& arguments) {
+  namespace po = boost::program_options;
+  Options options;
+  po::options_description known;
+  known.add_options()("json", po::value(&options.json))("csv", po::value(&options.csv))(
+      "rows", po::value(&options.rows))("file", po::value(&options.files));
+  po::positional_options_description files;
+  files.add("file", -1);
+  try {
+    po::variables_map values;
+    po::store(po::command_line_parser(arguments).options(known).positional(files).run(), values);
+    po::notify(values);
+  } catch (const po::error& error) {
+    throw usage_error("{}; see shardrift envelope --help", error.what());
+  }
+  if (options.files.size() < 2)
+    throw usage_error("an envelope needs two files or more: see shardrift envelope --help");
+  return options;
+}
+
+std::ofstream open_output(const std::string& path) {
+  std::ofstream file(path);
+  if (!file) throw failure("{}: cannot be written", path);
+  return file;
+}
+
+std::string tokens_text(const std::vector<std::int32_t>& ids, const std::vector<std::string>& vocab) {
+  std::string text;
+  for (const auto id : ids) {
+    text += text.empty() ? "" : " | ";
+    const auto index = static_cast<std::size_t>(id);
+    text += index < vocab.size() ? fmt::format("{} {}", id, analysis::quoted(vocab[index], 20))
+                                 : std::to_string(id);
+  }
+  return text;
+}
+
+nlohmann::json to_json(const std::vector<analysis::PromptEnvelope>& prompts,
+                       const std::vector<std::string>& files) {
+  nlohmann::json list = nlohmann::json::array();
+  for (const auto& prompt : prompts) {
+    nlohmann::json rows = nlohmann::json::array();
+    for (const auto& row : prompt.rows)
+      rows.push_back({{"position", row.position},
+                      {"input_id", row.input_id},
+                      {"max_spread", row.max_spread},
+                      {"max_spread_token", row.max_at},
+                      {"mean_spread", row.mean_spread},
+                      {"margin", row.margin},
+                      {"chosen", row.chosen}});
+    list.push_back({{"id", prompt.id}, {"recorded_rows", prompt.recorded}, {"rows", rows}});
+  }
+  return {{"schema", "shardrift envelope 1"}, {"files", files}, {"prompts", list}};
+}
+
+}  // namespace
+
+ExitCode envelope(const std::vector<std::string>& arguments) {
+  if (arguments.empty() || arguments.front() == "--help") {
+    print(kHelp);
+    return arguments.empty() ? ExitCode::usage : ExitCode::ok;
+  }
+  const Options options = parse(arguments);
+  std::vector<record::Reader> runs;
+  for (const auto& file : options.files) runs.push_back(record::Reader::open(file));
+  std::ofstream csv;
+  analysis::SpreadSink sink;
+  if (!options.csv.empty()) {
+    csv = open_output(options.csv);
+    csv << "prompt,position,token,lowest,highest\n";
+    sink = [&](const std::string& id, const analysis::EnvelopeRow& row, const std::vector<double>& lowest,
+               const std::vector<double>& highest) {
+      for (std::size_t i = 0; i < lowest.size(); ++i)
+        csv << fmt::format("{},{},{},{:.9g},{:.9g}\n", id, row.position, i, lowest[i], highest[i]);
+    };
+  }
+  const auto prompts = analysis::envelope(runs, sink);
+  if (csv.is_open() && !csv.flush()) throw failure("{}: cannot be written", options.csv);
+  if (!options.json.empty()) {
+    auto file = open_output(options.json);
+    file << to_json(prompts, options.files).dump(1) << '\n';
+    if (!file.flush()) throw failure("{}: cannot be written", options.json);
+  }
+
+  using analysis::Align;
+  const auto& vocab = runs.front().run().model.vocab;
+  std::int64_t positions = 0;
+  std::int64_t flips = 0;
+  struct Shown {
+    const analysis::PromptEnvelope* prompt;
+    const analysis::EnvelopeRow* row;
+  };
+  std::vector<Shown> shown;
+  double largest = 0;
+  double mean = 0;
+  for (const auto& prompt : prompts) {
+    for (const auto& row : prompt.rows) {
+      ++positions;
+      flips += row.chosen.size() > 1 ? 1 : 0;
+      largest = std::max(largest, row.max_spread);
+      mean += row.mean_spread;
+      shown.push_back({&prompt, &row});
+    }
+  }
+  // Flips first, then the largest spread.
+  std::stable_sort(shown.begin(), shown.end(), [](const Shown& a, const Shown& b) {
+    const bool a_flips = a.row->chosen.size() > 1;
+    const bool b_flips = b.row->chosen.size() > 1;
+    return a_flips != b_flips ? a_flips : a.row->max_spread > b.row->max_spread;
+  });
+  analysis::TextColumns table({{"prompt", Align::left},
+                               {"position", Align::right},
+                               {"max spread", Align::right},
+                               {"mean spread", Align::right},
+                               {"margin", Align::right},
+                               {"chosen", Align::left}});
+  for (std::size_t i = 0; i < std::min(options.rows, shown.size()); ++i)
+    table.add({shown[i].prompt->id, std::to_string(shown[i].row->position),
+               fmt::format("{:.3g}", shown[i].row->max_spread),
+               fmt::format("{:.3g}", shown[i].row->mean_spread), fmt::format("{:.3g}", shown[i].row->margin),
+               tokens_text(shown[i].row->chosen, vocab)});
+  print(table.str());
+  print(fmt::format(
+      "{} runs, {} positions: largest spread of a logit {:.3g}, mean {:.3g}; {} position{} where the chosen "
+      "token depends on the run\n",
+      runs.size(), positions, largest, positions == 0 ? 0.0 : mean / static_cast<double>(positions), flips,
+      flips == 1 ? "" : "s"));
+  return flips == 0 ? ExitCode::ok : ExitCode::beyond_tolerance;
+}
+
+}  // namespace shardrift::cli
