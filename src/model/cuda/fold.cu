@@ -193,7 +193,10 @@ __global__ void __launch_bounds__(kThreads) fold_kernel(const Arguments argument
 
 template <typename P, typename A, typename O, bool kRounds>
 void launch(const Arguments& arguments, int stack, cudaStream_t stream) {
+  // 16 bytes of each partial a thread; 8 where a stack of float64 sums of 16-bit elements would fill the
+  // registers.
   constexpr int kVector = 16 / static_cast<int>(sizeof(P));
+  constexpr int kDeepVector = sizeof(A) == 8 && sizeof(P) == 2 ? kVector / 2 : kVector;
   const bool aligned_vectors = reinterpret_cast<std::uintptr_t>(arguments.partials) % 16 == 0 &&
                                arguments.stride % 16 == 0 &&
                                reinterpret_cast<std::uintptr_t>(arguments.out) % 16 == 0;
@@ -207,11 +210,11 @@ void launch(const Arguments& arguments, int stack, cudaStream_t stream) {
   } else if (stack <= 2) {
     start.template operator()<2, kVector>();
   } else if (stack == 3) {  // every other tree of 4 to 7 shards
-    start.template operator()<3, kVector>();
+    start.template operator()<3, kDeepVector>();
   } else if (stack == 4) {
-    start.template operator()<4, kVector>();
+    start.template operator()<4, kDeepVector>();
   } else {
-    start.template operator()<SumTree::kMaxStack, kVector>();
+    start.template operator()<SumTree::kMaxStack, kDeepVector>();
   }
 }
 
