@@ -1,31 +1,14 @@
 #include "model/cpu/linear.hpp"
 
-#include <ATen/ops/from_blob.h>
 #include <ATen/ops/mm.h>
 #include <c10/core/InferenceMode.h>
 
 #include "model/cpu/vector_kernels.hpp"
 #include "model/scalar.hpp"
+#include "model/torch_view.hpp"
 
 namespace shardrift {
 namespace {
-
-at::ScalarType scalar_type(DType dtype) {
-  switch (storage_of(dtype)) {
-    case DType::float64:
-      return at::kDouble;
-    case DType::float16:
-      return at::kHalf;
-    case DType::bfloat16:
-      return at::kBFloat16;
-    default:
-      return at::kFloat;
-  }
-}
-
-at::Tensor view(const Matrix& m) {
-  return at::from_blob(m.data, {m.rows, m.cols}, at::dtype(scalar_type(m.dtype)));
-}
 
 // Memory-bound, so worth all threads; each output element is one thread's, in a fixed order.
 void one_row(Threads& threads, const Matrix& x, const Matrix& weight, const Matrix& out) {
@@ -70,8 +53,8 @@ void cpu_linear(Threads& threads, const Matrix& x, const Matrix& weight, const M
     return;
   }
   const c10::InferenceMode inference;
-  at::Tensor result = view(out);
-  at::mm_out(result, view(x), view(weight).t());
+  at::Tensor result = torch_view(out, at::kCPU);
+  at::mm_out(result, torch_view(x, at::kCPU), torch_view(weight, at::kCPU).t());
 }
 
 }  // namespace shardrift

@@ -1,30 +1,17 @@
 #include "model/cuda/linear.hpp"
 
 #include <ATen/Context.h>
-#include <ATen/ops/from_blob.h>
 #include <ATen/ops/mm.h>
 #include <c10/core/InferenceMode.h>
 #include <c10/cuda/CUDAStream.h>
 
+#include "model/torch_view.hpp"
+
 namespace shardrift::cuda {
 namespace {
 
-at::ScalarType scalar_type(DType dtype) {
-  switch (storage_of(dtype)) {
-    case DType::float64:
-      return at::kDouble;
-    case DType::float16:
-      return at::kHalf;
-    case DType::bfloat16:
-      return at::kBFloat16;
-    default:
-      return at::kFloat;
-  }
-}
-
 at::Tensor view(const Matrix& m) {
-  const auto options = at::dtype(scalar_type(m.dtype)).device(at::kCUDA, c10::cuda::current_device());
-  return at::from_blob(m.data, {m.rows, m.cols}, options);
+  return torch_view(m, at::Device(at::kCUDA, c10::cuda::current_device()));
 }
 
 }  // namespace
