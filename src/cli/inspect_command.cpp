@@ -1,4 +1,6 @@
 // shardrift inspect FILE
+#include <algorithm>
+
 #include "analysis/differences.hpp"
 #include "analysis/text_columns.hpp"
 #include "cli/commands.hpp"
@@ -42,6 +44,27 @@ std::string map_text(const std::string& name, const std::map<std::string, std::s
   return text;
 }
 
+// The order maps, each on one line: operation, size, and its first segments.
+std::string collectives_text(const record::Environment& environment) {
+  constexpr std::size_t kSegments = 4;
+  std::string text;
+  for (const auto& collective : environment.collectives) {
+    std::string map;
+    for (std::size_t i = 0; i < std::min(kSegments, collective.segments.size()); ++i) {
+      const auto& segment = collective.segments[i];
+      map += fmt::format("{}[{}, {}) {}", i == 0 ? "" : " / ", segment.begin, segment.end,
+                         collective.trees[static_cast<std::size_t>(segment.tree)]);
+    }
+    if (collective.segments.size() > kSegments)
+      map += fmt::format(" / … {} segments", collective.segments.size());
+    text += line(text.empty() ? "collectives" : "",
+                 fmt::format("{} of {} {} over {} ranks, {} {}, {}: {}", collective.operation,
+                             collective.count, collective.dtype, collective.ranks, collective.library,
+                             collective.version, collective.source, map));
+  }
+  return text;
+}
+
 std::string environment_text(const record::Environment& environment) {
   std::string text;
   for (const auto& device : environment.devices) {
@@ -53,6 +76,7 @@ std::string environment_text(const record::Environment& environment) {
   }
   text += map_text("libraries", environment.libraries) + map_text("settings", environment.settings) +
           map_text("variables", environment.variables);
+  text += collectives_text(environment);
   if (!environment.topology.empty()) text += "topology\n" + environment.topology + "\n";
   return text;
 }
