@@ -1,0 +1,160 @@
+#include "worker/machine_profile.hpp"
+
+#include <fmt/core.h>
+#include <fmt/ranges.h>
+
+#include <set>
+
+#include "common/error.hpp"
+#include "worker/environment.hpp"
+
+namespace shardrift {
+namespace {
+
+// What an NCCL or MPI variable may steer; logging does not.
+bool steers(const std::string& variable) {
+  return (variable.starts_with("NCCL_") && !variable.starts_with("NCCL_DEBUG")) ||
+         variable.starts_with("OMPI_MCA_coll");
+}
+
+// What OpenMPI was told, by our flag or by the user: its own variables say.
+CollectiveModel openmpi_model(const CollectiveProfile& machine) {
+  if (!machine.library_version.starts_with("Open MPI v4.1")) return std::monostate{};
+  const auto value = [&](const char* name) {
+    const auto found = machine.variables.find(name);
+    return found == machine.variables.end() ? std::string("0") : found->second;
+  };
+  if (value("OMPI_MCA_coll_tuned_use_dynamic_rules") == "0") return OpenMpiModel{};
+  const auto number = value("OMPI_MCA_coll_tuned_allreduce_algorithm");
+  using enum OpenMpiAllReduce;
+  for (const auto algorithm : {automatic, basic_linear, recursive_doubling, ring, rabenseifner})
+    if (number == std::to_string(openmpi_algorithm_number(algorithm))) return OpenMpiModel{algorithm};
+  return std::monostate{};  // another algorithm of the library, or rules in a file
+}
+
+std::string joined_rings(const NcclModel& model) {
+  std::string text;
+  for (const auto& ring : model.rings)
+    text += fmt::format("{}{}", text.empty() ? "" : "\n", fmt::join(ring, " "));
+  return text;
+}
+
+}  // namespace
+
+CollectiveProfile describe_machine(Device device, int ranks, const record::Environment& environment,
+                                   const std::string& date) {
+  CollectiveProfile profile;
+  profile.transport = device == Device::cuda ? "nccl" : "mpi";
+  profile.library = profile.transport;
+  const auto version = environment.libraries.find(profile.library);
+  if (version != environment.libraries.end()) profile.library_version = version->second;
+  profile.ranks = ranks;
+  profile.device = environment.devices.front().name;
+  std::set<std::string> hosts;
+  for (const auto& info : environment.devices) hosts.insert(info.host);
+  profile.machine = fmt::format("{}", fmt::join(hosts, ","));
+  for (const auto& [name, value] : environment.variables)
+    if (steers(name)) profile.variables[name] = value;
+  profile.date = date;
+  return profile;
+}
+
+CollectiveModel model_of(const CollectiveProfile& profile, const Pinning& pinning) {
+  if (profile.library == "mpi") return openmpi_model(profile);
+  if (auto model = infer_nccl_model(profile.probed, pinning.nccl())) return *model;
+  return std::monostate{};
+}
+
+Verdict compare_probe(const ProbeResult& probe, const OrderMap& expected, const std::string& name) {
+  if (const auto odd = probe.first_not_binary(); odd >= 0)
+    return {false, fmt::format("{}: differs from element {} on: no binary tree there", name, odd)};
+  if (probe.first_unexplained >= 0)
+    return {false,
+            fmt::format("{}: element {} has other bits than its tree gives", name, probe.first_unexplained)};
+  const auto first = first_difference(expected, probe.map());
+  if (first < 0) return {true, fmt::format("{}: agrees", name)};
+  return {false, fmt::format("{}: differs from element {} on", name, first)};
+}
+
+Verdict judge_by_model(const CollectiveProfile& machine, const ProbedCollective& probed,
+                       const Pinning& pinning) {
+  const auto& probe = probed.probe;
+  if (const auto map = model_map(machine.model, probed.operation, probe.ranks, probe.count, probe.dtype))
+    return compare_probe(probe, *map, "order model (" + describe(machine.model) + ")");
+  const bool nccl_unexplained = machine.library == "nccl" &&
+                                probed.operation == CollectiveOperation::all_reduce &&
+                                std::holds_alternative<std::monostate>(machine.model);
+  if (!nccl_unexplained) return {std::nullopt, "order model: none for this operation and library version"};
+  const auto closest = closest_nccl(probe, pinning.nccl());
+  if (closest.element < 0)
+    return {false, fmt::format("order model: {} explain this message, but no parameters explain all",
+                               closest.parameters)};
+  return {false,
+          fmt::format("order model: no parameters explain it; the closest ({}) differ from element {} on",
+                      closest.parameters, closest.element)};
+}
+
+Verdict judge_by_profile(const CollectiveProfile& profile, const ProbedCollective& probed) {
+  try {
+    const auto map = profile.map_for(probed.operation, probed.probe.dtype, probed.probe.count);
+    return compare_probe(probed.probe, map, profile.file.string());
+  } catch (const Error& error) {
+    return {std::nullopt, error.what()};
+  }
+}
+
+record::CollectiveInfo describe_collective(const CollectiveProfile& machine, const ProbedCollective& probed,
+                                           const std::optional<Reduction>& local) {
+  const auto& probe = probed.probe;
+  record::CollectiveInfo info;
+  info.operation = name_of(probed.operation);
+  info.count = probe.count;
+  info.dtype = name_of(probe.dtype);
+  info.ranks = probe.ranks;
+  info.library = local ? "local" : machine.library;
+  info.version = local ? SHARDRIFT_VERSION : machine.library_version;
+  info.source = "probed";
+  if (local) info.algorithm = order_text(*local);
+  if (probed.model_agrees == true) {
+    if (const auto* model = std::get_if<OpenMpiModel>(&machine.model)) {
+      auto algorithm = model->all_reduce;
+      if (algorithm == OpenMpiAllReduce::automatic)
+        algorithm = openmpi_choice(probe.count * static_cast<std::int64_t>(size_of(probe.dtype)), probe.ranks)
+                        .value_or(algorithm);
+      info.algorithm = name_of(algorithm);
+    } else if (const auto* nccl = std::get_if<NcclModel>(&machine.model)) {
+      info.algorithm = name_of(nccl->algorithm);
+      const auto possible =
+          possible_protocols(nccl->spans, probe.count * static_cast<std::int64_t>(size_of(probe.dtype)));
+      if (!possible.empty()) info.protocol = name_of(possible.front());
+      if (possible.size() > 1) info.protocol += fmt::format(" to {}", name_of(possible.back()));
+      info.channels = std::to_string(nccl->channels.front());
+      if (nccl->channels.size() > 1) info.channels += fmt::format(" to {}", nccl->channels.back());
+      info.rings = joined_rings(*nccl);
+    }
+  }
+  for (const auto& tree : probe.trees) info.trees.push_back(to_string(tree));
+  if (probe.first_not_binary() >= 0) info.trees.emplace_back("not binary");
+  for (const auto& segment : probe.segments)
+    info.segments.push_back({segment.begin, segment.end,
+                             segment.tree == kNotBinary ? static_cast<std::int64_t>(probe.trees.size())
+                                                        : std::int64_t{segment.tree}});
+  return info;
+}
+
+void require_honoured(const CollectiveProfile& machine, const std::vector<ProbedCollective>& fresh,
+                      const Pinning& pinning) {
+  const auto pins = pinning.nccl();
+  const bool pinned = machine.library == "mpi" ? pinning.mpi_all_reduce != OpenMpiAllReduce::automatic
+                                               : pins.algorithm || pins.protocol || pins.channels;
+  if (!pinned || machine.ranks == 2) return;
+  for (const auto& one : fresh) {
+    if (one.operation != CollectiveOperation::all_reduce) continue;
+    const auto verdict = judge_by_model(machine, one, pinning);
+    if (verdict.agrees == false)
+      throw failure("a pinned setting was not honoured for {} {} elements: {}", one.probe.count,
+                    name_of(one.probe.dtype), verdict.text);
+  }
+}
+
+}  // namespace shardrift

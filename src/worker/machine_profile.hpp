@@ -1,0 +1,40 @@
+// Probes of this machine put into words: its profile, what the order model says of them, what the record
+// keeps.
+#pragma once
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "parallel/plan/plan.hpp"
+#include "parallel/profile/profile.hpp"
+#include "record/record.hpp"
+#include "worker/pinning.hpp"
+
+namespace shardrift {
+
+// An empty profile of this machine, as probes will fill it.
+CollectiveProfile describe_machine(Device device, int ranks, const record::Environment& environment,
+                                   const std::string& date);
+// The order model that fits what was probed and pinned.
+CollectiveModel model_of(const CollectiveProfile& profile, const Pinning& pinning);
+
+// What one probe is compared with, and what came of it.
+struct Verdict {
+  std::optional<bool> agrees;  // nullopt: nothing to compare with
+  std::string text;
+};
+Verdict compare_probe(const ProbeResult& probe, const OrderMap& expected, const std::string& name);
+Verdict judge_by_model(const CollectiveProfile& machine, const ProbedCollective& probed,
+                       const Pinning& pinning);
+Verdict judge_by_profile(const CollectiveProfile& profile, const ProbedCollective& probed);
+
+// For the record; `local`: the fold that was probed instead of a collective.
+record::CollectiveInfo describe_collective(const CollectiveProfile& machine, const ProbedCollective& probed,
+                                           const std::optional<Reduction>& local = std::nullopt);
+
+// Throws failure where a pinned algorithm, protocol or channel count is not what the probes show. Two ranks
+// add in one order whatever the library does, so nothing can be seen there.
+void require_honoured(const CollectiveProfile& machine, const std::vector<ProbedCollective>& fresh,
+                      const Pinning& pinning);
+
+}  // namespace shardrift
