@@ -31,7 +31,14 @@ void check_counts(const Plan& plan) {
 }
 
 void check_numerics(const Plan& plan) {
-  check_reduction(plan.reduction, plan.shards, plan.tensor_parallel, plan.dtype);
+  if (plan.row_linear != RowLinear::gather) {
+    check_reduction(plan.reduction, plan.shards, plan.tensor_parallel, plan.dtype);
+  } else if (plan.reduction != Reduction()) {
+    throw usage_error(
+        "--row-linear gather sums nothing across shards: leave out --reduction, --accumulate and --partial "
+        "(given: {}, {}, {}), or use --row-linear reduce",
+        order_text(plan.reduction), name_of(plan.reduction.accumulator), name_of(plan.reduction.partial));
+  }
   if (plan.dtype == DType::tf32 && plan.device == Device::cpu)
     throw usage_error("--dtype tf32 needs --device cuda: CPUs multiply float32 in float32");
   if (plan.logits_dtype != storage_of(plan.dtype) && plan.logits_dtype != DType::float32)
@@ -71,6 +78,24 @@ Device device_from_name(std::string_view name) {
   if (name == "cpu") return Device::cpu;
   if (name == "cuda") return Device::cuda;
   throw usage_error("unknown --device '{}': use cpu or cuda", name);
+}
+
+std::string_view name_of(RowLinear row_linear) {
+  switch (row_linear) {
+    case RowLinear::reduce:
+      return "reduce";
+    case RowLinear::scatter:
+      return "scatter";
+    case RowLinear::gather:
+      break;
+  }
+  return "gather";
+}
+
+RowLinear row_linear_from_name(std::string_view name) {
+  for (const auto row_linear : {RowLinear::reduce, RowLinear::scatter, RowLinear::gather})
+    if (name == name_of(row_linear)) return row_linear;
+  throw usage_error("unknown --row-linear '{}': use reduce, scatter or gather", name);
 }
 
 int world_size(const Plan& plan) {
@@ -117,7 +142,9 @@ std::string describe(const Plan& plan) {
   if (plan.replicas > 1) parts.push_back(fmt::format("{} replicas", plan.replicas));
   std::string text = parts.empty() ? "one device" : fmt::format("{}", fmt::join(parts, " x "));
   if (plan.shards != plan.tensor_parallel) text += fmt::format(", {} shards", plan.shards);
-  if (plan.shards > 1) text += fmt::format(", {}", order_text(plan.reduction));
+  const bool sums = plan.row_linear != RowLinear::gather;
+  if (plan.shards > 1 && sums) text += fmt::format(", {}", order_text(plan.reduction));
+  if (plan.row_linear != RowLinear::reduce) text += fmt::format(", row-linear {}", name_of(plan.row_linear));
   if (plan.reduction.partial != PartialDType::model) text += ", float32 partials";
   const bool says_sums = plan.reduction.order == ReductionOrder::exact;
   if (plan.reduction.accumulator != Accumulator::message && !says_sums)

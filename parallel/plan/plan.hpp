@@ -17,14 +17,22 @@ namespace shardrift {
 
 enum class Device { cpu, cuda };
 
+// How the row-parallel linears (o_proj, down_proj) are put together (docs/reductions.md).
+enum class RowLinear {
+  reduce,   // each shard multiplies its columns of K; the partials are summed as `reduction` says
+  scatter,  // the same sum as reduce-scatter + all-gather of the padded message: another library order
+  gather,   // inputs are gathered, each shard multiplies its rows of the output over all of K: no sum
+};
+
 struct Plan {
   int shards = 1;           // S, 1 to 64
   int tensor_parallel = 1;  // R, divides S
   int pipeline = 1;         // P
   int replicas = 1;         // D
   std::vector<int>
-      stage_layers;  // [P] layers of each stage; empty: dealt evenly, the first stages get one more
-  Reduction reduction;
+      stage_layers;     // [P] layers of each stage; empty: dealt evenly, the first stages get one more
+  Reduction reduction;  // where row_linear is gather: Reduction(), for nothing is summed
+  RowLinear row_linear = RowLinear::reduce;
   DType dtype = DType::float32;  // of weights and activations
   DType logits_dtype =
       DType::float32;  // dtype's storage, or float32: the head's product before it is rounded
@@ -35,12 +43,15 @@ struct Plan {
 
 std::string_view name_of(Device device);
 Device device_from_name(std::string_view name);  // usage_error on another name
+std::string_view name_of(RowLinear row_linear);
+RowLinear row_linear_from_name(std::string_view name);  // usage_error on another name
 
 int world_size(const Plan& plan);
 
 // Refuses what cannot be: non-positive counts, S not a multiple of R, a reduction that cannot be
-// (check_reduction), a world of another size, more stages than layers, stage_layers that do not add up.
-// Throws usage_error naming the flag and the fix. Returns the plan with stage_layers filled in.
+// (check_reduction) or has nothing to sum (gather), a world of another size, more stages than layers,
+// stage_layers that do not add up. Throws usage_error naming the flag and the fix. Returns the plan with
+// stage_layers filled in.
 Plan validated(Plan plan, int model_layers, int ranks);
 
 // Where one rank stands.

@@ -16,7 +16,7 @@ std::string plan_to_json(const Plan& plan) {
       {"stage_layers", plan.stage_layers},
       {"reduction", order_text(plan.reduction)},
       {"accumulate", name_of(plan.reduction.accumulator)},
-      {"row_linear", "reduce"},
+      {"row_linear", name_of(plan.row_linear)},
       {"partial", name_of(plan.reduction.partial)},
       {"dtype", name_of(plan.dtype)},
       {"logits_dtype", name_of(plan.logits_dtype)},
@@ -38,6 +38,7 @@ Plan plan_from_json(const std::string& text) {
     plan.reduction = reduction_from_text(object.at("reduction").get<std::string>());
     plan.reduction.partial = partial_dtype_from_name(object.at("partial").get<std::string>());
     plan.reduction.accumulator = accumulator_from_name(object.at("accumulate").get<std::string>());
+    plan.row_linear = row_linear_from_name(object.at("row_linear").get<std::string>());
     plan.dtype = dtype_from_name(object.at("dtype").get<std::string>());
     plan.logits_dtype = dtype_from_name(object.at("logits_dtype").get<std::string>());
     plan.batch = object.at("batch").get<int>();

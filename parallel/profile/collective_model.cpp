@@ -138,11 +138,6 @@ CollectiveOperation collective_operation_from_name(std::string_view name) {
   throw usage_error("unknown operation '{}': use all-reduce or reduce-scatter", name);
 }
 
-std::int64_t padded_count(std::int64_t count, DType dtype, int ranks) {
-  const auto grain = std::int64_t{16} / static_cast<std::int64_t>(size_of(dtype)) * ranks;
-  return (count + grain - 1) / grain * grain;
-}
-
 std::optional<OrderMap> model_map(const CollectiveModel& model, CollectiveOperation operation, int ranks,
                                   std::int64_t count, DType dtype) {
   if (const auto* nccl = std::get_if<NcclModel>(&model))

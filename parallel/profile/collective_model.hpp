@@ -11,16 +11,15 @@
 #include "parallel/order_models/nccl_order.hpp"
 #include "parallel/order_models/openmpi_order.hpp"
 #include "parallel/probe/probe.hpp"
+#include "parallel/reduction/reduction.hpp"
 
 namespace shardrift {
 
+// A reduce-scatter is counted in the elements of its padded message (padded_count in reduction.hpp): that
+// count is probed and looked up.
 enum class CollectiveOperation { all_reduce, reduce_scatter };
 std::string_view name_of(CollectiveOperation operation);                    // "all-reduce", "reduce-scatter"
 CollectiveOperation collective_operation_from_name(std::string_view name);  // usage_error on another name
-
-// A reduce-scatter is one of equal parts, multiples of 16 bytes: the elements of the padded message, which is
-// the count that is probed and looked up.
-std::int64_t padded_count(std::int64_t count, DType dtype, int ranks);
 
 struct NcclModel {
   NcclAlgorithm algorithm = NcclAlgorithm::ring;

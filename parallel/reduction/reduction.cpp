@@ -183,4 +183,9 @@ OrderMap local_order_map(const Reduction& reduction, int shards, std::int64_t co
   return builder.finish();
 }
 
+std::int64_t padded_count(std::int64_t count, DType dtype, int ranks) {
+  const auto grain = std::int64_t{16} / static_cast<std::int64_t>(size_of(dtype)) * ranks;
+  return (count + grain - 1) / grain * grain;
+}
+
 }  // namespace shardrift

@@ -66,6 +66,12 @@ void check_reduction(const Reduction& reduction, int shards, int ranks, DType mo
 // (those throw failure). ring cuts the message into S chunks as equal as they can be: where S does not divide
 // count, the first count mod S chunks hold one element more (the rule of every deal here; live libraries cut
 // otherwise, for them there is profile).
+//
+// Where the message is scattered (padded_count), local folds stay those of the message without its pads.
 OrderMap local_order_map(const Reduction& reduction, int shards, std::int64_t count);
+
+// The elements of a message that is summed by reduce-scatter and all-gather: padded to equal parts, one a
+// rank, each a multiple of 16 bytes.
+std::int64_t padded_count(std::int64_t count, DType dtype, int ranks);
 
 }  // namespace shardrift

@@ -43,6 +43,16 @@ struct AttentionShape {
   std::int64_t window = 0;                 // keys with position > query position - window; 0: all
 };
 
+// The columns of a matrix in S slices: columns offsets[s] to offsets[s + 1] lie in slice s, `stride` bytes
+// after the one before. A slice may have no columns.
+struct ColumnSlices {
+  const void* data = nullptr;
+  std::size_t stride = 0;
+  int count = 0;                          // S
+  const std::int64_t* offsets = nullptr;  // device, [S + 1], ascending from 0 to the matrix's columns
+  std::int64_t width = 0;  // of a row in every slice, pads included; 0: a row is the slice's columns alone
+};
+
 class DeviceOrderMap;  // model/device_order_map.hpp
 
 class Backend {
@@ -88,9 +98,8 @@ class Backend {
   // is out's or float32. map was made by this backend for out.count() elements.
   virtual void fold(const void* partials, std::size_t stride, DType partial_dtype, const DeviceOrderMap& map,
                     Accumulator accumulator, const Matrix& out) = 0;
-  // out[row][vocabulary] from `shards` padded slices [rows][width], `stride` bytes apart; pads dropped.
-  virtual void join_columns(const void* slices, std::size_t stride, int shards, std::int64_t width,
-                            const Matrix& out) = 0;
+  // out [rows, columns] from its slices [rows][width]; pads dropped. A copy of bits.
+  virtual void join_columns(const ColumnSlices& slices, const Matrix& out) = 0;
 };
 
 std::unique_ptr<Backend> make_cpu_backend(int threads);

@@ -21,6 +21,24 @@ std::size_t stride_of(const Matrix& matrix) {
 
 }  // namespace
 
+std::size_t Forward::Columns::stride(std::int64_t rows, DType dtype) const {
+  return stride_of({nullptr, rows, width, dtype});
+}
+
+template <typename Deal>
+Forward::Columns Forward::dealt_columns(std::int64_t count, const Deal& deal_to) {
+  Columns columns;
+  columns.count = count;
+  std::vector<std::int64_t> offsets{0};
+  for (int s = 0; s < plan_.shards; ++s) {
+    const Range range = deal_to(s);
+    columns.width = std::max(columns.width, range.size());
+    offsets.push_back(range.end);
+  }
+  columns.offsets = uploaded(backend_, offsets);
+  return columns;
+}
+
 Forward::Forward(const ModelConfig& config, const Plan& plan, const Place& place, const ModelWeights& weights,
                  Backend& backend, Transport& tensor_group, Transport& stage_group, const Capacity& capacity,
                  OrderMapSource orders)
@@ -33,6 +51,7 @@ Forward::Forward(const ModelConfig& config, const Plan& plan, const Place& place
       stage_group_(stage_group),
       capacity_(capacity),
       orders_(std::move(orders)),
+      gathers_(plan.row_linear == RowLinear::gather && plan.shards > 1),
       partial_dtype_(partial_dtype(plan.reduction, plan.dtype)) {
   if (plan.reduction.needs_profile() && !orders_)
     throw usage_error("--reduction profile needs --collective-profile FILE: whose order is it to be?");
@@ -51,14 +70,22 @@ Forward::Forward(const ModelConfig& config, const Plan& plan, const Place& place
   normed_ = OwnedMatrix(backend, capacity.rows, config.hidden, dtype);
   reduced_ = OwnedMatrix(backend, capacity.rows, config.hidden, dtype);
   const std::size_t partial_stride = stride_of({nullptr, capacity.rows, config.hidden, partial_dtype_});
-  partials_ = Buffer(backend, static_cast<std::size_t>(hosted) * partial_stride);
-  const auto& shards = weights.layers.front().shards;  // every layer is dealt alike
+  std::size_t partials = static_cast<std::size_t>(hosted) * partial_stride;
+  if (plan.row_linear == RowLinear::scatter) {
+    const auto count = padded_count(capacity.rows * config.hidden, dtype, tensor_group.size());
+    partials = std::max(partials, static_cast<std::size_t>(count) * element);
+    scattered_ = Buffer(
+        backend, static_cast<std::size_t>(count) * element / static_cast<std::size_t>(tensor_group.size()));
+  }
+  partials_ = Buffer(backend, partials);
+  const auto& shards = weights.layers.front().shards;          // every layer is dealt alike
+  const std::int64_t own_rows = gathers_ ? 0 : capacity.rows;  // gather: slices of input_slices_ instead
   for (const auto& shard : shards) {
     const std::int64_t queries = shard.query_heads * config.head_dim;
     qkv_.emplace_back(backend, capacity.rows, queries + 2 * shard.kv_heads * config.head_dim, dtype);
-    attended_.emplace_back(backend, capacity.rows, queries, dtype);
+    attended_.emplace_back(backend, own_rows, queries, dtype);
     gate_up_.emplace_back(backend, capacity.rows, 2 * shard.columns, dtype);
-    activated_.emplace_back(backend, capacity.rows, shard.columns, dtype);
+    activated_.emplace_back(backend, own_rows, shard.columns, dtype);
   }
   for (const auto& layer : weights.layers) {
     keys_.emplace_back();
@@ -75,9 +102,27 @@ Forward::Forward(const ModelConfig& config, const Plan& plan, const Place& place
   std::size_t gathered = 0;
   // (An embedding exchange needs no more: a partial is at least as wide as the model's dtype.)
   if (plan.shards > 1) gathered = static_cast<std::size_t>(plan.shards) * partial_stride;
+  if (gathers_) {
+    attended_columns_ = dealt_columns(config.query_heads * config.head_dim, [&](int s) {
+      const Range heads = deal_heads(config.query_heads, config.kv_heads, plan.shards, s).query;
+      return Range{heads.begin * config.head_dim, heads.end * config.head_dim};
+    });
+    activated_columns_ = dealt_columns(
+        config.intermediate, [&](int s) { return deal_columns(config.intermediate, plan.shards, s); });
+    hidden_columns_ = dealt_columns(
+        config.hidden, [&](int s) { return deal_vocabulary(config.hidden, plan.shards, s).rows; });
+    const std::size_t widest = std::max(attended_columns_.stride(capacity.rows, dtype),
+                                        activated_columns_.stride(capacity.rows, dtype));
+    input_slices_ = Buffer(backend, static_cast<std::size_t>(hosted) * widest);
+    gathered = std::max(gathered, static_cast<std::size_t>(plan.shards) * widest);
+    const std::int64_t inputs = std::max(attended_columns_.count, activated_columns_.count);
+    joined_ = Buffer(backend, static_cast<std::size_t>(capacity.rows * inputs) * element);
+  }
   if (place.last_stage) {
     const std::int64_t rows = std::min(capacity.logit_rows, kHeadRows);
     const std::int64_t width = deal_vocabulary(config.vocabulary, plan.shards, 0).width;
+    vocabulary_ = dealt_columns(
+        config.vocabulary, [&](int s) { return deal_vocabulary(config.vocabulary, plan.shards, s).rows; });
     head_input_ = OwnedMatrix(backend, rows, config.hidden, dtype);
     const Matrix slice{nullptr, rows, width, plan.logits_dtype};
     head_slices_ = Buffer(backend, static_cast<std::size_t>(hosted) * stride_of(slice));
@@ -150,19 +195,23 @@ void Forward::attention_block(std::size_t layer, const RowIndex& index) {
     const auto& shard = weights.shards[s];
     const Matrix out = partial(static_cast<std::int64_t>(s), rows);
     if (shard.query_heads == 0) {
-      backend_.fill_negative_zero(out);
+      if (!gathers_) backend_.fill_negative_zero(out);
       continue;
     }
     const Matrix qkv = qkv_[s].view.first_rows(rows);
-    const Matrix attended = attended_[s].view.first_rows(rows);
+    const Matrix attended = row_input(attended_[s], s, rows, true);
     const AttentionShape shape{shard.query_heads, shard.local_kv.as<std::int32_t>(), config_.sliding_window};
     backend_.linear(x, shard.qkv.view, qkv);
     backend_.rope_and_cache(qkv, shard.query_heads, cosines_.as<float>(), sines_.as<float>(), index,
                             cache(layer, s));
     backend_.attention(qkv, shape, index, cache(layer, s), attended);
-    backend_.linear(attended, shard.output.view, out);
+    if (!gathers_) backend_.linear(attended, shard.output.view, out);
   }
-  add_reduced(rows);
+  if (gathers_) {
+    add_gathered(layer, true, rows);
+  } else {
+    add_reduced(rows);
+  }
 }
 
 void Forward::mlp_block(std::size_t layer, std::int64_t rows) {
@@ -173,16 +222,72 @@ void Forward::mlp_block(std::size_t layer, std::int64_t rows) {
     const auto& shard = weights.shards[s];
     const Matrix out = partial(static_cast<std::int64_t>(s), rows);
     if (shard.columns == 0) {
-      backend_.fill_negative_zero(out);
+      if (!gathers_) backend_.fill_negative_zero(out);
       continue;
     }
     const Matrix gate_up = gate_up_[s].view.first_rows(rows);
-    const Matrix activated = activated_[s].view.first_rows(rows);
+    const Matrix activated = row_input(activated_[s], s, rows, false);
     backend_.linear(x, shard.gate_up.view, gate_up);
     backend_.silu_multiply(gate_up, activated);
-    backend_.linear(activated, shard.down.view, out);
+    if (!gathers_) backend_.linear(activated, shard.down.view, out);
   }
-  add_reduced(rows);
+  if (gathers_) {
+    add_gathered(layer, false, rows);
+  } else {
+    add_reduced(rows);
+  }
+}
+
+// Where a shard's input of a row-parallel linear goes: its own buffer, or its slice of what is gathered.
+Matrix Forward::row_input(const OwnedMatrix& own, std::size_t shard, std::int64_t rows,
+                          bool attention) const {
+  if (!gathers_) return own.view.first_rows(rows);
+  const Columns& columns = attention ? attended_columns_ : activated_columns_;
+  const std::size_t stride = columns.stride(rows, plan_.dtype);
+  return {input_slices_.as<std::byte>() + shard * stride, rows, own.view.cols, plan_.dtype};
+}
+
+ColumnSlices Forward::all_slices(const void* hosted, std::size_t stride, const Columns& columns,
+                                 std::int64_t width) {
+  const void* all = hosted;
+  if (tensor_group_.size() > 1) {
+    tensor_group_.all_gather(hosted, gathered_.data(),
+                             stride * static_cast<std::size_t>(place_.shards.size()));
+    all = gathered_.data();
+  }
+  return {all, stride, plan_.shards, columns.offsets.as<std::int64_t>(), width};
+}
+
+// Inputs of all shards -> [rows, K]; each shard multiplies its rows of the output over all of K -> [rows,
+// hidden] -> residual. Bytes move, nothing is added across shards; every product has the same shape wherever
+// its shard lives.
+void Forward::add_gathered(std::size_t layer, bool attention, std::int64_t rows) {
+  const Columns& inputs = attention ? attended_columns_ : activated_columns_;
+  const Matrix x{joined_.data(), rows, inputs.count, plan_.dtype};
+  // Slices of an input are written without pads: width 0.
+  backend_.join_columns(all_slices(input_slices_.data(), inputs.stride(rows, plan_.dtype), inputs, 0), x);
+  Matrix out{partials_.data(), rows, hidden_columns_.width, plan_.dtype};
+  for (const auto& shard : weights_.layers[layer].shards) {
+    backend_.linear(x, attention ? shard.output.view : shard.down.view, out);
+    out.data = static_cast<std::byte*>(out.data) + stride_of(out);
+  }
+  const Matrix sum = reduced_.view.first_rows(rows);
+  backend_.join_columns(all_slices(partials_.data(), stride_of(out), hidden_columns_, out.cols), sum);
+  backend_.add(residual_.view.first_rows(rows), sum);
+}
+
+// A rank's equal part of the sum is a multiple of 16 bytes: the message is padded with (negative) zeros,
+// which nobody reads.
+void Forward::sum_by_scatter(const Matrix& message) {
+  const std::int64_t ranks = tensor_group_.size();
+  const std::int64_t padded = padded_count(message.count(), message.dtype, tensor_group_.size());
+  if (padded > message.count())
+    backend_.fill_negative_zero({static_cast<std::byte*>(message.data) + message.bytes(), 1,
+                                 padded - message.count(), message.dtype});
+  const std::int64_t part = padded / ranks;
+  tensor_group_.reduce_scatter(message.data, scattered_.data(), part, message.dtype);
+  tensor_group_.all_gather(scattered_.data(), message.data,
+                           static_cast<std::size_t>(part) * size_of(message.dtype));
 }
 
 // partials of all S shards -> one tensor -> residual. The only place where values of different shards are
@@ -197,7 +302,11 @@ void Forward::add_reduced(std::int64_t rows) {
   if (plan_.reduction.order == ReductionOrder::native) {
     // The library's own order: it depends on rank, position in the message and message size
     // (docs/architecture.md).
-    tensor_group_.all_reduce(first.data, first.count(), plan_.dtype);
+    if (plan_.row_linear == RowLinear::scatter) {
+      sum_by_scatter(first);
+    } else {
+      tensor_group_.all_reduce(first.data, first.count(), plan_.dtype);
+    }
     backend_.add(residual, first);
     return;
   }
@@ -258,12 +367,8 @@ void Forward::head_product(std::int64_t first_row, std::int64_t rows, std::byte*
       slice.data = head_slices_.as<std::byte>() + s * stride;
       backend_.linear(x, slices[s].rows.view, slice);
     }
-    const void* all = head_slices_.data();
-    if (tensor_group_.size() > 1) {
-      tensor_group_.all_gather(all, gathered_.data(), stride * slices.size());
-      all = gathered_.data();
-    }
-    if (place_.writes()) backend_.join_columns(all, stride, plan_.shards, width, logits);
+    const ColumnSlices all = all_slices(head_slices_.data(), stride, vocabulary_, width);
+    if (place_.writes()) backend_.join_columns(all, logits);
   }
   if (place_.writes()) backend_.download(host, logits.data, logits.bytes());
 }

@@ -32,7 +32,7 @@ struct Capacity {
 };
 
 // The order map of a message of that many elements; asked once for each number of rows. A profile's, where
-// the plan's order is profile.
+// the plan's order is profile; of the padded message's collective without its pads, where it is scattered.
 using OrderMapSource = std::function<OrderMap(std::int64_t count)>;
 
 class Forward {
@@ -55,11 +55,26 @@ class Forward {
   void attention_block(std::size_t layer, const RowIndex& index);
   void mlp_block(std::size_t layer, std::int64_t rows);
   void add_reduced(std::int64_t rows);
+  void sum_by_scatter(const Matrix& message);
+  void add_gathered(std::size_t layer, bool attention, std::int64_t rows);
+  Matrix row_input(const OwnedMatrix& own, std::size_t shard, std::int64_t rows, bool attention) const;
   void head(const Pass& pass);
   void head_product(std::int64_t first_row, std::int64_t rows, std::byte* host);
   Matrix partial(std::int64_t hosted, std::int64_t rows) const;
   const DeviceOrderMap& order_map(std::int64_t rows);
   CacheView cache(std::size_t layer, std::size_t shard) const;
+
+  // How the columns of a matrix are dealt to the shards.
+  struct Columns {
+    std::int64_t count = 0;
+    std::int64_t width = 0;  // of the widest slice
+    Buffer offsets;          // int64 [shards + 1]
+    std::size_t stride(std::int64_t rows, DType dtype) const;
+  };
+  template <typename Deal>
+  Columns dealt_columns(std::int64_t count, const Deal& deal_to);
+  // All shards' slices [rows][width], of which this rank has written its own to hosted.
+  ColumnSlices all_slices(const void* hosted, std::size_t stride, const Columns& columns, std::int64_t width);
 
   const ModelConfig& config_;
   const Plan& plan_;
@@ -70,6 +85,7 @@ class Forward {
   Transport& stage_group_;   // the P ranks with this t
   Capacity capacity_;
   OrderMapSource orders_;
+  bool gathers_;                                       // --row-linear gather with something to gather
   DType partial_dtype_;                                // the model's, or float32
   std::map<std::int64_t, DeviceOrderMap> order_maps_;  // by rows of the message, made at first use
 
@@ -86,6 +102,12 @@ class Forward {
   Buffer head_slices_;
   OwnedMatrix logits_;  // [head rows, vocabulary]
   std::vector<std::byte> host_logits_;
+  Columns vocabulary_;
+  Buffer scattered_;  // scatter: this rank's part of the sum
+  // gather: who holds which columns of the attention's output, of the MLP's activations and of hidden; the
+  // hosted shards' slices of an input, one aligned stride apart; and all of it, [rows, K]
+  Columns attended_columns_, activated_columns_, hidden_columns_;
+  Buffer input_slices_, joined_;
 };
 
 }  // namespace shardrift

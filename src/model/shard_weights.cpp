@@ -79,6 +79,16 @@ class Loader {
     const Range kv{heads.kv.begin * dim, heads.kv.end * dim};
     const Range columns = deal_columns(config_.intermediate, plan_.shards, s);
 
+    // Row-parallel weights: all rows of these columns of K, or (gather) these rows over all of K.
+    const bool gather = plan_.row_linear == RowLinear::gather;
+    const VocabShare rows = deal_vocabulary(hidden, plan_.shards, s);  // padded alike, as the vocabulary is
+    const auto row_parallel = [&](const std::string& name, std::int64_t inputs, Range columns_of_k) {
+      const auto tensor = checkpoint_.tensor(name, {hidden, inputs});
+      OwnedMatrix weight = gather ? zeros(rows.width, inputs) : zeros(hidden, columns_of_k.size());
+      copy(tensor, gather ? rows.rows : all, gather ? Range{0, inputs} : columns_of_k, weight, 0);
+      return weight;
+    };
+
     ShardLayer layer;
     layer.query_heads = heads.query.size();
     layer.kv_heads = heads.kv.size();
@@ -92,16 +102,13 @@ class Loader {
          query.size());
     copy(checkpoint_.tensor(attention + "v_proj.weight", {kv_rows, hidden}), kv, all, layer.qkv,
          query.size() + kv.size());
-    layer.output = zeros(hidden, query.size());
-    copy(checkpoint_.tensor(attention + "o_proj.weight", {hidden, query_rows}), all, query, layer.output, 0);
+    layer.output = row_parallel(attention + "o_proj.weight", query_rows, query);
     layer.gate_up = zeros(2 * columns.size(), hidden);
     copy(checkpoint_.tensor(prefix + "mlp.gate_proj.weight", {config_.intermediate, hidden}), columns, all,
          layer.gate_up, 0);
     copy(checkpoint_.tensor(prefix + "mlp.up_proj.weight", {config_.intermediate, hidden}), columns, all,
          layer.gate_up, columns.size());
-    layer.down = zeros(hidden, columns.size());
-    copy(checkpoint_.tensor(prefix + "mlp.down_proj.weight", {hidden, config_.intermediate}), all, columns,
-         layer.down, 0);
+    layer.down = row_parallel(prefix + "mlp.down_proj.weight", config_.intermediate, columns);
     layer.local_kv = Buffer(backend_, heads.local_kv.size() * sizeof(std::int32_t));
     if (!heads.local_kv.empty())
       backend_.upload(layer.local_kv.data(), heads.local_kv.data(),

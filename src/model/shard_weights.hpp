@@ -11,6 +11,8 @@
 
 namespace shardrift {
 
+// Under --row-linear gather the row-parallel weights are [ceil(hidden / S), all of K]: the shard's rows of
+// the output, zero-padded.
 struct ShardLayer {
   std::int64_t query_heads = 0;
   std::int64_t kv_heads = 0;

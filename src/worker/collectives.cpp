@@ -1,5 +1,7 @@
 #include "worker/collectives.hpp"
 
+#include <algorithm>
+
 #include "common/error.hpp"
 #include "parallel/probe/probe.hpp"
 #include "worker/probed_sums.hpp"
@@ -7,10 +9,37 @@
 namespace shardrift {
 namespace {
 
-record::CollectiveInfo info_of(std::int64_t count, DType dtype, int ranks,
+// The collective that a native sum of this plan is.
+CollectiveOperation operation_of(const Plan& plan) {
+  return plan.row_linear == RowLinear::scatter ? CollectiveOperation::reduce_scatter
+                                               : CollectiveOperation::all_reduce;
+}
+
+// The elements it is called with, for a message of count.
+std::int64_t called_count(const Plan& plan, std::int64_t count) {
+  return plan.row_linear == RowLinear::scatter ? padded_count(count, storage_of(plan.dtype), plan.shards)
+                                               : count;
+}
+std::set<std::int64_t> called_counts(const Plan& plan, const std::set<std::int64_t>& counts) {
+  std::set<std::int64_t> called;
+  for (const auto count : counts) called.insert(called_count(plan, count));
+  return called;
+}
+
+// The map of a message's first count elements.
+OrderMap without_pads(const OrderMap& map, std::int64_t count) {
+  OrderMapBuilder builder(count);
+  for (const auto& segment : map.segments)
+    if (segment.begin < count)
+      builder.append(std::min(segment.end, count) - segment.begin,
+                     map.trees[static_cast<std::size_t>(segment.tree)]);
+  return builder.finish();
+}
+
+record::CollectiveInfo info_of(CollectiveOperation operation, std::int64_t count, DType dtype, int ranks,
                                const std::vector<OrderSegment>& segments, const std::vector<SumTree>& trees) {
   record::CollectiveInfo info;
-  info.operation = name_of(CollectiveOperation::all_reduce);
+  info.operation = name_of(operation);
   info.count = count;
   info.dtype = name_of(storage_of(dtype));
   info.ranks = ranks;
@@ -54,41 +83,43 @@ std::optional<CollectiveProfile> open_profile(const RunOptions& options,
   if (profile.ranks != plan.shards)
     throw usage_error("{}: a profile of {} ranks predicts --shards {}, not {}",
                       options.collective_profile.string(), profile.ranks, profile.ranks, plan.shards);
-  for (const auto count : counts) profile.map_for(CollectiveOperation::all_reduce, plan.dtype, count);
+  for (const auto count : called_counts(plan, counts)) profile.map_for(operation_of(plan), plan.dtype, count);
   return profile;
 }
 
-OrderMapSource orders_of(const CollectiveProfile& profile, DType dtype) {
-  return [&profile, dtype](std::int64_t count) {
-    return profile.map_for(CollectiveOperation::all_reduce, dtype, count);
+OrderMapSource orders_of(const CollectiveProfile& profile, const Plan& plan) {
+  return [&profile, plan](std::int64_t count) {
+    return without_pads(profile.map_for(operation_of(plan), plan.dtype, called_count(plan, count)), count);
   };
 }
 
-std::vector<record::CollectiveInfo> predicted_collectives(const CollectiveProfile& profile, DType dtype,
+std::vector<record::CollectiveInfo> predicted_collectives(const CollectiveProfile& profile, const Plan& plan,
                                                           const std::set<std::int64_t>& counts) {
   std::vector<record::CollectiveInfo> infos;
-  for (const auto count : counts) {
-    const OrderMap map = profile.map_for(CollectiveOperation::all_reduce, dtype, count);
-    auto info = info_of(count, dtype, profile.ranks, map.segments, map.trees);
+  const CollectiveOperation operation = operation_of(plan);
+  for (const auto count : called_counts(plan, counts)) {
+    const OrderMap map = profile.map_for(operation, plan.dtype, count);
+    auto info = info_of(operation, count, plan.dtype, profile.ranks, map.segments, map.trees);
     info.library = profile.library;
     info.version = profile.library_version;
-    info.source = profile.find(CollectiveOperation::all_reduce, storage_of(dtype), count) != nullptr
-                      ? "profile"
-                      : "model";
+    info.source = profile.find(operation, storage_of(plan.dtype), count) != nullptr ? "profile" : "model";
     infos.push_back(std::move(info));
   }
   return infos;
 }
 
-std::vector<record::CollectiveInfo> observed_collectives(Transport& transport, Backend& backend, DType dtype,
+std::vector<record::CollectiveInfo> observed_collectives(Transport& transport, Backend& backend,
+                                                         const Plan& plan,
                                                          const std::set<std::int64_t>& counts) {
   std::vector<record::CollectiveInfo> infos;
   if (transport.size() < 2 || transport.size() > kMaxProbeRanks) return infos;
-  for (const auto count : counts) {
+  const CollectiveOperation operation = operation_of(plan);
+  const DType dtype = storage_of(plan.dtype);
+  for (const auto count : called_counts(plan, counts)) {
     const auto sum = live_sum(transport, backend, transport.name() == "nccl" ? Device::cuda : Device::cpu,
-                              CollectiveOperation::all_reduce, count, storage_of(dtype));
-    const auto probe = probe_sum(transport.size(), count, storage_of(dtype), sum, false);
-    auto info = info_of(count, dtype, transport.size(), probe.segments, probe.trees);
+                              operation, count, dtype);
+    const auto probe = probe_sum(transport.size(), count, dtype, sum, false);
+    auto info = info_of(operation, count, dtype, transport.size(), probe.segments, probe.trees);
     info.library = transport.name();
     info.source = "probed";
     infos.push_back(std::move(info));

@@ -22,16 +22,21 @@ std::set<std::int64_t> message_counts(const RunOptions& options, const ModelConf
 
 // The profile that --reduction profile names; nullopt for other orders. Throws usage_error where the flag is
 // missing or given in vain, where the profile is of another number of ranks than there are shards, or where
-// it cannot tell the order of one of these messages.
+// it cannot tell the order of one of these messages. Under --row-linear scatter these are reduce-scatters of
+// the padded messages.
 std::optional<CollectiveProfile> open_profile(const RunOptions& options,
                                               const std::set<std::int64_t>& counts);
-OrderMapSource orders_of(const CollectiveProfile& profile, DType dtype);
+// The map of the plan's collective (all-reduce, or reduce-scatter of the padded message) for a message, pads
+// left out.
+OrderMapSource orders_of(const CollectiveProfile& profile, const Plan& plan);
 
 // The maps a profile gives, for the record.
-std::vector<record::CollectiveInfo> predicted_collectives(const CollectiveProfile& profile, DType dtype,
+std::vector<record::CollectiveInfo> predicted_collectives(const CollectiveProfile& profile, const Plan& plan,
                                                           const std::set<std::int64_t>& counts);
-// Probes the live all-reduce of this group at every one of these sizes. Collective over the group.
-std::vector<record::CollectiveInfo> observed_collectives(Transport& transport, Backend& backend, DType dtype,
+// Probes the live sum of this group, the collective that the plan's native order calls, at every one of these
+// sizes. Collective over the group.
+std::vector<record::CollectiveInfo> observed_collectives(Transport& transport, Backend& backend,
+                                                         const Plan& plan,
                                                          const std::set<std::int64_t>& counts);
 
 }  // namespace shardrift

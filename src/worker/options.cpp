@@ -72,7 +72,10 @@ po::options_description describe_options(RunOptions& o, Texts& t, int& shards) {
       "dtype of a shard's product before the sum: model, or float32 (may change the product's kernel)")(
       "accumulate", po::value(&t.accumulate),
       "where the sum rounds: message (every add, default), or once at the end of a float32 or float64 sum")(
-      "row-linear", po::value(&t.row_linear), "reduce")("quantize", po::value(&t.quantize), "none");
+      "row-linear", po::value(&t.row_linear),
+      "reduce: shards' products are summed (default); scatter: the same, as reduce-scatter and all-gather of "
+      "the padded message; gather: inputs and outputs are gathered, nothing is summed")(
+      "quantize", po::value(&t.quantize), "none");
   po::options_description mode("Mode");
   mode.add_options()(
       "mode", po::value(&t.mode),
@@ -134,12 +137,14 @@ void apply(const Texts& t, int shards, RunOptions& o) {
     throw usage_error("unknown --logits-dtype '{}': use model or float32", t.logits_dtype);
   plan.logits_dtype = t.logits_dtype == "model" ? storage_of(plan.dtype) : DType::float32;
   plan.shards = shards == 0 ? plan.tensor_parallel : shards;
-  const std::string_view usual = plan.shards == plan.tensor_parallel ? "native" : "linear";
+  plan.row_linear = row_linear_from_name(t.row_linear);
+  // gather sums nothing: its plan says Reduction(), whatever the number of shards.
+  const bool native = plan.shards == plan.tensor_parallel || plan.row_linear == RowLinear::gather;
+  const std::string_view usual = native ? "native" : "linear";
   plan.reduction = reduction_from_text(t.reduction.empty() ? usual : t.reduction);
   plan.reduction.partial = partial_dtype_from_name(t.partial);
   if (!t.accumulate.empty()) plan.reduction.accumulator = accumulator_from_name(t.accumulate);
   if (!t.stage_layers.empty()) plan.stage_layers = numbers("--stage-layers", t.stage_layers);
-  only("--row-linear", t.row_linear, "reduce");
   only("--quantize", t.quantize, "none");
   o.mode = mode_from_name(t.mode);
   o.level = level_from_name(t.record);

@@ -223,7 +223,7 @@ int run_plan(const World& world, const RunOptions& options, const ModelConfig& c
   world.together([&] {
     forward.emplace(config, plan, place, weights, *device.backend, *groups.tensor, *groups.stage,
                     capacity_for(options, config, jobs),
-                    profile ? orders_of(*profile, plan.dtype) : OrderMapSource());
+                    profile ? orders_of(*profile, plan) : OrderMapSource());
     if (place.writes())
       recorder = std::make_unique<Recorder>(writer_options, run, options.top_k,
                                             options.level == RecordLevel::logits);
@@ -260,9 +260,9 @@ int run_plan(const World& world, const RunOptions& options, const ModelConfig& c
                                   options.output.string()));
 
   // What the collectives did: seen now, at every message size of this run, or as the profile says.
-  if (plan.reduction.order == ReductionOrder::native)
-    run.environment.collectives = observed_collectives(*groups.tensor, *device.backend, plan.dtype, counts);
-  if (profile) run.environment.collectives = predicted_collectives(*profile, plan.dtype, counts);
+  if (plan.reduction.order == ReductionOrder::native && plan.row_linear != RowLinear::gather)
+    run.environment.collectives = observed_collectives(*groups.tensor, *device.backend, plan, counts);
+  if (profile) run.environment.collectives = predicted_collectives(*profile, plan, counts);
   for (auto& collective : run.environment.collectives)
     if (const auto version = run.environment.libraries.find(collective.library);
         collective.version.empty() && version != run.environment.libraries.end())

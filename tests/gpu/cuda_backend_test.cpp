@@ -159,13 +159,22 @@ TEST_P(CudaBackendTest, EmbeddingJoinAndEmptyPartialsMoveBits) {
 
   const std::size_t stride = aligned(2 * 65 * size_of(GetParam()));
   const Bytes slices =
-      random_words(static_cast<std::int64_t>(4 * stride / size_of(GetParam())), GetParam(), 13);
+      random_words(static_cast<std::int64_t>(8 * stride / size_of(GetParam())), GetParam(), 13);
   Buffer slices_on_gpu(*gpu, slices.size());
   gpu->upload(slices_on_gpu.data(), slices.data(), slices.size());
   const auto joined = matrix(2, 259, 14);
-  gpu->join_columns(slices_on_gpu.data(), stride, 4, 65, joined.gpu.view);
-  cpu->join_columns(slices.data(), stride, 4, 65, joined.cpu.view);
-  expect_same(joined);
+  // Padded slices; slices without pads, empty ones among them.
+  for (const std::vector<std::int64_t>& offsets :
+       {std::vector<std::int64_t>{0, 65, 130, 195, 259}, std::vector<std::int64_t>{0, 0, 129, 129, 259}}) {
+    const std::int64_t width = offsets[1] == 0 ? 0 : 65;
+    const std::size_t apart = width == 0 ? 2 * stride : stride;
+    Buffer offsets_on_gpu(*gpu, offsets.size() * sizeof(std::int64_t));
+    gpu->upload(offsets_on_gpu.data(), offsets.data(), offsets.size() * sizeof(std::int64_t));
+    const auto on_gpu_offsets = offsets_on_gpu.as<std::int64_t>();
+    gpu->join_columns({slices_on_gpu.data(), apart, 4, on_gpu_offsets, width}, joined.gpu.view);
+    cpu->join_columns({slices.data(), apart, 4, offsets.data(), width}, joined.cpu.view);
+    expect_same(joined);
+  }
 
   gpu->fill_negative_zero(joined.gpu.view);
   cpu->fill_negative_zero(joined.cpu.view);

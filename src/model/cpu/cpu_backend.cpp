@@ -162,18 +162,19 @@ class CpuBackend final : public Backend {
     cpu_fold(threads_, partials, stride, partial_dtype, map.host(), accumulator, out);
   }
 
-  void join_columns(const void* slices, std::size_t stride, int shards, std::int64_t width,
-                    const Matrix& out) override {
+  void join_columns(const ColumnSlices& slices, const Matrix& out) override {
     const std::size_t element = size_of(out.dtype);
-    for (std::int64_t r = 0; r < out.rows; ++r) {
-      for (int s = 0; s < shards; ++s) {
-        const Range rows = deal_vocabulary(out.cols, shards, s).rows;
-        std::memcpy(
-            static_cast<std::byte*>(out.data) + static_cast<std::size_t>(r * out.cols + rows.begin) * element,
-            static_cast<const std::byte*>(slices) + static_cast<std::size_t>(s) * stride +
-                static_cast<std::size_t>(r * width) * element,
-            static_cast<std::size_t>(rows.size()) * element);
-      }
+    for (int s = 0; s < slices.count; ++s) {
+      const Range columns{slices.offsets[s], slices.offsets[s + 1]};
+      if (columns.empty()) continue;
+      const std::int64_t width = slices.width == 0 ? columns.size() : slices.width;
+      const auto* from =
+          static_cast<const std::byte*>(slices.data) + static_cast<std::size_t>(s) * slices.stride;
+      for (std::int64_t r = 0; r < out.rows; ++r)
+        std::memcpy(static_cast<std::byte*>(out.data) +
+                        static_cast<std::size_t>(r * out.cols + columns.begin) * element,
+                    from + static_cast<std::size_t>(r * width) * element,
+                    static_cast<std::size_t>(columns.size()) * element);
     }
   }
 

@@ -97,9 +97,8 @@ class CudaBackend final : public Backend {
     cuda::fold(partials, stride, partial_dtype, map, accumulator, out, stream_);
     launched("fold");
   }
-  void join_columns(const void* slices, std::size_t stride, int shards, std::int64_t width,
-                    const Matrix& out) override {
-    cuda::join_columns(slices, stride, shards, width, out, stream_);
+  void join_columns(const ColumnSlices& slices, const Matrix& out) override {
+    cuda::join_columns(slices, out, stream_);
     launched("join_columns");
   }
 

@@ -22,7 +22,6 @@ void add(const Matrix& residual, const Matrix& delta, cudaStream_t stream);
 void fill_negative_zero(const Matrix& out, cudaStream_t stream);
 void fold(const void* partials, std::size_t stride, DType partial_dtype, const DeviceOrderMap& map,
           Accumulator accumulator, const Matrix& out, cudaStream_t stream);
-void join_columns(const void* slices, std::size_t stride, int shards, std::int64_t width, const Matrix& out,
-                  cudaStream_t stream);
+void join_columns(const ColumnSlices& slices, const Matrix& out, cudaStream_t stream);
 
 }  // namespace shardrift::cuda

@@ -117,17 +117,26 @@ __global__ void fill_kernel(T* out, std::int64_t count) {
   for (std::int64_t i = first_index(); i < count; i += index_step()) out[i] = static_cast<T>(-0.0F);
 }
 
-// Column c of the vocabulary lies in the slice that deal() gives it: the first `more` slices hold each + 1.
+// Column c lies in the last slice that begins at or before it: the slices that begin where the next does are
+// empty.
 template <typename T>
-__global__ void join_kernel(const std::byte* slices, std::size_t stride, std::int64_t each, std::int64_t more,
-                            std::int64_t width, std::int64_t cols, std::int64_t count, T* out) {
+__global__ void join_kernel(ColumnSlices slices, std::int64_t cols, std::int64_t count, T* out) {
   for (std::int64_t i = first_index(); i < count; i += index_step()) {
     const std::int64_t row = i / cols;
     const std::int64_t c = i - row * cols;
-    const std::int64_t wide = more * (each + 1);
-    const std::int64_t shard = c < wide ? c / (each + 1) : more + (c - wide) / each;
-    const std::int64_t at = c < wide ? c % (each + 1) : (c - wide) % each;
-    out[i] = reinterpret_cast<const T*>(slices + shard * stride)[row * width + at];
+    int shard = 0;
+    for (int end = slices.count; end - shard > 1;) {
+      const int middle = (shard + end) / 2;
+      if (slices.offsets[middle] <= c) {
+        shard = middle;
+      } else {
+        end = middle;
+      }
+    }
+    const std::int64_t begin = slices.offsets[shard];
+    const std::int64_t width = slices.width == 0 ? slices.offsets[shard + 1] - begin : slices.width;
+    const auto* slice = static_cast<const std::byte*>(slices.data) + shard * slices.stride;
+    out[i] = reinterpret_cast<const T*>(slice)[row * width + c - begin];
   }
 }
 
@@ -186,12 +195,10 @@ void fill_negative_zero(const Matrix& out, cudaStream_t stream) {
   });
 }
 
-void join_columns(const void* slices, std::size_t stride, int shards, std::int64_t width, const Matrix& out,
-                  cudaStream_t stream) {
+void join_columns(const ColumnSlices& slices, const Matrix& out, cudaStream_t stream) {
   visit_dtype(out.dtype, [&]<typename T>() {
-    join_kernel<T><<<blocks_for(out.count()), kThreads, 0, stream>>>(
-        static_cast<const std::byte*>(slices), stride, out.cols / shards, out.cols % shards, width, out.cols,
-        out.count(), static_cast<T*>(out.data));
+    join_kernel<T><<<blocks_for(out.count()), kThreads, 0, stream>>>(slices, out.cols, out.count(),
+                                                                     static_cast<T*>(out.data));
   });
 }
 

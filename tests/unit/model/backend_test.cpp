@@ -215,8 +215,21 @@ TEST_F(CpuBackendTest, JoinDropsThePads) {
     for (std::size_t i = 0; i < 6; ++i)
       slices.as<float>()[s * kAlignment / 4 + i] = s > 0 && i % 3 == 2 ? -1.0F : next++;
   OwnedMatrix out(*backend, 2, 7, DType::float32);
-  backend->join_columns(slices.data(), kAlignment, 3, 3, out.view);
+  const std::vector<std::int64_t> offsets{0, 3, 5, 7};
+  backend->join_columns({slices.data(), kAlignment, 3, offsets.data(), 3}, out.view);
   EXPECT_EQ(values_of(out.view), (std::vector<float>{0, 1, 2, 6, 7, 10, 11, 3, 4, 5, 8, 9, 12, 13}));
+}
+
+TEST_F(CpuBackendTest, JoinTakesSlicesOfAnyWidth) {
+  // 2 rows of 4 columns: 1, 0, 3 and 0 of them, no pads
+  Buffer slices(*backend, 4 * kAlignment);
+  for (std::size_t s = 0; s < 4; ++s)
+    for (std::size_t i = 0; i < 6; ++i)
+      slices.as<float>()[s * kAlignment / 4 + i] = static_cast<float>(10 * s + i);
+  OwnedMatrix out(*backend, 2, 4, DType::float32);
+  const std::vector<std::int64_t> offsets{0, 1, 1, 4, 4};
+  backend->join_columns({slices.data(), kAlignment, 4, offsets.data(), 0}, out.view);
+  EXPECT_EQ(values_of(out.view), (std::vector<float>{0, 20, 21, 22, 1, 23, 24, 25}));
 }
 
 }  // namespace

@@ -82,6 +82,37 @@ TEST(Plan, DescribesItsReduction) {
   EXPECT_EQ(describe(plan_of(4, 1, 1, 1, "exact")), "one device, 4 shards, exact, float32, cpu");
 }
 
+TEST(Plan, RowLinearModes) {
+  Plan plan = plan_of(4, 2, 1, 1, "native");
+  plan.row_linear = RowLinear::gather;  // native in name only: nothing is summed
+  EXPECT_EQ(validated(plan, 4, 2).row_linear, RowLinear::gather);
+  EXPECT_EQ(describe(plan), "TP=2, 4 shards, row-linear gather, float32, cpu");
+  Plan folded = plan_of(4, 2, 1, 1, "tree");
+  folded.row_linear = RowLinear::gather;
+  EXPECT_THAT(refusal(folded, 4, 2), HasSubstr("--row-linear gather"));
+  EXPECT_THAT(refusal(folded, 4, 2), HasSubstr("--reduction"));
+  Plan wide = plan;
+  wide.reduction.partial = PartialDType::float32;
+  EXPECT_THAT(refusal(wide, 4, 2), HasSubstr("--partial"));
+
+  Plan scatter = plan_of(2, 2, 1, 1);
+  scatter.row_linear = RowLinear::scatter;
+  EXPECT_EQ(describe(validated(scatter, 4, 2)), "TP=2, native, row-linear scatter, float32, cpu");
+  scatter.shards = 4;
+  EXPECT_THAT(refusal(scatter, 4, 2), HasSubstr("one shard a rank"));
+
+  Plan reduce = plan;
+  reduce.row_linear = RowLinear::reduce;
+  EXPECT_THAT(plan_to_json(reduce), HasSubstr(R"("row_linear":"reduce")"));
+  EXPECT_NE(plan_to_json(reduce), plan_to_json(plan));
+  for (const auto* name : {"reduce", "scatter", "gather"}) {
+    reduce.row_linear = row_linear_from_name(name);
+    EXPECT_EQ(name_of(reduce.row_linear), name);
+    EXPECT_EQ(plan_from_json(plan_to_json(reduce)), reduce);
+  }
+  EXPECT_THROW(row_linear_from_name("sequence"), Error);
+}
+
 TEST(Plan, StagesMayBeUneven) {
   Plan plan = plan_of(1, 1, 3, 1);
   plan.stage_layers = {1, 5, 2};
