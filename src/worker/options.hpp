@@ -15,7 +15,7 @@ struct RunOptions {
   std::filesystem::path model;
   std::filesystem::path prompts;
   std::filesystem::path output;
-  std::filesystem::path follow;  // record whose tokens are fed
+  std::filesystem::path follow;              // record whose tokens are fed
   std::filesystem::path collective_profile;  // what --reduction profile folds by
   bool overwrite = false;
   bool quiet = false;
