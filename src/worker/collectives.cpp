@@ -4,6 +4,7 @@
 
 #include "common/error.hpp"
 #include "parallel/probe/probe.hpp"
+#include "worker/machine_profile.hpp"
 #include "worker/probed_sums.hpp"
 
 namespace shardrift {
@@ -43,15 +44,7 @@ record::CollectiveInfo info_of(CollectiveOperation operation, std::int64_t count
   info.count = count;
   info.dtype = name_of(storage_of(dtype));
   info.ranks = ranks;
-  for (const auto& tree : trees) info.trees.push_back(to_string(tree));
-  for (const auto& segment : segments) {
-    std::int64_t tree = segment.tree;
-    if (segment.tree == kNotBinary) {
-      if (info.trees.size() == trees.size()) info.trees.emplace_back("not binary");
-      tree = static_cast<std::int64_t>(trees.size());
-    }
-    info.segments.push_back({segment.begin, segment.end, tree});
-  }
+  record_map(info, segments, trees);
   return info;
 }
 

@@ -103,6 +103,19 @@ Verdict judge_by_profile(const CollectiveProfile& profile, const ProbedCollectiv
   }
 }
 
+void record_map(record::CollectiveInfo& info, const std::vector<OrderSegment>& segments,
+                const std::vector<SumTree>& trees) {
+  for (const auto& tree : trees) info.trees.push_back(to_string(tree));
+  for (const auto& segment : segments) {
+    std::int64_t tree = segment.tree;
+    if (segment.tree == kNotBinary) {
+      if (info.trees.size() == trees.size()) info.trees.emplace_back("not binary");
+      tree = static_cast<std::int64_t>(trees.size());
+    }
+    info.segments.push_back({segment.begin, segment.end, tree});
+  }
+}
+
 record::CollectiveInfo describe_collective(const CollectiveProfile& machine, const ProbedCollective& probed,
                                            const std::optional<Reduction>& local) {
   const auto& probe = probed.probe;
@@ -133,12 +146,7 @@ record::CollectiveInfo describe_collective(const CollectiveProfile& machine, con
       info.rings = joined_rings(*nccl);
     }
   }
-  for (const auto& tree : probe.trees) info.trees.push_back(to_string(tree));
-  if (probe.first_not_binary() >= 0) info.trees.emplace_back("not binary");
-  for (const auto& segment : probe.segments)
-    info.segments.push_back({segment.begin, segment.end,
-                             segment.tree == kNotBinary ? static_cast<std::int64_t>(probe.trees.size())
-                                                        : std::int64_t{segment.tree}});
+  record_map(info, probe.segments, probe.trees);
   return info;
 }
 

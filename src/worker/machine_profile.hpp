@@ -28,6 +28,9 @@ Verdict judge_by_model(const CollectiveProfile& machine, const ProbedCollective&
                        const Pinning& pinning);
 Verdict judge_by_profile(const CollectiveProfile& profile, const ProbedCollective& probed);
 
+// An order map as the record keeps it; segments and trees as in ProbeResult, kNotBinary included.
+void record_map(record::CollectiveInfo& info, const std::vector<OrderSegment>& segments,
+                const std::vector<SumTree>& trees);
 // For the record; `local`: the fold that was probed instead of a collective.
 record::CollectiveInfo describe_collective(const CollectiveProfile& machine, const ProbedCollective& probed,
                                            const std::optional<Reduction>& local = std::nullopt);
