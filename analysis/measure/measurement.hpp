@@ -1,0 +1,101 @@
+// What comparing a candidate run with the reference measures, as plain values: one Step a row, one
+// PromptMeasurement a prompt, one Measurement a pair of runs. Everything after the dumps (statistics,
+// verdict, report) is drawn from these alone: they are small, and kept beside the dumps, so that dumps are
+// read once. docs/metrics.md has every formula and its source.
+#pragma once
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "analysis/differences.hpp"
+#include "record/record.hpp"
+
+namespace shardrift::analysis {
+
+inline constexpr double kNoValue = std::numeric_limits<double>::quiet_NaN();
+
+// One compared row: both runs were fed the same tokens at the same positions. x: the reference's logits, y:
+// the candidate's, widened exactly to float64; p = softmax(x), q = softmax(y); natural logarithms. Where no
+// logits were kept on both sides (`measured` is false) only step, position, input_id and the chosen tokens
+// are known. A number without a value (NaN in a row, an empty set) is NaN.
+struct Step {
+  std::int64_t step = 0;            // row of the reference
+  std::int64_t candidate_step = 0;  // row of the candidate
+  std::int32_t position = 0;        // of the fed token, 0-based
+  std::int32_t input_id = 0;        // the fed token
+  record::Phase phase = record::Phase::decode;
+  bool measured = false;
+  bool bit_equal = false;            // same dtype and the same stored words
+  std::int64_t elements_differ = 0;  // words of one dtype that differ; between dtypes: values
+  std::int64_t not_finite = 0;       // pairs without a finite difference; left out of the next four
+  double max_abs = kNoValue;         // max |y_i - x_i|
+  double mean_abs = kNoValue;
+  double rms = kNoValue;         // sqrt(mean (y_i - x_i)^2)
+  double max_ulp = kNoValue;     // units in the last place of the run's dtype between x_i and y_i; NaN where
+  double mean_ulp = kNoValue;    //   the dtypes differ
+  double kl = kNoValue;          // KL(p || q), nats
+  double kl_reverse = kNoValue;  // KL(q || p)
+  double js = kNoValue;          // Jensen-Shannon divergence, nats, in [0, log 2]
+  double tv = kNoValue;          // total variation, in [0, 1]
+  std::int32_t chosen_reference = 0;  // argmax, lowest id at ties
+  std::int32_t chosen_candidate = 0;
+  double p_reference = kNoValue;  // p[chosen_reference]
+  double p_candidate = kNoValue;  // q[chosen_reference]; Δp = p_candidate - p_reference
+  double p_own = kNoValue;        // q[chosen_candidate]: the candidate's top-1 probability
+  double log_ratio = kNoValue;    // log q[t] - log p[t] of the token t that was fed next in the reference
+                                  //   (greedy: the chosen one; score, follow: the text's); NaN for the last
+  double regret = kNoValue;       // log p[chosen_reference] - log p[chosen_candidate] >= 0, nats
+  double margin_reference = kNoValue;  // top-1 minus top-2 logit of x; 0 at an exact tie
+  double margin_candidate = kNoValue;
+  std::int64_t ties_reference = 0;  // elements of exactly the top value; more than 1 is a tie
+  std::int64_t ties_candidate = 0;
+  std::int32_t top_overlap = 0;     // |top-10 of x and top-10 of y| (fewer where the vocabulary is smaller)
+  std::int64_t rank_of_choice = 0;  // of chosen_reference in y: 1 is the top; elements above it plus 1
+
+  bool flipped() const { return chosen_reference != chosen_candidate; }
+  // The choice fell between tokens of exactly one value, in either run: counted apart from flips.
+  bool tied() const { return ties_reference > 1 || ties_candidate > 1; }
+};
+
+// One prompt of both runs. `steps` are the comparable rows, in order: in greedy runs up to and including the
+// first flip, in follow and score runs all.
+struct PromptMeasurement {
+  std::string id;
+  std::int64_t index = 0;  // line of the prompts file
+  std::int64_t prompt_tokens = 0;
+  std::int64_t reference_steps = 0;  // rows in the file
+  std::int64_t candidate_steps = 0;
+  bool has_logits = false;  // in both files
+  bool bit_equal = false;   // every row of both files was compared and has the same words
+  bool differs = false;     // a difference was found. Neither: equal as far as it goes
+  std::vector<Step> steps;
+  std::optional<std::size_t> first_flip;  // index into steps
+};
+
+// What a report says about a run without opening it again.
+struct RunSummary {
+  std::string path;      // as given on the command line
+  std::string name;      // for tables and legends: the file's stem, or the study's name for it
+  std::string plan;      // described, for people
+  int shards = 0;        // 0 where the plan does not say
+  bool complete = true;  // status
+  std::int64_t prompts = 0;
+  record::RunInfo run;  // vocab left out
+  // Of the process that finished the run; 0 where the file does not say (a partial file).
+  double prefill_seconds = 0;
+  double decode_seconds = 0;
+  std::int64_t prefill_tokens = 0;
+  std::int64_t decode_tokens = 0;
+};
+
+struct Measurement {
+  RunSummary reference;
+  RunSummary candidate;
+  std::vector<Difference> differences;     // in plan and environment, plan first
+  std::vector<PromptMeasurement> prompts;  // by index
+  std::vector<std::string> missing;        // prompts of one file only, where the other is partial
+};
+
+}  // namespace shardrift::analysis

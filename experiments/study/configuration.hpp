@@ -1,0 +1,37 @@
+// One run of a study, as a plain value: what `shardrift study` starts here and `shardrift submit` turns into
+// an array task. A study is a list of these (study.hpp), checked as a whole before the first one starts.
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace shardrift::study {
+
+enum class Role {
+  reference,  // exactly one a comparison: one device, S = 1
+  candidate,
+  repeat,     // the reference's plan once more: the noise floor
+  truth,      // float64 or float32 where memory forbids: which side is closer to exact arithmetic
+  yardstick,  // another dtype or quantization: how far people already go without worry
+};
+
+struct Configuration {
+  std::string
+      name;  // unique in the study; [A-Za-z0-9_-][A-Za-z0-9._-]{0,63}: file and job names are made of it
+  Role role = Role::candidate;
+  std::string device;      // cpu | cuda
+  int ranks = 1;           // processes = devices: R x P x D
+  bool predicted = false;  // shards on one device stand for ranks that the machine lacks (same bits)
+  // Words after `shardrift-run run`: model, prompts, plan, mode; without --output, --overwrite and --quiet.
+  std::vector<std::string> arguments;
+  std::filesystem::path output;       // OUT.h5, absolute
+  std::vector<std::string> after;     // names of configurations whose records this one reads (--follow)
+  std::string compare_with;           // name of its reference; empty: it is one
+  int line = 0;                       // of the study file, for messages
+  double estimated_seconds = 0;       // 0: not known
+  std::int64_t estimated_bytes = 0;   // of the record on disk
+  std::int64_t estimated_memory = 0;  // of one device
+};
+
+}  // namespace shardrift::study
