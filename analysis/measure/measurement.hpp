@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "analysis/differences.hpp"
+#include "analysis/measure/differences.hpp"
 #include "record/record.hpp"
 
 namespace shardrift::analysis {
@@ -93,7 +93,7 @@ struct RunSummary {
 struct Measurement {
   RunSummary reference;
   RunSummary candidate;
-  std::vector<Difference> differences;     // in plan and environment, plan first
+  std::vector<Difference> differences;     // in model, plan and environment, in this order
   std::vector<PromptMeasurement> prompts;  // by index
   std::vector<std::string> missing;        // prompts of one file only, where the other is partial
 };

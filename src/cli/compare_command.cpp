@@ -4,7 +4,9 @@
 #include <iostream>
 #include <sstream>
 
-#include "analysis/compare_report.hpp"
+#include "analysis/measure/measure_runs.hpp"
+#include "analysis/measure/totals.hpp"
+#include "analysis/text/compare_report.hpp"
 #include "cli/commands.hpp"
 #include "record/reader.hpp"
 
@@ -89,13 +91,13 @@ ExitCode compare(const std::vector<std::string>& arguments) {
   for (std::size_t i = 1; i < wanted.files.size(); ++i) {
     const auto candidate = record::Reader::open(wanted.files[i]);
     analysis::Section section;
-    section.comparison = analysis::compare_runs(reference, candidate);
-    section.table = analysis::token_table(reference, candidate, section.comparison, wanted.table);
+    section.measurement = analysis::measure_runs(reference, candidate);
+    section.table = analysis::token_table(reference, candidate, section.measurement, wanted.table);
     if (i > 1) print("\n");
     print(analysis::section_text(section));
-    const auto verdict = section.comparison.verdict;
-    if (verdict == analysis::Verdict::differs) code = ExitCode::beyond_tolerance;
-    if (verdict == analysis::Verdict::inconclusive && code == ExitCode::ok) code = ExitCode::inconclusive;
+    const auto equality = analysis::equality_of(section.measurement);
+    if (equality == analysis::Equality::differs) code = ExitCode::beyond_tolerance;
+    if (equality == analysis::Equality::inconclusive && code == ExitCode::ok) code = ExitCode::inconclusive;
     sections.push_back(std::move(section));
   }
   if (sections.size() > 1) {

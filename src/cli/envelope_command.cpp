@@ -4,8 +4,8 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "analysis/envelope.hpp"
-#include "analysis/text_columns.hpp"
+#include "analysis/measure/envelope.hpp"
+#include "analysis/text/text_columns.hpp"
 #include "cli/commands.hpp"
 
 namespace shardrift::cli {

@@ -1,8 +1,8 @@
 // shardrift inspect FILE
 #include <algorithm>
 
-#include "analysis/differences.hpp"
-#include "analysis/text_columns.hpp"
+#include "analysis/measure/differences.hpp"
+#include "analysis/text/text_columns.hpp"
 #include "cli/commands.hpp"
 #include "record/reader.hpp"
 

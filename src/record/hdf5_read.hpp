@@ -27,6 +27,7 @@ class Group {
   bool has_attribute(const std::string& name) const;
   std::string text(const std::string& name) const;
   std::int64_t integer(const std::string& name) const;
+  double real(const std::string& name) const;
   std::map<std::string, std::string> texts() const;  // all text attributes but `description`
 
   std::vector<std::int32_t> read_int32(const std::string& name) const;                       // [n]

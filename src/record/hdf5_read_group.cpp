@@ -49,6 +49,16 @@ Handle scalar_attribute(hid_t object, const std::string& name, const std::string
   return attribute;
 }
 
+// `wanted` must be the stored type exactly: nothing is converted.
+void read_number(hid_t object, const std::string& name, const std::string& what, hid_t wanted,
+                 const char* type_name, void* out) {
+  if (!check_bool(H5Aexists(object, name.c_str()), what)) refuse("{}: missing attribute", what);
+  const Handle attribute = scalar_attribute(object, name, what);
+  const Handle type(H5Aget_type(attribute), H5Tclose, what);
+  if (!check_bool(H5Tequal(type, wanted), what)) refuse("{}: is not of type {}", what, type_name);
+  check(H5Aread(attribute, wanted, out), what);
+}
+
 bool is_fixed_text(hid_t type) {
   return H5Tget_class(type) == H5T_STRING && H5Tis_variable_str(type) == 0;
 }
@@ -122,13 +132,14 @@ std::string Group::text(const std::string& name) const {
 }
 
 std::int64_t Group::integer(const std::string& name) const {
-  const std::string what = child_path("@" + name);
-  if (!has_attribute(name)) refuse("{}: missing attribute", what);
-  const Handle attribute = scalar_attribute(handle_, name, what);
-  const Handle type(H5Aget_type(attribute), H5Tclose, what);
-  if (!check_bool(H5Tequal(type, int64_type()), what)) refuse("{}: is not an int64", what);
   std::int64_t value = 0;
-  check(H5Aread(attribute, type, &value), what);
+  read_number(handle_, name, child_path("@" + name), int64_type(), "int64", &value);
+  return value;
+}
+
+double Group::real(const std::string& name) const {
+  double value = 0;
+  read_number(handle_, name, child_path("@" + name), float_type(DType::float64), "float64", &value);
   return value;
 }
 

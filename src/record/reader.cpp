@@ -68,6 +68,7 @@ struct Reader::State {
   bool parts = false;
   bool complete = false;
   RunInfo run;
+  RunTiming timing;
   std::vector<std::pair<std::int64_t, std::string>> prompts;  // index, id; ascending
   std::optional<OpenFile> file;                               // the record; of parts: the one read last
   std::string open_id;                                        // of parts: which that is
@@ -107,6 +108,7 @@ struct Reader::State {
         throw h5::Hdf5Error(fmt::format("/@status: '{}' is neither complete nor partial", status));
       complete = status == "complete";
       run = read_run(file->root);
+      timing = read_timing(file->root);
       const auto group = file->root.group("prompts");
       for (const auto& id : group.children())
         if (valid_id(id)) prompts.emplace_back(group.group(id).integer("index"), id);
@@ -154,6 +156,9 @@ bool Reader::complete() const {
 }
 const RunInfo& Reader::run() const {
   return state_->run;
+}
+const RunTiming& Reader::timing() const {
+  return state_->timing;
 }
 
 std::vector<std::string> Reader::prompt_ids() const {

@@ -23,6 +23,7 @@ class Reader {
   const std::filesystem::path& path() const;
   bool complete() const;  // status attribute; parts are partial
   const RunInfo& run() const;
+  const RunTiming& timing() const;              // zeros where the file does not say (parts)
   std::vector<std::string> prompt_ids() const;  // by index
 
   // Everything but the logits (logits and top may be absent: logits is left empty). Throws bad_data if there

@@ -125,6 +125,15 @@ struct PromptRecord {
   std::string hash;  // SHA-256 of the logits words (also where they are not recorded)
 };
 
+// Wall seconds and tokens by phase, of the process that finished the run.
+struct RunTiming {
+  double load_seconds = 0;
+  double prefill_seconds = 0;
+  double decode_seconds = 0;
+  std::int64_t prefill_tokens = 0;
+  std::int64_t decode_tokens = 0;
+};
+
 bool valid_id(const std::string& id);
 
 }  // namespace shardrift::record

@@ -148,4 +148,16 @@ void write_timing(hid_t root, const RunTiming& timing) {
   h5::write_attribute(group, "decode_tokens", timing.decode_tokens);
 }
 
+RunTiming read_timing(const h5::Group& root) {
+  RunTiming timing;
+  if (!root.has("timing")) return timing;
+  const auto group = root.group("timing");
+  timing.load_seconds = group.real("load_seconds");
+  timing.prefill_seconds = group.real("prefill_seconds");
+  timing.decode_seconds = group.real("decode_seconds");
+  timing.prefill_tokens = group.integer("prefill_tokens");
+  timing.decode_tokens = group.integer("decode_tokens");
+  return timing;
+}
+
 }  // namespace shardrift::record

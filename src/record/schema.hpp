@@ -17,6 +17,7 @@ RunInfo read_run(const h5::Group& root);
 void check_schema(const h5::Group& root);
 void write_schema(hid_t root);
 void write_timing(hid_t root, const RunTiming& timing);
+RunTiming read_timing(const h5::Group& root);  // zeros where there is none (parts)
 
 void write_environment(hid_t root, const Environment& environment);
 Environment read_environment(const h5::Group& group);

@@ -42,14 +42,6 @@ class PartWriter {
   std::unique_ptr<State> state_;
 };
 
-struct RunTiming {
-  double load_seconds = 0;
-  double prefill_seconds = 0;
-  double decode_seconds = 0;
-  std::int64_t prefill_tokens = 0;
-  std::int64_t decode_tokens = 0;
-};
-
 // Called once, by rank 0, after all writers finished: copies the parts into OUT.h5 (temporary name, fsync,
 // rename, prompts ordered by index) and removes them. Does nothing where prepare_output() found a complete
 // OUT.h5. Throws failure (disk full: the parts are kept).

@@ -1,4 +1,4 @@
-#include "analysis/envelope.hpp"
+#include "analysis/measure/envelope.hpp"
 
 #include <gmock/gmock.h>
 

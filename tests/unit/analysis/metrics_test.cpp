@@ -1,5 +1,5 @@
 // The numbers of one step, against hand-computed values and textbook float64 formulas.
-#include "analysis/metrics.hpp"
+#include "analysis/measure/metrics.hpp"
 
 #include <gtest/gtest.h>
 
@@ -16,12 +16,16 @@ using testing::words_of;
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
-StepMetrics compare(const std::vector<double>& reference, const std::vector<double>& candidate,
-                    int chosen = 0, DType reference_dtype = DType::float64,
-                    DType candidate_dtype = DType::float64) {
+// chosen: the reference's token; the candidate's is its argmax.
+Step compare(const std::vector<double>& reference, const std::vector<double>& candidate, int chosen = 0,
+             DType reference_dtype = DType::float64, DType candidate_dtype = DType::float64) {
   RowComparer comparer(reference_dtype, candidate_dtype, static_cast<std::int64_t>(reference.size()));
-  return comparer.compare(words_of(reference_dtype, reference).data(),
-                          words_of(candidate_dtype, candidate).data(), chosen);
+  Step step;
+  step.chosen_reference = chosen;
+  step.chosen_candidate = static_cast<std::int32_t>(top_of(candidate).id);
+  comparer.compare(words_of(reference_dtype, reference).data(), words_of(candidate_dtype, candidate).data(),
+                   RowComparer::kNoToken, step);
+  return step;
 }
 
 // log-softmax and KL as in a textbook, in long double.
@@ -47,15 +51,28 @@ TEST(Metrics, HandComputed) {
   EXPECT_FALSE(step.bit_equal);
   EXPECT_EQ(step.elements_differ, 1);
   EXPECT_DOUBLE_EQ(step.max_abs, std::log(3.0));
-  EXPECT_DOUBLE_EQ(step.sum_abs, std::log(3.0));
+  EXPECT_DOUBLE_EQ(step.mean_abs, std::log(3.0) / 2);
+  EXPECT_DOUBLE_EQ(step.rms, std::log(3.0) / std::sqrt(2.0));
   EXPECT_NEAR(step.kl, 0.25 * std::log(0.5) + 0.75 * std::log(1.5), 1e-15);
-  EXPECT_NEAR(step.delta_p, -0.25, 1e-15);
-  EXPECT_EQ(step.reference.id, 1);
-  EXPECT_DOUBLE_EQ(step.reference.margin, std::log(3.0));
-  EXPECT_EQ(step.reference.count, 1);
-  EXPECT_EQ(step.candidate.id, 0);  // lowest id at ties
-  EXPECT_EQ(step.candidate.count, 2);
-  EXPECT_EQ(step.candidate.margin, 0);
+  EXPECT_NEAR(step.kl_reverse, 0.5 * std::log(2.0) + 0.5 * std::log(2.0 / 3), 1e-15);
+  EXPECT_NEAR(step.tv, 0.25, 1e-15);
+  // against the mean (3/8, 5/8)
+  EXPECT_NEAR(step.js,
+              0.5 * (0.25 * std::log(2.0 / 3) + 0.75 * std::log(6.0 / 5)) +
+                  0.5 * (0.5 * std::log(4.0 / 3) + 0.5 * std::log(4.0 / 5)),
+              1e-15);
+  EXPECT_NEAR(step.p_reference, 0.75, 1e-15);
+  EXPECT_NEAR(step.p_candidate, 0.5, 1e-15);
+  EXPECT_NEAR(step.p_own, 0.5, 1e-15);
+  EXPECT_DOUBLE_EQ(step.margin_reference, std::log(3.0));
+  EXPECT_EQ(step.ties_reference, 1);
+  EXPECT_EQ(step.chosen_candidate, 0);  // lowest id at ties
+  EXPECT_EQ(step.ties_candidate, 2);
+  EXPECT_TRUE(step.flipped() && step.tied());
+  EXPECT_EQ(step.margin_candidate, 0);
+  EXPECT_DOUBLE_EQ(step.regret, std::log(3.0));
+  EXPECT_EQ(step.rank_of_choice, 1);  // nothing is above it
+  EXPECT_EQ(step.top_overlap, 2);
 }
 
 TEST(Metrics, KlAgreesWithTheTextbookAtEverySize) {
@@ -107,8 +124,10 @@ TEST(Metrics, OneUlpIsSeenInEveryType) {
     EXPECT_FALSE(got.bit_equal);
     EXPECT_EQ(got.elements_differ, 1);
     EXPECT_EQ(got.max_abs, step);
-    EXPECT_EQ(got.candidate.id, 57);
-    EXPECT_EQ(got.reference.count, 100);
+    EXPECT_EQ(got.max_ulp, 1);
+    EXPECT_EQ(got.mean_ulp, 0.01);
+    EXPECT_EQ(got.chosen_candidate, 57);
+    EXPECT_EQ(got.ties_reference, 100);
   }
 }
 
@@ -124,7 +143,7 @@ TEST(Metrics, InfinitiesAndNaN) {
   EXPECT_TRUE(std::isnan(nan.kl));
   EXPECT_EQ(nan.not_finite, 1);
   EXPECT_EQ(nan.elements_differ, 1);
-  EXPECT_EQ(nan.candidate.id, 0);  // NaN is never the top
+  EXPECT_EQ(nan.chosen_candidate, 0);  // NaN is never the top
   EXPECT_TRUE(std::isnan(compare({kInfinity, 1}, {0, 1}).kl));
 }
 

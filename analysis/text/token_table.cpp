@@ -1,10 +1,12 @@
-#include "analysis/token_table.hpp"
+#include "analysis/text/token_table.hpp"
 
 #include <algorithm>
 #include <cmath>
 
-#include "analysis/alignment.hpp"
-#include "analysis/text_columns.hpp"
+#include "analysis/measure/alignment.hpp"
+#include "analysis/measure/rows.hpp"
+#include "analysis/measure/totals.hpp"
+#include "analysis/text/text_columns.hpp"
 #include "common/error.hpp"
 
 namespace shardrift::analysis {
@@ -41,9 +43,12 @@ std::optional<TokenCell> cell_of(const Reader& reader, const PromptRecord& recor
   return cell;
 }
 
-const PromptComparison* chosen_prompt(const Comparison& comparison, const TableChoice& choice) {
-  if (!choice.prompt) return comparison.first_flip ? &comparison.prompts[*comparison.first_flip] : nullptr;
-  for (const auto& prompt : comparison.prompts)
+const PromptMeasurement* chosen_prompt(const Measurement& measurement, const TableChoice& choice) {
+  if (!choice.prompt) {
+    const auto first = first_flip(measurement);
+    return first ? &measurement.prompts[*first] : nullptr;
+  }
+  for (const auto& prompt : measurement.prompts)
     if (prompt.id == *choice.prompt) return &prompt;
   throw usage_error("--prompt {}: no such prompt in both files", *choice.prompt);
 }
@@ -57,9 +62,10 @@ std::vector<std::string> cells_of(const std::optional<TokenCell>& cell) {
 }  // namespace
 
 std::optional<TokenTable> token_table(const Reader& reference, const Reader& candidate,
-                                      const Comparison& comparison, const TableChoice& choice) {
-  const PromptComparison* prompt = chosen_prompt(comparison, choice);
+                                      const Measurement& measurement, const TableChoice& choice) {
+  const PromptMeasurement* prompt = chosen_prompt(measurement, choice);
   if (prompt == nullptr) return std::nullopt;
+  const Step* flip = flip_of(*prompt);
   const PromptRecord r = reference.prompt(prompt->id);
   const PromptRecord c = candidate.prompt(prompt->id);
   const Alignment alignment = align(r.rows, c.rows);
@@ -67,7 +73,7 @@ std::optional<TokenTable> token_table(const Reader& reference, const Reader& can
   const auto last =
       std::max(static_cast<std::int64_t>(r.rows.size()), static_cast<std::int64_t>(c.rows.size()) - shift);
   // The flip stands in the middle: what led to it and what became of it.
-  std::int64_t begin = prompt->flip ? prompt->flip->step - (choice.steps - 1) / 2 : alignment.reference_begin;
+  std::int64_t begin = flip != nullptr ? flip->step - (choice.steps - 1) / 2 : alignment.reference_begin;
   begin = std::max(alignment.reference_begin, std::min(begin, last - choice.steps));
   TokenTable table;
   table.prompt = prompt->id;
@@ -78,7 +84,7 @@ std::optional<TokenTable> token_table(const Reader& reference, const Reader& can
     row.candidate = cell_of(candidate, c, step + shift);
     row.position = row.reference ? r.rows[static_cast<std::size_t>(step)].position
                                  : c.rows[static_cast<std::size_t>(step + shift)].position;
-    row.here = prompt->flip && prompt->flip->step == step;
+    row.here = flip != nullptr && flip->step == step;
     table.rows.push_back(std::move(row));
   }
   return table;

@@ -1,13 +1,14 @@
 // Whole files: alignment, verdicts, refusals, the token table's text, JSON.
-#include "analysis/compare.hpp"
+#include "analysis/measure/measure_runs.hpp"
 
 #include <gmock/gmock.h>
 
 #include <nlohmann/json.hpp>
 
-#include "analysis/alignment.hpp"
-#include "analysis/compare_report.hpp"
-#include "analysis/text_columns.hpp"
+#include "analysis/measure/alignment.hpp"
+#include "analysis/measure/totals.hpp"
+#include "analysis/text/compare_report.hpp"
+#include "analysis/text/text_columns.hpp"
 #include "tests/unit/analysis/example_runs.hpp"
 
 namespace shardrift::analysis {
@@ -88,44 +89,48 @@ class CompareFiles : public ::testing::Test {
 
 TEST_F(CompareFiles, AFileWithItself) {
   const Reader a = write("a.h5", small_run(), kRows);
-  const Comparison comparison = compare_runs(a, Reader::open(scratch_ / "a.h5"));
-  EXPECT_EQ(comparison.verdict, Verdict::bit_equal);
-  EXPECT_EQ(comparison.prompts_bit_equal, 1);
-  EXPECT_EQ(comparison.totals.steps, 4);
-  EXPECT_EQ(comparison.totals.elements, 20);
-  EXPECT_EQ(comparison.totals.elements_differ, 0);
-  EXPECT_TRUE(comparison.differences.empty());
-  EXPECT_FALSE(comparison.first_flip.has_value());
+  const Measurement measurement = measure_runs(a, Reader::open(scratch_ / "a.h5"));
+  EXPECT_EQ(equality_of(measurement), Equality::bit_equal);
+  EXPECT_EQ(prompts_bit_equal(measurement), 1);
+  EXPECT_EQ(totals_of(measurement).steps, 4);
+  EXPECT_EQ(totals_of(measurement).elements, 20);
+  EXPECT_EQ(totals_of(measurement).elements_differ, 0);
+  EXPECT_TRUE(measurement.differences.empty());
+  EXPECT_FALSE(first_flip(measurement).has_value());
 }
 
 TEST_F(CompareFiles, ADifferenceAndAFlip) {
   const Reader a = write("a.h5", small_run(), kRows);
   const Reader b = write("b.h5", small_run(DType::float32, 2), flipped());
-  const Comparison comparison = compare_runs(a, b);
-  EXPECT_EQ(comparison.verdict, Verdict::differs);
-  ASSERT_EQ(comparison.prompts.size(), 1U);
-  const PromptComparison& prompt = comparison.prompts[0];
+  const Measurement measurement = measure_runs(a, b);
+  EXPECT_EQ(equality_of(measurement), Equality::differs);
+  ASSERT_EQ(measurement.prompts.size(), 1U);
+  const PromptMeasurement& prompt = measurement.prompts[0];
   EXPECT_FALSE(prompt.bit_equal);
-  EXPECT_EQ(prompt.totals.steps, 3);  // row 3 was fed another token
-  EXPECT_EQ(prompt.totals.steps_differ, 2);
-  EXPECT_EQ(prompt.totals.elements, 15);
-  EXPECT_EQ(prompt.totals.elements_differ, 2);
-  EXPECT_EQ(prompt.totals.max_abs, 0.5);
-  EXPECT_DOUBLE_EQ(prompt.totals.mean_abs(), 1.0 / 15);
-  EXPECT_EQ(prompt.totals.top1_equal, 2);
-  EXPECT_GT(prompt.totals.max_kl, prompt.totals.mean_kl());
-  ASSERT_TRUE(prompt.flip.has_value());
-  EXPECT_EQ(prompt.flip->step, 2);
-  EXPECT_EQ(prompt.flip->position, 10);
-  EXPECT_EQ(prompt.flip->reference, 3);
-  EXPECT_EQ(prompt.flip->candidate, 1);
-  EXPECT_EQ(prompt.flip->margin, 0.25);
-  EXPECT_EQ(comparison.first_flip, 0U);
-  EXPECT_EQ(comparison.shards, 2);
-  ASSERT_EQ(comparison.differences.size(), 2U);
-  EXPECT_EQ(comparison.differences[0].what, "plan shards");
-  EXPECT_EQ(comparison.differences[0].reference, "1");
-  EXPECT_EQ(comparison.differences[0].candidate, "2");
+  const Totals totals = totals_of(prompt, 5);
+  EXPECT_EQ(totals.steps, 3);  // row 3 was fed another token
+  EXPECT_EQ(totals.steps_differ, 2);
+  EXPECT_EQ(totals.elements, 15);
+  EXPECT_EQ(totals.elements_differ, 2);
+  EXPECT_EQ(totals.max_abs, 0.5);
+  EXPECT_DOUBLE_EQ(totals.mean_abs(), 1.0 / 15);
+  EXPECT_EQ(totals.top1_equal, 2);
+  EXPECT_GT(totals.max_kl, totals.mean_kl());
+  const Step* flip = flip_of(prompt);
+  ASSERT_NE(flip, nullptr);
+  EXPECT_EQ(flip->step, 2);
+  EXPECT_EQ(flip->position, 10);
+  EXPECT_EQ(flip->chosen_reference, 3);
+  EXPECT_EQ(flip->chosen_candidate, 1);
+  EXPECT_EQ(flip->margin_reference, 0.25);
+  // the realised token of a greedy row is the chosen one
+  EXPECT_NEAR(flip->log_ratio, std::log(flip->p_candidate / flip->p_reference), 1e-15);
+  EXPECT_EQ(first_flip(measurement), 0U);
+  EXPECT_EQ(measurement.candidate.shards, 2);
+  ASSERT_EQ(measurement.differences.size(), 2U);
+  EXPECT_EQ(measurement.differences[0].what, "plan shards");
+  EXPECT_EQ(measurement.differences[0].reference, "1");
+  EXPECT_EQ(measurement.differences[0].candidate, "2");
 }
 
 TEST_F(CompareFiles, BlocksOfALargeRowAreAllSeen) {  // several reads, the difference in the very last element
@@ -138,51 +143,51 @@ TEST_F(CompareFiles, BlocksOfALargeRowAreAllSeen) {  // several reads, the diffe
   const Reader a = write("a.h5", run, {greedy_prompt(run, "p0", 0, rows)});
   rows[8].back() = 0.5;
   const Reader b = write("b.h5", run, {greedy_prompt(run, "p0", 0, rows)});
-  const Comparison comparison = compare_runs(a, b);
-  EXPECT_EQ(comparison.totals.elements, 9 * 300'000);
-  EXPECT_EQ(comparison.totals.elements_differ, 1);
-  EXPECT_EQ(comparison.totals.steps_differ, 1);
+  const Measurement measurement = measure_runs(a, b);
+  EXPECT_EQ(totals_of(measurement).elements, 9 * 300'000);
+  EXPECT_EQ(totals_of(measurement).elements_differ, 1);
+  EXPECT_EQ(totals_of(measurement).steps_differ, 1);
 }
 
 TEST_F(CompareFiles, ExactTiesAreCounted) {
   const Reader a = write("a.h5", small_run(), Rows{{1, 1, 0, 0, 0}, {0, 2, 0, 0, 0}});
   const Reader b = write("b.h5", small_run(), Rows{{1, 1, 0.5, 0, 0}, {0, 2, 0, 0, 0}});
-  const Comparison comparison = compare_runs(a, b);
-  EXPECT_EQ(comparison.totals.ties_reference, 1);
-  EXPECT_EQ(comparison.totals.ties_candidate, 1);
+  const Measurement measurement = measure_runs(a, b);
+  EXPECT_EQ(totals_of(measurement).ties_reference, 1);
+  EXPECT_EQ(totals_of(measurement).ties_candidate, 1);
 }
 
 TEST_F(CompareFiles, OtherDtypeIsNeverBitEqual) {
   const Reader a = write("a.h5", small_run(DType::float32), kRows);
   const Reader b = write("b.h5", small_run(DType::float64), kRows);
-  const Comparison comparison = compare_runs(a, b);
-  EXPECT_EQ(comparison.verdict, Verdict::differs);
-  EXPECT_EQ(comparison.totals.elements_differ, 0);
-  EXPECT_EQ(comparison.prompts_bit_equal, 0);
+  const Measurement measurement = measure_runs(a, b);
+  EXPECT_EQ(equality_of(measurement), Equality::differs);
+  EXPECT_EQ(totals_of(measurement).elements_differ, 0);
+  EXPECT_EQ(prompts_bit_equal(measurement), 0);
 }
 
 TEST_F(CompareFiles, WithoutLogitsTheHashSpeaks) {
   const record::RunInfo run = small_run();
   const Reader a = write("a.h5", run, {greedy_prompt(run, "p0", 0, kRows, false)});
   const Reader b = write("b.h5", run, {greedy_prompt(run, "p0", 0, kRows, true)});
-  EXPECT_EQ(compare_runs(a, b).verdict, Verdict::bit_equal);
+  EXPECT_EQ(equality_of(measure_runs(a, b)), Equality::bit_equal);
   Rows rows = kRows;
   rows[0][0] = 0.125;
   const Reader c = write("c.h5", run, {greedy_prompt(run, "p0", 0, rows, false)});
-  const Comparison comparison = compare_runs(a, c);
-  EXPECT_EQ(comparison.verdict, Verdict::differs);
-  EXPECT_EQ(comparison.totals.steps_measured, 0);
-  EXPECT_EQ(comparison.totals.top1_equal, 4);
-  EXPECT_THAT(section_text({comparison, std::nullopt}), HasSubstr("NO"));
+  const Measurement measurement = measure_runs(a, c);
+  EXPECT_EQ(equality_of(measurement), Equality::differs);
+  EXPECT_EQ(totals_of(measurement).steps_measured, 0);
+  EXPECT_EQ(totals_of(measurement).top1_equal, 4);
+  EXPECT_THAT(section_text({measurement, std::nullopt}), HasSubstr("NO"));
 }
 
 TEST_F(CompareFiles, AShorterEqualRunIsInconclusive) {
   const Reader a = write("a.h5", small_run(), kRows);
   const Reader b = write("b.h5", small_run(), Rows(kRows.begin(), kRows.begin() + 2));
-  const Comparison comparison = compare_runs(a, b);
-  EXPECT_EQ(comparison.verdict, Verdict::inconclusive);
-  EXPECT_EQ(comparison.totals.steps, 2);
-  EXPECT_THAT(section_text({comparison, std::nullopt}), HasSubstr("2 of 4"));
+  const Measurement measurement = measure_runs(a, b);
+  EXPECT_EQ(equality_of(measurement), Equality::inconclusive);
+  EXPECT_EQ(totals_of(measurement).steps, 2);
+  EXPECT_THAT(section_text({measurement, std::nullopt}), HasSubstr("2 of 4"));
 }
 
 TEST_F(CompareFiles, PartsAreComparedAsFarAsTheyGo) {
@@ -194,11 +199,11 @@ TEST_F(CompareFiles, PartsAreComparedAsFarAsTheyGo) {
   record::PartWriter writer(options, run);
   writer.add(greedy_prompt(run, "p1", 1, kRows));
   writer.finish();
-  const Comparison comparison = compare_runs(a, Reader::open(scratch_ / "b.h5"));
-  EXPECT_FALSE(comparison.complete);
-  EXPECT_EQ(comparison.verdict, Verdict::inconclusive);
-  EXPECT_THAT(comparison.missing, ::testing::ElementsAre("p0"));
-  EXPECT_THAT(section_text({comparison, std::nullopt}), HasSubstr("partial"));
+  const Measurement measurement = measure_runs(a, Reader::open(scratch_ / "b.h5"));
+  EXPECT_FALSE(measurement.candidate.complete);
+  EXPECT_EQ(equality_of(measurement), Equality::inconclusive);
+  EXPECT_THAT(measurement.missing, ::testing::ElementsAre("p0"));
+  EXPECT_THAT(section_text({measurement, std::nullopt}), HasSubstr("partial"));
 }
 
 TEST_F(CompareFiles, RefusesFilesThatDoNotBelongTogether) {
@@ -207,16 +212,12 @@ TEST_F(CompareFiles, RefusesFilesThatDoNotBelongTogether) {
   const auto refused = [&](const std::string& name, const record::RunInfo& other,
                            const std::vector<record::PromptRecord>& prompts) {
     const Reader b = write(name, other, prompts);
-    const Error error = error_of([&] { compare_runs(a, b); });
+    const Error error = error_of([&] { measure_runs(a, b); });
     EXPECT_EQ(error.code(), ExitCode::bad_data);
     EXPECT_THAT(error.what(), HasSubstr(name));
     return std::string(error.what());
   };
   record::RunInfo other = run;
-  other.model.identity = "another";
-  EXPECT_THAT(refused("model.h5", other, {greedy_prompt(other, "p0", 0, kRows)}),
-              HasSubstr("compare runs of one model"));
-  other = run;
   other.model.vocabulary = 6;
   Rows wide = kRows;
   for (auto& row : wide) row.push_back(0);
@@ -228,11 +229,41 @@ TEST_F(CompareFiles, RefusesFilesThatDoNotBelongTogether) {
   EXPECT_THAT(refused("ids.h5", run, {greedy_prompt(run, "p1", 0, kRows)}), HasSubstr("no prompt p0"));
 }
 
+TEST_F(CompareFiles, AnotherCheckpointIsComparedAndSaidFirst) {
+  const Reader a = write("a.h5", small_run(), kRows);
+  record::RunInfo other = small_run(DType::bfloat16, 2);
+  other.model.identity = "model-2";
+  other.model.quantization = "int8";
+  other.model.vocab[2] = "b";
+  const Measurement measurement = measure_runs(a, write("b.h5", other, kRows));
+  ASSERT_GE(measurement.differences.size(), 4U);
+  EXPECT_EQ(measurement.differences[0].what, "model identity");
+  EXPECT_EQ(measurement.differences[1].what, "model quantization");
+  EXPECT_EQ(measurement.differences[2].what, "model token 2");
+  EXPECT_EQ(measurement.differences[2].candidate, "b");
+  EXPECT_EQ(equality_of(measurement), Equality::differs);
+}
+
+TEST_F(CompareFiles, TheSummarySaysWhatTheFileSays) {
+  const Reader a = write("a.h5", small_run(), kRows);
+  const Measurement measurement = measure_runs(a, write("b.h5", small_run(DType::float32, 2), kRows));
+  const RunSummary& run = measurement.candidate;
+  EXPECT_EQ(run.name, "b");
+  EXPECT_EQ(run.plan, "TP=2, native, float32, cpu");
+  EXPECT_EQ(run.prompts, 1);
+  EXPECT_EQ(run.prefill_seconds, 2.0);
+  EXPECT_EQ(run.decode_seconds, 3.0);
+  EXPECT_EQ(run.prefill_tokens, 4);
+  EXPECT_EQ(run.decode_tokens, 5);
+  EXPECT_EQ(run.run.environment.devices.size(), 2U);
+  EXPECT_TRUE(run.run.model.vocab.empty());
+}
+
 TEST_F(CompareFiles, TokenTableGoldenText) {
   const Reader a = write("a.h5", small_run(), kRows);
   const Reader b = write("b.h5", small_run(), flipped());
-  const Comparison comparison = compare_runs(a, b);
-  const auto table = token_table(a, b, comparison, {});
+  const Measurement measurement = measure_runs(a, b);
+  const auto table = token_table(a, b, measurement, {});
   ASSERT_TRUE(table.has_value());
   // The probabilities were worked out by hand: e^3 / (e^3 + e + 3), e^2 / (e^2 + e + 3), …
   EXPECT_EQ(to_text(*table), R"(step  position  reference  token            p  candidate  token             p
@@ -249,23 +280,23 @@ TEST_F(CompareFiles, TokenTableWindowAndPrompt) {
       write("a.h5", run, {greedy_prompt(run, "p0", 0, kRows), greedy_prompt(run, "p1", 1, kRows)});
   const Reader b =
       write("b.h5", run, {greedy_prompt(run, "p0", 0, kRows), greedy_prompt(run, "p1", 1, flipped())});
-  const Comparison comparison = compare_runs(a, b);
-  const auto flip = token_table(a, b, comparison, {std::nullopt, 1});
+  const Measurement measurement = measure_runs(a, b);
+  const auto flip = token_table(a, b, measurement, {std::nullopt, 1});
   ASSERT_TRUE(flip && flip->rows.size() == 1);
   EXPECT_EQ(flip->prompt, "p1");
   EXPECT_TRUE(flip->rows[0].here);
-  const auto named = token_table(a, b, comparison, {"p0", 2});
+  const auto named = token_table(a, b, measurement, {"p0", 2});
   ASSERT_TRUE(named && named->rows.size() == 2);
   EXPECT_EQ(named->rows[0].step, 0);
   EXPECT_FALSE(named->rows[0].here || named->rows[1].here);
-  EXPECT_EQ(error_of([&] { token_table(a, b, comparison, {"p9", 2}); }).code(), ExitCode::usage);
+  EXPECT_EQ(error_of([&] { token_table(a, b, measurement, {"p9", 2}); }).code(), ExitCode::usage);
 }
 
 TEST_F(CompareFiles, TextSaysWhatMatters) {
   const Reader a = write("a.h5", small_run(), kRows);
   const Reader b = write("b.h5", small_run(DType::float32, 2), flipped());
-  const Comparison comparison = compare_runs(a, b);
-  const std::string text = section_text({comparison, token_table(a, b, comparison, {})});
+  const Measurement measurement = measure_runs(a, b);
+  const std::string text = section_text({measurement, token_table(a, b, measurement, {})});
   EXPECT_THAT(text, HasSubstr("plan shards           1 -> 2"));
   EXPECT_THAT(text,
               HasSubstr("two shards have one possible order (a + b = b + a), order studies need 3 or more"));
@@ -273,7 +304,7 @@ TEST_F(CompareFiles, TextSaysWhatMatters) {
   EXPECT_THAT(text, HasSubstr("<-- here"));
   EXPECT_THAT(text, HasSubstr("verdict: differs"));
   EXPECT_LT(text.find("plan shards"), text.find("elements differ"));
-  const std::string summary = summary_text({{comparison, std::nullopt}, {comparison, std::nullopt}});
+  const std::string summary = summary_text({{measurement, std::nullopt}, {measurement, std::nullopt}});
   EXPECT_THAT(summary, HasSubstr("step 2 of p0"));
   EXPECT_THAT(summary, HasSubstr("TP=2, native, float32, cpu"));
 }
@@ -281,13 +312,13 @@ TEST_F(CompareFiles, TextSaysWhatMatters) {
 TEST_F(CompareFiles, JsonHoldsTheSameNumbers) {
   const Reader a = write("a.h5", small_run(), kRows);
   const Reader b = write("b.h5", small_run(), flipped());
-  const Comparison comparison = compare_runs(a, b);
-  const auto json = nlohmann::json::parse(to_json(a, {{comparison, token_table(a, b, comparison, {})}}));
+  const Measurement measurement = measure_runs(a, b);
+  const auto json = nlohmann::json::parse(to_json(a, {{measurement, token_table(a, b, measurement, {})}}));
   const auto& candidate = json.at("candidates").at(0);
   EXPECT_EQ(candidate.at("verdict"), "differs");
   EXPECT_EQ(candidate.at("totals").at("elements_differ"), 2);
   EXPECT_EQ(candidate.at("totals").at("max_abs"), 0.5);
-  EXPECT_EQ(candidate.at("totals").at("kl_mean").get<double>(), comparison.totals.mean_kl());
+  EXPECT_EQ(candidate.at("totals").at("kl_mean").get<double>(), totals_of(measurement).mean_kl());
   EXPECT_EQ(candidate.at("prompts").at(0).at("first_flip").at("step"), 2);
   EXPECT_EQ(candidate.at("prompts").at(0).at("first_flip").at("margin"), 0.25);
   const auto& rows = candidate.at("token_table").at("rows");
@@ -301,9 +332,9 @@ TEST_F(CompareFiles, NotANumberIsNullInJsonAndSaidInText) {
   rows[1][0] = std::numeric_limits<double>::quiet_NaN();
   const Reader a = write("a.h5", small_run(), kRows);
   const Reader b = write("b.h5", small_run(), rows);
-  const Comparison comparison = compare_runs(a, b);
-  EXPECT_EQ(comparison.verdict, Verdict::differs);
-  const Section section{comparison, std::nullopt};
+  const Measurement measurement = measure_runs(a, b);
+  EXPECT_EQ(equality_of(measurement), Equality::differs);
+  const Section section{measurement, std::nullopt};
   EXPECT_TRUE(nlohmann::json::parse(to_json(a, {section}))["candidates"][0]["totals"]["kl_mean"].is_null());
   EXPECT_THAT(section_text(section), HasSubstr("no finite difference"));
 }

@@ -4,14 +4,14 @@
 #include <string>
 #include <vector>
 
-#include "analysis/compare.hpp"
-#include "analysis/token_table.hpp"
+#include "analysis/measure/measurement.hpp"
+#include "analysis/text/token_table.hpp"
 
 namespace shardrift::analysis {
 
 // One candidate's results with the table that goes with them.
 struct Section {
-  Comparison comparison;
+  Measurement measurement;
   std::optional<TokenTable> table;
 };
 

@@ -1,5 +1,6 @@
-#include "analysis/differences.hpp"
+#include "analysis/measure/differences.hpp"
 
+#include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
 
@@ -62,22 +63,39 @@ void add_devices(std::vector<Difference>& out, const record::Environment& refere
   }
 }
 
+Texts model_fields(const record::RunInfo& run) {
+  return {{"architecture", run.model.architecture},
+          {"dtype", run.model.dtype},
+          {"quantization", run.model.quantization},
+          {"identity", run.model.identity}};
+}
+
+Texts run_fields(const record::RunInfo& run) {
+  return {{"mode", run.mode},
+          {"level", run.level},
+          {"version", run.version},
+          {"logits dtype", std::string(name_of(run.logits_dtype))}};
+}
+
+// Token strings of the ids; ids whose meaning is known on one side only are no difference.
+void add_vocabulary(std::vector<Difference>& out, const std::vector<std::string>& reference,
+                    const std::vector<std::string>& candidate) {
+  const std::size_t both = std::min(reference.size(), candidate.size());
+  for (std::size_t id = 0; id < both; ++id)
+    if (reference[id] != candidate[id]) {
+      out.push_back({fmt::format("model token {}", id), reference[id], candidate[id]});
+      return;  // one is enough to say that the tokenizers differ
+    }
+}
+
 }  // namespace
 
 std::vector<Difference> differences_of(const record::RunInfo& reference, const record::RunInfo& candidate) {
   std::vector<Difference> out;
+  add_map(out, "model", model_fields(reference), model_fields(candidate));
+  add_vocabulary(out, reference.model.vocab, candidate.model.vocab);
   add_map(out, "plan", plan_fields(reference.plan), plan_fields(candidate.plan));
-  add_map(out, "run",
-          {{"mode", reference.mode},
-           {"level", reference.level},
-           {"version", reference.version},
-           {"logits dtype", std::string(name_of(reference.logits_dtype))},
-           {"quantization", reference.model.quantization}},
-          {{"mode", candidate.mode},
-           {"level", candidate.level},
-           {"version", candidate.version},
-           {"logits dtype", std::string(name_of(candidate.logits_dtype))},
-           {"quantization", candidate.model.quantization}});
+  add_map(out, "run", run_fields(reference), run_fields(candidate));
   add_devices(out, reference.environment, candidate.environment);
   add_map(out, "library", reference.environment.libraries, candidate.environment.libraries);
   add_map(out, "setting", reference.environment.settings, candidate.environment.settings);

@@ -1,9 +1,9 @@
-#include "analysis/envelope.hpp"
+#include "analysis/measure/envelope.hpp"
 
 #include <algorithm>
 #include <span>
 
-#include "analysis/rows.hpp"
+#include "analysis/measure/rows.hpp"
 #include "common/error.hpp"
 
 namespace shardrift::analysis {

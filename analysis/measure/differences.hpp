@@ -13,7 +13,8 @@ struct Difference {
   std::string candidate;  // "" where one side has none
 };
 
-// Plan first, then mode and model, then devices, libraries, settings, variables.
+// Model first (another checkpoint explains most), then plan and mode, then devices, libraries, settings,
+// variables.
 std::vector<Difference> differences_of(const record::RunInfo& reference, const record::RunInfo& candidate);
 
 // "TP=2, native, bfloat16, cpu"; where the plan is one this version does not understand, its JSON.

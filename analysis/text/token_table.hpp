@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "analysis/compare.hpp"
+#include "analysis/measure/measurement.hpp"
 #include "record/reader.hpp"
 
 namespace shardrift::analysis {
@@ -38,7 +38,7 @@ struct TableChoice {
 // position, although the runs had been fed different tokens by then. Throws usage_error for a prompt that was
 // not compared.
 std::optional<TokenTable> token_table(const record::Reader& reference, const record::Reader& candidate,
-                                      const Comparison& comparison, const TableChoice& choice);
+                                      const Measurement& measurement, const TableChoice& choice);
 
 // One line a row, columns aligned, ending in a newline.
 std::string to_text(const TokenTable& table);

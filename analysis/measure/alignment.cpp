@@ -1,4 +1,4 @@
-#include "analysis/alignment.hpp"
+#include "analysis/measure/alignment.hpp"
 
 #include <algorithm>
 

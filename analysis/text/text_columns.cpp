@@ -1,4 +1,4 @@
-#include "analysis/text_columns.hpp"
+#include "analysis/text/text_columns.hpp"
 
 #include <algorithm>
 

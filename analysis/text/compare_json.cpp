@@ -1,16 +1,17 @@
 #include <nlohmann/json.hpp>
 
-#include "analysis/compare_report.hpp"
+#include "analysis/measure/totals.hpp"
+#include "analysis/text/compare_report.hpp"
 
 namespace shardrift::analysis {
 namespace {
 
 using Json = nlohmann::ordered_json;
 
-const char* name_of(Verdict verdict) {
-  return verdict == Verdict::bit_equal ? "bit-equal"
-         : verdict == Verdict::differs ? "differs"
-                                       : "inconclusive";
+const char* name_of(Equality equality) {
+  return equality == Equality::bit_equal ? "bit-equal"
+         : equality == Equality::differs ? "differs"
+                                         : "inconclusive";
 }
 
 template <typename Value>
@@ -39,20 +40,20 @@ Json totals_json(const Totals& totals) {
   return json;
 }
 
-Json prompt_json(const PromptComparison& prompt) {
+Json prompt_json(const PromptMeasurement& prompt, std::int64_t vocabulary) {
   Json json = {{"id", prompt.id},
                {"bit_equal", prompt.bit_equal},
                {"differs", prompt.differs},
                {"reference_steps", prompt.reference_steps},
                {"candidate_steps", prompt.candidate_steps}};
-  json.update(totals_json(prompt.totals));
+  json.update(totals_json(totals_of(prompt, vocabulary)));
   json["first_flip"] = nullptr;
-  if (prompt.flip)
-    json["first_flip"] = {{"step", prompt.flip->step},
-                          {"position", prompt.flip->position},
-                          {"reference", prompt.flip->reference},
-                          {"candidate", prompt.flip->candidate},
-                          {"margin", or_null(prompt.flip->margin)}};
+  if (const Step* flip = flip_of(prompt))
+    json["first_flip"] = {{"step", flip->step},
+                          {"position", flip->position},
+                          {"reference", flip->chosen_reference},
+                          {"candidate", flip->chosen_candidate},
+                          {"margin", flip->measured ? Json(flip->margin_reference) : Json(nullptr)}};
   return json;
 }
 
@@ -74,25 +75,26 @@ Json table_json(const std::optional<TokenTable>& table) {
 }
 
 Json section_json(const Section& section) {
-  const Comparison& comparison = section.comparison;
+  const Measurement& measurement = section.measurement;
   Json differences = Json::array();
-  for (const auto& difference : comparison.differences)
+  for (const auto& difference : measurement.differences)
     differences.push_back({{"what", difference.what},
                            {"reference", difference.reference},
                            {"candidate", difference.candidate}});
   Json prompts = Json::array();
-  for (const auto& prompt : comparison.prompts) prompts.push_back(prompt_json(prompt));
-  return {{"path", comparison.path},
-          {"plan", comparison.plan},
-          {"complete", comparison.complete},
-          {"verdict", name_of(comparison.verdict)},
+  for (const auto& prompt : measurement.prompts)
+    prompts.push_back(prompt_json(prompt, measurement.reference.run.model.vocabulary));
+  const auto first = first_flip(measurement);
+  return {{"path", measurement.candidate.path},
+          {"plan", measurement.candidate.plan},
+          {"complete", measurement.candidate.complete},
+          {"verdict", name_of(equality_of(measurement))},
           {"differences", differences},
-          {"missing", comparison.missing},
-          {"prompts_compared", comparison.prompts.size()},
-          {"prompts_bit_equal", comparison.prompts_bit_equal},
-          {"first_flip_prompt",
-           comparison.first_flip ? Json(comparison.prompts[*comparison.first_flip].id) : Json(nullptr)},
-          {"totals", totals_json(comparison.totals)},
+          {"missing", measurement.missing},
+          {"prompts_compared", measurement.prompts.size()},
+          {"prompts_bit_equal", prompts_bit_equal(measurement)},
+          {"first_flip_prompt", first ? Json(measurement.prompts[*first].id) : Json(nullptr)},
+          {"totals", totals_json(totals_of(measurement))},
           {"prompts", prompts},
           {"token_table", table_json(section.table)}};
 }

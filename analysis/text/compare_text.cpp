@@ -1,7 +1,8 @@
 #include <fmt/ranges.h>
 
-#include "analysis/compare_report.hpp"
-#include "analysis/text_columns.hpp"
+#include "analysis/measure/totals.hpp"
+#include "analysis/text/compare_report.hpp"
+#include "analysis/text/text_columns.hpp"
 #include "common/error.hpp"
 
 namespace shardrift::analysis {
@@ -22,16 +23,24 @@ std::string percent(std::int64_t part, std::int64_t whole) {
                                         : fmt::format("{:.4g}%", share);
 }
 
-std::string flip_text(const PromptComparison& prompt) {
-  return prompt.flip ? fmt::format("step {}", prompt.flip->step) : "none";
+std::string flip_text(const PromptMeasurement& prompt) {
+  const Step* flip = flip_of(prompt);
+  return flip != nullptr ? fmt::format("step {}", flip->step) : "none";
 }
 
-std::string equality(const PromptComparison& prompt) {
+std::string first_flip_text(const Measurement& measurement) {
+  const auto first = first_flip(measurement);
+  if (!first) return "none";
+  const auto& prompt = measurement.prompts[*first];
+  return flip_text(prompt) + " of " + prompt.id;
+}
+
+std::string equality(const PromptMeasurement& prompt) {
   return prompt.bit_equal ? "yes" : prompt.differs ? "NO" : "so far";
 }
 
-std::string overall_equality(const Comparison& comparison) {
-  return fmt::format("{}/{}", comparison.prompts_bit_equal, comparison.prompts.size());
+std::string overall_equality(const Measurement& measurement) {
+  return fmt::format("{}/{}", prompts_bit_equal(measurement), measurement.prompts.size());
 }
 
 // Numbers that need logits are "-" where there are none.
@@ -69,7 +78,7 @@ std::string differences_text(const std::vector<Difference>& differences) {
   return text;
 }
 
-std::string prompts_text(const Comparison& comparison) {
+std::string prompts_text(const Measurement& measurement) {
   TextColumns table({{"prompt", Align::left},
                      {"steps", Align::right},
                      {"bit-equal", Align::left},
@@ -82,54 +91,55 @@ std::string prompts_text(const Comparison& comparison) {
                      {"top-1", Align::right},
                      {"ties r/c", Align::right},
                      {"first flip", Align::left}});
-  const std::size_t listed = std::min(comparison.prompts.size(), kMaxListed);
+  const std::size_t listed = std::min(measurement.prompts.size(), kMaxListed);
   for (std::size_t i = 0; i < listed; ++i) {
-    const auto& prompt = comparison.prompts[i];
+    const auto& prompt = measurement.prompts[i];
     const std::int64_t longest = std::max(prompt.reference_steps, prompt.candidate_steps);
-    table.add(line(prompt.id,
-                   prompt.totals.steps == longest ? std::to_string(longest)
-                                                  : fmt::format("{} of {}", prompt.totals.steps, longest),
-                   equality(prompt), prompt.totals, flip_text(prompt)));
+    const Totals totals = totals_of(prompt, measurement.reference.run.model.vocabulary);
+    table.add(line(
+        prompt.id,
+        totals.steps == longest ? std::to_string(longest) : fmt::format("{} of {}", totals.steps, longest),
+        equality(prompt), totals, flip_text(prompt)));
   }
-  const auto& first = comparison.first_flip;
-  table.add(
-      line("all", std::to_string(comparison.totals.steps), overall_equality(comparison), comparison.totals,
-           first ? flip_text(comparison.prompts[*first]) + " of " + comparison.prompts[*first].id : "none"));
+  const Totals totals = totals_of(measurement);
+  table.add(line("all", std::to_string(totals.steps), overall_equality(measurement), totals,
+                 first_flip_text(measurement)));
   std::string text = table.str();
-  if (listed < comparison.prompts.size())
+  if (listed < measurement.prompts.size())
     text += fmt::format("({} more prompts are in --json and in the last line)\n",
-                        comparison.prompts.size() - listed);
+                        measurement.prompts.size() - listed);
   return text;
 }
 
-std::string remarks(const Comparison& comparison) {
+std::string remarks(const Measurement& measurement) {
   std::string text;
-  if (comparison.shards == 2)
+  if (measurement.candidate.shards == 2)
     text += "two shards have one possible order (a + b = b + a), order studies need 3 or more\n";
-  if (!comparison.complete) text += "the candidate is partial: compared as far as it goes\n";
-  if (!comparison.missing.empty())
+  if (!measurement.candidate.complete) text += "the candidate is partial: compared as far as it goes\n";
+  if (!measurement.missing.empty())
     text += fmt::format(
-        "in one file only, not compared: {} prompt{} ({}{})\n", comparison.missing.size(),
-        comparison.missing.size() == 1 ? "" : "s",
-        fmt::join(comparison.missing.begin(),
-                  comparison.missing.begin() +
-                      static_cast<std::ptrdiff_t>(std::min<std::size_t>(5, comparison.missing.size())),
+        "in one file only, not compared: {} prompt{} ({}{})\n", measurement.missing.size(),
+        measurement.missing.size() == 1 ? "" : "s",
+        fmt::join(measurement.missing.begin(),
+                  measurement.missing.begin() +
+                      static_cast<std::ptrdiff_t>(std::min<std::size_t>(5, measurement.missing.size())),
                   ", "),
-        comparison.missing.size() > 5 ? ", …" : "");
-  if (comparison.totals.not_finite > 0)
+        measurement.missing.size() > 5 ? ", …" : "");
+  const Totals totals = totals_of(measurement);
+  if (totals.not_finite > 0)
     text += fmt::format(
         "{} pairs of logits have no finite difference (NaN or infinity): not in max|Δ| and mean|Δ|\n",
-        comparison.totals.not_finite);
+        totals.not_finite);
   return text;
 }
 
-std::string verdict_text(const Comparison& comparison) {
-  switch (comparison.verdict) {
-    case Verdict::bit_equal:
+std::string verdict_text(const Measurement& measurement) {
+  switch (equality_of(measurement)) {
+    case Equality::bit_equal:
       return "verdict: bit-equal\n";
-    case Verdict::differs:
+    case Equality::differs:
       return "verdict: differs\n";
-    case Verdict::inconclusive:
+    case Equality::inconclusive:
       break;
   }
   return "verdict: inconclusive, no difference as far as the files go together\n";
@@ -145,19 +155,20 @@ std::string head_text(const record::Reader& reference) {
 }
 
 std::string section_text(const Section& section) {
-  const Comparison& comparison = section.comparison;
-  std::string text = fmt::format("candidate  {}: {}\n\n", comparison.path, comparison.plan);
-  text +=
-      differences_text(comparison.differences) + remarks(comparison) + "\n" + prompts_text(comparison) + "\n";
+  const Measurement& measurement = section.measurement;
+  std::string text =
+      fmt::format("candidate  {}: {}\n\n", measurement.candidate.path, measurement.candidate.plan);
+  text += differences_text(measurement.differences) + remarks(measurement) + "\n" +
+          prompts_text(measurement) + "\n";
   if (section.table) {
-    const auto& first = comparison.first_flip;
-    const bool is_first = first && comparison.prompts[*first].id == section.table->prompt;
+    const auto first = first_flip(measurement);
+    const bool is_first = first && measurement.prompts[*first].id == section.table->prompt;
     text += fmt::format("tokens of prompt {}{}\n{}\n", section.table->prompt,
                         is_first ? ", around the first that differs" : "", to_text(*section.table));
   } else {
     text += "no chosen token differs\n";
   }
-  return text + verdict_text(comparison);
+  return text + verdict_text(measurement);
 }
 
 std::string summary_text(const std::vector<Section>& sections) {
@@ -170,13 +181,12 @@ std::string summary_text(const std::vector<Section>& sections) {
                      {"top-1", Align::right},
                      {"first flip", Align::left}});
   for (const auto& section : sections) {
-    const Comparison& comparison = section.comparison;
-    const auto cells = measured(comparison.totals);
-    const auto& first = comparison.first_flip;
-    table.add(
-        {comparison.path, comparison.plan, overall_equality(comparison), cells[1], cells[2], cells[4],
-         percent(comparison.totals.top1_equal, comparison.totals.steps),
-         first ? flip_text(comparison.prompts[*first]) + " of " + comparison.prompts[*first].id : "none"});
+    const Measurement& measurement = section.measurement;
+    const Totals totals = totals_of(measurement);
+    const auto cells = measured(totals);
+    table.add({measurement.candidate.path, measurement.candidate.plan, overall_equality(measurement),
+               cells[1], cells[2], cells[4], percent(totals.top1_equal, totals.steps),
+               first_flip_text(measurement)});
   }
   return table.str();
 }

@@ -1,4 +1,4 @@
-#include "analysis/rows.hpp"
+#include "analysis/measure/rows.hpp"
 
 #include <array>
 #include <bit>
@@ -7,7 +7,7 @@
 #include <memory>
 #include <vector>
 
-#include "analysis/clones.hpp"
+#include "analysis/measure/clones.hpp"
 
 namespace shardrift::analysis {
 namespace {

@@ -1,0 +1,183 @@
+#include "analysis/measure/measure_runs.hpp"
+
+#include <algorithm>
+#include <set>
+
+#include "analysis/measure/alignment.hpp"
+#include "analysis/measure/metrics.hpp"
+#include "common/error.hpp"
+
+namespace shardrift::analysis {
+namespace {
+
+using record::PromptRecord;
+using record::Reader;
+using record::Row;
+
+constexpr std::int64_t kBlockBytes = 4 << 20;  // of one file's rows in memory at a time
+
+// Another checkpoint of the vocabulary (other dtype, quantized, fine-tuned) may be compared: differences_of
+// says so. Its token ids must mean the same.
+void require_same_vocabulary(const Reader& reference, const Reader& candidate) {
+  const auto& r = reference.run().model;
+  const auto& c = candidate.run().model;
+  if (r.vocabulary != c.vocabulary)
+    throw bad_data("{}: vocabulary of {}, {} has {}: these runs are of different models",
+                   candidate.path().string(), c.vocabulary, reference.path().string(), r.vocabulary);
+}
+
+// Ids in both files, in the reference's order. A partial file may lack prompts, a complete one may not.
+std::vector<std::string> common_prompts(const Reader& reference, const Reader& candidate,
+                                        std::vector<std::string>& missing) {
+  const auto of_reference = reference.prompt_ids();
+  const auto of_candidate = candidate.prompt_ids();
+  const std::set<std::string> in_reference(of_reference.begin(), of_reference.end());
+  const std::set<std::string> in_candidate(of_candidate.begin(), of_candidate.end());
+  const auto require_in = [&](const std::string& id, const Reader& has, const Reader& lacks) {
+    if (lacks.complete())
+      throw bad_data("{}: has no prompt {}, which {} has: these runs did not get the same prompts",
+                     lacks.path().string(), id, has.path().string());
+    missing.push_back(id);
+  };
+  std::vector<std::string> common;
+  for (const auto& id : of_reference) {
+    if (in_candidate.count(id) != 0)
+      common.push_back(id);
+    else
+      require_in(id, reference, candidate);
+  }
+  for (const auto& id : of_candidate)
+    if (in_reference.count(id) == 0) require_in(id, candidate, reference);
+  return common;
+}
+
+const Row& row_at(const std::vector<Row>& rows, std::int64_t i) {
+  return rows[static_cast<std::size_t>(i)];
+}
+
+// The token that the reference was given after its row i: what it chose (greedy), or the next one of the
+// text.
+std::int32_t next_token(const std::string& mode, const std::vector<Row>& rows, std::int64_t i) {
+  if (mode == "greedy") return row_at(rows, i).chosen;
+  const bool last = i + 1 == static_cast<std::int64_t>(rows.size());
+  if (last || row_at(rows, i + 1).position != row_at(rows, i).position + 1) return RowComparer::kNoToken;
+  return row_at(rows, i + 1).input_id;
+}
+
+std::vector<Step> steps_of(const std::vector<Row>& reference, const std::vector<Row>& candidate,
+                           const Alignment& alignment) {
+  std::vector<Step> steps(static_cast<std::size_t>(alignment.count));
+  for (std::int64_t i = 0; i < alignment.count; ++i) {
+    Step& step = steps[static_cast<std::size_t>(i)];
+    step.step = alignment.reference_begin + i;
+    step.candidate_step = alignment.candidate_begin + i;
+    const Row& r = row_at(reference, step.step);
+    step.position = r.position;
+    step.input_id = r.input_id;
+    step.phase = r.phase;
+    step.chosen_reference = r.chosen;
+    step.chosen_candidate = row_at(candidate, step.candidate_step).chosen;
+  }
+  return steps;
+}
+
+// Runs of one prompt: what the loop over its rows needs.
+struct Pair {
+  const Reader& reference;
+  const Reader& candidate;
+  const std::string& id;
+  const std::vector<Row>& rows;  // the reference's
+};
+
+void measure_rows(const Pair& pair, RowComparer& comparer, std::vector<Step>& steps) {
+  const std::int64_t vocabulary = pair.reference.run().model.vocabulary;
+  const auto bytes_of = [&](const Reader& reader) {
+    return vocabulary * static_cast<std::int64_t>(size_of(reader.run().logits_dtype));
+  };
+  const auto reference_bytes = bytes_of(pair.reference);
+  const auto candidate_bytes = bytes_of(pair.candidate);
+  const auto block = static_cast<std::size_t>(
+      std::max<std::int64_t>(1, kBlockBytes / std::max(reference_bytes, candidate_bytes)));
+  std::vector<std::byte> reference;
+  std::vector<std::byte> candidate;
+  for (std::size_t begin = 0; begin < steps.size(); begin += block) {
+    const std::size_t end = std::min(steps.size(), begin + block);
+    pair.reference.read_logits(pair.id, steps[begin].step, steps[end - 1].step + 1, reference);
+    pair.candidate.read_logits(pair.id, steps[begin].candidate_step, steps[end - 1].candidate_step + 1,
+                               candidate);
+    for (std::size_t i = begin; i < end; ++i) {
+      const auto row = static_cast<std::int64_t>(i - begin);
+      comparer.compare(reference.data() + row * reference_bytes, candidate.data() + row * candidate_bytes,
+                       next_token(pair.reference.run().mode, pair.rows, steps[i].step), steps[i]);
+    }
+  }
+}
+
+PromptMeasurement measure_prompt(const Reader& reference, const Reader& candidate, const std::string& id,
+                                 RowComparer& comparer) {
+  const PromptRecord r = reference.prompt(id);
+  const PromptRecord c = candidate.prompt(id);
+  if (r.prompt.tokens != c.prompt.tokens)
+    throw bad_data("{}: prompt {} has other tokens than in {}: these runs did not get the same prompts",
+                   candidate.path().string(), id, reference.path().string());
+  PromptMeasurement prompt;
+  prompt.id = id;
+  prompt.index = r.prompt.index;
+  prompt.prompt_tokens = static_cast<std::int64_t>(r.prompt.tokens.size());
+  prompt.reference_steps = static_cast<std::int64_t>(r.rows.size());
+  prompt.candidate_steps = static_cast<std::int64_t>(c.rows.size());
+  prompt.has_logits = reference.has_logits(id) && candidate.has_logits(id);
+  const Alignment alignment = align(r.rows, c.rows);
+  prompt.steps = steps_of(r.rows, c.rows, alignment);
+  if (const auto flip = first_flip(r.rows, c.rows, alignment))
+    prompt.first_flip = static_cast<std::size_t>(*flip);
+  if (prompt.has_logits) measure_rows({reference, candidate, id, r.rows}, comparer, prompt.steps);
+
+  const bool same_dtype = reference.run().logits_dtype == candidate.run().logits_dtype;
+  const bool all_rows =
+      alignment.count == prompt.reference_steps && alignment.count == prompt.candidate_steps;
+  // The recorded hash is of the words, so it can speak for logits that were not kept.
+  const bool equal_hash = !r.hash.empty() && r.hash == c.hash;
+  const bool no_difference =
+      same_dtype && !prompt.first_flip &&
+      (!prompt.has_logits || std::all_of(prompt.steps.begin(), prompt.steps.end(),
+                                         [](const Step& step) { return step.bit_equal; }));
+  prompt.bit_equal = all_rows && no_difference && (prompt.has_logits || equal_hash);
+  prompt.differs = !no_difference || (all_rows && !prompt.has_logits && !equal_hash);
+  return prompt;
+}
+
+}  // namespace
+
+RunSummary summary_of(const Reader& run) {
+  RunSummary summary;
+  summary.path = run.path().string();
+  const auto path = run.path().extension() == ".parts" ? run.path().stem() : run.path();
+  summary.name = path.stem().string();
+  summary.plan = describe_plan(run.run());
+  summary.shards = shards_of(run.run());
+  summary.complete = run.complete();
+  summary.prompts = static_cast<std::int64_t>(run.prompt_ids().size());
+  summary.run = run.run();
+  summary.run.model.vocab.clear();
+  summary.prefill_seconds = run.timing().prefill_seconds;
+  summary.decode_seconds = run.timing().decode_seconds;
+  summary.prefill_tokens = run.timing().prefill_tokens;
+  summary.decode_tokens = run.timing().decode_tokens;
+  return summary;
+}
+
+Measurement measure_runs(const Reader& reference, const Reader& candidate) {
+  require_same_vocabulary(reference, candidate);
+  Measurement result;
+  result.reference = summary_of(reference);
+  result.candidate = summary_of(candidate);
+  result.differences = differences_of(reference.run(), candidate.run());
+  RowComparer comparer(reference.run().logits_dtype, candidate.run().logits_dtype,
+                       reference.run().model.vocabulary);
+  for (const auto& id : common_prompts(reference, candidate, result.missing))
+    result.prompts.push_back(measure_prompt(reference, candidate, id, comparer));
+  return result;
+}
+
+}  // namespace shardrift::analysis

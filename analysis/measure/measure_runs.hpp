@@ -1,0 +1,16 @@
+// From two records to one Measurement, prompt by prompt. Bounded memory: rows are read in blocks, one pass
+// over both files.
+#pragma once
+#include "analysis/measure/measurement.hpp"
+#include "record/reader.hpp"
+
+namespace shardrift::analysis {
+
+// Rows are paired by the token fed and its position (alignment.hpp). Throws bad_data where the files do not
+// belong together: other vocabulary size, prompts or prompt tokens; and where a file turns out damaged.
+Measurement measure_runs(const record::Reader& reference, const record::Reader& candidate);
+
+// What a report says about the run.
+RunSummary summary_of(const record::Reader& run);
+
+}  // namespace shardrift::analysis

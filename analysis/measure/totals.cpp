@@ -1,0 +1,88 @@
+#include "analysis/measure/totals.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+namespace shardrift::analysis {
+namespace {
+
+// NaN wins: a step without a value is not hidden by the others.
+double larger(double a, double b) {
+  return std::isnan(b) || b > a ? b : a;
+}
+
+}  // namespace
+
+double Totals::mean_abs() const {
+  const std::int64_t counted = elements - not_finite;
+  return counted > 0 ? sum_abs / static_cast<double>(counted) : 0.0;
+}
+double Totals::mean_kl() const {
+  return steps_measured > 0 ? sum_kl / static_cast<double>(steps_measured) : 0.0;
+}
+double Totals::top1_agreement() const {
+  return steps > 0 ? static_cast<double>(top1_equal) / static_cast<double>(steps) : 1.0;
+}
+
+void Totals::add(const Step& step, std::int64_t vocabulary) {
+  ++steps;
+  top1_equal += step.flipped() ? 0 : 1;
+  if (!step.measured) return;
+  ++steps_measured;
+  steps_differ += step.bit_equal ? 0 : 1;
+  elements += vocabulary;
+  elements_differ += step.elements_differ;
+  not_finite += step.not_finite;
+  const std::int64_t counted = vocabulary - step.not_finite;
+  if (counted > 0) {
+    max_abs = std::max(max_abs, step.max_abs);
+    sum_abs += step.mean_abs * static_cast<double>(counted);
+  }
+  sum_kl += step.kl;
+  max_kl = larger(max_kl, step.kl);
+  max_abs_delta_p = std::max(max_abs_delta_p, std::fabs(step.p_candidate - step.p_reference));
+  ties_reference += step.ties_reference > 1 ? 1 : 0;
+  ties_candidate += step.ties_candidate > 1 ? 1 : 0;
+}
+
+Totals totals_of(const PromptMeasurement& prompt, std::int64_t vocabulary) {
+  Totals totals;
+  for (const auto& step : prompt.steps) totals.add(step, vocabulary);
+  return totals;
+}
+
+Totals totals_of(const Measurement& measurement) {
+  Totals totals;
+  for (const auto& prompt : measurement.prompts)
+    for (const auto& step : prompt.steps) totals.add(step, measurement.reference.run.model.vocabulary);
+  return totals;
+}
+
+const Step* flip_of(const PromptMeasurement& prompt) {
+  return prompt.first_flip ? &prompt.steps[*prompt.first_flip] : nullptr;
+}
+
+std::optional<std::size_t> first_flip(const Measurement& measurement) {
+  std::optional<std::size_t> first;
+  for (std::size_t i = 0; i < measurement.prompts.size(); ++i) {
+    const Step* flip = flip_of(measurement.prompts[i]);
+    if (flip != nullptr && (!first || flip->step < flip_of(measurement.prompts[*first])->step)) first = i;
+  }
+  return first;
+}
+
+std::int64_t prompts_bit_equal(const Measurement& measurement) {
+  return std::count_if(measurement.prompts.begin(), measurement.prompts.end(),
+                       [](const auto& prompt) { return prompt.bit_equal; });
+}
+
+Equality equality_of(const Measurement& measurement) {
+  const auto& prompts = measurement.prompts;
+  if (std::any_of(prompts.begin(), prompts.end(), [](const auto& prompt) { return prompt.differs; }))
+    return Equality::differs;
+  const bool all = measurement.missing.empty() && !prompts.empty() &&
+                   prompts_bit_equal(measurement) == static_cast<std::int64_t>(prompts.size());
+  return all ? Equality::bit_equal : Equality::inconclusive;
+}
+
+}  // namespace shardrift::analysis

@@ -1,0 +1,46 @@
+// A prompt's or a whole run's numbers: functions over what was measured, row by row.
+#pragma once
+#include <cstdint>
+#include <optional>
+
+#include "analysis/measure/measurement.hpp"
+
+namespace shardrift::analysis {
+
+struct Totals {
+  std::int64_t steps = 0;           // rows compared
+  std::int64_t steps_measured = 0;  // of these, with logits in both files; what follows is about them
+  std::int64_t steps_differ = 0;    // not bit-equal
+  std::int64_t elements = 0;        // logits
+  std::int64_t elements_differ = 0;
+  std::int64_t not_finite = 0;
+  double max_abs = 0;
+  double sum_abs = 0;  // over elements with a finite difference
+  double max_kl = 0;   // nats
+  double sum_kl = 0;   // without a value (NaN) as soon as one step has none: it is not hidden
+  double max_abs_delta_p = 0;
+  std::int64_t top1_equal = 0;      // steps with the same chosen token; of all compared
+  std::int64_t ties_reference = 0;  // steps with an exact tie at the top
+  std::int64_t ties_candidate = 0;
+
+  double mean_abs() const;        // over elements with a finite difference; 0 where there are none
+  double mean_kl() const;         // over measured steps
+  double top1_agreement() const;  // share of steps; 1 where there are none
+  void add(const Step& step, std::int64_t vocabulary);
+};
+
+Totals totals_of(const PromptMeasurement& prompt, std::int64_t vocabulary);
+Totals totals_of(const Measurement& measurement);
+
+// The step at which a prompt's chosen tokens first differ; null where they do not.
+const Step* flip_of(const PromptMeasurement& prompt);
+// The prompt whose flip comes at the earliest step (row of the reference).
+std::optional<std::size_t> first_flip(const Measurement& measurement);
+
+std::int64_t prompts_bit_equal(const Measurement& measurement);
+
+// inconclusive: no difference was found, but prompts or rows are missing on one side.
+enum class Equality { bit_equal, differs, inconclusive };
+Equality equality_of(const Measurement& measurement);
+
+}  // namespace shardrift::analysis
