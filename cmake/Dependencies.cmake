@@ -1,4 +1,4 @@
-# Imported targets: shardrift_dep::{json,fmt,options,hdf5,crypto,pcre2,mpi,torch,nccl}. Reasons: docs/dependencies.md
+# Imported targets: shardrift_dep::{json,fmt,options,hdf5,crypto,toml,pcre2,mpi,torch,nccl}. Reasons: docs/dependencies.md
 find_package(Boost 1.74 REQUIRED COMPONENTS program_options)
 find_package(nlohmann_json 3.10 REQUIRED)
 find_package(fmt 9 REQUIRED)
@@ -18,6 +18,13 @@ else()
   add_library(shardrift_dep::hdf5 ALIAS shardrift_hdf5)
 endif()
 find_package(OpenSSL REQUIRED COMPONENTS Crypto)
+
+# toml++: header only, whatever the distribution's package would rather link.
+find_path(TOMLPLUSPLUS_INCLUDE toml++/toml.h REQUIRED)
+add_library(shardrift_toml INTERFACE)
+target_include_directories(shardrift_toml SYSTEM INTERFACE ${TOMLPLUSPLUS_INCLUDE})
+target_compile_definitions(shardrift_toml INTERFACE TOML_HEADER_ONLY=1)
+add_library(shardrift_dep::toml ALIAS shardrift_toml)
 
 if(SHARDRIFT_WORKER)
   pkg_check_modules(PCRE2 IMPORTED_TARGET libpcre2-8)

@@ -22,13 +22,19 @@ struct Configuration {
   Role role = Role::candidate;
   std::string device;      // cpu | cuda
   int ranks = 1;           // processes = devices: R x P x D
-  bool predicted = false;  // shards on one device stand for ranks that the machine lacks (same bits)
+  int gpu = -1;            // of a single-device run: on this device; -1: on any
+  std::string plan;        // described for people: "TP=2 x PP=2, native, bfloat16, cuda"
+  bool predicted = false;  // shards on fewer devices stand for ranks that the machine lacks (same bits)
+  std::string asked;       // where predicted: the plan asked for; else empty
+  std::string prediction;  // where predicted: why the bits are the same, naming the profile; else empty
   // Words after `shardrift-run run`: model, prompts, plan, mode; without --output, --overwrite and --quiet.
   std::vector<std::string> arguments;
   std::filesystem::path output;       // OUT.h5, absolute
   std::vector<std::string> after;     // names of configurations whose records this one reads (--follow)
   std::string compare_with;           // name of its reference; empty: it is one
   int line = 0;                       // of the study file, for messages
+  std::string fingerprint;            // SHA-256 of what decides its bits: arguments, model, prompts
+  std::int64_t prompts = 0;           // how many it runs
   double estimated_seconds = 0;       // 0: not known
   std::int64_t estimated_bytes = 0;   // of the record on disk
   std::int64_t estimated_memory = 0;  // of one device

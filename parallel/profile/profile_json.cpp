@@ -6,7 +6,7 @@
 
 #include "common/error.hpp"
 #include "parallel/profile/profile.hpp"
-#include "weights/json_file.hpp"
+#include "common/json_file.hpp"
 
 namespace shardrift {
 namespace {

@@ -4,7 +4,7 @@
 #include <limits>
 
 #include "common/error.hpp"
-#include "weights/json_file.hpp"
+#include "common/json_file.hpp"
 
 namespace shardrift {
 namespace {

@@ -8,7 +8,7 @@
 #include "common/error.hpp"
 #include "tokenizer/byte_level.hpp"
 #include "tokenizer/utf8.hpp"
-#include "weights/json_file.hpp"
+#include "common/json_file.hpp"
 
 namespace shardrift {
 namespace {

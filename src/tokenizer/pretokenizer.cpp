@@ -5,7 +5,7 @@
 #include "common/error.hpp"
 #include "tokenizer/byte_level.hpp"
 #include "tokenizer/regex.hpp"
-#include "weights/json_file.hpp"
+#include "common/json_file.hpp"
 
 namespace shardrift {
 namespace {

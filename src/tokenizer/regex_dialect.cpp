@@ -1,7 +1,7 @@
 // Oniguruma (Ruby syntax) to PCRE2, for the subset that pre-tokenizers use.
 #include "common/error.hpp"
 #include "tokenizer/regex.hpp"
-#include "weights/json_file.hpp"
+#include "common/json_file.hpp"
 
 namespace shardrift {
 namespace {

@@ -10,7 +10,7 @@
 #include "tokenizer/post_processor.hpp"
 #include "tokenizer/pretokenizer.hpp"
 #include "tokenizer/utf8.hpp"
-#include "weights/json_file.hpp"
+#include "common/json_file.hpp"
 
 namespace shardrift {
 namespace {

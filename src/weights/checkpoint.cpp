@@ -2,7 +2,7 @@
 
 #include "common/error.hpp"
 #include "common/hash.hpp"
-#include "weights/json_file.hpp"
+#include "common/json_file.hpp"
 #include "weights/safetensors.hpp"
 
 namespace shardrift {

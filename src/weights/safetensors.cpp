@@ -6,7 +6,7 @@
 #include <limits>
 
 #include "common/error.hpp"
-#include "weights/json_file.hpp"
+#include "common/json_file.hpp"
 #include "weights/mapped_file.hpp"
 
 namespace shardrift {

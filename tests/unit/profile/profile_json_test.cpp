@@ -6,7 +6,7 @@
 #include <fstream>
 
 #include "tests/unit/profile/example_profile.hpp"
-#include "weights/json_file.hpp"
+#include "common/json_file.hpp"
 
 namespace shardrift {
 namespace {

@@ -1,4 +1,4 @@
-#include "weights/json_file.hpp"
+#include "common/json_file.hpp"
 
 #include <cerrno>
 #include <cstring>

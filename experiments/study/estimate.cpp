@@ -1,0 +1,74 @@
+#include "experiments/study/estimate.hpp"
+
+#include <algorithm>
+
+namespace shardrift::study {
+namespace {
+
+// Per layer: query and output projections, keys and values, three matrices of the MLP, two norms.
+std::int64_t layer_parameters(const ModelConfig& config) {
+  const auto attention = 2 * config.hidden * config.query_heads * config.head_dim +
+                         2 * config.hidden * config.kv_heads * config.head_dim;
+  return attention + 3 * config.hidden * config.intermediate + 2 * config.hidden;
+}
+
+}  // namespace
+
+std::int64_t parameter_count(const ModelConfig& config) {
+  return config.layers * layer_parameters(config) + config.hidden +
+         config.vocabulary * config.hidden * (config.tied_head ? 1 : 2);
+}
+
+// GPU: H200, docs/results/first-comparison.md (7B: 2.4 TB/s of weights in decode; SmolLM2, bound by launches:
+// 450 tokens/s over 30 layers). CPU: 2-core Xeon, docs/results/cpu-speed.md (19 GB/s of float32 weights;
+// bfloat16 is widened on the way, about as many weights a second).
+Rates stated_rates(const Machine& machine, DType dtype) {
+  if (machine.device == "cuda") return {2.0e12, 2.0e14, 70e-6, 2e-9, 8, 2e9};
+  const double words = 4.0e9;  // weights a second
+  return {words * static_cast<double>(size_of(dtype)), 4e10, 20e-6, 4e-9, 1.5, 5e8};
+}
+
+Estimate estimate(const RunOptions& options, const ModelConfig& config, const Work& work,
+                  const Machine& machine) {
+  const Plan& plan = options.plan;
+  const auto rates = stated_rates(machine, plan.dtype);
+  const auto element = static_cast<std::int64_t>(size_of(plan.dtype));
+  const auto weights = parameter_count(config) * element;
+  const bool score = options.mode == Mode::score;
+  const auto rows = score ? work.prompt_tokens : work.new_tokens;
+  Estimate result;
+
+  // Disk: the logits, the top list, and the fixed columns of a row; the vocabulary and group structure once.
+  const auto word = static_cast<std::int64_t>(size_of(plan.logits_dtype));
+  const auto per_row =
+      (options.level == RecordLevel::top ? 0 : config.vocabulary * word) + options.top_k * 8LL + 40;
+  result.disk_bytes = rows * per_row + work.prompts * 16384 + config.vocabulary * 24 + (1 << 20);
+
+  // Memory of the rank with most layers and shards. Decode slots hold keys and values of a whole sequence.
+  const auto share = 1.0 / (plan.tensor_parallel * plan.pipeline);
+  const auto length = std::min(config.max_positions, work.longest + (score ? 0 : options.max_new_tokens));
+  const auto slots = score ? 1 : plan.batch;
+  const auto cache = 2 * config.layers * config.kv_heads * config.head_dim * length * slots * element;
+  const auto logit_rows = score ? work.longest : slots;
+  const auto activations = work.longest * (6 * config.hidden + 3 * config.intermediate) * element +
+                           2 * logit_rows * config.vocabulary * word;
+  result.memory_bytes = static_cast<std::int64_t>(static_cast<double>(weights + cache) * share) + activations;
+
+  // Time. On a CPU the ranks share the cores, so that more ranks are not faster; GPUs divide the weights.
+  const double devices = machine.device == "cuda" ? plan.tensor_parallel : 1;
+  const double hosted = static_cast<double>(plan.shards) / plan.tensor_parallel;
+  const double launches = static_cast<double>(config.layers) * hosted * rates.seconds_per_shard_layer;
+  const double passes = score ? 0 : static_cast<double>(rows) / (plan.batch * plan.replicas);
+  const double decode =
+      passes * (launches + static_cast<double>(weights) / devices / rates.weight_bytes_per_second);
+  const double prefill = static_cast<double>(work.prompts) * launches +
+                         2.0 * static_cast<double>(parameter_count(config)) *
+                             static_cast<double>(work.prompt_tokens) / devices / rates.flops_per_second;
+  const double recording =
+      static_cast<double>(rows) * static_cast<double>(config.vocabulary) * rates.seconds_per_row;
+  result.seconds = rates.start_seconds + static_cast<double>(weights) / rates.load_bytes_per_second +
+                   std::max(decode + prefill, recording);
+  return result;
+}
+
+}  // namespace shardrift::study

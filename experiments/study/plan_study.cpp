@@ -1,0 +1,229 @@
+#include "experiments/study/plan_study.hpp"
+
+#include <algorithm>
+#include <map>
+#include <optional>
+
+#include "common/error.hpp"
+#include "common/hash.hpp"
+#include "experiments/study/estimate.hpp"
+#include "experiments/study/prediction.hpp"
+#include "experiments/study/prompts_file.hpp"
+#include "weights/model_config.hpp"
+#include "weights/safetensors.hpp"
+#include "worker/options.hpp"
+
+namespace shardrift::study {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Model {
+  ModelConfig config;
+  std::string identity;
+};
+
+// Words after `shardrift-run run`. record: of the run it follows.
+std::vector<std::string> words_of(const Settings& settings, const fs::path& followed) {
+  std::vector<std::string> words;
+  for (const auto& [flag, setting] : settings) {
+    if (setting.is_switch && !setting.on) continue;
+    words.push_back("--" + flag);
+    if (!setting.is_switch) words.push_back(setting.text);
+  }
+  if (!followed.empty()) words.insert(words.end(), {"--follow", followed.string()});
+  return words;
+}
+
+RunOptions parsed(std::vector<std::string> words, const fs::path& output) {
+  words.insert(words.end(), {"--output", output.string()});
+  bool helped = false;
+  return parse_run_options(words, helped);
+}
+
+// The line of the flag that a message of the worker's parser is about: the one it names first.
+int line_of_error(const std::string& message, const Entry& entry) {
+  int line = entry.line;
+  auto first = std::string::npos;
+  for (const auto& [flag, setting] : entry.settings) {
+    const auto at = message.find("--" + flag);
+    if (at >= first || setting.line == 0) continue;
+    first = at;
+    line = setting.line;
+  }
+  return line;
+}
+
+class Planner {
+ public:
+  Planner(const Study& study, const Machine& machine, const PlanOptions& options)
+      : study_(study), machine_(machine), options_(options) {}
+
+  StudyPlan plan() {
+    for (const auto& entry : study_.entries) {
+      try {
+        add(entry);
+      } catch (const Error& error) {
+        errors_.push_back(message(error, entry));
+      }
+    }
+    if (!errors_.empty()) throw bad_data("{}", joined_errors());
+    return std::move(plan_);
+  }
+
+ private:
+  std::string message(const Error& error, const Entry& entry) const {
+    if (study_.file.empty()) return fmt::format("{}: {}", entry.name, error.what());
+    return fmt::format("{}:{}: {}: {}", study_.file.string(), line_of_error(error.what(), entry), entry.name,
+                       error.what());
+  }
+
+  std::string joined_errors() const {
+    std::string text = errors_.front();
+    for (std::size_t i = 1; i < errors_.size(); ++i) text += "\n           " + errors_[i];
+    if (errors_.size() > 1)
+      text += fmt::format("\n           {} entries cannot be; nothing was started", errors_.size());
+    return text;
+  }
+
+  const Model& model_at(const fs::path& directory) {
+    const auto found = models_.find(directory);
+    if (found != models_.end()) return found->second;
+    Model model;
+    model.config = read_model_config(directory);
+    model.identity = Checkpoint::open(directory).identity(model.config.text);
+    return models_.emplace(directory, std::move(model)).first->second;
+  }
+
+  const PromptsSummary& prompts_at(const fs::path& file) {
+    const auto found = prompts_.find(file);
+    return found != prompts_.end() ? found->second
+                                   : prompts_.emplace(file, summarize_prompts(file)).first->second;
+  }
+
+  void leave_out(const Entry& entry, const std::string& reason) {
+    plan_.not_possible.push_back({entry.name, reason, entry.line});
+  }
+
+  const Configuration* planned(const std::string& name) const {
+    const auto found = std::find_if(plan_.configurations.begin(), plan_.configurations.end(),
+                                    [&](const Configuration& one) { return one.name == name; });
+    return found == plan_.configurations.end() ? nullptr : &*found;
+  }
+
+  Work work_of(const Entry& entry, const RunOptions& options) {
+    if (options.mode == Mode::follow) {
+      if (const auto found = work_.find(entry.follow); found != work_.end()) return found->second;
+      return {};
+    }
+    const auto& summary = prompts_at(options.prompts);
+    return {summary.prompts, summary.tokens, summary.longest,
+            options.mode == Mode::score ? 0 : summary.prompts * options.max_new_tokens};
+  }
+
+  void add(const Entry& entry) {
+    Settings settings = entry.settings;
+    const auto device = settings.find("device");
+    if (device != settings.end() && device->second.text != "auto" && device->second.text != machine_.device) {
+      device_from_name(device->second.text);
+      leave_out(entry, fmt::format("asks for --device {}, this study runs on {}", device->second.text,
+                                   machine_.device));
+      return;
+    }
+    settings["device"] = {machine_.device, false, true, device == settings.end() ? 0 : device->second.line};
+
+    Configuration one;
+    one.name = entry.name;
+    one.role = entry.role;
+    one.device = machine_.device;
+    one.output = options_.output / (entry.name + ".h5");
+    one.compare_with = entry.compare_with;
+    one.line = entry.line;
+    one.gpu = entry.gpu;
+    const fs::path followed = entry.follow.empty() ? fs::path() : options_.output / (entry.follow + ".h5");
+    if (!entry.follow.empty()) one.after.push_back(entry.follow);
+
+    RunOptions options = parsed(words_of(settings, followed), one.output);
+    const Model& model = model_at(options.model);
+    const auto layers = static_cast<int>(model.config.layers);
+    Plan plan = validated(options.plan, layers, world_size(options.plan));
+    if (entry.gpu >= 0 && world_size(plan) > 1)
+      throw usage_error("gpu = {}: only a run on a single device can be bound to one, this has {} ranks",
+                        entry.gpu, world_size(plan));
+    if (entry.gpu >= machine_.devices) {
+      leave_out(entry, fmt::format("asks for device {}, here {} 0 to {}", entry.gpu,
+                                   machine_.devices == 1 ? "is only" : "are", machine_.devices - 1));
+      return;
+    }
+    if (!entry.follow.empty() && planned(entry.follow) == nullptr) {
+      leave_out(entry, fmt::format("follows {}, which cannot run here", entry.follow));
+      return;
+    }
+    if (!entry.compare_with.empty() && planned(entry.compare_with) == nullptr &&
+        entry.role != Role::reference && study_.find(entry.compare_with) != nullptr &&
+        is_left_out(entry.compare_with)) {
+      leave_out(entry, fmt::format("is compared with {}, which cannot run here", entry.compare_with));
+      return;
+    }
+    if (world_size(plan) > machine_.devices) {
+      const auto outcome = predict(plan, settings, machine_, options_);
+      if (const auto* none = std::get_if<NoPrediction>(&outcome)) {
+        leave_out(entry, none->reason);
+        return;
+      }
+      const auto& prediction = std::get<Prediction>(outcome);
+      one.predicted = true;
+      one.asked = describe(plan);
+      one.prediction = prediction.why;
+      settings = prediction.settings;
+      options = parsed(words_of(settings, followed), one.output);
+      plan = validated(options.plan, layers, world_size(options.plan));
+      plan_.notes.push_back(fmt::format("{} is predicted: {}", one.name, one.prediction));
+    }
+    one.ranks = world_size(plan);
+    one.plan = describe(plan);
+    one.arguments = words_of(settings, followed);
+
+    const Work work = work_of(entry, options);
+    work_[entry.name] = work;
+    const auto cost = estimate(options, model.config, work, machine_);
+    one.prompts = work.prompts;
+    one.estimated_seconds = cost.seconds;
+    one.estimated_bytes = cost.disk_bytes;
+    one.estimated_memory = cost.memory_bytes;
+    one.fingerprint = fingerprint_of(one, options, model);
+    plan_.configurations.push_back(std::move(one));
+  }
+
+  bool is_left_out(const std::string& name) const {
+    return std::any_of(plan_.not_possible.begin(), plan_.not_possible.end(),
+                       [&](const NotPossible& one) { return one.name == name; });
+  }
+
+  // Whatever decides the bits: a follower's depend on what it follows.
+  std::string fingerprint_of(const Configuration& one, const RunOptions& options, const Model& model) {
+    std::string text = model.identity;
+    for (const auto& word : one.arguments) text += '\0' + word;
+    if (!options.prompts.empty()) text += '\0' + prompts_at(options.prompts).sha256;
+    for (const auto& name : one.after)
+      if (const auto* other = planned(name)) text += '\0' + other->fingerprint;
+    return sha256_hex(text);
+  }
+
+  const Study& study_;
+  const Machine& machine_;
+  const PlanOptions& options_;
+  StudyPlan plan_;
+  std::vector<std::string> errors_;
+  std::map<fs::path, Model> models_;
+  std::map<fs::path, PromptsSummary> prompts_;
+  std::map<std::string, Work> work_;
+};
+
+}  // namespace
+
+StudyPlan plan_study(const Study& study, const Machine& machine, const PlanOptions& options) {
+  return Planner(study, machine, options).plan();
+}
+
+}  // namespace shardrift::study

@@ -1,0 +1,85 @@
+#include "experiments/study/prediction.hpp"
+
+#include <fmt/ranges.h>
+
+#include <array>
+
+#include "experiments/study/profiles.hpp"
+
+namespace shardrift::study {
+namespace {
+
+constexpr std::array kPinningFlags{"nccl-algorithm", "nccl-protocol", "nccl-channels", "mpi-allreduce"};
+
+bool erase_pins(Settings& settings) {
+  bool pinned = false;
+  for (const char* flag : kPinningFlags) {
+    const auto found = settings.find(flag);
+    if (found == settings.end()) continue;
+    pinned = pinned || found->second.text != "auto";
+    settings.erase(found);
+  }
+  return pinned;
+}
+
+void put(Settings& settings, const std::string& flag, const std::string& value) {
+  const auto old = settings.find(flag);
+  settings[flag] = {value, false, true, old == settings.end() ? 0 : old->second.line};
+}
+
+}  // namespace
+
+std::variant<Prediction, NoPrediction> predict(const Plan& plan, const Settings& settings,
+                                               const Machine& machine, const PlanOptions& options) {
+  Prediction prediction{settings, {}};
+  auto& flags = prediction.settings;
+  std::vector<std::string> why;
+  int ranks = world_size(plan);
+  if (ranks > machine.devices && plan.replicas > 1) {
+    flags.erase("replicas");
+    ranks /= plan.replicas;
+    why.emplace_back("replicas only share out the prompts");
+  }
+  if (ranks > machine.devices && plan.pipeline > 1) {
+    flags.erase("pipeline");
+    flags.erase("stage-layers");
+    ranks /= plan.pipeline;
+    why.emplace_back("stages only move bytes");
+  }
+  if (ranks > machine.devices) {
+    flags.erase("tensor-parallel");
+    put(flags, "shards", std::to_string(plan.shards));
+    const bool pinned = erase_pins(flags);
+    const bool live = plan.row_linear != RowLinear::gather && !plan.reduction.is_local_fold();
+    if (!live) {
+      why.push_back(plan.row_linear == RowLinear::gather ? "no sum crosses shards"
+                                                         : "the sum is a local fold, the same on any device");
+    } else if (plan.shards == 2) {
+      put(flags, "reduction", "linear");
+      why.emplace_back("two shards have one possible order of summing");
+    } else {
+      const auto operation = plan.row_linear == RowLinear::scatter ? CollectiveOperation::reduce_scatter
+                                                                   : CollectiveOperation::all_reduce;
+      std::vector<std::string> passed;
+      const auto chosen = find_profile({plan.shards, operation, plan.dtype, pinned}, machine,
+                                       options.collective_profiles, passed);
+      if (!chosen)
+        return NoPrediction{fmt::format(
+            "needs {} {}, here {} {}; a prediction needs a collective profile of {} ranks ({}){}: make one "
+            "on "
+            "a machine that has them, mpirun -n {} shardrift-run probe --save-profile FILE, and give it with "
+            "--collective-profile FILE",
+            world_size(plan), machine.device == "cuda" ? "GPUs" : "ranks",
+            machine.devices == 1 ? "is" : "are", machine.devices, plan.shards, machine.collective_library,
+            passed.empty() ? "" : fmt::format("; looked at: {}", fmt::join(passed, ", ")), plan.shards)};
+      put(flags, "reduction", "profile");
+      put(flags, "collective-profile", chosen->profile.file.string());
+      why.push_back("summed in the order of " + chosen->described);
+    }
+    ranks = 1;
+  }
+  prediction.why = fmt::format("{}", fmt::join(why, "; "));
+  return prediction;
+}
+
+}  // namespace shardrift::study

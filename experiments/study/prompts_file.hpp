@@ -1,0 +1,21 @@
+// What estimates need to know of a prompts file, without a tokenizer.
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <string>
+
+namespace shardrift::study {
+
+struct PromptsSummary {
+  std::int64_t prompts = 0;
+  std::int64_t tokens = 0;   // of all prompts; of texts estimated
+  std::int64_t longest = 0;  // tokens
+  bool estimated = false;    // some prompts are texts: their tokens are guessed from their length
+  std::string sha256;        // of the file
+};
+
+// Throws bad_data naming file and line: unreadable, no JSON objects, neither "text" nor "tokens", no prompt.
+// The worker checks the rest.
+PromptsSummary summarize_prompts(const std::filesystem::path& path);
+
+}  // namespace shardrift::study
