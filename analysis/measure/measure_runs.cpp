@@ -126,6 +126,7 @@ PromptMeasurement measure_prompt(const Reader& reference, const Reader& candidat
   prompt.prompt_tokens = static_cast<std::int64_t>(r.prompt.tokens.size());
   prompt.reference_steps = static_cast<std::int64_t>(r.rows.size());
   prompt.candidate_steps = static_cast<std::int64_t>(c.rows.size());
+  prompt.reference_stop = r.stop;
   prompt.has_logits = reference.has_logits(id) && candidate.has_logits(id);
   const Alignment alignment = align(r.rows, c.rows);
   prompt.steps = steps_of(r.rows, c.rows, alignment);

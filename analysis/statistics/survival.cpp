@@ -31,10 +31,12 @@ struct BetaProduct {
 std::vector<Lifetime> lifetimes(const analysis::Measurement& measurement) {
   std::vector<Lifetime> result;
   for (const auto& prompt : measurement.prompts) {
+    const auto compared = static_cast<std::int64_t>(prompt.steps.size());
+    const bool to_the_end = prompt.reference_stop == "eos" && compared == prompt.reference_steps;
     if (prompt.first_flip)
-      result.push_back({static_cast<std::int64_t>(*prompt.first_flip) + 1, true});
-    else if (!prompt.steps.empty())
-      result.push_back({static_cast<std::int64_t>(prompt.steps.size()), false});
+      result.push_back({static_cast<std::int64_t>(*prompt.first_flip) + 1, End::changed});
+    else if (compared > 0)
+      result.push_back({compared, to_the_end ? End::whole : End::cut});
   }
   return result;
 }
@@ -42,16 +44,20 @@ std::vector<Lifetime> lifetimes(const analysis::Measurement& measurement) {
 Survival survival(const std::vector<Lifetime>& lifetimes, double confidence) {
   struct At {
     std::int64_t changed = 0;
-    std::int64_t ended = 0;
+    std::int64_t cut = 0;
   };
   std::map<std::int64_t, At> events;
   Survival result;
   result.confidence = confidence;
   result.prompts = static_cast<std::int64_t>(lifetimes.size());
+  result.known_beyond = result.prompts > 0;
   for (const auto& life : lifetimes) {
-    ++(life.changed ? events[life.tokens].changed : events[life.tokens].ended);
-    result.changed += life.changed ? 1 : 0;
-    result.longest = std::max(result.longest, life.tokens);
+    result.changed += life.end == End::changed ? 1 : 0;
+    result.whole += life.end == End::whole ? 1 : 0;
+    if (life.end != End::whole)
+      ++(life.end == End::changed ? events[life.tokens].changed : events[life.tokens].cut);
+    result.known_beyond = result.known_beyond && life.end != End::cut;
+    if (life.end != End::whole) result.longest = std::max(result.longest, life.tokens);
   }
   const double tail = (1 - confidence) / 2;
   BetaProduct events_so_far;
@@ -60,7 +66,7 @@ Survival survival(const std::vector<Lifetime>& lifetimes, double confidence) {
   // `left`: prompts identical and still compared from here on. The lower end holds until the next event, so
   // it is that of one more prompt of these changing at once.
   const auto add = [&](std::int64_t tokens, const At& at, std::int64_t left) {
-    SurvivalPoint point{tokens, at_risk, at.changed, at.ended, share, {}};
+    SurvivalPoint point{tokens, at_risk, at.changed, at.cut, share, {}};
     point.interval.high = events_so_far.first < 1 ? events_so_far.quantile(1 - tail) : 1;
     BetaProduct one_more = events_so_far;
     if (left > 0) one_more.multiply(static_cast<double>(left), 1);
@@ -76,16 +82,16 @@ Survival survival(const std::vector<Lifetime>& lifetimes, double confidence) {
       events_so_far.multiply(static_cast<double>(identical) + 1, static_cast<double>(at.changed));
     }
     add(tokens, at, identical);
-    at_risk = identical - at.ended;
-    // Those that ended here speak for n, no more for n + 1.
+    at_risk = identical - at.cut;
+    // Those that were cut here speak for n, no more for n + 1.
     const auto next = std::next(event);
-    if (at.ended > 0 && next != events.end() && next->first > tokens + 1) add(tokens + 1, {}, at_risk);
+    if (at.cut > 0 && next != events.end() && next->first > tokens + 1) add(tokens + 1, {}, at_risk);
   }
   return result;
 }
 
 std::optional<SurvivalPoint> Survival::after(std::int64_t tokens) const {
-  if (points.empty() || tokens > longest || tokens < 0) return std::nullopt;
+  if (prompts == 0 || tokens < 0 || (tokens > longest && !known_beyond)) return std::nullopt;
   const auto next =
       std::upper_bound(points.begin(), points.end(), tokens,
                        [](std::int64_t n, const SurvivalPoint& point) { return n < point.tokens; });

@@ -13,7 +13,7 @@ using testing::references;
 
 std::vector<Lifetime> lifetimes_of(const nlohmann::json& list) {
   std::vector<Lifetime> result;
-  for (const auto& life : list) result.push_back({life.at(0), life.at(1)});
+  for (const auto& life : list) result.push_back({life.at(0), life.at(1) ? End::changed : End::cut});
   return result;
 }
 
@@ -30,7 +30,8 @@ TEST(Survival, IsScipysKaplanMeier) {
 
 // Without censoring it is the exact interval of a share.
 TEST(Survival, IntervalIsClopperPearsonWhereNothingIsCensored) {
-  const Survival curve = survival({{2, true}, {3, true}, {3, true}, {9, false}, {9, false}, {9, false}}, 0.9);
+  const Survival curve =
+      survival({{2, End::changed}, {3, End::changed}, {3, End::changed}, {9}, {9}, {9}}, 0.9);
   for (const auto& [tokens, identical] :
        std::vector<std::pair<int, int>>{{1, 6}, {2, 5}, {3, 3}, {8, 3}, {9, 3}}) {
     const auto exact = proportion(identical, 6, 0.9);
@@ -59,7 +60,7 @@ TEST(Survival, IntervalIsTheBetaProducts) {
 }
 
 TEST(Survival, NothingDifferedYetIsNoCertainty) {
-  const Survival curve = survival(std::vector<Lifetime>(20, {64, false}), 0.95);
+  const Survival curve = survival(std::vector<Lifetime>(20, {64, End::cut}), 0.95);
   EXPECT_EQ(curve.after(64)->share, 1);
   EXPECT_EQ(curve.after(64)->interval.high, 1);
   EXPECT_NEAR(curve.after(64)->interval.low, proportion(20, 20, 0.95).interval.low, 1e-12);
@@ -67,7 +68,7 @@ TEST(Survival, NothingDifferedYetIsNoCertainty) {
 }
 
 TEST(Survival, AllDifferAtOnceOrNothingIsThere) {
-  const Survival curve = survival({{1, true}, {1, true}}, 0.95);
+  const Survival curve = survival({{1, End::changed}, {1, End::changed}}, 0.95);
   EXPECT_EQ(curve.after(1)->share, 0);
   EXPECT_EQ(curve.after(1)->interval.low, 0);
   EXPECT_NEAR(curve.after(1)->interval.high, proportion(0, 2, 0.95).interval.high, 1e-12);
@@ -87,9 +88,9 @@ TEST(Survival, CoversTheTrueCurve) {
     std::vector<Lifetime> lives;
     for (int j = 0; j < 30; ++j) {
       const auto end = static_cast<std::int64_t>(10 + random.below(40));
-      Lifetime life{end, false};
-      for (std::int64_t n = 1; n <= end && !life.changed; ++n)
-        if (random.below(100) < 3) life = {n, true};
+      Lifetime life{end, End::cut};
+      for (std::int64_t n = 1; n <= end && life.end == End::cut; ++n)
+        if (random.below(100) < 3) life = {n, End::changed};
       lives.push_back(life);
     }
     const auto point = survival(lives, 0.95).after(25);
@@ -103,20 +104,39 @@ TEST(Survival, CoversTheTrueCurve) {
   EXPECT_LE(missed_low, 0.03 * kTrials);
 }
 
+// A text that ended identical cannot change later: two of four changed, whatever the lengths. Counting such
+// texts as cut would say three of four.
+TEST(Survival, TextsThatEndedStayIdentical) {
+  const std::vector<Lifetime> lives{{5, End::changed}, {8, End::whole}, {9, End::whole}, {20, End::changed}};
+  const Survival curve = survival(lives, 0.95);
+  EXPECT_EQ(curve.after(20)->share, 0.5);
+  EXPECT_EQ(curve.after(1000)->share, 0.5);  // nothing was cut
+  EXPECT_EQ(curve.whole, 2);
+  auto cut = lives;
+  cut.push_back({30, End::cut});
+  EXPECT_NEAR(survival(cut, 0.95).after(30)->share, 0.6, 1e-15);
+  EXPECT_FALSE(survival(cut, 0.95).after(31).has_value());
+  EXPECT_EQ(survival({{8, End::whole}}, 0.95).after(100)->share, 1);
+}
+
 TEST(Survival, CountsGeneratedTokens) {
   analysis::Measurement measurement;
-  measurement.prompts.resize(4);
+  measurement.prompts.resize(5);
   measurement.prompts[0].steps.resize(5);
   measurement.prompts[0].first_flip = 4;  // the fifth token
   measurement.prompts[1].steps.resize(9);
   measurement.prompts[2].steps.resize(9);  // follow: rows go on after the flip
   measurement.prompts[2].first_flip = 0;
+  measurement.prompts[3].steps.resize(7);
+  measurement.prompts[3].reference_steps = 7;
+  measurement.prompts[3].reference_stop = "eos";
   const auto lives = lifetimes(measurement);  // the last has no rows
-  ASSERT_EQ(lives.size(), 3U);
+  ASSERT_EQ(lives.size(), 4U);
+  EXPECT_EQ(lives[3].end, End::whole);
   EXPECT_EQ(lives[0].tokens, 5);
-  EXPECT_TRUE(lives[0].changed);
+  EXPECT_EQ(lives[0].end, End::changed);
   EXPECT_EQ(lives[1].tokens, 9);
-  EXPECT_FALSE(lives[1].changed);
+  EXPECT_EQ(lives[1].end, End::cut);
   EXPECT_EQ(lives[2].tokens, 1);
   EXPECT_TRUE(generates(measurement));
   measurement.candidate.run.mode = "score";
