@@ -6,9 +6,9 @@
 #include <set>
 
 #include "common/json_file.hpp"
+#include "common/toml_reader.hpp"
 #include "experiments/study/matrix.hpp"
 #include "experiments/study/study.hpp"
-#include "experiments/study/toml_reader.hpp"
 #include "record/record.hpp"
 
 namespace shardrift::study {

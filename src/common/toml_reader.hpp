@@ -12,7 +12,7 @@
 
 #include "common/error.hpp"
 
-namespace shardrift::study {
+namespace shardrift {
 
 // bad_data "FILE:LINE: text".
 template <typename... Args>
@@ -39,6 +39,8 @@ class TomlTable {
   const toml::node* get(std::string_view key);  // nullptr where absent; the key counts as asked for
   std::optional<std::string> text(std::string_view key);
   std::optional<std::int64_t> integer(std::string_view key, std::int64_t lowest, std::int64_t highest);
+  // Integers count as numbers; nan and inf are refused.
+  std::optional<double> number(std::string_view key, double lowest, double highest);
   std::optional<bool> boolean(std::string_view key);
   std::optional<TomlTable> table(std::string_view key, std::string title);
   // A list of tables ([[key]]) or one table ([key]), which counts as a list of one.
@@ -55,4 +57,4 @@ class TomlTable {
   std::set<std::string, std::less<>> asked_;
 };
 
-}  // namespace shardrift::study
+}  // namespace shardrift

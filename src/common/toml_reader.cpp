@@ -1,10 +1,10 @@
-#include "experiments/study/toml_reader.hpp"
+#include "common/toml_reader.hpp"
 
 #include <fmt/ranges.h>
 
 #include <algorithm>
 
-namespace shardrift::study {
+namespace shardrift {
 
 int line_of(const toml::node& node) {
   return static_cast<int>(node.source().begin.line);
@@ -69,6 +69,17 @@ std::optional<std::int64_t> TomlTable::integer(std::string_view key, std::int64_
   return value->get();
 }
 
+std::optional<double> TomlTable::number(std::string_view key, double lowest, double highest) {
+  const auto* node = get(key);
+  if (node == nullptr) return std::nullopt;
+  const auto value = node->value<double>();  // of an integer or a number only
+  const auto expected = fmt::format("a number from {} to {}", lowest, highest);
+  if (!value || !node->is_number()) throw wrong(key, *node, expected);
+  if (!(*value >= lowest && *value <= highest))
+    throw error_at(file_, line_of(*node), "{} of {} is {}; {} is expected", key, title_, *value, expected);
+  return value;
+}
+
 std::optional<bool> TomlTable::boolean(std::string_view key) {
   const auto* node = get(key);
   if (node == nullptr) return std::nullopt;
@@ -124,4 +135,4 @@ void TomlTable::done() const {
                  unknown.front(), fmt::join(asked_, ", "));
 }
 
-}  // namespace shardrift::study
+}  // namespace shardrift
