@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "experiments" / "prompts"
 TOKENIZER = ROOT / "models" / "smollm2-135m" / "tokenizer.json"
 BEGIN, END = "<!-- made by scripts/python/prompt_table.py --write -->", "<!-- end -->"
-SETS = ("short", "medium")
+SETS = ("short", "medium", "long")
 LANGUAGES = {"en": "English", "zh": "Chinese", "ja": "Japanese"}
 
 

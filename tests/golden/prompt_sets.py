@@ -18,7 +18,8 @@ sys.dont_write_bytecode = True
 import prompt_table as sets  # noqa: E402
 
 SKIPPED = 77
-COUNTS = {"short": {"en": 52, "zh": 26, "ja": 26}, "medium": {"en": 24, "zh": 12, "ja": 12}}
+COUNTS = {"short": {"en": 52, "zh": 26, "ja": 26}, "medium": {"en": 24, "zh": 12, "ja": 12},
+          "long": {"en": 8, "zh": 8, "ja": 8}}
 TOKENS = {"short": (5, 40), "medium": (100, 400), "long": (1200, 1600)}  # least and most
 ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")
 KANA, HAN = re.compile("[\u3041-\u309f\u30a1-\u30fa]"), re.compile("[\u4e00-\u9fff]")
