@@ -29,7 +29,7 @@ struct Step {
   bool measured = false;
   bool bit_equal = false;            // same dtype and the same stored words
   std::int64_t elements_differ = 0;  // words of one dtype that differ; between dtypes: values
-  std::int64_t not_finite = 0;       // pairs without a finite difference; left out of the next four
+  std::int64_t not_finite = 0;       // pairs without a finite difference; left out of the next five
   double max_abs = kNoValue;         // max |y_i - x_i|
   double mean_abs = kNoValue;
   double rms = kNoValue;         // sqrt(mean (y_i - x_i)^2)
@@ -41,18 +41,20 @@ struct Step {
   double tv = kNoValue;          // total variation, in [0, 1]
   std::int32_t chosen_reference = 0;  // argmax, lowest id at ties
   std::int32_t chosen_candidate = 0;
-  double p_reference = kNoValue;  // p[chosen_reference]
-  double p_candidate = kNoValue;  // q[chosen_reference]; Δp = p_candidate - p_reference
-  double p_own = kNoValue;        // q[chosen_candidate]: the candidate's top-1 probability
-  double log_ratio = kNoValue;    // log q[t] - log p[t] of the token t that was fed next in the reference
-                                  //   (greedy: the chosen one; score, follow: the text's); NaN for the last
-  double regret = kNoValue;       // log p[chosen_reference] - log p[chosen_candidate] >= 0, nats
+  double p_reference = kNoValue;       // p[chosen_reference]
+  double p_candidate = kNoValue;       // q[chosen_reference]; Δp = p_candidate - p_reference
+  double p_own = kNoValue;             // q[chosen_candidate]: the candidate's top-1 probability
+  double p_next = kNoValue;            // p[t] of the token t that was fed next in the reference (greedy: the
+  double log_ratio = kNoValue;         //   chosen one; score, follow: the text's; NaN for the last), and
+                                       //   log q[t] - log p[t]
+  double regret = kNoValue;            // log p[chosen_reference] - log p[chosen_candidate] >= 0, nats
   double margin_reference = kNoValue;  // top-1 minus top-2 logit of x; 0 at an exact tie
   double margin_candidate = kNoValue;
   std::int64_t ties_reference = 0;  // elements of exactly the top value; more than 1 is a tie
   std::int64_t ties_candidate = 0;
   std::int32_t top_overlap = 0;     // |top-10 of x and top-10 of y| (fewer where the vocabulary is smaller)
-  std::int64_t rank_of_choice = 0;  // of chosen_reference in y: 1 is the top; elements above it plus 1
+  std::int64_t rank_of_choice = 0;  // of chosen_reference in y: 1 is the top; elements above it plus 1; 0:
+                                    //   it is NaN there
 
   bool flipped() const { return chosen_reference != chosen_candidate; }
   // The choice fell between tokens of exactly one value, in either run: counted apart from flips.

@@ -255,6 +255,7 @@ void RowComparer::compare_softmax(const Top& x_top, const Top& y_top, std::int32
   step.p_reference = reference_exp_[r] / x_sum;
   step.p_candidate = candidate_exp_[r] / y_sum;
   step.p_own = candidate_exp_[c] / y_sum;
+  if (next != kNoToken) step.p_next = reference_exp_[static_cast<std::size_t>(next)] / x_sum;
   if (std::isnan(x_sum) || std::isnan(y_sum)) return;
   if (next != kNoToken) {
     const auto t = static_cast<std::size_t>(next);

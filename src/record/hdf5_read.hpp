@@ -1,5 +1,6 @@
 // Reading a file that may be anything: every object is checked before it is believed. All throw Hdf5Error
-// naming the object. Private to src/record.
+// naming the object. Private to src/record and
+// analysis/measure/metrics_file.
 #pragma once
 #include <cstdint>
 #include <map>
@@ -57,8 +58,10 @@ class Dataset {
   void require_type(hid_t type, const char* name) const;
   // Dims are only numbers: refuses a dataset that claims more elements than its stored bytes can hold.
   void require_stored() const;
-  // The same, for one that is read as a whole: also refuses more than 2 GiB.
+  // The same, for one that is read as a whole: also refuses more than 512 MiB.
   void require_readable() const;
+  // The same, and that the file stores every byte of it: what is read is never larger than the file.
+  void require_uncompressed() const;
   // The whole dataset, without conversion. type and size must have been required.
   void read(hid_t type, void* out) const;
   // Rows [begin, end) of a rank-2 dataset, without conversion.

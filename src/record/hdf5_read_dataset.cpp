@@ -10,7 +10,7 @@ namespace {
 
 constexpr std::uint64_t kMaxChunkBytes = 1ULL << 30U;
 constexpr std::uint64_t kMaxDeflateRatio = 1032;  // of the format: no valid stream grows more
-constexpr std::uint64_t kMaxWholeBytes = 2ULL << 30U;
+constexpr std::uint64_t kMaxWholeBytes = 512ULL << 20U;
 constexpr std::uint64_t kHuge = std::numeric_limits<std::uint64_t>::max();
 
 std::uint64_t product(const std::vector<hsize_t>& factors, std::uint64_t start) {
@@ -104,6 +104,11 @@ void Dataset::require_readable() const {
   require_stored();
   if (product(dims_, element_bytes_) > kMaxWholeBytes)
     throw Hdf5Error(fmt::format("{}: shape {} is too large", path_, shape(dims_)));
+}
+
+void Dataset::require_uncompressed() const {
+  if (deflated_) throw Hdf5Error(path_ + ": is compressed");
+  require_stored();
 }
 
 void Dataset::read(hid_t type, void* out) const {

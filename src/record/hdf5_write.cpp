@@ -52,12 +52,16 @@ void write_attributes(hid_t object, const std::map<std::string, std::string>& te
     if (!name.empty()) write_attribute(object, name, text);
 }
 
-Handle create_group(hid_t parent, const std::string& name, std::string_view description) {
+Handle create_group(hid_t parent, const std::string& name) {
   const std::string what = "group " + name;
   const Handle properties(H5Pcreate(H5P_GROUP_CREATE), H5Pclose, what);
   check(H5Pset_obj_track_times(properties, false), what);
   check(H5Pset_link_creation_order(properties, H5P_CRT_ORDER_TRACKED | H5P_CRT_ORDER_INDEXED), what);
-  Handle group(H5Gcreate2(parent, name.c_str(), H5P_DEFAULT, properties, H5P_DEFAULT), H5Gclose, what);
+  return {H5Gcreate2(parent, name.c_str(), H5P_DEFAULT, properties, H5P_DEFAULT), H5Gclose, what};
+}
+
+Handle create_group(hid_t parent, const std::string& name, std::string_view description) {
+  Handle group = create_group(parent, name);
   write_attribute(group, "description", description);
   return group;
 }

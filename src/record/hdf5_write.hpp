@@ -18,6 +18,7 @@ void write_attributes(hid_t object, const std::map<std::string, std::string>& te
 
 // description: what the group holds, for h5dump and HDFView. Children keep the order they were created in.
 Handle create_group(hid_t parent, const std::string& name, std::string_view description);
+Handle create_group(hid_t parent, const std::string& name);  // one that is described by who fills it
 
 struct Layout {
   hsize_t chunk_rows = 0;  // rows of one chunk, 0 = all in one

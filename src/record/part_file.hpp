@@ -22,6 +22,9 @@ struct OpenFile {
 // Throws bad_data naming the file: missing, no regular file, no HDF5, no record.
 OpenFile open_record_file(const std::filesystem::path& path);
 
+// Throws bad_data where there is no regular file: opening a pipe would wait for ever.
+std::uint64_t regular_file_bytes(const std::filesystem::path& path);
+
 [[noreturn]] void throw_bad_data(const std::filesystem::path& path, const char* reason);
 
 // Run `read` under the library's lock and turn its Hdf5Error into bad_data "PATH: object: reason".

@@ -15,17 +15,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-std::uint64_t regular_file_bytes(const fs::path& path) {
-  std::error_code error;
-  const auto status = fs::status(path, error);
-  if (status.type() == fs::file_type::not_found) throw bad_data("{}: no such file", path.string());
-  // Opening a pipe would wait for ever.
-  if (!fs::is_regular_file(status)) throw bad_data("{}: is not a regular file", path.string());
-  const auto bytes = fs::file_size(path, error);
-  if (error) throw bad_data("{}: cannot be read: {}", path.string(), error.message());
-  return bytes;
-}
-
 // A record is OUT.h5, or the parts of a run that has not finished.
 fs::path located(const fs::path& path) {
   std::error_code error;
@@ -39,6 +28,16 @@ LogitsShape shape_of(const RunInfo& run) {
 }
 
 }  // namespace
+
+std::uint64_t regular_file_bytes(const fs::path& path) {
+  std::error_code error;
+  const auto status = fs::status(path, error);
+  if (status.type() == fs::file_type::not_found) throw bad_data("{}: no such file", path.string());
+  if (!fs::is_regular_file(status)) throw bad_data("{}: is not a regular file", path.string());
+  const auto bytes = fs::file_size(path, error);
+  if (error) throw bad_data("{}: cannot be read: {}", path.string(), error.message());
+  return bytes;
+}
 
 void throw_bad_data(const fs::path& path, const char* reason) {
   throw bad_data("{}: {}", path.string(), reason);
