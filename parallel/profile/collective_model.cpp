@@ -42,20 +42,33 @@ std::vector<std::vector<int>> possible_rings(const ProbeResult& probe) {
   return {ring, other};
 }
 
+// Is that what NCCL said it took? True where it said nothing.
+bool as_told(const ProbedCollective& one, int channels, NcclAlgorithm algorithm, NcclProtocol protocol) {
+  if (!one.told) return true;
+  if (one.told->algorithm != name_of(algorithm) || one.told->protocol != name_of(protocol)) return false;
+  if (algorithm == NcclAlgorithm::tree) return true;  // all channels carry it, in an order of their own
+  const auto& probe = one.probe;
+  return static_cast<int>(
+             nccl_ranges(probe.count, probe.dtype, probe.ranks, channels, algorithm, protocol).size()) ==
+         one.told->channels;
+}
+
 // For each probed message the protocols that reproduce its map; empty where one has none.
-std::vector<std::vector<NcclProtocol>> reproducing(const std::vector<const ProbeResult*>& probes,
+std::vector<std::vector<NcclProtocol>> reproducing(const std::vector<const ProbedCollective*>& probes,
                                                    const NcclCommunicator& communicator,
                                                    NcclAlgorithm algorithm, const NcclPins& pins) {
   std::vector<std::vector<NcclProtocol>> all;
-  for (const auto* probe : probes) {
+  for (const auto* one : probes) {
+    const auto* probe = &one->probe;
     std::vector<NcclProtocol> fitting;
     for (const auto protocol : {NcclProtocol::ll, NcclProtocol::ll128, NcclProtocol::simple}) {
       if (pins.protocol && *pins.protocol != protocol) continue;
+      if (!as_told(*one, communicator.channels, algorithm, protocol)) continue;
       const auto map = nccl_map(probe->count, probe->dtype, communicator, algorithm, protocol);
       // What the model does not know contradicts nothing, but speaks for nothing either: only for what was
-      // pinned.
-      const bool fits =
-          map ? map->segments == probe->segments && map->trees == probe->trees : pins.algorithm.has_value();
+      // pinned, or what NCCL said.
+      const bool known = pins.algorithm || one->told;
+      const bool fits = map ? map->segments == probe->segments && map->trees == probe->trees : known;
       if (fits) fitting.push_back(protocol);
     }
     if (fitting.empty()) return {};
@@ -64,19 +77,22 @@ std::vector<std::vector<NcclProtocol>> reproducing(const std::vector<const Probe
   return all;
 }
 
-std::optional<NcclModel> fit(const std::vector<const ProbeResult*>& probes, const std::vector<int>& ring,
-                             NcclAlgorithm algorithm, const NcclPins& pins) {
-  const int ranks = probes.front()->ranks;
+std::optional<NcclModel> fit(const std::vector<const ProbedCollective*>& probes, const std::vector<int>& ring,
+                             NcclAlgorithm algorithm, const NcclPins& pins,
+                             const std::vector<NcclProtocolSpan>& told) {
+  const int ranks = probes.front()->probe.ranks;
   NcclModel model{algorithm, {}, {ring}, {}};
   std::vector<NcclProtocolSpan> seen;
   for (int channels = 1; channels <= kMostChannels; ++channels) {
     if (pins.channels && *pins.channels != channels) continue;
     const auto fitting = reproducing(probes, {ranks, channels, {ring}}, algorithm, pins);
     if (fitting.empty()) continue;
-    // A protocol's choice that would fall with size is no explanation.
+    // A protocol's choice that would fall with size, or that is not what was told, is no explanation.
     std::vector<NcclProtocolSpan> spans;
     for (std::size_t i = 0; i < probes.size(); ++i)
-      spans.push_back({bytes_of(*probes[i]), bytes_of(*probes[i]), fitting[i].front(), fitting[i].back()});
+      spans.push_back(
+          {bytes_of(probes[i]->probe), bytes_of(probes[i]->probe), fitting[i].front(), fitting[i].back()});
+    spans.insert(spans.end(), told.begin(), told.end());
     const auto possible = [&](const NcclProtocolSpan& span) {
       return !possible_protocols(spans, span.first_bytes).empty();
     };
@@ -100,7 +116,7 @@ std::optional<NcclModel> fit(const std::vector<const ProbeResult*>& probes, cons
     if (span.lowest == NcclProtocol::ll && span.highest == NcclProtocol::simple) continue;
     auto& spans = model.spans;
     if (!spans.empty() && spans.back().lowest == span.lowest && spans.back().highest == span.highest) {
-      spans.back().last_bytes = span.last_bytes;
+      spans.back().last_bytes = std::max(spans.back().last_bytes, span.last_bytes);
     } else {
       spans.push_back(span);
     }
@@ -155,22 +171,23 @@ std::optional<bool> agrees(const CollectiveModel& model, const ProbedCollective&
   return probe.first_not_binary() < 0 && rounds_at_hops && probe.first_unexplained < 0 && *map == probe.map();
 }
 
-std::optional<NcclModel> infer_nccl_model(const std::vector<ProbedCollective>& probed, const NcclPins& pins) {
-  std::vector<const ProbeResult*> probes;
+std::optional<NcclModel> infer_nccl_model(const std::vector<ProbedCollective>& probed, const NcclPins& pins,
+                                          const std::vector<NcclProtocolSpan>& told) {
+  std::vector<const ProbedCollective*> probes;
   for (const auto& one : probed) {
     if (one.operation != CollectiveOperation::all_reduce) continue;
     if (!usable(one)) return std::nullopt;
-    probes.push_back(&one.probe);
+    probes.push_back(&one);
   }
   if (probes.empty()) return std::nullopt;
   for (const auto algorithm : {NcclAlgorithm::ring, NcclAlgorithm::tree}) {
     if (pins.algorithm && *pins.algorithm != algorithm) continue;
-    std::vector<int> plain(static_cast<std::size_t>(probes.front()->ranks));
+    std::vector<int> plain(static_cast<std::size_t>(probes.front()->probe.ranks));
     std::iota(plain.begin(), plain.end(), 0);
-    const auto rings = algorithm == NcclAlgorithm::ring ? possible_rings(*probes.front())
+    const auto rings = algorithm == NcclAlgorithm::ring ? possible_rings(probes.front()->probe)
                                                         : std::vector<std::vector<int>>{plain};
     for (const auto& ring : rings)
-      if (auto model = fit(probes, ring, algorithm, pins)) return model;
+      if (auto model = fit(probes, ring, algorithm, pins, told)) return model;
   }
   return std::nullopt;
 }

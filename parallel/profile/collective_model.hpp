@@ -40,11 +40,20 @@ using CollectiveModel = std::variant<std::monostate, NcclModel, OpenMpiModel>;
 std::optional<OrderMap> model_map(const CollectiveModel& model, CollectiveOperation operation, int ranks,
                                   std::int64_t count, DType dtype);
 
+// What the library itself said it took for a message (NCCL's profiler interface).
+struct CollectiveChoice {
+  std::string algorithm;  // "ring", "tree", …
+  std::string protocol;   // "ll", "ll128", "simple"
+  int channels = 0;       // that carried this message
+  bool operator==(const CollectiveChoice&) const = default;
+};
+
 // One probed collective. model_agrees: what the model said when it was probed; nullopt: nothing.
 struct ProbedCollective {
   CollectiveOperation operation = CollectiveOperation::all_reduce;
   ProbeResult probe;
   std::optional<bool> model_agrees;
+  std::optional<CollectiveChoice> told;  // nullopt: the library did not say
 };
 
 // Does the model give exactly this map? nullopt where it does not know.
@@ -52,13 +61,16 @@ std::optional<bool> agrees(const CollectiveModel& model, const ProbedCollective&
 
 // The NCCL parameters that explain every probed all-reduce: one ring for all channels read off the maps, 1 to
 // 32 channels, protocols growing with size. `algorithm` and `protocol` restrict the search to what was
-// pinned. nullopt where nothing explains them all, or nothing was probed.
+// pinned, and where the library said what it took, only that can explain a message: the maps and NCCL's word
+// check each other. nullopt where nothing explains them all, or nothing was probed.
 struct NcclPins {
   std::optional<NcclAlgorithm> algorithm;
   std::optional<NcclProtocol> protocol;
   std::optional<int> channels;
 };
-std::optional<NcclModel> infer_nccl_model(const std::vector<ProbedCollective>& probed, const NcclPins& pins);
+// `told`: what is known of the protocol's choice beside the probes (protocol_spans.hpp).
+std::optional<NcclModel> infer_nccl_model(const std::vector<ProbedCollective>& probed, const NcclPins& pins,
+                                          const std::vector<NcclProtocolSpan>& told = {});
 
 // The parameters that come closest to one probed all-reduce, and the first element at which even they fail.
 struct NearMiss {

@@ -14,10 +14,11 @@
 //                     "channels": [24], "rings": [[0, 1, 2, 3]], "spans": [[first bytes, last bytes, lowest
 //                     protocol, highest protocol], …]}: inferred from the probes; several channel counts
 //                     where they do not tell them apart
+//   told_spans        like spans, exact: where the library said its protocol changes; only where it was asked
 //   probed            [{operation, dtype, count, calls, accumulator ("message", …, null), first_unexplained,
-//   model_agrees (true,
-//                     false, null), trees ["((1+2)+3)+0", …], segments [[begin, end, tree], …]}, …];
-//                     tree -1: not binary
+//                     model_agrees (true, false, null), told [algorithm, protocol, channels] (only where the
+//                     library said what it took), trees ["((1+2)+3)+0", …], segments [[begin, end, tree],
+//                     …]}, …]; tree -1: not binary
 #pragma once
 #include <filesystem>
 #include <map>
@@ -38,6 +39,7 @@ struct CollectiveProfile {
   std::map<std::string, std::string> variables;
   std::string date;
   CollectiveModel model;
+  std::vector<NcclProtocolSpan> told_spans;
   std::vector<ProbedCollective> probed;  // one for each (operation, dtype, count), sorted by these
   std::filesystem::path file;            // where it was read from, for messages
 

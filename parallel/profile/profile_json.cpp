@@ -39,6 +39,12 @@ class ObjectReader {
   std::int64_t integer(const char* key, std::int64_t low, std::int64_t high) {
     return number(value(key), key, low, high);
   }
+  // nullptr where the key is not there.
+  const json* optional(const char* key) {
+    used_.emplace_back(key);
+    const auto found = object_.find(key);
+    return found == object_.end() ? nullptr : &*found;
+  }
   std::int64_t number(const json& found, const char* key, std::int64_t low, std::int64_t high) const {
     const bool fits = found.is_number_integer() &&
                       (!found.is_number_unsigned() ||
@@ -189,9 +195,23 @@ ProbedCollective read_probed(const json& value, int ranks, const std::string& wh
   if (!agreed.is_null() && !agreed.is_boolean())
     throw object.wrong("model_agrees", "true, false or null", agreed);
   if (agreed.is_boolean()) one.model_agrees = agreed.get<bool>();
+  if (const auto* told = object.optional("told")) {
+    if (!told->is_array() || told->size() != 3 || !(*told)[0].is_string() || !(*told)[1].is_string())
+      throw object.wrong("told", "[algorithm, protocol, channels]", *told);
+    one.told = CollectiveChoice{(*told)[0].get<std::string>(), (*told)[1].get<std::string>(),
+                                static_cast<int>(object.number((*told)[2], "told", 0, 255))};
+  }
   read_segments(object, one.probe);
   object.finish();
   return one;
+}
+
+ordered_json spans_to_json(const std::vector<NcclProtocolSpan>& spans) {
+  auto list = ordered_json::array();
+  for (const auto& span : spans)
+    list.push_back(ordered_json::array(
+        {span.first_bytes, span.last_bytes, name_of(span.lowest), name_of(span.highest)}));
+  return list;
 }
 
 ordered_json model_to_json(const CollectiveModel& model) {
@@ -199,15 +219,11 @@ ordered_json model_to_json(const CollectiveModel& model) {
     return {{"kind", "openmpi"}, {"all_reduce", name_of(openmpi->all_reduce)}};
   const auto* nccl = std::get_if<NcclModel>(&model);
   if (nccl == nullptr) return nullptr;
-  auto spans = ordered_json::array();
-  for (const auto& span : nccl->spans)
-    spans.push_back(ordered_json::array(
-        {span.first_bytes, span.last_bytes, name_of(span.lowest), name_of(span.highest)}));
   return {{"kind", "nccl"},
           {"algorithm", name_of(nccl->algorithm)},
           {"channels", nccl->channels},
           {"rings", nccl->rings},
-          {"spans", spans}};
+          {"spans", spans_to_json(nccl->spans)}};
 }
 
 ordered_json probed_to_json(const ProbedCollective& one) {
@@ -221,6 +237,8 @@ ordered_json probed_to_json(const ProbedCollective& one) {
                        {"model_agrees", nullptr}};
   if (probe.accumulator) item["accumulator"] = name_of(*probe.accumulator);
   if (one.model_agrees) item["model_agrees"] = *one.model_agrees;
+  if (one.told)
+    item["told"] = ordered_json::array({one.told->algorithm, one.told->protocol, one.told->channels});
   item["trees"] = ordered_json::array();
   for (const auto& tree : probe.trees) item["trees"].push_back(to_string(tree));
   item["segments"] = ordered_json::array();
@@ -251,6 +269,9 @@ CollectiveProfile profile_from_json(std::string_view text, const std::string& wh
     profile.variables[name] = value.get<std::string>();
   }
   profile.model = read_model(object.value("model"), profile.ranks, where);
+  if (object.optional("told_spans") != nullptr)
+    for (const auto& item : object.array("told_spans", 0, 10000))
+      profile.told_spans.push_back(read_span(object, item));
   const auto& probed = object.array("probed", 0, 100000);
   for (std::size_t i = 0; i < probed.size(); ++i) {
     auto one = read_probed(probed[i], profile.ranks, fmt::format("{}: probed[{}]", where, i));
@@ -270,16 +291,17 @@ CollectiveProfile read_profile(const std::filesystem::path& path) {
 }
 
 std::string profile_to_json(const CollectiveProfile& profile) {
-  const ordered_json head = {{"format", kFormat},
-                             {"library", profile.library},
-                             {"library_version", profile.library_version},
-                             {"transport", profile.transport},
-                             {"ranks", profile.ranks},
-                             {"device", profile.device},
-                             {"machine", profile.machine},
-                             {"variables", profile.variables},
-                             {"date", profile.date},
-                             {"model", model_to_json(profile.model)}};
+  ordered_json head = {{"format", kFormat},
+                       {"library", profile.library},
+                       {"library_version", profile.library_version},
+                       {"transport", profile.transport},
+                       {"ranks", profile.ranks},
+                       {"device", profile.device},
+                       {"machine", profile.machine},
+                       {"variables", profile.variables},
+                       {"date", profile.date},
+                       {"model", model_to_json(profile.model)}};
+  if (!profile.told_spans.empty()) head["told_spans"] = spans_to_json(profile.told_spans);
   std::string text = "{\n";
   for (const auto& [key, value] : head.items())
     text += fmt::format("  {}: {},\n", ordered_json(key).dump(), value.dump());

@@ -3,6 +3,7 @@
 #include <nccl.h>
 
 #include "common/error.hpp"
+#include "parallel/transport/nccl_observer.hpp"
 
 namespace shardrift {
 namespace {
@@ -29,6 +30,7 @@ class NcclTransport final : public Transport {
  public:
   NcclTransport(const Communicator& communicator, cudaStream_t stream)
       : rank_(communicator.rank()), size_(communicator.size()), stream_(stream) {
+    start_nccl_observer();
     ncclUniqueId id{};
     if (rank_ == 0) check(ncclGetUniqueId(&id), "ncclGetUniqueId");
     MPI_Bcast(&id, sizeof id, MPI_BYTE, 0, communicator.get());
@@ -61,6 +63,8 @@ class NcclTransport final : public Transport {
   void receive(void* data, std::size_t bytes, int peer) override {
     check(ncclRecv(data, bytes, ncclInt8, peer, comm_, stream_), "ncclRecv", comm_);
   }
+
+  std::vector<CollectiveCall> take_calls() override { return take_nccl_calls(); }
 
  private:
   int rank_;

@@ -4,11 +4,24 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "common/dtype.hpp"
 
 namespace shardrift {
+
+// What a library said of one kind of sum that it launched.
+struct CollectiveCall {
+  std::string operation;   // all-reduce | reduce-scatter
+  std::int64_t count = 0;  // elements of the whole message on one rank; of a reduce-scatter: of one part
+  DType dtype = DType::float32;
+  std::string algorithm;  // "ring", "tree", …
+  std::string protocol;   // "ll", "ll128", "simple"
+  int channels = 0;       // that carried it; a communicator may have more
+  bool operator==(const CollectiveCall&) const = default;
+};
 
 class Transport {
  public:
@@ -26,6 +39,9 @@ class Transport {
   virtual void all_gather(const void* send, void* receive, std::size_t bytes) = 0;
   virtual void send(const void* data, std::size_t bytes, int peer) = 0;
   virtual void receive(void* data, std::size_t bytes, int peer) = 0;
+  // The distinct sums this process launched since the last take, as the library tells; empty where it does
+  // not.
+  virtual std::vector<CollectiveCall> take_calls() { return {}; }
 };
 
 // A group of one: nothing moves; all_gather copies nothing and is never needed.

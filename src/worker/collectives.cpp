@@ -101,23 +101,40 @@ std::vector<record::CollectiveInfo> predicted_collectives(const CollectiveProfil
   return infos;
 }
 
-std::vector<record::CollectiveInfo> observed_collectives(Transport& transport, Backend& backend,
-                                                         const Plan& plan,
-                                                         const std::set<std::int64_t>& counts) {
-  std::vector<record::CollectiveInfo> infos;
-  if (transport.size() < 2 || transport.size() > kMaxProbeRanks) return infos;
+CollectiveProfile probed_machine(Transport& transport, Backend& backend, const Plan& plan,
+                                 const std::set<std::int64_t>& counts, CollectiveProfile machine,
+                                 const Pinning& pinning) {
+  if (transport.size() < 2 || transport.size() > kMaxProbeRanks) return machine;
   const CollectiveOperation operation = operation_of(plan);
   const DType dtype = storage_of(plan.dtype);
   for (const auto count : called_counts(plan, counts)) {
-    const auto sum = live_sum(transport, backend, transport.name() == "nccl" ? Device::cuda : Device::cpu,
-                              operation, count, dtype);
-    const auto probe = probe_sum(transport.size(), count, dtype, sum, false);
-    auto info = info_of(operation, count, dtype, transport.size(), probe.segments, probe.trees);
-    info.library = transport.name();
-    info.source = "probed";
-    infos.push_back(std::move(info));
+    transport.take_calls();
+    const auto sum = live_sum(transport, backend, plan.device, operation, count, dtype);
+    ProbedCollective one{operation, probe_sum(transport.size(), count, dtype, sum, false), {}, {}};
+    one.told = told_of(transport.take_calls(), operation, one.probe);
+    machine.add(std::move(one));
   }
+  machine.model = model_of(machine, pinning);
+  for (auto& one : machine.probed) one.model_agrees = agrees(machine.model, one);
+  return machine;
+}
+
+std::vector<record::CollectiveInfo> observed_collectives(const CollectiveProfile& machine) {
+  std::vector<record::CollectiveInfo> infos;
+  for (const auto& one : machine.probed) infos.push_back(describe_collective(machine, one));
   return infos;
+}
+
+void note_calls(const std::vector<CollectiveCall>& calls, std::vector<record::CollectiveInfo>& collectives) {
+  for (auto& info : collectives)
+    for (const auto& call : calls) {
+      const bool scatter = call.operation == name_of(CollectiveOperation::reduce_scatter);
+      if (call.operation != info.operation || call.count * (scatter ? info.ranks : 1) != info.count ||
+          name_of(call.dtype) != info.dtype)
+        continue;
+      if (call.algorithm != info.algorithm || call.protocol != info.protocol)
+        info.algorithm += fmt::format(" when probed, {} {} in the run", call.algorithm, call.protocol);
+    }
 }
 
 }  // namespace shardrift

@@ -12,6 +12,7 @@
 #include "parallel/transport/transport.hpp"
 #include "record/record.hpp"
 #include "worker/options.hpp"
+#include "worker/pinning.hpp"
 #include "worker/prompts.hpp"
 
 namespace shardrift {
@@ -34,9 +35,15 @@ OrderMapSource orders_of(const CollectiveProfile& profile, const Plan& plan);
 std::vector<record::CollectiveInfo> predicted_collectives(const CollectiveProfile& profile, const Plan& plan,
                                                           const std::set<std::int64_t>& counts);
 // Probes the live sum of this group, the collective that the plan's native order calls, at every one of these
-// sizes. Collective over the group.
-std::vector<record::CollectiveInfo> observed_collectives(Transport& transport, Backend& backend,
-                                                         const Plan& plan,
-                                                         const std::set<std::int64_t>& counts);
+// sizes, and finds the model that explains it. `machine`: as describe_machine gives it. Collective over the
+// group.
+CollectiveProfile probed_machine(Transport& transport, Backend& backend, const Plan& plan,
+                                 const std::set<std::int64_t>& counts, CollectiveProfile machine,
+                                 const Pinning& pinning);
+// Its probes, for the record.
+std::vector<record::CollectiveInfo> observed_collectives(const CollectiveProfile& machine);
+// What the library told of the run's own calls, where that is not what it told of the probe's: added to the
+// recorded algorithm in words.
+void note_calls(const std::vector<CollectiveCall>& calls, std::vector<record::CollectiveInfo>& collectives);
 
 }  // namespace shardrift

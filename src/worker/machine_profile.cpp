@@ -61,8 +61,22 @@ CollectiveProfile describe_machine(Device device, int ranks, const record::Envir
 
 CollectiveModel model_of(const CollectiveProfile& profile, const Pinning& pinning) {
   if (profile.library == "mpi") return openmpi_model(profile);
-  if (auto model = infer_nccl_model(profile.probed, pinning.nccl())) return *model;
+  if (auto model = infer_nccl_model(profile.probed, pinning.nccl(), profile.told_spans)) return *model;
   return std::monostate{};
+}
+
+std::optional<CollectiveChoice> told_of(const std::vector<CollectiveCall>& calls,
+                                        CollectiveOperation operation, const ProbeResult& probe) {
+  // NCCL counts the elements of one rank's part of a reduce-scatter.
+  const auto count =
+      operation == CollectiveOperation::reduce_scatter ? probe.count / probe.ranks : probe.count;
+  std::optional<CollectiveChoice> told;
+  for (const auto& call : calls) {
+    if (call.operation != name_of(operation) || call.count != count || call.dtype != probe.dtype) continue;
+    if (told) return std::nullopt;
+    told = CollectiveChoice{call.algorithm, call.protocol, call.channels};
+  }
+  return told;
 }
 
 Verdict compare_probe(const ProbeResult& probe, const OrderMap& expected, const std::string& name) {
@@ -146,6 +160,12 @@ record::CollectiveInfo describe_collective(const CollectiveProfile& machine, con
       info.rings = joined_rings(*nccl);
     }
   }
+  if (probed.told) {  // the library's own word before what the maps leave open
+    info.algorithm = probed.told->algorithm;
+    info.protocol = probed.told->protocol;
+    info.channels = info.channels.empty() ? std::to_string(probed.told->channels)
+                                          : fmt::format("{} of {}", probed.told->channels, info.channels);
+  }
   record_map(info, probe.segments, probe.trees);
   return info;
 }
@@ -153,15 +173,29 @@ record::CollectiveInfo describe_collective(const CollectiveProfile& machine, con
 void require_honoured(const CollectiveProfile& machine, const std::vector<ProbedCollective>& fresh,
                       const Pinning& pinning) {
   const auto pins = pinning.nccl();
-  const bool pinned = machine.library == "mpi" ? pinning.mpi_all_reduce != OpenMpiAllReduce::automatic
-                                               : pins.algorithm || pins.protocol || pins.channels;
-  if (!pinned || machine.ranks == 2) return;
+  const bool pinned =
+      machine.library == "mpi" ? pinning.mpi_all_reduce != OpenMpiAllReduce::automatic : pinning.pins_nccl();
+  if (!pinned) return;
   for (const auto& one : fresh) {
     if (one.operation != CollectiveOperation::all_reduce) continue;
+    const auto refuse = [&](const std::string& what) {
+      return failure("a pinned setting was not honoured for {} {} elements over {} ranks: {}",
+                     one.probe.count, name_of(one.probe.dtype), machine.ranks, what);
+    };
+    if (machine.library == "nccl" && one.told) {
+      const auto require = [&](const char* flag, const std::string& asked, const std::string& told) {
+        if (asked != "auto" && asked != told)
+          throw refuse(fmt::format("--{} {}, but NCCL says it took {}", flag, asked, told));
+      };
+      require("nccl-algorithm", pinning.nccl_algorithm, one.told->algorithm);
+      require("nccl-protocol", pinning.nccl_protocol, one.told->protocol);
+      if (pins.channels && one.told->channels > *pins.channels)
+        throw refuse(
+            fmt::format("--nccl-channels {}, but NCCL says it took {}", *pins.channels, one.told->channels));
+    }
+    if (machine.ranks == 2) continue;
     const auto verdict = judge_by_model(machine, one, pinning);
-    if (verdict.agrees == false)
-      throw failure("a pinned setting was not honoured for {} {} elements: {}", one.probe.count,
-                    name_of(one.probe.dtype), verdict.text);
+    if (verdict.agrees == false) throw refuse(verdict.text);
   }
 }
 

@@ -7,6 +7,7 @@
 
 #include "parallel/plan/plan.hpp"
 #include "parallel/profile/profile.hpp"
+#include "parallel/transport/transport.hpp"
 #include "record/record.hpp"
 #include "worker/pinning.hpp"
 
@@ -17,6 +18,10 @@ CollectiveProfile describe_machine(Device device, int ranks, const record::Envir
                                    const std::string& date);
 // The order model that fits what was probed and pinned.
 CollectiveModel model_of(const CollectiveProfile& profile, const Pinning& pinning);
+
+// What the library told of this message among `calls`; nullopt where it told nothing, or several things.
+std::optional<CollectiveChoice> told_of(const std::vector<CollectiveCall>& calls,
+                                        CollectiveOperation operation, const ProbeResult& probe);
 
 // What one probe is compared with, and what came of it.
 struct Verdict {
@@ -35,8 +40,8 @@ void record_map(record::CollectiveInfo& info, const std::vector<OrderSegment>& s
 record::CollectiveInfo describe_collective(const CollectiveProfile& machine, const ProbedCollective& probed,
                                            const std::optional<Reduction>& local = std::nullopt);
 
-// Throws failure where a pinned algorithm, protocol or channel count is not what the probes show. Two ranks
-// add in one order whatever the library does, so nothing can be seen there.
+// Throws failure where a pinned algorithm, protocol or channel count is not what the library told or the
+// probes show. Two ranks add in one order whatever the library does: there only what it told can be checked.
 void require_honoured(const CollectiveProfile& machine, const std::vector<ProbedCollective>& fresh,
                       const Pinning& pinning);
 

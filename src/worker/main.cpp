@@ -80,7 +80,7 @@ int run_ranks(int argc, char** argv, const std::vector<std::string>& arguments) 
     if (arguments[0] != "run")
       throw shardrift::AgreedError(ExitCode::usage,
                                    "unknown command '" + arguments[0] + "': see shardrift-run --help");
-    return shardrift::run_command(world, arguments);
+    return shardrift::run_command(world, arguments, pinning);
   } catch (const shardrift::AgreedError& error) {
     return report(world, error, error.code(), true);
   } catch (const shardrift::Error& error) {

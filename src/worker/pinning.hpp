@@ -17,6 +17,7 @@ struct Pinning {
   int nccl_channels = 0;                // 0: auto
 
   NcclPins nccl() const;  // for the search of a model; nvls has none
+  bool pins_nccl() const { return nccl_algorithm != "auto" || nccl_protocol != "auto" || nccl_channels > 0; }
 };
 
 // The flags --mpi-allreduce, --nccl-algorithm, --nccl-protocol and --nccl-channels among `arguments` ("--flag

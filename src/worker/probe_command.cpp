@@ -9,6 +9,7 @@
 #include "common/error.hpp"
 #include "common/hash.hpp"
 #include "parallel/profile/profile.hpp"
+#include "parallel/profile/protocol_spans.hpp"
 #include "record/environment_file.hpp"
 #include "worker/environment.hpp"
 #include "worker/machine_profile.hpp"
@@ -68,10 +69,37 @@ std::vector<ProbedCollective> probe_all(const World& world, const ProbeOptions& 
       const auto sum = options.local
                            ? fold_sum(backend, *options.local, options.shards, count, dtype)
                            : live_sum(transport, backend, options.device, options.operation, count, dtype);
-      fresh.push_back({options.operation, probe_sum(ranks, count, dtype, sum), std::nullopt});
+      transport.take_calls();
+      fresh.push_back({options.operation, probe_sum(ranks, count, dtype, sum), std::nullopt, std::nullopt});
+      fresh.back().told = told_of(transport.take_calls(), options.operation, fresh.back().probe);
       require_agreement(world, fresh.back().probe);
     }
   return fresh;
+}
+
+// Where the protocol of NCCL's all-reduce changes with size. Two ranks have one order whatever the protocol
+// is.
+std::vector<NcclProtocolSpan> ask_protocols(const World& world, const ProbeOptions& options,
+                                            Transport& transport, Backend& backend) {
+  const bool worth_it = transport.name() == "nccl" && world.size() > 2 && !options.save_profile.empty() &&
+                        options.operation == CollectiveOperation::all_reduce;
+  if (!worth_it) return {};
+  constexpr DType kDType = DType::bfloat16;  // the choice goes by bytes
+  constexpr std::int64_t kBytes = 2;
+  constexpr std::int64_t kLargest = (std::int64_t{64} << 20U) / kBytes;  // 2048 tokens at hidden 16384
+  const Buffer message(backend, kLargest * kBytes);
+  const auto ask = [&](std::int64_t count) -> std::optional<NcclProtocol> {
+    transport.take_calls();
+    transport.all_reduce(message.data(), count, kDType);
+    backend.synchronize();
+    const auto calls = transport.take_calls();
+    // All ranks must ask on alike.
+    const auto told = world.broadcast(calls.size() == 1 ? calls.front().protocol : "");
+    for (const auto protocol : {NcclProtocol::ll, NcclProtocol::ll128, NcclProtocol::simple})
+      if (told == name_of(protocol)) return protocol;
+    return std::nullopt;
+  };
+  return find_protocol_spans(ask, 1, kLargest, kBytes);
 }
 
 // Rank 0: verdicts, text, files.
@@ -83,6 +111,7 @@ int conclude(const ProbeOptions& options, const Pinning& pinning, CollectiveProf
     auto saved = read_profile(options.save_profile);
     require_same_machine(saved, machine);
     machine.probed = std::move(saved.probed);
+    if (machine.told_spans.empty()) machine.told_spans = std::move(saved.told_spans);
   }
   if (!options.local) {
     for (const auto& one : fresh) machine.add(one);
@@ -113,6 +142,9 @@ int conclude(const ProbeOptions& options, const Pinning& pinning, CollectiveProf
     fmt::print("{} of {} {} elements over {} {}: {} calls, {}\n",
                options.local ? "fold" : name_of(one.operation), probe.count, name_of(probe.dtype),
                probe.ranks, options.local ? "shards" : "ranks", probe.calls, rounding_text(probe));
+    if (one.told)
+      fmt::print("  NCCL says: {}, {}, {} channels\n", one.told->algorithm, one.told->protocol,
+                 one.told->channels);
     print_map(probe, options.segments);
     fmt::print("  {}\n", verdict.text);
   }
@@ -155,12 +187,12 @@ int probe_command(const World& world, const std::vector<std::string>& arguments,
   world.together([&] { device = open_rank_device(options.device, false, kThreads, world); });
   auto environment = gather_environment(world, device.info, options.device, kThreads);
   if (options.device == Device::cuda) world.together([&] { check_devices(environment.devices); });
-  const auto machine =
-      describe_machine(options.device, world.size(), environment, world.broadcast(utc_now()));
+  auto machine = describe_machine(options.device, world.size(), environment, world.broadcast(utc_now()));
 
   const Communicator ranks = world.split(0, world.rank());
   const auto transport = make_transport(ranks, options.device, *device.backend);
   auto fresh = probe_all(world, options, *transport, *device.backend);
+  machine.told_spans = ask_protocols(world, options, *transport, *device.backend);
   int code = 0;
   world.together([&] {
     if (world.rank() == 0) code = conclude(options, pinning, machine, environment, std::move(fresh));

@@ -19,6 +19,7 @@
 #include "worker/collectives.hpp"
 #include "worker/environment.hpp"
 #include "worker/generate.hpp"
+#include "worker/machine_profile.hpp"
 #include "worker/options.hpp"
 #include "worker/progress.hpp"
 #include "worker/prompts.hpp"
@@ -174,7 +175,8 @@ Totals total(const World& world, const RunOptions& options, const Generator& gen
   return totals;
 }
 
-int run_plan(const World& world, const RunOptions& options, const ModelConfig& config, RankDevice& device) {
+int run_plan(const World& world, const RunOptions& options, const ModelConfig& config, RankDevice& device,
+             const Pinning& pinning) {
   const bool root = world.rank() == 0;
   const Plan& plan = options.plan;
   const Place place = place_of(plan, world.rank());
@@ -229,6 +231,18 @@ int run_plan(const World& world, const RunOptions& options, const ModelConfig& c
                                             options.level == RecordLevel::logits);
   });
 
+  // What the collectives do: seen now, at every message size of this run and before the first prompt, so that
+  // a pin that is not honoured costs nothing; or as the profile says.
+  if (plan.reduction.order == ReductionOrder::native && plan.row_linear != RowLinear::gather) {
+    const auto machine = probed_machine(
+        *groups.tensor, *device.backend, plan, counts,
+        describe_machine(plan.device, plan.tensor_parallel, run.environment, run.created), pinning);
+    world.together([&] { require_honoured(machine, machine.probed, pinning); });
+    run.environment.collectives = observed_collectives(machine);
+    groups.tensor->take_calls();
+  }
+  if (profile) run.environment.collectives = predicted_collectives(*profile, plan, counts);
+
   // Prompts in groups of one decode batch; replicas take groups in turns.
   const int writer = (plan.pipeline - 1) * plan.tensor_parallel;
   Generator generator(options, config, *forward, groups.replica_ranks, writer, recorder.get(),
@@ -259,14 +273,7 @@ int run_plan(const World& world, const RunOptions& options, const ModelConfig& c
                                   "the same command goes on from there",
                                   options.output.string()));
 
-  // What the collectives did: seen now, at every message size of this run, or as the profile says.
-  if (plan.reduction.order == ReductionOrder::native && plan.row_linear != RowLinear::gather)
-    run.environment.collectives = observed_collectives(*groups.tensor, *device.backend, plan, counts);
-  if (profile) run.environment.collectives = predicted_collectives(*profile, plan, counts);
-  for (auto& collective : run.environment.collectives)
-    if (const auto version = run.environment.libraries.find(collective.library);
-        collective.version.empty() && version != run.environment.libraries.end())
-      collective.version = version->second;
+  note_calls(groups.tensor->take_calls(), run.environment.collectives);
 
   // One file, and one line about it.
   const Totals totals = total(world, options, generator, weights, *device.backend, place);
@@ -291,7 +298,7 @@ int run_plan(const World& world, const RunOptions& options, const ModelConfig& c
 
 }  // namespace
 
-int run_command(const World& world, const std::vector<std::string>& arguments) {
+int run_command(const World& world, const std::vector<std::string>& arguments, const Pinning& pinning) {
   RunOptions options;
   ModelConfig config;
   RankDevice device;
@@ -308,7 +315,7 @@ int run_command(const World& world, const std::vector<std::string>& arguments) {
     device = open_rank_device(options.plan.device, options.plan.dtype == DType::tf32,
                               kernel_threads(options, world), world);
   });
-  return run_plan(world, options, config, device);
+  return run_plan(world, options, config, device, pinning);
 }
 
 }  // namespace shardrift

@@ -4,11 +4,13 @@
 #include <vector>
 
 #include "parallel/transport/mpi_world.hpp"
+#include "worker/pinning.hpp"
 
 namespace shardrift {
 
 // Collective over all ranks. Returns the exit code; throws Error, the same on every rank while ranks can
 // still agree, else after World::abort would be right (see main.cpp).
-int run_command(const World& world, const std::vector<std::string>& arguments);
+// `pinning` is what main.cpp applied before MPI started.
+int run_command(const World& world, const std::vector<std::string>& arguments, const Pinning& pinning);
 
 }  // namespace shardrift
