@@ -56,6 +56,35 @@ TEST_P(Prediction, OneDeviceGivesTheBitsOfRealRanks) {
 
 INSTANTIATE_TEST_SUITE_P(Ranks, Prediction, ::testing::Values(2, 3, 4));
 
+// A run says what its collectives did, a pinned algorithm included.
+TEST(PinnedRun, RecordsWhatItTook) {
+  const fs::path folder = scratch("pinned-run");
+  for (const auto& [flag, algorithm] : {std::pair{"auto", "recursive-doubling"}, std::pair{"ring", "ring"}}) {
+    const auto record = record_of(
+        "tiny-llama", {4, {"--tensor-parallel", "4", "--mpi-allreduce", flag, "--dtype", "bfloat16"}}, folder,
+        flag);
+    for (const auto& seen : record::Reader::open(record).run().environment.collectives) {
+      EXPECT_EQ(seen.algorithm, algorithm) << seen.count;
+      EXPECT_EQ(seen.source, "probed");
+      EXPECT_FALSE(seen.version.empty());
+    }
+  }
+}
+
+// Without its tuned collectives OpenMPI has nothing to pin: refused before the first prompt, on every rank.
+TEST(PinnedRun, APinThatIsNotHonouredIsAnError) {
+  const fs::path folder = scratch("pin-not-honoured");
+  setenv("OMPI_MCA_coll", "^tuned", 1);
+  const auto done =
+      run_program(worker_command(4, {"run", "--model", fixture("tiny-llama").string(), "--prompts",
+                                     write_prompts(folder).string(), "--output", (folder / "out.h5").string(),
+                                     "--tensor-parallel", "4", "--mpi-allreduce", "ring", "--quiet"}));
+  unsetenv("OMPI_MCA_coll");
+  EXPECT_EQ(done.code, 70) << done.output;
+  EXPECT_THAT(done.output, ::testing::HasSubstr("was not honoured"));
+  EXPECT_FALSE(fs::exists(folder / "out.h5"));
+}
+
 // Control: under a pinned algorithm that adds in another order the same profile no longer predicts, its own
 // does.
 TEST(PredictionControl, AWrongProfileIsSeen) {

@@ -108,6 +108,18 @@ __device__ void add(Sum<A, V>& first, const Sum<A, V>& second) {
   }
 }
 
+template <typename A, typename P, int V>
+__device__ Sum<A, V> widened(const Vector<P, V>& vector) {
+  Sum<A, V> sum;
+#pragma unroll
+  for (int i = 0; i < V; ++i) sum.at[i] = static_cast<A>(widen(vector.at[i]));
+  return sum;
+}
+
+// Adds after each of four leaves, a byte each: (a+b)+(c+d), the only tree of four that needs a stack of
+// three.
+constexpr std::uint32_t kBalancedFour = 0x02000100;
+
 struct Arguments {
   const std::byte* partials;
   std::size_t stride;
@@ -141,12 +153,20 @@ __device__ void fold_vector(const Arguments& arguments, const DeviceTree& tree, 
       const std::uint32_t shard = leaves >> (8 * leaf) & 0xFFU;
       loaded[u] = load<P, V>(at + shard * arguments.stride);
     }
+    if constexpr (kStack == 3) {
+      if (arguments.shards == kLoads && adds == kBalancedFour) {  // without moving a stack about
+        stack[0] = widened<A>(loaded[0]);
+        stack[1] = widened<A>(loaded[2]);
+        add<P, A, kRounds>(stack[0], widened<A>(loaded[1]));
+        add<P, A, kRounds>(stack[1], widened<A>(loaded[3]));
+        add<P, A, kRounds>(stack[0], stack[1]);
+        break;
+      }
+    }
 #pragma unroll
     for (int u = 0; u < kLoads; ++u) {
       if (base + u >= arguments.shards) break;
-      Sum<A, V> value;
-#pragma unroll
-      for (int i = 0; i < V; ++i) value.at[i] = static_cast<A>(widen(loaded[u].at[i]));
+      const Sum<A, V> value = widened<A>(loaded[u]);
       if constexpr (kStack == 2) {  // left to right: one running total
         if (base + u == 0) {
           stack[0] = value;
@@ -210,7 +230,7 @@ void launch(const Arguments& arguments, int stack, cudaStream_t stream) {
   } else if (stack <= 2) {
     start.template operator()<2, kVector>();
   } else if (stack == 3) {  // every other tree of 4 to 7 shards
-    start.template operator()<3, kDeepVector>();
+    start.template operator()<3, kVector>();
   } else if (stack == 4) {
     start.template operator()<4, kDeepVector>();
   } else {
