@@ -63,7 +63,9 @@ TEST(PinnedRun, RecordsWhatItTook) {
     const auto record = record_of(
         "tiny-llama", {4, {"--tensor-parallel", "4", "--mpi-allreduce", flag, "--dtype", "bfloat16"}}, folder,
         flag);
-    for (const auto& seen : record::Reader::open(record).run().environment.collectives) {
+    const auto reader = record::Reader::open(record);
+    ASSERT_EQ(reader.run().environment.collectives.size(), 4U);
+    for (const auto& seen : reader.run().environment.collectives) {
       EXPECT_EQ(seen.algorithm, algorithm) << seen.count;
       EXPECT_EQ(seen.source, "probed");
       EXPECT_FALSE(seen.version.empty());
