@@ -89,7 +89,8 @@ struct Pair {
   const std::vector<Row>& rows;  // the reference's
 };
 
-void measure_rows(const Pair& pair, RowComparer& comparer, std::vector<Step>& steps) {
+void measure_rows(const Pair& pair, RowComparer& comparer, std::vector<Step>& steps,
+                  const MeasureProgress& progress) {
   const std::int64_t vocabulary = pair.reference.run().model.vocabulary;
   const auto bytes_of = [&](const Reader& reader) {
     return vocabulary * static_cast<std::int64_t>(size_of(reader.run().logits_dtype));
@@ -110,11 +111,12 @@ void measure_rows(const Pair& pair, RowComparer& comparer, std::vector<Step>& st
       comparer.compare(reference.data() + row * reference_bytes, candidate.data() + row * candidate_bytes,
                        next_token(pair.reference.run().mode, pair.rows, steps[i].step), steps[i]);
     }
+    progress(static_cast<double>(end) / static_cast<double>(steps.size()));
   }
 }
 
 PromptMeasurement measure_prompt(const Reader& reference, const Reader& candidate, const std::string& id,
-                                 RowComparer& comparer) {
+                                 RowComparer& comparer, const MeasureProgress& progress) {
   const PromptRecord r = reference.prompt(id);
   const PromptRecord c = candidate.prompt(id);
   if (r.prompt.tokens != c.prompt.tokens)
@@ -132,7 +134,7 @@ PromptMeasurement measure_prompt(const Reader& reference, const Reader& candidat
   prompt.steps = steps_of(r.rows, c.rows, alignment);
   if (const auto flip = first_flip(r.rows, c.rows, alignment))
     prompt.first_flip = static_cast<std::size_t>(*flip);
-  if (prompt.has_logits) measure_rows({reference, candidate, id, r.rows}, comparer, prompt.steps);
+  if (prompt.has_logits) measure_rows({reference, candidate, id, r.rows}, comparer, prompt.steps, progress);
 
   const bool same_dtype = reference.run().logits_dtype == candidate.run().logits_dtype;
   const bool all_rows =
@@ -168,7 +170,7 @@ RunSummary summary_of(const Reader& run) {
   return summary;
 }
 
-Measurement measure_runs(const Reader& reference, const Reader& candidate) {
+Measurement measure_runs(const Reader& reference, const Reader& candidate, const MeasureProgress& progress) {
   require_same_vocabulary(reference, candidate);
   Measurement result;
   result.reference = summary_of(reference);
@@ -176,8 +178,11 @@ Measurement measure_runs(const Reader& reference, const Reader& candidate) {
   result.differences = differences_of(reference.run(), candidate.run());
   RowComparer comparer(reference.run().logits_dtype, candidate.run().logits_dtype,
                        reference.run().model.vocabulary);
-  for (const auto& id : common_prompts(reference, candidate, result.missing))
-    result.prompts.push_back(measure_prompt(reference, candidate, id, comparer));
+  const auto ids = common_prompts(reference, candidate, result.missing);
+  for (std::size_t i = 0; i < ids.size(); ++i)
+    result.prompts.push_back(measure_prompt(reference, candidate, ids[i], comparer, [&](double share) {
+      if (progress) progress((static_cast<double>(i) + share) / static_cast<double>(ids.size()));
+    }));
   return result;
 }
 

@@ -56,7 +56,8 @@ Measurement measurement_of(const fs::path& reference, const fs::path& candidate,
       return std::move(*measurement);
     }
   }
-  const auto measurement = measure_runs(record::Reader::open(reference), record::Reader::open(candidate));
+  const auto measurement =
+      measure_runs(record::Reader::open(reference), record::Reader::open(candidate), options.progress);
   // A file that was replaced meanwhile is not what was measured.
   if (from && options.keep && identities(reference, candidate) == from) {
     try {

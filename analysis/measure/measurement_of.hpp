@@ -15,6 +15,7 @@ struct MeasureOptions {
   // One sentence that a user should see: metrics that are damaged, or a folder where none can be kept.
   // Neither is an error.
   std::function<void(const std::string&)> say;
+  std::function<void(double share)> progress;  // of measuring, in [0, 1]
 };
 
 // Paths are records: OUT.h5, or the OUT.h5.parts of a run that has not finished (whose metrics are not kept).

@@ -17,8 +17,15 @@ double Totals::mean_abs() const {
   const std::int64_t counted = elements - not_finite;
   return counted > 0 ? sum_abs / static_cast<double>(counted) : 0.0;
 }
+double Totals::rms() const {
+  const std::int64_t counted = elements - not_finite;
+  return counted > 0 ? std::sqrt(sum_square / static_cast<double>(counted)) : 0.0;
+}
+double Totals::mean_of(double sum) const {
+  return steps_measured > 0 ? sum / static_cast<double>(steps_measured) : 0.0;
+}
 double Totals::mean_kl() const {
-  return steps_measured > 0 ? sum_kl / static_cast<double>(steps_measured) : 0.0;
+  return mean_of(sum_kl);
 }
 double Totals::top1_agreement() const {
   return steps > 0 ? static_cast<double>(top1_equal) / static_cast<double>(steps) : 1.0;
@@ -37,8 +44,17 @@ void Totals::add(const Step& step, std::int64_t vocabulary) {
   if (counted > 0) {
     max_abs = std::max(max_abs, step.max_abs);
     sum_abs += step.mean_abs * static_cast<double>(counted);
+    sum_square += step.rms * step.rms * static_cast<double>(counted);
   }
+  max_ulp = larger(max_ulp, step.max_ulp);
   sum_kl += step.kl;
+  sum_kl_reverse += step.kl_reverse;
+  sum_js += step.js;
+  sum_tv += step.tv;
+  max_regret = larger(max_regret, step.regret);
+  sum_top_overlap += step.top_overlap;
+  worst_rank = std::max(worst_rank, step.rank_of_choice);
+  flips_at_ties += step.flipped() && step.tied() ? 1 : 0;
   max_kl = larger(max_kl, step.kl);
   max_abs_delta_p = std::max(max_abs_delta_p, std::fabs(step.p_candidate - step.p_reference));
   ties_reference += step.ties_reference > 1 ? 1 : 0;

@@ -15,17 +15,28 @@ struct Totals {
   std::int64_t elements_differ = 0;
   std::int64_t not_finite = 0;
   double max_abs = 0;
-  double sum_abs = 0;  // over elements with a finite difference
-  double max_kl = 0;   // nats
-  double sum_kl = 0;   // without a value (NaN) as soon as one step has none: it is not hidden
+  double sum_abs = 0;     // over elements with a finite difference
+  double sum_square = 0;  // likewise
+  double max_ulp = 0;     // NaN between dtypes
+  double max_kl = 0;      // nats
+  double sum_kl = 0;      // without a value (NaN) as soon as one step has none: it is not hidden
+  double sum_kl_reverse = 0;
+  double sum_js = 0;
+  double sum_tv = 0;
   double max_abs_delta_p = 0;
+  double max_regret = 0;
+  std::int64_t sum_top_overlap = 0;
+  std::int64_t worst_rank = 0;      // of the reference's choice in the candidate
   std::int64_t top1_equal = 0;      // steps with the same chosen token; of all compared
+  std::int64_t flips_at_ties = 0;   // steps with other chosen tokens and an exact tie at the top on a side
   std::int64_t ties_reference = 0;  // steps with an exact tie at the top
   std::int64_t ties_candidate = 0;
 
-  double mean_abs() const;        // over elements with a finite difference; 0 where there are none
-  double mean_kl() const;         // over measured steps
-  double top1_agreement() const;  // share of steps; 1 where there are none
+  double mean_abs() const;           // over elements with a finite difference; 0 where there are none
+  double rms() const;                // likewise
+  double mean_kl() const;            // over measured steps
+  double mean_of(double sum) const;  // sum over measured steps; 0 where there are none
+  double top1_agreement() const;     // share of steps; 1 where there are none
   void add(const Step& step, std::int64_t vocabulary);
 };
 

@@ -1,6 +1,7 @@
 #include <nlohmann/json.hpp>
 
 #include "analysis/measure/totals.hpp"
+#include "analysis/statistics/kl_report.hpp"
 #include "analysis/text/compare_report.hpp"
 
 namespace shardrift::analysis {
@@ -32,11 +33,20 @@ Json totals_json(const Totals& totals) {
   put("not_finite", totals.not_finite);
   put("max_abs", totals.max_abs);
   put("mean_abs", totals.mean_abs());
+  put("rms", totals.rms());
+  put("max_ulp", totals.max_ulp);
   put("kl_mean", totals.mean_kl());
   put("kl_max", totals.max_kl);
+  put("kl_reverse_mean", totals.mean_of(totals.sum_kl_reverse));
+  put("js_mean", totals.mean_of(totals.sum_js));
+  put("tv_mean", totals.mean_of(totals.sum_tv));
   put("max_abs_delta_p", totals.max_abs_delta_p);
   put("ties_reference", totals.ties_reference);
+  put("max_regret", totals.max_regret);
+  put("top_overlap_mean", totals.mean_of(static_cast<double>(totals.sum_top_overlap)));
+  put("worst_rank", totals.worst_rank);
   put("ties_candidate", totals.ties_candidate);
+  put("flips_at_ties", totals.flips_at_ties);
   return json;
 }
 
@@ -74,6 +84,53 @@ Json table_json(const std::optional<TokenTable>& table) {
   return {{"prompt", table->prompt}, {"rows", rows}};
 }
 
+Json distribution_json(const statistics::Distribution& d) {
+  return {{"count", d.count}, {"without_value", d.without},
+          {"mean", d.mean},   {"mean_error", d.mean_error},
+          {"rms", d.rms},     {"min", d.min},
+          {"p0.1", d.p0_1},   {"p1", d.p1},
+          {"p5", d.p5},       {"p10", d.p10},
+          {"p25", d.p25},     {"median", d.median},
+          {"p75", d.p75},     {"p90", d.p90},
+          {"p95", d.p95},     {"p99", d.p99},
+          {"p99.9", d.p99_9}, {"max", d.max}};
+}
+
+Json report_json(const Measurement& measurement) {
+  const auto report = statistics::kl_report(measurement);
+  if (report.rows == 0) return nullptr;
+  return {{"rows", report.rows},
+          {"kl", distribution_json(report.kl)},
+          {"delta_p", distribution_json(report.delta_p)},
+          {"rms_delta_p_error", report.rms_delta_p_error},
+          {"same_top_p", report.same_top_p},
+          {"same_top_p_error", report.same_top_p_error},
+          {"token_probability_error", report.token_probability_error}};
+}
+
+// Every other number of a row, over all measured rows.
+Json distributions_json(const Measurement& measurement) {
+  if (totals_of(measurement).steps_measured == 0) return nullptr;
+  Json json = Json::object();
+  const auto put = [&](const char* name, double (*of)(const Step&)) {
+    json[name] = distribution_json(statistics::distribution_of(measurement, of));
+  };
+  put("max_abs", [](const Step& step) { return step.max_abs; });
+  put("mean_abs", [](const Step& step) { return step.mean_abs; });
+  put("rms", [](const Step& step) { return step.rms; });
+  put("max_ulp", [](const Step& step) { return step.max_ulp; });
+  put("mean_ulp", [](const Step& step) { return step.mean_ulp; });
+  put("kl_reverse", [](const Step& step) { return step.kl_reverse; });
+  put("js", [](const Step& step) { return step.js; });
+  put("tv", [](const Step& step) { return step.tv; });
+  put("regret", [](const Step& step) { return step.regret; });
+  put("margin_reference", [](const Step& step) { return step.margin_reference; });
+  put("margin_candidate", [](const Step& step) { return step.margin_candidate; });
+  put("top_overlap", [](const Step& step) { return static_cast<double>(step.top_overlap); });
+  put("rank_of_choice", [](const Step& step) { return static_cast<double>(step.rank_of_choice); });
+  return json;
+}
+
 Json section_json(const Section& section) {
   const Measurement& measurement = section.measurement;
   Json differences = Json::array();
@@ -95,6 +152,8 @@ Json section_json(const Section& section) {
           {"prompts_bit_equal", prompts_bit_equal(measurement)},
           {"first_flip_prompt", first ? Json(measurement.prompts[*first].id) : Json(nullptr)},
           {"totals", totals_json(totals_of(measurement))},
+          {"kl_report", report_json(measurement)},
+          {"distributions", distributions_json(measurement)},
           {"prompts", prompts},
           {"token_table", table_json(section.table)}};
 }

@@ -1,6 +1,9 @@
 #include <fmt/ranges.h>
 
+#include <cmath>
+
 #include "analysis/measure/totals.hpp"
+#include "analysis/statistics/kl_report.hpp"
 #include "analysis/text/compare_report.hpp"
 #include "analysis/text/text_columns.hpp"
 #include "common/error.hpp"
@@ -133,6 +136,51 @@ std::string remarks(const Measurement& measurement) {
   return text;
 }
 
+std::vector<std::string> distribution_line(const char* name, const statistics::Distribution& d,
+                                           double scale) {
+  std::vector<std::string> cells{name};
+  for (const double value : {d.mean, d.min, d.median, d.p90, d.p99, d.p99_9, d.max})
+    cells.push_back(std::isnan(value) ? "-" : number(value * scale));
+  return cells;
+}
+
+// Over all measured rows; docs/metrics.md says what each is.
+std::string distributions_text(const Measurement& measurement) {
+  const auto report = statistics::kl_report(measurement);
+  if (report.rows == 0) return "";
+  TextColumns table({{fmt::format("over {} rows", report.rows), Align::left},
+                     {"mean", Align::right},
+                     {"min", Align::right},
+                     {"median", Align::right},
+                     {"90%", Align::right},
+                     {"99%", Align::right},
+                     {"99.9%", Align::right},
+                     {"max", Align::right}});
+  const auto add = [&](const char* name, double (*of)(const Step&)) {
+    table.add(distribution_line(name, statistics::distribution_of(measurement, of), 1));
+  };
+  table.add(distribution_line("KL, nats", report.kl, 1));
+  add("KL reverse, nats", [](const Step& step) { return step.kl_reverse; });
+  add("JS, nats", [](const Step& step) { return step.js; });
+  add("TV", [](const Step& step) { return step.tv; });
+  add("RMS Δ of a row", [](const Step& step) { return step.rms; });
+  add("max ULP of a row", [](const Step& step) { return step.max_ulp; });
+  table.add(distribution_line("Δp of the next token, %", report.delta_p, 100));
+  add("regret, nats", [](const Step& step) { return step.regret; });
+  add("margin of the reference", [](const Step& step) { return step.margin_reference; });
+  const Totals totals = totals_of(measurement);
+  const std::int64_t flips = totals.steps - totals.top1_equal;
+  return table.str() +
+         fmt::format("same top-1 {:.3f} ± {:.3f} %; {} flip{}, of these {} at exact ties\n",
+                     100 * report.same_top_p, 100 * report.same_top_p_error, flips, flips == 1 ? "" : "s",
+                     totals.flips_at_ties) +
+         fmt::format(
+             "RMS Δp {:.3f} %; token probability error {:.6f}; top-10 overlap {:.2f}; the reference's "
+             "choice ranks at worst {}\n",
+             100 * report.delta_p.rms, report.token_probability_error,
+             totals.mean_of(static_cast<double>(totals.sum_top_overlap)), totals.worst_rank);
+}
+
 std::string verdict_text(const Measurement& measurement) {
   switch (equality_of(measurement)) {
     case Equality::bit_equal:
@@ -160,6 +208,8 @@ std::string section_text(const Section& section) {
       fmt::format("candidate  {}: {}\n\n", measurement.candidate.path, measurement.candidate.plan);
   text += differences_text(measurement.differences) + remarks(measurement) + "\n" +
           prompts_text(measurement) + "\n";
+  const std::string distributions = distributions_text(measurement);
+  if (!distributions.empty()) text += distributions + "\n";
   if (section.table) {
     const auto first = first_flip(measurement);
     const bool is_first = first && measurement.prompts[*first].id == section.table->prompt;

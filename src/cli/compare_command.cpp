@@ -1,13 +1,16 @@
 // shardrift compare REF CAND…
 #include <boost/program_options.hpp>
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <sstream>
 
-#include "analysis/measure/measure_runs.hpp"
+#include "analysis/measure/measurement_of.hpp"
 #include "analysis/measure/totals.hpp"
+#include "analysis/text/compare_csv.hpp"
 #include "analysis/text/compare_report.hpp"
 #include "cli/commands.hpp"
+#include "common/progress_line.hpp"
 #include "record/reader.hpp"
 
 namespace shardrift::cli {
@@ -19,12 +22,17 @@ constexpr const char* kHelp = R"(usage: shardrift compare REF CAND... [options]
 
 Compares each candidate run with the reference: bit for bit, in numbers, and
 token by token. REF and CAND are files of shardrift-run (OUT.h5), or the
-OUT.h5.parts of a run that has not finished.
+OUT.h5.parts of a run that has not finished. They may come from other machines,
+plans, dtypes or checkpoints, as long as vocabulary and prompts are the same.
 
   shardrift compare one.h5 tp2.h5                    one candidate
   shardrift compare one.h5 tp2.h5 tp4.h5 pp4.h5      several, with a summary
   shardrift compare one.h5 tp2.h5 --prompt p3 --steps 40
   shardrift compare one.h5 tp2.h5 --json tp2.json    the same for a script
+  shardrift compare one.h5 tp2.h5 --csv tp2.csv      every row's numbers
+
+What was measured is kept beside the candidate (tp2.vs.one.metrics, a small HDF5
+file) and used again while neither record has changed.
 
 exit code: 0 all bit-equal, 1 something differs, 2 no difference but a file
 is partial, 64 usage, 65 a file that cannot be used, 70 failure
@@ -33,7 +41,9 @@ is partial, 64 usage, 65 a file that cannot be used, 70 failure
 struct Arguments {
   std::vector<std::string> files;
   std::string json;
+  std::string csv;
   analysis::TableChoice table;
+  bool cache = true;
   bool help = false;
 };
 
@@ -51,19 +61,43 @@ Arguments parse(const std::vector<std::string>& arguments, const po::options_des
   }
   Arguments out;
   out.help = values.count("help") != 0;
+  out.cache = values.count("no-cache") == 0;
   if (values.count("file") != 0) out.files = values["file"].as<std::vector<std::string>>();
   if (values.count("json") != 0) out.json = values["json"].as<std::string>();
+  if (values.count("csv") != 0) out.csv = values["csv"].as<std::string>();
   if (values.count("prompt") != 0) out.table.prompt = values["prompt"].as<std::string>();
   if (values.count("steps") != 0) out.table.steps = values["steps"].as<std::int64_t>();
   if (out.table.steps < 1) throw usage_error("--steps {}: must be at least 1", out.table.steps);
   return out;
 }
 
-void write_file(const std::string& path, const std::string& text) {
-  std::ofstream file(path, std::ios::binary | std::ios::trunc);
-  file << text;
+// Opened before the measuring, so that a wrong path is known at once.
+std::ofstream open_output(const char* flag, const std::string& path, const std::vector<std::string>& inputs) {
+  std::ofstream file;
+  if (path.empty()) return file;
+  std::error_code ignored;
+  for (const auto& input : inputs)
+    if (std::filesystem::equivalent(path, input, ignored))
+      throw usage_error("{} {}: is one of the files to compare; name another", flag, path);
+  file.open(path, std::ios::binary | std::ios::trunc);
+  if (!file) throw failure("{} {}: cannot be written", flag, path);
+  return file;
+}
+
+void close_output(std::ofstream& file, const char* flag, const std::string& path) {
+  if (path.empty()) return;
   file.close();
-  if (!file) throw failure("--json {}: cannot be written", path);
+  if (!file) throw failure("{} {}: cannot be written", flag, path);
+}
+
+analysis::Measurement measured(const std::string& reference, const std::string& candidate, bool cache) {
+  ProgressLine line(true);
+  analysis::MeasureOptions options;
+  options.use_kept = cache;
+  options.keep = cache;
+  options.say = [](const std::string& sentence) { std::cerr << "shardrift: note: " << sentence << "\n"; };
+  options.progress = [&](double share) { line.show(fmt::format("{}: {:.0f} %", candidate, 100 * share)); };
+  return analysis::measurement_of(reference, candidate, options);
 }
 
 }  // namespace
@@ -71,8 +105,11 @@ void write_file(const std::string& path, const std::string& text) {
 ExitCode compare(const std::vector<std::string>& arguments) {
   po::options_description options("options");
   options.add_options()("json", po::value<std::string>(), "FILE: write the same results as JSON")(
+      "csv", po::value<std::string>(),
+      "FILE: write every row's numbers, one line a candidate, prompt and step")(
       "prompt", po::value<std::string>(), "ID: show this prompt's tokens (default: the first that differs)")(
-      "steps", po::value<std::int64_t>(), "N: rows of the token table (default 12)")("help,h", "this text");
+      "steps", po::value<std::int64_t>(), "N: rows of the token table (default 12)")(
+      "no-cache", "measure again, and keep nothing beside the candidate")("help,h", "this text");
   const Arguments wanted = parse(arguments, options);
   if (wanted.help) {
     std::ostringstream text;
@@ -85,16 +122,20 @@ ExitCode compare(const std::vector<std::string>& arguments) {
         "compare: needs a reference and at least one candidate: shardrift compare REF.h5 CAND.h5");
 
   const auto reference = record::Reader::open(wanted.files.front());
+  auto json = open_output("--json", wanted.json, wanted.files);
+  auto csv = open_output("--csv", wanted.csv, wanted.files);
+  if (csv.is_open()) analysis::write_csv_head(csv);
   print(analysis::head_text(reference));
   std::vector<analysis::Section> sections;
   ExitCode code = ExitCode::ok;
   for (std::size_t i = 1; i < wanted.files.size(); ++i) {
-    const auto candidate = record::Reader::open(wanted.files[i]);
     analysis::Section section;
-    section.measurement = analysis::measure_runs(reference, candidate);
-    section.table = analysis::token_table(reference, candidate, section.measurement, wanted.table);
+    section.measurement = measured(wanted.files.front(), wanted.files[i], wanted.cache);
+    section.table = analysis::token_table(reference, record::Reader::open(wanted.files[i]),
+                                          section.measurement, wanted.table);
     if (i > 1) print("\n");
     print(analysis::section_text(section));
+    if (csv.is_open()) analysis::write_csv_rows(csv, section.measurement);
     const auto equality = analysis::equality_of(section.measurement);
     if (equality == analysis::Equality::differs) code = ExitCode::beyond_tolerance;
     if (equality == analysis::Equality::inconclusive && code == ExitCode::ok) code = ExitCode::inconclusive;
@@ -104,7 +145,9 @@ ExitCode compare(const std::vector<std::string>& arguments) {
     print("\n");
     print(analysis::summary_text(sections));
   }
-  if (!wanted.json.empty()) write_file(wanted.json, analysis::to_json(reference, sections));
+  if (json.is_open()) json << analysis::to_json(reference, sections);
+  close_output(json, "--json", wanted.json);
+  close_output(csv, "--csv", wanted.csv);
   return code;
 }
 

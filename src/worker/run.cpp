@@ -11,6 +11,7 @@
 
 #include "common/error.hpp"
 #include "common/hash.hpp"
+#include "common/progress_line.hpp"
 #include "model/forward.hpp"
 #include "parallel/plan/plan_json.hpp"
 #include "record/reader.hpp"
@@ -21,7 +22,6 @@
 #include "worker/generate.hpp"
 #include "worker/machine_profile.hpp"
 #include "worker/options.hpp"
-#include "worker/progress.hpp"
 #include "worker/prompts.hpp"
 #include "worker/rank_device.hpp"
 #include "worker/recorder.hpp"

@@ -59,12 +59,38 @@ TEST_F(Program, ExitCodes) {
     EXPECT_THAT(error_, StartsWith("shardrift: "));
     EXPECT_EQ(std::count(error_.begin(), error_.end(), '\n'), 1) << error_;
   }
+  EXPECT_EQ(run("compare a.h5 b.h5 --json ./b.h5"), 64);
+  EXPECT_EQ(run("inspect b.h5"), 0);  // and it is still there
   EXPECT_EQ(run("compare a.h5 none.h5"), 65);
   EXPECT_THAT(error_, HasSubstr("none.h5: no such file"));
   EXPECT_EQ(run("compare a.h5 b.h5 --json no/c.json"), 70);
   EXPECT_EQ(run("compare a.h5 a.h5", "/dev/full"), 70);
   EXPECT_EQ(run("--version"), 0);
   for (const char* help : {"--help", "compare --help", "inspect --help"}) EXPECT_EQ(run(help), 0);
+}
+
+TEST_F(Program, CsvHasARowAStep) {
+  EXPECT_EQ(run("compare a.h5 b.h5 a.h5 --csv c.csv"), 1);
+  const std::string csv = contents(scratch_ / "c.csv");
+  EXPECT_EQ(std::count(csv.begin(), csv.end(), '\n'), 1 + 2 * 2);
+  EXPECT_THAT(csv,
+              StartsWith("candidate,prompt,step,candidate_step,position,input_id,phase,measured,bit_equal,"));
+  EXPECT_THAT(csv, HasSubstr("\nb.h5,p0,1,1,9,1,decode,1,0,1,0,2,0.4,"));
+  const auto cells = std::count(csv.begin(), csv.end(), ',');
+  EXPECT_EQ(cells % 5, 0);  // every line has as many
+}
+
+TEST_F(Program, MetricsAreKeptUnlessToldNotTo) {
+  const auto kept = scratch_ / "b.vs.a.metrics";
+  EXPECT_EQ(run("compare a.h5 b.h5 --no-cache"), 1);
+  const std::string want = out_;
+  EXPECT_FALSE(std::filesystem::exists(kept));
+  EXPECT_EQ(run("compare a.h5 b.h5"), 1);
+  EXPECT_TRUE(std::filesystem::exists(kept));
+  EXPECT_EQ(out_, want);
+  EXPECT_EQ(run("compare a.h5 b.h5"), 1);
+  EXPECT_EQ(out_, want);
+  EXPECT_EQ(error_, "");
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-#include "worker/progress.hpp"
+#include "common/progress_line.hpp"
 
 #include <unistd.h>
 

@@ -1,0 +1,49 @@
+#include "analysis/text/compare_csv.hpp"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <iterator>
+
+#include "analysis/measure/metrics_columns.hpp"
+
+namespace shardrift::analysis {
+namespace {
+
+std::string quoted_cell(const std::string& text) {
+  if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
+  std::string out = "\"";
+  for (const char c : text) out += c == '"' ? "\"\"" : std::string(1, c);
+  return out + "\"";
+}
+
+template <typename Field>
+void append_cell(std::string& line, Field value) {
+  auto out = std::back_inserter(line);
+  if constexpr (std::is_same_v<Field, record::Phase>)
+    fmt::format_to(out, ",{}", value == record::Phase::prefill ? "prefill" : "decode");
+  else if constexpr (std::is_same_v<Field, double>)
+    std::isnan(value) ? fmt::format_to(out, ",") : fmt::format_to(out, ",{}", value);  // shortest exact form
+  else
+    fmt::format_to(out, ",{}", static_cast<std::int64_t>(value));
+}
+
+}  // namespace
+
+void write_csv_head(std::ostream& out) {
+  std::string line = "candidate,prompt";
+  each_step_column([&](const char* name, auto, const char*) { line += std::string(",") + name; });
+  out << line << "\n";
+}
+
+void write_csv_rows(std::ostream& out, const Measurement& measurement) {
+  const std::string candidate = quoted_cell(measurement.candidate.path);
+  for (const auto& prompt : measurement.prompts)
+    for (const auto& step : prompt.steps) {
+      std::string line = candidate + "," + quoted_cell(prompt.id);
+      each_step_column([&](const char*, auto field, const char*) { append_cell(line, step.*field); });
+      out << line << "\n";
+    }
+}
+
+}  // namespace shardrift::analysis
