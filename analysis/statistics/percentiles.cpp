@@ -33,8 +33,7 @@ double percentile(std::vector<double> values, double p) {
   return percentile_of_sorted(values, p);
 }
 
-ClusteredValues::ClusteredValues(const std::vector<std::vector<double>>& values)
-    : per_prompt_(values.size(), 0) {
+ClusteredValues::ClusteredValues(const std::vector<std::vector<double>>& values) : prompts_(values.size()) {
   struct Value {
     double value;
     std::uint32_t prompt;
@@ -42,10 +41,7 @@ ClusteredValues::ClusteredValues(const std::vector<std::vector<double>>& values)
   std::vector<Value> all;
   for (std::size_t j = 0; j < values.size(); ++j)
     for (const double value : values[j])
-      if (!std::isnan(value)) {
-        all.push_back({value, static_cast<std::uint32_t>(j)});
-        ++per_prompt_[j];
-      }
+      if (!std::isnan(value)) all.push_back({value, static_cast<std::uint32_t>(j)});
   std::sort(all.begin(), all.end(), [](const Value& a, const Value& b) {
     return a.value != b.value ? a.value < b.value : a.prompt < b.prompt;
   });
@@ -55,28 +51,52 @@ ClusteredValues::ClusteredValues(const std::vector<std::vector<double>>& values)
     sorted_.push_back(value.value);
     prompt_.push_back(value.prompt);
   }
+  block_ = std::max<std::size_t>(64, prompts_);
+  blocks_ = (sorted_.size() + block_ - 1) / block_;
+  before_.assign((blocks_ + 1) * prompts_, 0);
+  for (std::size_t block = 0; block < blocks_; ++block) {
+    std::uint32_t* after = &before_[(block + 1) * prompts_];
+    std::copy_n(&before_[block * prompts_], prompts_, after);
+    const std::size_t end = std::min((block + 1) * block_, prompt_.size());
+    for (std::size_t i = block * block_; i < end; ++i) ++after[prompt_[i]];
+  }
+}
+
+std::int64_t ClusteredValues::drawn_before(std::size_t block, const std::vector<std::uint32_t>& drawn) const {
+  std::int64_t sum = 0;
+  for (std::size_t j = 0; j < prompts_; ++j)
+    sum += static_cast<std::int64_t>(before_[block * prompts_ + j]) * static_cast<std::int64_t>(drawn[j]);
+  return sum;
+}
+
+double ClusteredValues::at(std::int64_t index, const std::vector<std::uint32_t>& drawn, double& next) const {
+  // The last block with at most `index` values before it.
+  std::size_t low = 0;
+  std::size_t high = blocks_;
+  while (high - low > 1) {
+    const std::size_t middle = low + (high - low) / 2;
+    (drawn_before(middle, drawn) <= index ? low : high) = middle;
+  }
+  std::int64_t seen = drawn_before(low, drawn);
+  std::size_t i = low * block_;
+  while ((seen += drawn[prompt_[i]]) <= index) ++i;
+  next = sorted_[i];
+  for (std::size_t k = i + 1; seen == index + 1 && k < sorted_.size(); ++k) {
+    if (drawn[prompt_[k]] == 0) continue;
+    next = sorted_[k];
+    break;
+  }
+  return sorted_[i];
 }
 
 double ClusteredValues::percentile(double p, const std::vector<std::uint32_t>& drawn) const {
-  std::int64_t total = 0;
-  for (std::size_t j = 0; j < per_prompt_.size(); ++j)
-    total += per_prompt_[j] * static_cast<std::int64_t>(drawn[j]);
+  const std::int64_t total = prompts_ == 0 ? 0 : drawn_before(blocks_, drawn);
   if (total == 0) return kNone;
-  const double at = p * static_cast<double>(total - 1);
-  const auto below = static_cast<std::int64_t>(at);
-  const std::int64_t above = std::min(below + 1, total - 1);
-  std::int64_t seen = 0;
-  double low = kNone;
-  bool found_low = false;
-  for (std::size_t i = 0; i < sorted_.size(); ++i) {
-    seen += drawn[prompt_[i]];
-    if (!found_low && seen > below) {
-      low = sorted_[i];
-      found_low = true;
-    }
-    if (seen > above) return between(low, sorted_[i], at - static_cast<double>(below));
-  }
-  return low;
+  const double place = p * static_cast<double>(total - 1);
+  const auto below = static_cast<std::int64_t>(place);
+  double above = kNone;
+  const double low = at(below, drawn, above);
+  return between(low, above, place - static_cast<double>(below));
 }
 
 }  // namespace shardrift::statistics

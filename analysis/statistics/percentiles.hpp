@@ -11,7 +11,8 @@ double percentile(std::vector<double> values, double p);
 // The same of values that are sorted already and have no NaN.
 double percentile_of_sorted(const std::vector<double>& sorted, double p);
 
-// Values that belong to prompts, sorted once; percentiles of any resample of prompts in one walk.
+// Values that belong to prompts, sorted once; percentiles of any resample of prompts without walking through
+// all of them: sorted values lie in blocks, and how many of each prompt lie before a block is known.
 class ClusteredValues {
  public:
   // values[j]: of prompt j. NaN is left out.
@@ -22,9 +23,16 @@ class ClusteredValues {
   double percentile(double p, const std::vector<std::uint32_t>& drawn) const;
 
  private:
+  std::int64_t drawn_before(std::size_t block, const std::vector<std::uint32_t>& drawn) const;
+  // The value at this index of the resample, and the next one there.
+  double at(std::int64_t index, const std::vector<std::uint32_t>& drawn, double& next) const;
+
   std::vector<double> sorted_;
-  std::vector<std::uint32_t> prompt_;     // of sorted_[i]
-  std::vector<std::int64_t> per_prompt_;  // values of prompt j
+  std::vector<std::uint32_t> prompt_;  // of sorted_[i]
+  std::size_t prompts_ = 0;
+  std::size_t block_ = 1;  // values in a block
+  std::size_t blocks_ = 0;
+  std::vector<std::uint32_t> before_;  // [blocks + 1][prompts] values before the block
 };
 
 }  // namespace shardrift::statistics

@@ -15,6 +15,7 @@ usage: shardrift COMMAND ...
 
   compare REF CAND...   bit for bit, in numbers and token by token
   envelope FILE...      how far each logit moves among several runs
+  gate REF CAND...      pass, fail or inconclusive, by limits; one recommendation
   inspect FILE          what a file holds: run, plan, environment, prompts
 
   shardrift COMMAND --help   each command's options and examples
@@ -33,6 +34,7 @@ ExitCode dispatch(const std::vector<std::string>& arguments) {
   const std::vector<std::string> rest(arguments.begin() + 1, arguments.end());
   if (command == "compare") return compare(rest);
   if (command == "envelope") return envelope(rest);
+  if (command == "gate") return gate(rest);
   if (command == "inspect") return inspect(rest);
   if (command == "--version") {
     print("shardrift " SHARDRIFT_VERSION "\n");

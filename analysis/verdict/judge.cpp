@@ -1,0 +1,194 @@
+// From measurements to a verdict: statistics, limits, ranking; the sentences are words.cpp's.
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "analysis/verdict/cost.hpp"
+#include "analysis/verdict/criteria.hpp"
+#include "analysis/verdict/verdict.hpp"
+#include "analysis/verdict/words.hpp"
+#include "common/error.hpp"
+
+namespace shardrift::verdict {
+namespace {
+
+using analysis::Measurement;
+
+std::vector<const Measurement*> pointers(const std::vector<Measurement>& measurements) {
+  std::vector<const Measurement*> result;
+  for (const auto& measurement : measurements) result.push_back(&measurement);
+  return result;
+}
+
+bool every_bit_equal(const Measurement& measurement, const statistics::RunStatistics& statistics) {
+  return statistics.prompts > 0 && statistics.prompts_bit_equal == statistics.prompts &&
+         measurement.missing.empty();
+}
+
+// 0 for equal bits, else the mean KL above the noise floor; without logits the share of prompts changed.
+double divergence_of(const Candidate& candidate, const Measurement& measurement,
+                     const std::vector<const Measurement*>& repeats, const Thresholds& thresholds) {
+  if (candidate.bit_equal) return 0;
+  if (const auto* kl = candidate.statistics.of("kl")) {
+    if (repeats.empty()) return kl->average.value;
+    const auto above =
+        statistics::above_floor(measurement, repeats, statistics::metric("kl"), thresholds.bootstrap);
+    return std::isnan(above.excess.value) ? kl->average.value : above.excess.value;
+  }
+  const auto& survival = candidate.statistics.survival;
+  return survival.points.empty() ? analysis::kNoValue : 1 - survival.points.back().share;
+}
+
+std::vector<std::string> remarks_of(const Candidate& candidate, const Measurement& measurement) {
+  std::vector<std::string> remarks;
+  if (!measurement.candidate.complete)
+    remarks.push_back(fmt::format("{} is partial: judged as far as it goes", candidate.path));
+  if (!measurement.missing.empty())
+    remarks.push_back(fmt::format("{} in one file only",
+                                  counted(static_cast<std::int64_t>(measurement.missing.size()), "prompt")));
+  if (candidate.statistics.rows_measured == 0 && candidate.statistics.rows > 0)
+    remarks.emplace_back("no logits on both sides: only chosen tokens are compared");
+  if (candidate.shards == 2)
+    remarks.emplace_back(
+        "two shards have one possible order (a + b = b + a): to study orders take 3 shards or more");
+  if (const auto broken = rows_without_value(measurement); broken > 0)
+    remarks.push_back(fmt::format("{} with NaN or infinite logits", counted(broken, "row")));
+  if (!candidate.cost.unknown.empty()) remarks.push_back("cost not known: " + candidate.cost.unknown);
+  return remarks;
+}
+
+Candidate judge_candidate(const Evidence& evidence, std::size_t index, const Thresholds& thresholds) {
+  const Measurement& measurement = evidence.candidates[index];
+  const auto repeats = pointers(evidence.repeats);
+  Candidate candidate;
+  candidate.name = measurement.candidate.name;
+  candidate.path = measurement.candidate.path;
+  candidate.plan = measurement.candidate.plan;
+  candidate.shards = measurement.candidate.shards;
+  candidate.statistics = statistics::statistics_of(measurement, thresholds.bootstrap);
+  candidate.bit_equal = every_bit_equal(measurement, candidate.statistics);
+  if (evidence.truth_reference)
+    candidate.excess_error =
+        statistics::ratio_on_common_rows(evidence.truth_candidates[index], *evidence.truth_reference,
+                                         statistics::metric("kl"), thresholds.bootstrap);
+  for (const auto& yardstick : evidence.yardsticks) {
+    const auto ratio = [&](const char* name) {
+      return statistics::ratio_on_common_rows(measurement, yardstick, statistics::metric(name),
+                                              thresholds.bootstrap);
+    };
+    candidate.yardsticks.push_back(ratio("kl"));
+    candidate.yardsticks_rms.push_back(ratio("rms"));
+  }
+  candidate.divergence = divergence_of(candidate, measurement, repeats, thresholds);
+  candidate.cost = compare_cost(measurement.reference, measurement.candidate);
+  candidate.criteria = judge_limits(candidate, measurement, repeats, thresholds);
+  candidate.state = worst_of(candidate.criteria);
+  candidate.remarks = remarks_of(candidate, measurement);
+  candidate.headline = headline_of(candidate);
+  return candidate;
+}
+
+int order_of(State state) {
+  return state == State::pass ? 0 : state == State::inconclusive ? 1 : 2;
+}
+
+// NaN last.
+bool less(double a, double b) {
+  if (std::isnan(a) || std::isnan(b)) return !std::isnan(a) && std::isnan(b);
+  return a < b;
+}
+
+// The rule of docs/verdict.md: state; of those that pass, the affordable before the dear, the affordable by
+// divergence, the dear by cost; cost unknown after known; then divergence, devices, the order given.
+std::vector<Ranked> rank(const std::vector<Candidate>& candidates, double slack) {
+  double cheapest = 0;
+  for (const auto& c : candidates)
+    if (c.state == State::pass && c.cost.device_seconds_per_1000_tokens > 0 &&
+        (cheapest == 0 || c.cost.device_seconds_per_1000_tokens < cheapest))
+      cheapest = c.cost.device_seconds_per_1000_tokens;
+  const auto affordable = [&](const Candidate& c) {
+    const double cost = c.cost.device_seconds_per_1000_tokens;
+    return cost > 0 && cost <= slack * cheapest;
+  };
+  const auto before = [&](const Candidate& a, const Candidate& b) {
+    if (a.state != b.state) return order_of(a.state) < order_of(b.state);
+    if (a.state == State::pass) {
+      if (affordable(a) != affordable(b)) return affordable(a);
+      const double cost_a = a.cost.device_seconds_per_1000_tokens;
+      const double cost_b = b.cost.device_seconds_per_1000_tokens;
+      if ((cost_a > 0) != (cost_b > 0)) return cost_a > 0;
+      if (!affordable(a) && cost_a != cost_b) return cost_a < cost_b;
+    }
+    if (less(a.divergence, b.divergence) || less(b.divergence, a.divergence))
+      return less(a.divergence, b.divergence);
+    return a.cost.devices < b.cost.devices;
+  };
+  std::vector<std::size_t> order(candidates.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(),
+                   [&](std::size_t a, std::size_t b) { return before(candidates[a], candidates[b]); });
+  std::vector<Ranked> ranking;
+  for (const auto index : order) {
+    const auto& c = candidates[index];
+    std::string why = c.bit_equal                ? "equal bits"
+                      : std::isnan(c.divergence) ? "divergence not measured"
+                      : c.statistics.of("kl") != nullptr
+                          ? fmt::format("mean KL {}", amount(c.divergence, Unit::nats))
+                          : fmt::format("{} of prompts changed", amount(c.divergence, Unit::share));
+    why += c.cost.times_reference > 0
+               ? fmt::format(", {} the reference's device time", amount(c.cost.times_reference, Unit::times))
+               : ", cost not known";
+    ranking.push_back({index, fmt::format("{}, {}", name_of(c.state), why)});
+  }
+  return ranking;
+}
+
+}  // namespace
+
+const char* name_of(State state) {
+  switch (state) {
+    case State::pass:
+      return "pass";
+    case State::fail:
+      return "fail";
+    case State::inconclusive:
+      return "inconclusive";
+  }
+  return "";
+}
+
+int exit_code(const Verdict& verdict) {
+  return static_cast<int>(verdict.state == State::pass   ? ExitCode::ok
+                          : verdict.state == State::fail ? ExitCode::beyond_tolerance
+                                                         : ExitCode::inconclusive);
+}
+
+Verdict judge(const Evidence& evidence, const Thresholds& thresholds) {
+  Verdict verdict;
+  verdict.thresholds = thresholds;
+  if (!evidence.candidates.empty()) {
+    const auto& reference = evidence.candidates.front().reference;
+    verdict.reference = fmt::format("{} ({})", reference.name, reference.plan);
+  }
+  for (std::size_t i = 0; i < evidence.candidates.size(); ++i)
+    verdict.candidates.push_back(judge_candidate(evidence, i, thresholds));
+  for (const auto& yardstick : evidence.yardsticks) verdict.yardsticks.push_back(yardstick.candidate.name);
+  if (!evidence.repeats.empty()) verdict.noise_floor = statistics::noise_floor(pointers(evidence.repeats));
+  if (evidence.candidates.size() > 1)
+    verdict.spread = statistics::spread_of(pointers(evidence.candidates), thresholds.bootstrap);
+  const auto any = [&](State state) {
+    return std::any_of(verdict.candidates.begin(), verdict.candidates.end(),
+                       [&](const Candidate& c) { return c.state == state; });
+  };
+  verdict.state = any(State::fail)                                         ? State::fail
+                  : any(State::inconclusive) || verdict.candidates.empty() ? State::inconclusive
+                                                                           : State::pass;
+  verdict.ranking = rank(verdict.candidates, thresholds.cost_slack);
+  verdict.power = power_of(verdict);
+  verdict.recommendation = recommendation_of(verdict);
+  verdict.headline = headline_of(verdict);
+  verdict.paragraph = paragraph_of(verdict);
+  return verdict;
+}
+
+}  // namespace shardrift::verdict

@@ -1,0 +1,98 @@
+// The verdict: may this model go from the reference's configuration to a candidate's? Three states, what
+// they rest on, what the run could have missed, and one recommendation. Values only; text and JSON are made
+// of them (verdict_text.hpp). docs/verdict.md has every rule.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "analysis/measure/measurement.hpp"
+#include "analysis/statistics/beside.hpp"
+#include "analysis/statistics/bootstrap.hpp"
+#include "analysis/statistics/run_statistics.hpp"
+#include "analysis/verdict/thresholds.hpp"
+
+namespace shardrift::verdict {
+
+enum class State {
+  pass,          // exit code 0: every limit is kept, with the asked confidence
+  fail,          // 1: at least one limit is broken, with the asked confidence
+  inconclusive,  // 2: neither can be said: an interval straddles its limit, or something is missing
+};
+const char* name_of(State state);
+
+// Everything that was compared with one reference.
+struct Evidence {
+  std::vector<analysis::Measurement> candidates;
+  std::vector<analysis::Measurement> repeats;     // the reference's configuration once more
+  std::vector<analysis::Measurement> yardsticks;  // another dtype or quantization
+  // The truth against the reference, and against each candidate, in their order; both or neither.
+  std::optional<analysis::Measurement> truth_reference;
+  std::vector<analysis::Measurement> truth_candidates;
+};
+
+// One limit, judged.
+struct Criterion {
+  Limit limit;
+  State state = State::inconclusive;
+  statistics::Estimate estimate;               // above the noise floor where `floor` says so
+  std::optional<double> floor;                 // what was taken off
+  std::string reason;                          // one clause: "16% (10% to 24%), at most 5% allowed"
+  std::optional<std::int64_t> prompts_needed;  // inconclusive: about so many prompts would decide
+};
+
+// Of the candidate's own run: this machine, this load.
+struct Cost {
+  int devices = 0;                            // 0: not known
+  double seconds_per_token = 0;               // wall, of one replica; 0: not known
+  double device_seconds_per_1000_tokens = 0;  // devices x wall; 0: not known
+  double times_reference = 0;                 // 0: not known
+  std::string unknown;                        // why
+};
+
+struct Candidate {
+  std::string name;
+  std::string path;
+  std::string plan;
+  int shards = 0;
+  State state = State::inconclusive;
+  std::string headline;  // one sentence: state and the limit that decided
+  bool bit_equal = false;
+  std::vector<Criterion> criteria;
+  statistics::RunStatistics statistics;
+  std::optional<statistics::Ratio> excess_error;  // KL; with a truth
+  std::vector<statistics::Ratio> yardsticks;      // KL; one each, in the order given
+  std::vector<statistics::Ratio> yardsticks_rms;  // RMS Δ
+  double divergence = 0;  // what ranks it: 0 bit-equal, else mean KL above the floor (docs/verdict.md)
+  Cost cost;
+  std::vector<std::string> remarks;  // missing data, partial files, one possible order of two shards
+};
+
+struct Ranked {
+  std::size_t candidate = 0;
+  std::string why;
+};
+
+struct Verdict {
+  State state = State::inconclusive;  // the worst: fail before inconclusive before pass
+  Thresholds thresholds;
+  std::string reference;  // name and plan
+  std::vector<Candidate> candidates;
+  std::vector<std::string> yardsticks;  // names
+  std::optional<statistics::NoiseFloor> noise_floor;
+  std::optional<statistics::Spread> spread;  // with two candidates or more
+  std::string headline;                      // a few words
+  std::string paragraph;                     // for somebody who reads nothing else
+  std::string recommendation;                // one sentence
+  std::string power;                         // what these prompts could have missed
+  std::vector<Ranked> ranking;               // best first
+};
+
+Verdict judge(const Evidence& evidence, const Thresholds& thresholds);
+
+// 0 pass, 1 fail, 2 inconclusive.
+int exit_code(const Verdict& verdict);
+
+}  // namespace shardrift::verdict

@@ -1,0 +1,171 @@
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "analysis/verdict/verdict_text.hpp"
+
+namespace shardrift::verdict {
+namespace {
+
+using Json = nlohmann::ordered_json;
+using statistics::Estimate;
+
+// JSON has no NaN and no infinity.
+Json number(double value) {
+  return std::isfinite(value) ? Json(value) : std::isinf(value) ? Json("infinity") : Json();
+}
+
+Json estimate_json(const Estimate& estimate) {
+  return {{"value", number(estimate.value)},
+          {"low", number(estimate.interval.low)},
+          {"high", number(estimate.interval.high)},
+          {"interval", statistics::name_of(estimate.method)},
+          {"prompts", estimate.prompts}};
+}
+
+Json ratio_json(const statistics::Ratio& ratio) {
+  return {{"metric", ratio.metric},
+          {"rows", ratio.rows},
+          {"ratio", estimate_json(ratio.ratio)},
+          {"candidate", estimate_json(ratio.numerator)},
+          {"other", estimate_json(ratio.denominator)}};
+}
+
+Json survival_json(const statistics::Survival& survival) {
+  Json points = Json::array();
+  for (const auto& point : survival.points)
+    points.push_back({{"tokens", point.tokens},
+                      {"share", point.share},
+                      {"low", point.interval.low},
+                      {"high", point.interval.high},
+                      {"at_risk", point.at_risk},
+                      {"changed", point.changed},
+                      {"cut", point.cut}});
+  const auto median = survival.median();
+  return {{"prompts", survival.prompts},
+          {"changed", survival.changed},
+          {"whole", survival.whole},
+          {"longest", survival.longest},
+          {"median", median ? Json(*median) : Json()},
+          {"points", points}};
+}
+
+Json statistics_json(const statistics::RunStatistics& s) {
+  Json metrics = Json::object();
+  for (const auto& one : s.metrics)
+    if (one.rows > 0)
+      metrics[one.metric->name] = {{"unit", one.metric->unit},
+                                   {"rows", one.rows},
+                                   {"average", estimate_json(one.average)},
+                                   {"p50", estimate_json(one.p50)},
+                                   {"p90", estimate_json(one.p90)},
+                                   {"p99", estimate_json(one.p99)},
+                                   {"max", number(one.max)}};
+  return {{"prompts", s.prompts},
+          {"prompts_bit_equal", s.prompts_bit_equal},
+          {"prompts_differ", s.prompts_differ},
+          {"rows", s.rows},
+          {"rows_measured", s.rows_measured},
+          {"rows_differ", s.rows_differ},
+          {"flips", s.flips},
+          {"flips_at_ties", s.flips_at_ties},
+          {"ties", s.ties},
+          {"flip_share", estimate_json(s.flip_share)},
+          {"flip_regret", estimate_json(s.flip_regret)},
+          {"metrics", metrics},
+          {"survival", s.survival.prompts > 0 ? survival_json(s.survival) : Json()}};
+}
+
+Json criterion_json(const Criterion& c) {
+  return {{"limit", c.limit.kind->name},
+          {"allowed", std::string_view(c.limit.kind->name) == "bit_equal" ? Json(true) : Json(c.limit.value)},
+          {"state", name_of(c.state)},
+          {"measured", estimate_json(c.estimate)},
+          {"noise_floor", c.floor ? number(*c.floor) : Json()},
+          {"reason", c.reason},
+          {"prompts_needed", c.prompts_needed ? Json(*c.prompts_needed) : Json()}};
+}
+
+Json candidate_json(const Candidate& c, const std::vector<std::string>& yardsticks) {
+  Json criteria = Json::array();
+  for (const auto& criterion : c.criteria) criteria.push_back(criterion_json(criterion));
+  Json beside = Json::array();
+  for (std::size_t i = 0; i < c.yardsticks.size(); ++i)
+    beside.push_back({{"name", yardsticks[i]},
+                      {"kl", ratio_json(c.yardsticks[i])},
+                      {"rms", ratio_json(c.yardsticks_rms[i])}});
+  const auto known = [](double value) { return value > 0 ? Json(value) : Json(); };
+  return {{"name", c.name},
+          {"path", c.path},
+          {"plan", c.plan},
+          {"shards", c.shards},
+          {"state", name_of(c.state)},
+          {"headline", c.headline},
+          {"bit_equal", c.bit_equal},
+          {"criteria", criteria},
+          {"excess_error", c.excess_error ? ratio_json(*c.excess_error) : Json()},
+          {"yardsticks", beside},
+          {"divergence", number(c.divergence)},
+          {"cost",
+           {{"devices", c.cost.devices > 0 ? Json(c.cost.devices) : Json()},
+            {"seconds_per_token", known(c.cost.seconds_per_token)},
+            {"device_seconds_per_1000_tokens", known(c.cost.device_seconds_per_1000_tokens)},
+            {"times_reference", known(c.cost.times_reference)},
+            {"unknown", c.cost.unknown.empty() ? Json() : Json(c.cost.unknown)}}},
+          {"remarks", c.remarks},
+          {"statistics", statistics_json(c.statistics)}};
+}
+
+Json thresholds_json(const Thresholds& t) {
+  Json limits = Json::object();
+  for (const auto& limit : t.limits)
+    limits[limit.kind->name] =
+        std::string_view(limit.kind->name) == "bit_equal" ? Json(true) : Json(limit.value);
+  return {{"source", t.source},
+          {"limits", limits},
+          {"prompts", t.prompts},
+          {"tokens", t.tokens},
+          {"confidence", t.bootstrap.confidence},
+          {"resamples", t.bootstrap.resamples},
+          {"seed", t.bootstrap.seed},
+          {"cost_slack", t.cost_slack}};
+}
+
+Json noise_json(const statistics::NoiseFloor& floor) {
+  return {{"runs", floor.names},  {"prompts", floor.prompts},
+          {"rows", floor.rows},   {"rows_differ", floor.rows_differ},
+          {"flips", floor.flips}, {"zero_bits", floor.zero_bits}};
+}
+
+Json spread_json(const statistics::Spread& spread) {
+  return {{"runs", spread.runs},
+          {"prompts", spread.prompts},
+          {"diverged", spread.diverged},
+          {"divergence_index", estimate_json(spread.divergence_index)},
+          {"top1_spread", estimate_json(spread.top1_spread)}};
+}
+
+}  // namespace
+
+std::string to_json(const Verdict& verdict) {
+  Json candidates = Json::array();
+  for (const auto& candidate : verdict.candidates)
+    candidates.push_back(candidate_json(candidate, verdict.yardsticks));
+  Json ranking = Json::array();
+  for (const auto& ranked : verdict.ranking)
+    ranking.push_back({{"candidate", verdict.candidates[ranked.candidate].name}, {"why", ranked.why}});
+  const Json json{{"schema", "shardrift gate 1"},
+                  {"state", name_of(verdict.state)},
+                  {"headline", verdict.headline},
+                  {"paragraph", verdict.paragraph},
+                  {"recommendation", verdict.recommendation},
+                  {"power", verdict.power},
+                  {"reference", verdict.reference},
+                  {"thresholds", thresholds_json(verdict.thresholds)},
+                  {"noise_floor", verdict.noise_floor ? noise_json(*verdict.noise_floor) : Json()},
+                  {"spread", verdict.spread ? spread_json(*verdict.spread) : Json()},
+                  {"ranking", ranking},
+                  {"candidates", candidates}};
+  return json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace shardrift::verdict

@@ -1,0 +1,138 @@
+#include "analysis/verdict/verdict_text.hpp"
+
+#include <fmt/core.h>
+
+#include <cmath>
+
+#include "analysis/text/text_columns.hpp"
+#include "analysis/verdict/words.hpp"
+
+namespace shardrift::verdict {
+namespace {
+
+using analysis::Align;
+using analysis::TextColumns;
+
+constexpr std::size_t kWidth = 100;
+
+// Words on lines of at most kWidth characters, the second and later indented.
+std::string wrapped(const std::string& text, const std::string& indent) {
+  std::string out;
+  std::size_t width = 0;
+  std::size_t at = 0;
+  while (at < text.size()) {
+    const std::size_t end = std::min(text.find(' ', at), text.size());
+    const std::string word = text.substr(at, end - at);
+    const std::size_t length = analysis::characters(word);
+    if (width > 0 && width + 1 + length > kWidth) {
+      out += "\n" + indent;
+      width = indent.size() + length;
+    } else {
+      if (width > 0) out += " ";
+      width += (width > 0 ? 1 : 0) + length;
+    }
+    out += word;
+    at = end + 1;
+  }
+  return out + "\n";
+}
+
+std::string noise_text(const Verdict& verdict) {
+  if (!verdict.noise_floor) return "not measured (--noise-floor)";
+  const auto& floor = *verdict.noise_floor;
+  if (floor.zero_bits)
+    return fmt::format("zero bits in {} of {}", counted(floor.rows, "row"), counted(floor.prompts, "prompt"));
+  return fmt::format("{} of {} differ, {} flips: the reference does not repeat itself", floor.rows_differ,
+                     counted(floor.rows, "row"), floor.flips);
+}
+
+std::string changed_text(const Candidate& candidate, const Thresholds& thresholds) {
+  const auto& curve = candidate.statistics.survival;
+  if (curve.prompts == 0) return "-";
+  const auto asked = curve.after(thresholds.tokens);
+  const auto point = asked ? *asked : *curve.after(curve.longest);
+  return amount(1 - point.share, Unit::share) + (asked ? "" : fmt::format(" by {}", curve.longest));
+}
+
+std::string overview_text(const Verdict& verdict) {
+  std::vector<TextColumns::Column> columns{
+      {"candidate", Align::left},  {"verdict", Align::left},
+      {"bit-equal", Align::right}, {fmt::format("changed by {}", verdict.thresholds.tokens), Align::right},
+      {"flips", Align::right},     {"KL mean", Align::right},
+      {"KL p99", Align::right}};
+  const bool truth = !verdict.candidates.empty() && verdict.candidates.front().excess_error;
+  if (truth) columns.push_back({"vs truth", Align::right});
+  for (const auto& name : verdict.yardsticks) columns.push_back({"vs " + name, Align::right});
+  columns.push_back({"devices", Align::right});
+  columns.push_back({"cost", Align::right});
+  TextColumns table(columns);
+  for (const auto& ranked : verdict.ranking) {
+    const auto& c = verdict.candidates[ranked.candidate];
+    const auto* kl = c.statistics.of("kl");
+    std::vector<std::string> cells{c.name,
+                                   name_of(c.state),
+                                   fmt::format("{}/{}", c.statistics.prompts_bit_equal, c.statistics.prompts),
+                                   changed_text(c, verdict.thresholds),
+                                   amount(c.statistics.flip_share.value, Unit::share),
+                                   kl == nullptr ? "-" : fmt::format("{:.3g}", kl->average.value),
+                                   kl == nullptr ? "-" : fmt::format("{:.3g}", kl->p99.value)};
+    if (truth) cells.push_back(amount(c.excess_error->ratio.value, Unit::times));
+    for (const auto& yardstick : c.yardsticks) cells.push_back(amount(yardstick.ratio.value, Unit::times));
+    cells.push_back(c.cost.devices > 0 ? std::to_string(c.cost.devices) : "-");
+    cells.push_back(c.cost.times_reference > 0 ? amount(c.cost.times_reference, Unit::times) : "-");
+    table.add(cells);
+  }
+  return table.str();
+}
+
+std::string candidate_text(const Candidate& candidate, const Thresholds& thresholds) {
+  std::string text = fmt::format("{}: {}\n", candidate.name, name_of(candidate.state));
+  TextColumns table({{"  limit", Align::left},
+                     {"verdict", Align::left},
+                     {"allowed", Align::left},
+                     {"measured", Align::left}});
+  for (const auto& c : candidate.criteria) {
+    std::string measured = c.reason;
+    if (c.state == State::inconclusive && c.prompts_needed)
+      measured += fmt::format("; about {} would decide", counted(*c.prompts_needed, "prompt"));
+    table.add({fmt::format("  {}", c.limit.kind->name), name_of(c.state), limit_text(c.limit, thresholds),
+               measured});
+  }
+  text += table.str();
+  for (const auto& remark : candidate.remarks) text += wrapped("  note: " + remark, "    ");
+  return text;
+}
+
+std::string spread_text(const Verdict& verdict) {
+  if (!verdict.spread || verdict.spread->prompts == 0) return {};
+  const auto& spread = *verdict.spread;
+  std::string text = fmt::format("spread over {} runs: {} of {} diverge", spread.runs, spread.diverged,
+                                 counted(spread.prompts, "prompt"));
+  if (spread.diverged > 0)
+    text += fmt::format(", after {:.3g} tokens on average", spread.divergence_index.value);
+  if (!std::isnan(spread.top1_spread.value))
+    text += fmt::format("; top-1 probability spreads by {:.3g} (standard deviation) before",
+                        spread.top1_spread.value);
+  return text + "\n";
+}
+
+}  // namespace
+
+std::string verdict_text(const Verdict& verdict) {
+  const auto& thresholds = verdict.thresholds;
+  std::string limits;
+  for (const auto& limit : thresholds.limits)
+    limits += (limits.empty() ? "" : "; ") + limit_text(limit, thresholds);
+  std::string text = wrapped(fmt::format("reference    {}", verdict.reference), "             ");
+  text += wrapped(fmt::format("thresholds   {}: {}", thresholds.source, limits), "             ");
+  text += wrapped(fmt::format("noise floor  {}", noise_text(verdict)), "             ");
+  text += "\n" + overview_text(verdict);
+  for (const auto& ranked : verdict.ranking)
+    text += "\n" + candidate_text(verdict.candidates[ranked.candidate], thresholds);
+  text += "\n" + spread_text(verdict);
+  text += wrapped(verdict.paragraph, "");
+  text += fmt::format("\nverdict: {}\n", name_of(verdict.state));
+  return text;
+}
+
+}  // namespace shardrift::verdict

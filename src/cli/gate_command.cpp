@@ -1,0 +1,137 @@
+// shardrift gate REF CAND…
+#include <boost/program_options.hpp>
+#include <fstream>
+#include <sstream>
+
+#include "analysis/measure/measure_runs.hpp"
+#include "analysis/verdict/verdict.hpp"
+#include "analysis/verdict/verdict_text.hpp"
+#include "cli/commands.hpp"
+#include "record/reader.hpp"
+
+namespace shardrift::cli {
+namespace {
+
+namespace po = boost::program_options;
+
+constexpr const char* kHelp = R"(usage: shardrift gate REF CAND... [options]
+
+May the model go from the reference's configuration to a candidate's? Judges
+each candidate by limits, says how sure that is and what these prompts could
+have missed, and recommends one. REF and CAND are records of shardrift-run.
+
+  shardrift gate one.h5 tp2.h5 pp2.h5 --preset strict
+  shardrift gate one.h5 tp2.h5 --noise-floor again.h5 --yardstick int8.h5
+  shardrift gate one.h5 tp2.h5 --thresholds limits.toml --json verdict.json
+
+presets:
+  bitwise   every bit is equal
+  strict    the text changes in at most 5% of prompts within 256 tokens, and
+            probabilities hardly move
+  serving   texts may differ, as they do between GPUs of one service; token by
+            token the model must stay the same (the default)
+
+A thresholds file is TOML; it may start from a preset and change some limits:
+
+  preset = "serving"
+  [data]
+  prompts = 50            # with fewer nothing passes
+  [limits]
+  kl_mean = 0.001         # nats
+  changed_prompts = 0.2   # share of prompts, within [data] tokens = 256
+  flip_regret = false     # no such limit
+
+exit code: 0 every candidate passes, 1 one fails, 2 neither can be said (an
+interval straddles its limit, or data are missing), 64 usage, 65 a file that
+cannot be used, 70 failure
+)";
+
+struct Options {
+  std::vector<std::string> files;
+  std::vector<std::string> noise_floors;
+  std::vector<std::string> yardsticks;
+  std::string truth;
+  std::string thresholds;
+  std::string preset;
+  std::string json;
+};
+
+po::options_description described(Options& options) {
+  po::options_description known("options");
+  known.add_options()("preset", po::value(&options.preset),
+                      "NAME: bitwise, strict or serving (default serving)")(
+      "thresholds", po::value(&options.thresholds), "FILE: limits of your own, TOML")(
+      "noise-floor", po::value(&options.noise_floors),
+      "FILE: the reference's configuration run once more; may be repeated")(
+      "truth", po::value(&options.truth), "FILE: the same prompts in float64 or float32")(
+      "yardstick", po::value(&options.yardsticks),
+      "FILE: the same prompts quantized or in another dtype; may be repeated")(
+      "json", po::value(&options.json), "FILE: write the same results as JSON")("help,h", "this text");
+  return known;
+}
+
+verdict::Evidence measured(const Options& options) {
+  const auto reference = record::Reader::open(options.files.front());
+  std::vector<record::Reader> candidates;
+  for (std::size_t i = 1; i < options.files.size(); ++i)
+    candidates.push_back(record::Reader::open(options.files[i]));
+  verdict::Evidence evidence;
+  for (const auto& candidate : candidates)
+    evidence.candidates.push_back(analysis::measure_runs(reference, candidate));
+  for (const auto& file : options.noise_floors)
+    evidence.repeats.push_back(analysis::measure_runs(reference, record::Reader::open(file)));
+  for (const auto& file : options.yardsticks)
+    evidence.yardsticks.push_back(analysis::measure_runs(reference, record::Reader::open(file)));
+  if (!options.truth.empty()) {
+    const auto truth = record::Reader::open(options.truth);
+    evidence.truth_reference = analysis::measure_runs(truth, reference);
+    for (const auto& candidate : candidates)
+      evidence.truth_candidates.push_back(analysis::measure_runs(truth, candidate));
+  }
+  return evidence;
+}
+
+void write_json(const std::string& path, const std::string& text) {
+  std::ofstream file(path, std::ios::binary | std::ios::trunc);
+  file << text;
+  file.close();
+  if (!file) throw failure("--json {}: cannot be written", path);
+}
+
+}  // namespace
+
+ExitCode gate(const std::vector<std::string>& arguments) {
+  Options options;
+  const po::options_description known = described(options);
+  po::options_description all;
+  all.add(known).add_options()("file", po::value(&options.files));
+  po::positional_options_description files;
+  files.add("file", -1);
+  po::variables_map values;
+  try {
+    po::store(po::command_line_parser(arguments).options(all).positional(files).run(), values);
+    po::notify(values);
+  } catch (const po::error& error) {
+    throw usage_error("gate: {}: see shardrift gate --help", error.what());
+  }
+  if (values.count("help") != 0) {
+    std::ostringstream text;
+    text << kHelp << "\n" << known;
+    print(text.str());
+    return ExitCode::ok;
+  }
+  if (options.files.size() < 2)
+    throw usage_error("gate: needs a reference and at least one candidate: shardrift gate REF.h5 CAND.h5");
+  if (!options.preset.empty() && !options.thresholds.empty())
+    throw usage_error(
+        "gate: --preset and --thresholds: keep one; a thresholds file can name a preset itself");
+  const auto thresholds = !options.thresholds.empty()
+                              ? verdict::read_thresholds(options.thresholds)
+                              : verdict::preset(options.preset.empty() ? "serving" : options.preset);
+  const auto result = verdict::judge(measured(options), thresholds);
+  print(verdict::verdict_text(result));
+  if (!options.json.empty()) write_json(options.json, verdict::to_json(result));
+  return static_cast<ExitCode>(verdict::exit_code(result));
+}
+
+}  // namespace shardrift::cli

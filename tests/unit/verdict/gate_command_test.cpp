@@ -1,0 +1,102 @@
+// shardrift gate itself: files in, exit code and words out.
+#include <gmock/gmock.h>
+#include <sys/wait.h>
+
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+
+#include "tests/unit/analysis/example_runs.hpp"
+
+namespace shardrift::verdict {
+namespace {
+
+using analysis::testing::greedy_prompt;
+using analysis::testing::Rows;
+using analysis::testing::small_run;
+using record::testing::contents;
+using record::testing::write_record;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+class Gate : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    write("one.h5", small_run(), 0);
+    write("again.h5", small_run(), 0);
+    write("tp2.h5", small_run(DType::float32, 2), 0.5F);
+    write("int8.h5", small_run(), 1);
+  }
+  // 40 prompts of two rows; the second row's logits move by `change`.
+  void write(const std::string& name, const record::RunInfo& run, double change) {
+    std::vector<record::PromptRecord> prompts;
+    for (int j = 0; j < 40; ++j) {
+      const Rows rows{{0, 1, 0, 0, 0}, {0, 0, 2, change * (1 + 0.01 * j), 0}};
+      prompts.push_back(greedy_prompt(run, "p" + std::to_string(j), j, rows));
+    }
+    write_record(scratch_ / name, run, prompts);
+  }
+  int run(const std::string& arguments) {
+    const std::string command = fmt::format("cd {} && {}/bin/shardrift gate {} > out 2> err",
+                                            scratch_.path().string(), SHARDRIFT_BINARY_DIR, arguments);
+    const int status = std::system(command.c_str());
+    out_ = contents(scratch_ / "out");
+    error_ = contents(scratch_ / "err");
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  }
+  record::testing::Scratch scratch_;
+  std::string out_;
+  std::string error_;
+};
+
+TEST_F(Gate, ThreeStatesAreThreeExitCodes) {
+  EXPECT_EQ(run("one.h5 again.h5 --preset bitwise"), 0) << out_ << error_;
+  EXPECT_THAT(out_, HasSubstr("verdict: pass\n"));
+  EXPECT_EQ(run("one.h5 again.h5 tp2.h5 --preset bitwise"), 1);
+  EXPECT_THAT(out_, HasSubstr("use again"));
+  EXPECT_THAT(out_, HasSubstr("verdict: fail\n"));
+  EXPECT_EQ(run("one.h5 again.h5 --preset strict"), 2);  // two tokens are not 256
+  EXPECT_THAT(out_, HasSubstr("verdict: inconclusive\n"));
+}
+
+TEST_F(Gate, EverythingGiven) {
+  std::ofstream(scratch_ / "limits.toml") << "[limits]\nyardstick = 0.5\nexcess_error = 10\n";
+  EXPECT_EQ(run("one.h5 tp2.h5 --noise-floor again.h5 --yardstick int8.h5 --truth again.h5 "
+                "--thresholds limits.toml --json out.json"),
+            1)
+      << out_ << error_;
+  const auto json = nlohmann::json::parse(contents(scratch_ / "out.json"));
+  EXPECT_EQ(json.at("candidates")[0].at("yardsticks")[0].at("name"), "int8");
+  EXPECT_EQ(json.at("noise_floor").at("zero_bits"), true);
+  // The reference is the truth's bits here: any error is infinitely more.
+  EXPECT_EQ(json.at("candidates")[0].at("excess_error").at("ratio").at("value"), "infinity");
+  EXPECT_THAT(out_, HasSubstr("as much as int8"));
+}
+
+TEST_F(Gate, WhatCannotBeIsRefusedInOneLine) {
+  std::ofstream(scratch_ / "bad.toml") << "[limits]\nkl_mean = 1\nkl_maen = 2\n";
+  std::ofstream(scratch_ / "noise.h5") << "not HDF5";
+  for (const auto& [arguments, code] :
+       std::vector<std::pair<std::string, int>>{{"", 64},
+                                                {"one.h5", 64},
+                                                {"one.h5 tp2.h5 --preset lax", 64},
+                                                {"one.h5 tp2.h5 --preset strict --thresholds bad.toml", 64},
+                                                {"one.h5 tp2.h5 --nonsense", 64},
+                                                {"one.h5 tp2.h5 --thresholds bad.toml", 65},
+                                                {"one.h5 tp2.h5 --thresholds none.toml", 65},
+                                                {"one.h5 noise.h5", 65},
+                                                {"one.h5 none.h5", 65},
+                                                {"one.h5 tp2.h5 --truth noise.h5", 65},
+                                                {"one.h5 tp2.h5 --json none/out.json", 70}}) {
+    EXPECT_EQ(run(arguments), code) << arguments << error_;
+    EXPECT_THAT(error_, StartsWith("shardrift: ")) << arguments;
+    EXPECT_EQ(std::count(error_.begin(), error_.end(), '\n'), 1) << error_;
+  }
+  EXPECT_EQ(run("one.h5 tp2.h5 --thresholds bad.toml"), 65);
+  EXPECT_THAT(error_, HasSubstr("bad.toml:3: "));
+  EXPECT_THAT(error_, HasSubstr("kl_maen"));
+  EXPECT_EQ(run("--help"), 0);
+  EXPECT_THAT(out_, HasSubstr("exit code"));
+}
+
+}  // namespace
+}  // namespace shardrift::verdict
