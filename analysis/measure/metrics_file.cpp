@@ -19,7 +19,7 @@ namespace fs = std::filesystem;
 namespace h5 = record::h5;
 
 // Counts every change of a column's meaning: an older file's numbers are measured again, not reinterpreted.
-constexpr std::int64_t kMetricsSchema = 1;
+constexpr std::int64_t kMetricsSchema = 2;  // 2: prompts/reference_stop
 constexpr hsize_t kChunkRows = 1 << 16;
 constexpr std::uint64_t kMaxSteps = 1ULL << 32U;
 
@@ -98,14 +98,17 @@ void each_prompt_column(Visit&& visit) {
 void write_prompts(hid_t root, const std::vector<PromptMeasurement>& prompts) {
   const auto group = h5::create_group(root, "prompts", "one row a prompt, in every dataset");
   std::vector<std::string> ids;
+  std::vector<std::string> stops;
   std::vector<std::int64_t> steps;
   std::vector<std::int64_t> flips;
   for (const auto& prompt : prompts) {
     ids.push_back(prompt.id);
+    stops.push_back(prompt.reference_stop);
     steps.push_back(static_cast<std::int64_t>(prompt.steps.size()));
     flips.push_back(prompt.first_flip ? static_cast<std::int64_t>(*prompt.first_flip) : -1);
   }
   h5::write_texts(group, "id", ids, "prompt ids");
+  h5::write_texts(group, "reference_stop", stops, "why the reference ended: eos, length, context or given");
   each_prompt_column(
       [&]<typename Field>(const char* name, Field PromptMeasurement::*field, const char* about) {
         std::vector<typename Column<Field>::Stored> values;
@@ -137,6 +140,9 @@ struct Prompts {
 
 Prompts read_prompts(const h5::Group& group) {
   const auto ids = group.read_texts("id");
+  const auto stops = group.read_texts("reference_stop");
+  if (stops.size() != ids.size())
+    throw h5::Hdf5Error(group.path() + "/reference_stop: of another length than id");
   Prompts prompts;
   prompts.list.resize(ids.size());
   each_prompt_column([&]<typename Field>(const char* name, Field PromptMeasurement::*field, const char*) {
@@ -154,6 +160,7 @@ Prompts read_prompts(const h5::Group& group) {
       throw h5::Hdf5Error(
           fmt::format("{}/first_flip: {} of {} steps at row {}", group.path(), flips[i], steps[i], i));
     prompts.list[i].id = ids[i];
+    prompts.list[i].reference_stop = stops[i];
     if (flips[i] >= 0) prompts.list[i].first_flip = static_cast<std::size_t>(flips[i]);
     prompts.steps.push_back(static_cast<std::uint64_t>(steps[i]));
     prompts.all_steps += static_cast<std::uint64_t>(steps[i]);

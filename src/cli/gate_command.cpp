@@ -1,13 +1,13 @@
 // shardrift gate REF CAND…
 #include <boost/program_options.hpp>
+#include <cstdio>
 #include <fstream>
 #include <sstream>
 
-#include "analysis/measure/measure_runs.hpp"
+#include "analysis/measure/measurement_of.hpp"
 #include "analysis/verdict/verdict.hpp"
 #include "analysis/verdict/verdict_text.hpp"
 #include "cli/commands.hpp"
-#include "record/reader.hpp"
 
 namespace shardrift::cli {
 namespace {
@@ -71,22 +71,20 @@ po::options_description described(Options& options) {
 }
 
 verdict::Evidence measured(const Options& options) {
-  const auto reference = record::Reader::open(options.files.front());
-  std::vector<record::Reader> candidates;
-  for (std::size_t i = 1; i < options.files.size(); ++i)
-    candidates.push_back(record::Reader::open(options.files[i]));
+  const auto measure = [](const std::string& reference, const std::string& candidate) {
+    return analysis::measurement_of(reference, candidate, {.say = [](const std::string& note) {
+                                      std::fprintf(stderr, "shardrift: %s\n", note.c_str());
+                                    }});
+  };
+  const std::string& reference = options.files.front();
+  const std::vector<std::string> candidates(options.files.begin() + 1, options.files.end());
   verdict::Evidence evidence;
-  for (const auto& candidate : candidates)
-    evidence.candidates.push_back(analysis::measure_runs(reference, candidate));
-  for (const auto& file : options.noise_floors)
-    evidence.repeats.push_back(analysis::measure_runs(reference, record::Reader::open(file)));
-  for (const auto& file : options.yardsticks)
-    evidence.yardsticks.push_back(analysis::measure_runs(reference, record::Reader::open(file)));
+  for (const auto& file : candidates) evidence.candidates.push_back(measure(reference, file));
+  for (const auto& file : options.noise_floors) evidence.repeats.push_back(measure(reference, file));
+  for (const auto& file : options.yardsticks) evidence.yardsticks.push_back(measure(reference, file));
   if (!options.truth.empty()) {
-    const auto truth = record::Reader::open(options.truth);
-    evidence.truth_reference = analysis::measure_runs(truth, reference);
-    for (const auto& candidate : candidates)
-      evidence.truth_candidates.push_back(analysis::measure_runs(truth, candidate));
+    evidence.truth_reference = measure(options.truth, reference);
+    for (const auto& file : candidates) evidence.truth_candidates.push_back(measure(options.truth, file));
   }
   return evidence;
 }

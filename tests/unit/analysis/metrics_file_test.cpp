@@ -40,9 +40,10 @@ std::string everything(const Measurement& m) {
   for (const auto& one : m.differences) all += one.what + "=" + one.reference + ">" + one.candidate + "\n";
   for (const auto& id : m.missing) all += "missing " + id + "\n";
   for (const auto& prompt : m.prompts) {
-    all += fmt::format("{} {} {} {} {} {} {} {} {}\n", prompt.id, prompt.index, prompt.prompt_tokens,
-                       prompt.reference_steps, prompt.candidate_steps, prompt.has_logits, prompt.bit_equal,
-                       prompt.differs, prompt.first_flip ? std::to_string(*prompt.first_flip) : "none");
+    all += fmt::format("{} {} {} {} {} {} {} {} {} {}\n", prompt.id, prompt.index, prompt.prompt_tokens,
+                       prompt.reference_steps, prompt.candidate_steps, prompt.reference_stop,
+                       prompt.has_logits, prompt.bit_equal, prompt.differs,
+                       prompt.first_flip ? std::to_string(*prompt.first_flip) : "none");
     for (const auto& step : prompt.steps)
       each_step_column([&]<typename Field>(const char* name, Field Step::*field, const char*) {
         if constexpr (std::is_same_v<Field, double>)
