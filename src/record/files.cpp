@@ -1,9 +1,5 @@
 #include "record/files.hpp"
 
-#include <fcntl.h>
-#include <unistd.h>
-
-#include <cerrno>
 #include <system_error>
 
 #include "common/error.hpp"
@@ -17,21 +13,6 @@ namespace {
 fs::path with_suffix(fs::path path, const char* suffix) {
   path += suffix;
   return path;
-}
-
-std::string errno_text(int error) {
-  return std::generic_category().message(error);
-}
-
-void sync(const fs::path& path, int flags) {
-  const int descriptor = ::open(path.c_str(), flags | O_CLOEXEC);
-  if (descriptor < 0) throw failure("{}: cannot be opened to flush it: {}", path.string(), errno_text(errno));
-  const int status = ::fsync(descriptor);
-  const int error = errno;
-  ::close(descriptor);
-  // EINVAL: a file system that has nothing to flush.
-  if (status != 0 && error != EINVAL)
-    throw failure("{}: cannot be flushed to disk: {}", path.string(), errno_text(error));
 }
 
 }  // namespace
@@ -76,20 +57,6 @@ std::vector<std::string> part_ids(const fs::path& parts) {
   }
   if (error) throw failure("{}: cannot be listed: {}", parts.string(), error.message());
   return ids;
-}
-
-void publish(const fs::path& temporary, const fs::path& final_name) {
-  sync(temporary, O_RDONLY);
-  std::error_code error;
-  fs::rename(temporary, final_name, error);
-  if (error)
-    throw failure("{}: cannot be renamed to {}: {}", temporary.string(), final_name.string(),
-                  error.message());
-  sync_directory(final_name.parent_path());
-}
-
-void sync_directory(const fs::path& directory) {
-  sync(directory.empty() ? fs::path(".") : directory, O_RDONLY | O_DIRECTORY);
 }
 
 void remove_quietly(const fs::path& path) {

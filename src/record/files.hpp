@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "common/durable_file.hpp"
+
 namespace shardrift::record {
 
 std::filesystem::path parts_directory(const std::filesystem::path& output);
@@ -22,10 +24,6 @@ bool is_there(const std::filesystem::path& path);  // false also where it cannot
 // Ids of the parts there, in no order.
 std::vector<std::string> part_ids(const std::filesystem::path& parts);
 
-// Flush `temporary` to the disk, give it its name, flush the directory: after a power cut either the old file
-// is there or the whole new one. Throws failure.
-void publish(const std::filesystem::path& temporary, const std::filesystem::path& final_name);
-void sync_directory(const std::filesystem::path& directory);
 void remove_quietly(const std::filesystem::path& path);
 // Removes only what a run puts there: parts and temporaries, then the header, then the directory if it is
 // empty. Prompts first: with the header there, an interrupted removal still looks like a run's parts. Throws

@@ -39,7 +39,11 @@ bool answered_alone(const std::vector<std::string>& arguments) {
   if (run_help) std::fputs(shardrift::run_help().c_str(), stdout);
   if (probe_help) std::fputs(shardrift::probe_help().c_str(), stdout);
   if (!arguments.empty() && arguments[0] == "--version") {
-    std::puts("shardrift-run " SHARDRIFT_VERSION);
+#ifdef SHARDRIFT_HAVE_CUDA
+    std::puts("shardrift-run " SHARDRIFT_VERSION " (cpu, cuda)");
+#else
+    std::puts("shardrift-run " SHARDRIFT_VERSION " (cpu)");
+#endif
     return true;
   }
   return help || run_help || probe_help;

@@ -1,0 +1,45 @@
+// How far a study is and how long it will take.
+#pragma once
+#include <string>
+#include <vector>
+
+namespace shardrift::runner {
+
+// What is known about the time of one run.
+struct RunTime {
+  double estimated = 0;   // seconds, by stated rates
+  double elapsed = 0;     // of this attempt
+  double fraction = 0;    // of its prompts that are finished, 0 to 1
+  double begun_with = 0;  // fraction that an earlier attempt had left
+  bool running = false;
+  bool done = false;   // here and now: elapsed is a measurement
+  bool alone = false;  // takes the whole machine, not one of `jobs` places
+};
+
+// Seconds left. What was measured here corrects the stated rates: a run that has finished prompts tells its
+// own speed, finished runs tell how far the estimates of the others are off.
+double seconds_left(const std::vector<RunTime>& runs, int jobs);
+// Seconds that runs took over those that were estimated; 1 where nothing was measured.
+double correction(const std::vector<RunTime>& runs);
+
+std::string duration_text(double seconds);  // "40 s", "12 min", "3 h 20 min"
+std::string bytes_text(double bytes);       // "1.4 GB"
+
+// One line on stderr: rewritten in place on a terminal, absent in a log. Lines of their own go through say(),
+// which keeps the two apart.
+class Line {
+ public:
+  Line();
+  ~Line();
+  Line(const Line&) = delete;
+  Line& operator=(const Line&) = delete;
+  void show(const std::string& text);
+  void say(const std::string& text);  // to stdout, with its newline
+
+ private:
+  void clear();
+  bool terminal_;
+  bool open_ = false;
+};
+
+}  // namespace shardrift::runner

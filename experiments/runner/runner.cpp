@@ -1,0 +1,472 @@
+#include "experiments/runner/runner.hpp"
+
+#include <fmt/ranges.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <csignal>
+#include <fstream>
+#include <map>
+#include <set>
+#include <thread>
+
+#include "common/durable_file.hpp"
+#include "common/error.hpp"
+#include "experiments/runner/folder_lock.hpp"
+#include "experiments/runner/process.hpp"
+#include "experiments/runner/reasons.hpp"
+
+namespace shardrift::runner {
+namespace {
+
+namespace fs = std::filesystem;
+using Clock = std::chrono::steady_clock;
+using study::Configuration;
+
+constexpr auto kPoll = std::chrono::milliseconds(50);
+constexpr auto kRefresh = std::chrono::milliseconds(500);
+constexpr auto kStatusEvery = std::chrono::seconds(10);
+// An orderly stop waits for the forward pass in flight; a CPU takes its time over a long prompt.
+constexpr auto kOrderly = std::chrono::seconds(60);
+constexpr auto kHurried = std::chrono::seconds(10);
+
+volatile std::sig_atomic_t g_signals = 0;
+
+// Counts SIGINT and SIGTERM instead of dying of them.
+class SignalCounter {
+ public:
+  SignalCounter() {
+    g_signals = 0;
+    struct sigaction action {};
+    action.sa_handler = [](int) { g_signals = g_signals + 1; };
+    for (std::size_t i = 0; i < kSignals.size(); ++i) sigaction(kSignals[i], &action, &old_[i]);
+  }
+  ~SignalCounter() {
+    for (std::size_t i = 0; i < kSignals.size(); ++i) sigaction(kSignals[i], &old_[i], nullptr);
+  }
+  SignalCounter(const SignalCounter&) = delete;
+  SignalCounter& operator=(const SignalCounter&) = delete;
+
+ private:
+  static constexpr std::array kSignals{SIGINT, SIGTERM};
+  std::array<struct sigaction, kSignals.size()> old_{};
+};
+
+std::map<std::string, std::string> flags_of(const std::vector<std::string>& words) {
+  std::map<std::string, std::string> flags;
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    if (!words[i].starts_with("--")) continue;
+    const bool valued = i + 1 < words.size() && !words[i + 1].starts_with("--");
+    flags[words[i].substr(2)] = valued ? words[i + 1] : "on";
+  }
+  return flags;
+}
+
+std::string what_changed(const std::vector<std::string>& before, const std::vector<std::string>& after) {
+  const auto old_flags = flags_of(before);
+  const auto new_flags = flags_of(after);
+  std::vector<std::string> changes;
+  for (const auto& [flag, value] : new_flags) {
+    const auto old = old_flags.find(flag);
+    if (old == old_flags.end())
+      changes.push_back(fmt::format("{} {} added", flag, value));
+    else if (old->second != value)
+      changes.push_back(fmt::format("{} {} -> {}", flag, old->second, value));
+  }
+  for (const auto& [flag, value] : old_flags)
+    if (!new_flags.contains(flag)) changes.push_back(fmt::format("{} {} left out", flag, value));
+  if (changes.empty()) return "the model's files, the prompts or the followed record changed";
+  return fmt::format("{}", fmt::join(changes, ", "));
+}
+
+bool has_results(const RunStatus& run) {
+  std::error_code error;
+  return fs::exists(run.output, error) || fs::exists(run.output.string() + ".parts", error);
+}
+
+// One run in flight.
+struct Running {
+  const Configuration* configuration = nullptr;
+  Process process;
+  Clock::time_point begin;
+  std::vector<std::string> devices;
+  double begun_with = 0;
+};
+
+class Runner {
+ public:
+  Runner(const study::Study& study, const study::StudyPlan& plan, const RunnerOptions& options, Line& line)
+      : study_(study), plan_(plan), options_(options), line_(line), free_(options.machine.gpu_ids) {}
+
+  StudyStatus run() {
+    make_folders();
+    const FolderLock lock(options_.output, [&](const std::string& text) { line_.say(text); });
+    prepare_status();
+    const SignalCounter signals;
+    save();
+    while (step()) std::this_thread::sleep_for(kPoll);
+    conclude();
+    return status_;
+  }
+
+ private:
+  void make_folders() const {
+    std::error_code error;
+    fs::create_directories(options_.output / "logs", error);
+    if (error) throw failure("{}: cannot be made: {}", options_.output.string(), error.message());
+  }
+
+  void prepare_status() {
+    const auto earlier = read_status(options_.output);
+    if (earlier && !earlier->name.empty() && earlier->name != study_.name)
+      throw usage_error("{}: holds the study '{}', not '{}': use another --output", options_.output.string(),
+                        earlier->name, study_.name);
+    if (earlier && !options_.rerun_changed) refuse_changes(*earlier);
+    status_.study = study_.file;
+    status_.name = study_.name;
+    status_.question = study_.question;
+    std::array<char, 256> host{};
+    if (gethostname(host.data(), host.size() - 1) == 0) status_.host = host.data();
+    status_.pid = getpid();
+    status_.started = utc_now();
+    status_.state = "running";
+    status_.machine = options_.machine.why;
+    status_.not_possible = plan_.not_possible;
+    const auto names = chosen_names(plan_, options_.only);
+    const std::set<std::string> chosen(names.begin(), names.end());
+    for (const auto& configuration : plan_.configurations) {
+      auto run = status_of(configuration, options_.output);
+      if (const auto* old = earlier ? earlier->find(run.name) : nullptr) take_over(*old, run);
+      // Without a status that says so, the worker decides whether what is there is this record.
+      const bool done = run.state == RunState::done && is_complete(run.output);
+      if (!done) run.state = RunState::waiting;
+      if (chosen.contains(run.name) && !done) todo_.push_back(&configuration);
+      if (chosen.contains(run.name) && done) line_.say(fmt::format("{}: done already", run.name));
+      status_.runs.push_back(std::move(run));
+    }
+    if (!study_.text.empty()) write_text_durably(options_.output / "study.toml", study_.text);
+  }
+
+  void refuse_changes(const StudyStatus& earlier) const {
+    const auto names = chosen_names(plan_, options_.only);
+    std::string text;
+    for (const auto& changed : changed_since(earlier, plan_))
+      if (std::find(names.begin(), names.end(), changed.name) != names.end())
+        text += fmt::format("\n  {}: {}", changed.name, changed.what);
+    if (text.empty()) return;
+    throw usage_error(
+        "{} holds records that were made otherwise:{}\nGive --rerun-changed to make these again (their "
+        "records "
+        "are replaced, the others are kept), or another --output.",
+        options_.output.string(), text);
+  }
+
+  static void take_over(const RunStatus& old, RunStatus& run) {
+    if (old.fingerprint == run.fingerprint) {
+      run.state = old.state;
+      run.attempts = old.attempts;
+      run.started = old.started;
+      run.finished = old.finished;
+      run.seconds = old.seconds;
+      run.replacing = old.replacing;
+    } else {
+      run.replacing = old.replacing || has_results(old);
+    }
+  }
+
+  RunStatus& status_of_run(const Configuration& configuration) { return *status_.find(configuration.name); }
+
+  void save() {
+    status_.updated = utc_now();
+    write_status(status_, options_.output);
+    saved_ = Clock::now();
+  }
+
+  // False where nothing runs and nothing can be started any more.
+  bool step() {
+    reap();
+    if (g_signals > 0)
+      stop_all();
+    else
+      start_what_can();
+    const auto now = Clock::now();
+    if (now - shown_ > kRefresh) show_progress();
+    if (now - saved_ > kStatusEvery) save();
+    return !running_.empty();
+  }
+
+  void start_what_can() {
+    bool started = true;
+    while (started) {
+      started = false;
+      for (auto it = todo_.begin(); it != todo_.end(); ++it) {
+        const Configuration& configuration = **it;
+        if (const auto reason = hopeless(configuration); !reason.empty()) {
+          skip(configuration, reason);
+          todo_.erase(it);
+          started = true;
+          break;
+        }
+        if (!can_start(configuration)) continue;
+        todo_.erase(it);
+        start(configuration);
+        started = true;
+        break;
+      }
+    }
+  }
+
+  // Why it can never start; empty: it can.
+  std::string hopeless(const Configuration& configuration) {
+    for (const auto& name : configuration.after) {
+      const auto* followed = status_.find(name);
+      if (followed == nullptr) continue;
+      if (followed->state == RunState::failed || followed->state == RunState::skipped)
+        return fmt::format("follows {}, which {}", name,
+                           followed->state == RunState::failed ? "failed" : "was skipped");
+    }
+    return {};
+  }
+
+  bool can_start(const Configuration& configuration) {
+    for (const auto& name : configuration.after) {
+      const auto* followed = status_.find(name);
+      if (followed != nullptr && followed->state != RunState::done) return false;
+    }
+    // Ranks that exchange data get the machine to themselves; single devices run side by side.
+    const bool alone = std::any_of(running_.begin(), running_.end(),
+                                   [](const Running& one) { return one.configuration->ranks > 1; });
+    if (configuration.ranks > 1) return running_.empty();
+    if (alone || static_cast<int>(running_.size()) >= options_.jobs) return false;
+    return configuration.device != "cuda" || !devices_for(configuration).empty();
+  }
+
+  // The GPUs it would get now; empty: not free.
+  std::vector<std::string> devices_for(const Configuration& configuration) const {
+    const auto& all = options_.machine.gpu_ids;
+    if (configuration.gpu >= 0) {
+      const auto& wanted = all.at(static_cast<std::size_t>(configuration.gpu));
+      const bool is_free = std::find(free_.begin(), free_.end(), wanted) != free_.end();
+      return is_free ? std::vector<std::string>{wanted} : std::vector<std::string>{};
+    }
+    const auto count = static_cast<std::size_t>(configuration.ranks);
+    if (free_.size() < count) return {};
+    return {free_.begin(), free_.begin() + static_cast<std::ptrdiff_t>(count)};
+  }
+
+  int threads_of(const Configuration& configuration) const {
+    if (configuration.device != "cpu" || options_.jobs < 2 || configuration.ranks > 1) return 0;
+    return std::max(1, options_.machine.cores / options_.jobs);
+  }
+
+  void start(const Configuration& configuration) {
+    auto& run = status_of_run(configuration);
+    Running one;
+    one.configuration = &configuration;
+    if (configuration.device == "cuda") one.devices = devices_for(configuration);
+    for (const auto& id : one.devices) std::erase(free_, id);
+    one.begun_with = fraction_of(run);
+    run.started = utc_now();
+    ++run.attempts;
+    const auto command = command_of(configuration, options_.launcher, one.devices, threads_of(configuration),
+                                    run.replacing, run.log);
+    try {
+      write_attempt(run, command);
+      one.process = Process(command);
+    } catch (const Error& error) {
+      free_.insert(free_.end(), one.devices.begin(), one.devices.end());
+      finish(run, RunState::failed, error.what());
+      return;
+    }
+    one.begin = Clock::now();
+    run.state = RunState::running;
+    run.reason.clear();
+    line_.say(fmt::format("{}: started{} ({}{})", run.name, one.begun_with > 0 ? " where it stopped" : "",
+                          run.plan, run.predicted ? ", predicted" : ""));
+    running_.push_back(std::move(one));
+    save();
+  }
+
+  static void write_attempt(const RunStatus& run, const Command& command) {
+    std::ofstream log(run.log, std::ios::app);
+    log << kAttemptMark << utc_now() << " attempt " << run.attempts << '\n';
+    for (const auto& [name, value] : command.environment) log << name << '=' << shell_text({value}) << ' ';
+    log << shell_text(command.words) << '\n';
+    log.close();
+    if (!log) throw failure("{}: cannot be written (disk full?)", run.log.string());
+  }
+
+  void reap() {
+    for (auto it = running_.begin(); it != running_.end();) {
+      const auto ended = it->process.poll();
+      if (!ended) {
+        ++it;
+        continue;
+      }
+      auto& run = status_of_run(*it->configuration);
+      const double seconds = std::chrono::duration<double>(Clock::now() - it->begin).count();
+      run.seconds += seconds;
+      free_.insert(free_.end(), it->devices.begin(), it->devices.end());
+      sort_free();
+      measured_.push_back({it->configuration->estimated_seconds, seconds, 1, it->begun_with, false,
+                           ended->code == 0 && ended->signal == 0, it->configuration->ranks > 1});
+      it = running_.erase(it);
+      if (ended->code == 0 && ended->signal == 0) {
+        finish(run, RunState::done, "");
+      } else if (ended->code == static_cast<int>(ExitCode::interrupted) || g_signals > 0) {
+        finish(run, RunState::interrupted, reason_of(*ended, run.log));
+      } else {
+        finish(run, RunState::failed, reason_of(*ended, run.log));
+      }
+    }
+  }
+
+  void sort_free() {  // lowest first, so that a study uses the same devices each time
+    const auto& all = options_.machine.gpu_ids;
+    const auto place = [&](const std::string& id) { return std::find(all.begin(), all.end(), id); };
+    std::sort(free_.begin(), free_.end(), [&](const auto& a, const auto& b) { return place(a) < place(b); });
+  }
+
+  void finish(RunStatus& run, RunState state, const std::string& reason) {
+    run.state = state;
+    run.reason = reason;
+    run.finished = utc_now();
+    if (state == RunState::done) {
+      run.replacing = false;
+      line_.say(fmt::format("{}: done in {}", run.name, duration_text(run.seconds)));
+    } else {
+      line_.say(fmt::format("{}: {}{}", run.name, name_of(state), reason.empty() ? "" : ": " + reason));
+    }
+    save();
+  }
+
+  void skip(const Configuration& configuration, const std::string& reason) {
+    finish(status_of_run(configuration), RunState::skipped, reason);
+  }
+
+  void stop_all() {
+    const auto now = Clock::now();
+    const int signals = g_signals;
+    if (signals > signals_seen_) {
+      if (signals_seen_ == 0 && !running_.empty())
+        line_.say("stopping: finished prompts are kept, the same command goes on from there");
+      hurry_at_ = signals == 1 ? now + kOrderly : now;
+      kill_at_ = hurry_at_ + kHurried;
+      hurried_ = false;
+      signals_seen_ = signals;
+      for (const auto& one : running_) {
+        // mpirun passes SIGUSR1 on to its ranks; SIGTERM would make it kill them.
+        const bool direct = options_.launcher.words.empty() && one.configuration->ranks == 1;
+        if (signals == 1) one.process.signal(direct ? SIGTERM : SIGUSR1);
+      }
+    }
+    if (!hurried_ && now >= hurry_at_) {
+      for (const auto& one : running_) one.process.signal(SIGTERM);
+      hurried_ = true;
+    }
+    if (now >= kill_at_)
+      for (const auto& one : running_) one.process.signal_group(SIGKILL);
+  }
+
+  static double fraction_of(const RunStatus& run) {
+    if (run.prompts <= 0) return 0;
+    const auto done = finished_prompts(run.output, run.replacing ? 0 : run.prompts);
+    return std::min(1.0, static_cast<double>(done) / static_cast<double>(run.prompts));
+  }
+
+  std::vector<RunTime> times() const {
+    std::vector<RunTime> times = measured_;
+    for (const auto* configuration : todo_)
+      times.push_back({configuration->estimated_seconds, 0, 0, 0, false, false, configuration->ranks > 1});
+    for (const auto& one : running_) {
+      const auto& run = *status_.find(one.configuration->name);
+      times.push_back({one.configuration->estimated_seconds,
+                       std::chrono::duration<double>(Clock::now() - one.begin).count(), fraction_of(run),
+                       one.begun_with, true, false, one.configuration->ranks > 1});
+    }
+    return times;
+  }
+
+  void show_progress() {
+    shown_ = Clock::now();
+    std::int64_t done = 0;
+    std::int64_t failed = 0;
+    for (const auto& run : status_.runs) {
+      done += run.state == RunState::done ? 1 : 0;
+      failed += run.state == RunState::failed || run.state == RunState::skipped ? 1 : 0;
+    }
+    std::string text = fmt::format("{} of {} runs done", done, status_.runs.size());
+    if (failed > 0) text += fmt::format(", {} failed", failed);
+    if (signals_seen_ > 0) {
+      text += ", stopping";
+    } else {
+      text += fmt::format(", about {} left", duration_text(seconds_left(times(), options_.jobs)));
+    }
+    for (const auto& one : running_) {
+      const auto& run = *status_.find(one.configuration->name);
+      text += fmt::format(" | {}: {}/{} prompts", run.name,
+                          finished_prompts(run.output, run.replacing ? 0 : run.prompts), run.prompts);
+    }
+    line_.show(text);
+  }
+
+  void conclude() {
+    bool failed = false;
+    bool left = false;
+    for (const auto& run : status_.runs) {
+      failed = failed || run.state == RunState::failed || run.state == RunState::skipped;
+      left = left || run.state == RunState::interrupted;
+    }
+    status_.state = left || g_signals > 0 ? "interrupted" : (failed ? "failed" : "done");
+    save();
+  }
+
+  const study::Study& study_;
+  const study::StudyPlan& plan_;
+  const RunnerOptions& options_;
+  Line& line_;
+  StudyStatus status_;
+  std::vector<const Configuration*> todo_;
+  std::vector<Running> running_;
+  std::vector<std::string> free_;  // GPUs
+  std::vector<RunTime> measured_;
+  Clock::time_point saved_, shown_, hurry_at_, kill_at_;
+  int signals_seen_ = 0;
+  bool hurried_ = false;
+};
+
+}  // namespace
+
+std::vector<Changed> changed_since(const StudyStatus& earlier, const study::StudyPlan& plan) {
+  std::vector<Changed> changed;
+  for (const auto& configuration : plan.configurations) {
+    const auto* old = earlier.find(configuration.name);
+    if (old == nullptr || old->fingerprint == configuration.fingerprint || !has_results(*old)) continue;
+    changed.push_back({configuration.name, what_changed(old->arguments, configuration.arguments)});
+  }
+  return changed;
+}
+
+std::vector<std::string> chosen_names(const study::StudyPlan& plan, const std::vector<std::string>& only) {
+  std::vector<std::string> all;
+  for (const auto& configuration : plan.configurations) all.push_back(configuration.name);
+  if (only.empty()) return all;
+  std::set<std::string> chosen(only.begin(), only.end());
+  for (const auto& name : only)
+    if (std::find(all.begin(), all.end(), name) == all.end())
+      throw usage_error("--only {}: there is no such run here; there are {}", name, fmt::join(all, ", "));
+  // Followed runs stand before their followers.
+  for (auto it = plan.configurations.rbegin(); it != plan.configurations.rend(); ++it)
+    if (chosen.contains(it->name)) chosen.insert(it->after.begin(), it->after.end());
+  std::erase_if(all, [&](const std::string& name) { return !chosen.contains(name); });
+  return all;
+}
+
+StudyStatus run_study(const study::Study& study, const study::StudyPlan& plan, const RunnerOptions& options,
+                      Line& line) {
+  return Runner(study, plan, options, line).run();
+}
+
+}  // namespace shardrift::runner
