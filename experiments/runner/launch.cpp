@@ -18,12 +18,12 @@ std::map<std::string, std::string> usual_environment(const study::Configuration&
                                            {"OMPI_MCA_hwloc_base_binding_policy", "none"},
                                            {"OMPI_MCA_btl_vader_single_copy_mechanism", "none"}};
   if (configuration.device == "cpu") {
-    usual["OMPI_MCA_rmaps_base_oversubscribe"] = "1";
-    usual["OMPI_MCA_mpi_yield_when_idle"] = "1";
+    usual.emplace("OMPI_MCA_rmaps_base_oversubscribe", "1");
+    usual.emplace("OMPI_MCA_mpi_yield_when_idle", "1");
   }
   if (geteuid() == 0) {
-    usual["OMPI_ALLOW_RUN_AS_ROOT"] = "1";
-    usual["OMPI_ALLOW_RUN_AS_ROOT_CONFIRM"] = "1";
+    usual.emplace("OMPI_ALLOW_RUN_AS_ROOT", "1");
+    usual.emplace("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1");
   }
   std::erase_if(usual, [](const auto& item) { return std::getenv(item.first.c_str()) != nullptr; });
   return usual;

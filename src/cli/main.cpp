@@ -17,6 +17,7 @@ usage: shardrift COMMAND ...
   envelope FILE...      how far each logit moves among several runs
   gate REF CAND...      pass, fail or inconclusive, by limits; one recommendation
   inspect FILE          what a file holds: run, plan, environment, prompts
+  study FILE.toml       run a whole matrix of plans, resume it, compare it
 
   shardrift COMMAND --help   each command's options and examples
   shardrift --version
@@ -36,6 +37,7 @@ ExitCode dispatch(const std::vector<std::string>& arguments) {
   if (command == "envelope") return envelope(rest);
   if (command == "gate") return gate(rest);
   if (command == "inspect") return inspect(rest);
+  if (command == "study") return study(rest);
   if (command == "--version") {
     print("shardrift " SHARDRIFT_VERSION "\n");
     return ExitCode::ok;

@@ -1,0 +1,184 @@
+#include "cli/study_run.hpp"
+
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <set>
+#include <sstream>
+
+#include "analysis/text/text_columns.hpp"
+#include "cli/commands.hpp"
+#include "experiments/study/profiles.hpp"
+
+namespace shardrift::cli {
+namespace {
+
+namespace fs = std::filesystem;
+namespace po = boost::program_options;
+using runner::bytes_text;
+using runner::duration_text;
+
+std::vector<std::string> names_in(const std::string& list) {
+  std::vector<std::string> names;
+  std::istringstream stream(list);
+  for (std::string name; std::getline(stream, name, ',');)
+    if (!name.empty()) names.push_back(name);
+  return names;
+}
+
+double free_bytes_at(fs::path folder) {
+  std::error_code error;
+  while (!fs::exists(folder, error) && folder.has_parent_path() && folder != folder.parent_path())
+    folder = folder.parent_path();
+  const auto space = fs::space(folder, error);
+  return error ? -1 : static_cast<double>(space.available);
+}
+
+std::string state_text(const runner::RunStatus* run) {
+  if (run == nullptr) return "to do";
+  if (run->state == runner::RunState::done) return "done";
+  const auto finished = runner::finished_prompts(run->output, 0);
+  if (finished > 0) return fmt::format("{} of {} prompts", finished, run->prompts);
+  return run->state == runner::RunState::failed ? "failed before" : "to do";
+}
+
+// A run is only as far as its fingerprint is the one asked for.
+const runner::RunStatus* earlier_run(const std::optional<runner::StudyStatus>& earlier,
+                                     const study::Configuration& configuration) {
+  const auto* run = earlier ? earlier->find(configuration.name) : nullptr;
+  return run != nullptr && run->fingerprint == configuration.fingerprint ? run : nullptr;
+}
+
+}  // namespace
+
+po::options_description study_options(StudyFlags& flags) {
+  po::options_description options("options");
+  options.add_options()("output", po::value(&flags.output)->value_name("DIR"),
+                        "records, logs, status.json, report (default out/NAME)")(
+      "dry-run", po::bool_switch(&flags.dry_run), "print the plan and end")(
+      "only", po::value(&flags.only)->value_name("NAME,…"), "run these and what they follow")(
+      "jobs", po::value(&flags.jobs)->value_name("N"),
+      "single-device runs at once, on different GPUs or cores (default 1)")(
+      "device", po::value(&flags.device)->value_name("cpu|cuda"), "default: GPUs where there are any")(
+      "devices", po::value(&flags.devices)->value_name("N"),
+      "ranks that may run at once (default: all GPUs, or cores)")(
+      "collective-profile", po::value(&flags.collective_profiles)->composing()->value_name("FILE"),
+      "a profile, or a folder of them, for predictions; before the shipped ones; may be repeated")(
+      "worker", po::value(&flags.worker)->value_name("PATH"), "shardrift-run (default: beside this program)")(
+      "launcher", po::value(&flags.launcher)->value_name("TEXT"),
+      "starts the worker, e.g. \"srun -n {ranks}\" (default: mpirun -n {ranks} for several ranks)")(
+      "rerun-changed", po::bool_switch(&flags.rerun_changed),
+      "make records again whose settings, model or prompts changed")("help,h", "this text");
+  return options;
+}
+
+std::string plan_text(const study::Study& study, const study::StudyPlan& plan,
+                      const runner::RunnerOptions& options, double free_bytes) {
+  using analysis::Align;
+  std::string text = fmt::format("study {}", study.name);
+  if (!study.question.empty()) text += ": " + study.question;
+  text += fmt::format("\nmachine: {}; worker {}\noutput:  {}\n\n", options.machine.why,
+                      options.launcher.worker.string(), options.output.string());
+  const auto earlier = runner::read_status(options.output);
+  const auto names = runner::chosen_names(plan, options.only);
+  const std::set<std::string> chosen(names.begin(), names.end());
+  analysis::TextColumns table({{"run", Align::left},
+                               {"plan", Align::left},
+                               {"ranks", Align::right},
+                               {"prompts", Align::right},
+                               {"about", Align::right},
+                               {"memory", Align::right},
+                               {"disk", Align::right},
+                               {"state", Align::left}});
+  std::vector<runner::RunTime> times;
+  double disk = 0;
+  double largest = 0;
+  int predicted = 0;
+  for (const auto& one : plan.configurations) {
+    const auto* run = earlier_run(earlier, one);
+    const bool is_chosen = chosen.contains(one.name);
+    const bool done = run != nullptr && run->state == runner::RunState::done;
+    if (one.predicted) ++predicted;
+    table.add({one.name, one.predicted ? one.asked + " (predicted)" : one.plan, std::to_string(one.ranks),
+               std::to_string(one.prompts), duration_text(one.estimated_seconds),
+               bytes_text(static_cast<double>(one.estimated_memory)),
+               bytes_text(static_cast<double>(one.estimated_bytes)),
+               is_chosen ? state_text(run) : "left out"});
+    if (done) times.push_back({one.estimated_seconds, run->seconds, 1, 0, false, true, one.ranks > 1});
+    if (done || !is_chosen) continue;
+    times.push_back({one.estimated_seconds, 0, 0, 0, false, false, one.ranks > 1});
+    disk += static_cast<double>(one.estimated_bytes);
+    largest = std::max(largest, static_cast<double>(one.estimated_memory));
+  }
+  text += table.str();
+  if (predicted > 0) {
+    text += "\npredicted: fewer devices compute, bit for bit, what the plan's would\n";
+    for (const auto& one : plan.configurations)
+      if (one.predicted) text += fmt::format("  {}: {}: {}\n", one.name, one.plan, one.prediction);
+  }
+  if (!plan.not_possible.empty()) {
+    text += "\nnot possible here\n";
+    for (const auto& one : plan.not_possible) text += fmt::format("  {}: {}\n", one.name, one.reason);
+  }
+  const double factor = runner::correction(times);
+  const bool measured = std::any_of(times.begin(), times.end(), [](const auto& one) { return one.done; });
+  text +=
+      fmt::format("\nto do: about {} ({}), up to {} on disk{}\n",
+                  duration_text(runner::seconds_left(times, options.jobs)),
+                  measured ? fmt::format("stated rates times {:.2g}, as the finished runs took", factor)
+                           : "at stated rates, not measured on this machine",
+                  bytes_text(disk), free_bytes < 0 ? "" : fmt::format(" ({} free)", bytes_text(free_bytes)));
+  const auto memory = static_cast<double>(options.machine.machine.device_memory);
+  if (memory > 0 && largest > memory)
+    text += fmt::format("warning: a device has {}, the largest run needs about {}\n", bytes_text(memory),
+                        bytes_text(largest));
+  if (free_bytes >= 0 && disk > free_bytes)
+    text +=
+        "warning: the disk may fill up; what is finished then stays, and the study goes on when there is "
+        "room\n";
+  return text;
+}
+
+ExitCode run_study(const study::Study& study, StudyFlags flags) {
+  if (flags.jobs < 1 || flags.jobs > 1024) throw usage_error("--jobs {}: use 1 to 1024", flags.jobs);
+  if (flags.devices < 0) throw usage_error("--devices {}: must be at least 1", flags.devices);
+  if (flags.device != "auto" && flags.device != "cpu" && flags.device != "cuda")
+    throw usage_error("--device {}: use cpu or cuda", flags.device);
+  runner::RunnerOptions options;
+  options.output =
+      fs::absolute(flags.output.empty() ? fs::path("out") / study.name : flags.output).lexically_normal();
+  options.launcher.worker = runner::find_worker(flags.worker);
+  if (!flags.launcher.empty()) options.launcher.words = runner::launcher_words(flags.launcher);
+  options.machine = runner::detect_machine({flags.device, flags.devices}, options.launcher.worker);
+  options.jobs = flags.jobs;
+  if (options.machine.machine.device == "cuda" && options.jobs > options.machine.machine.devices)
+    throw usage_error("--jobs {}: here {} {} GPU{}", options.jobs,
+                      options.machine.machine.devices == 1 ? "is" : "are", options.machine.machine.devices,
+                      options.machine.machine.devices == 1 ? "" : "s");
+  options.only = names_in(flags.only);
+  options.rerun_changed = flags.rerun_changed;
+
+  study::PlanOptions planning;
+  planning.output = options.output;
+  for (const auto& given : flags.collective_profiles) {
+    if (!fs::exists(given)) throw usage_error("--collective-profile {}: no such file or folder", given);
+    planning.collective_profiles.push_back(fs::absolute(given));
+  }
+  for (auto& folder : study::shipped_profile_folders()) planning.collective_profiles.push_back(folder);
+  const auto plan = study::plan_study(study, options.machine.machine, planning);
+  if (plan.configurations.empty()) throw usage_error("{}: nothing of it can run here", study.name);
+  print(plan_text(study, plan, options, free_bytes_at(options.output)));
+  if (flags.dry_run) return ExitCode::ok;
+
+  print("\n");
+  runner::Line line;
+  const auto status = runner::run_study(study, plan, options, line);
+  if (status.state == "interrupted") {
+    line.say("interrupted: the same command goes on from here");
+    return ExitCode::interrupted;
+  }
+  conclude_study(study, plan, status, options.output, line);
+  return status.state == "failed" ? ExitCode::failure : ExitCode::ok;
+}
+
+}  // namespace shardrift::cli
