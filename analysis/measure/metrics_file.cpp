@@ -316,7 +316,7 @@ void write_metrics(const fs::path& path, const Measurement& measurement, const M
       write_root(file, measurement, from);
       h5::finish_file(file);
     }
-    record::publish(temporary, path);
+    publish(temporary, path);
   } catch (const h5::Hdf5Error& error) {
     record::remove_quietly(temporary);
     throw failure("{}: cannot be written: {}", path.string(), error.what());
