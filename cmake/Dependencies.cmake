@@ -26,6 +26,18 @@ target_include_directories(shardrift_toml SYSTEM INTERFACE ${TOMLPLUSPLUS_INCLUD
 target_compile_definitions(shardrift_toml INTERFACE TOML_HEADER_ONLY=1)
 add_library(shardrift_dep::toml ALIAS shardrift_toml)
 
+# D3, which draws the report's plots: one file, embedded into the program.
+find_file(SHARDRIFT_D3 d3.min.js NO_DEFAULT_PATH DOC "d3.min.js of D3 version 5"
+  PATHS ${PROJECT_SOURCE_DIR}/.deps/share/nodejs/d3/dist /usr/share/nodejs/d3/dist)
+if(NOT SHARDRIFT_D3)
+  message(FATAL_ERROR "d3.min.js not found: run scripts/setup (apt: node-d3); on a machine without a package "
+    "registry bring .carry/deps of a newer scripts/carry; or name the file with -DSHARDRIFT_D3=FILE")
+endif()
+file(STRINGS ${SHARDRIFT_D3} d3_version LIMIT_COUNT 1)
+if(NOT d3_version MATCHES "d3js.org v5\\.")
+  message(FATAL_ERROR "${SHARDRIFT_D3} is not D3 version 5: its first line is '${d3_version}'")
+endif()
+
 if(SHARDRIFT_WORKER)
   pkg_check_modules(PCRE2 IMPORTED_TARGET libpcre2-8)
   if(NOT PCRE2_FOUND)  # carried as a static library

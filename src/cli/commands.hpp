@@ -12,6 +12,7 @@ ExitCode compare(const std::vector<std::string>& arguments);
 ExitCode envelope(const std::vector<std::string>& arguments);
 ExitCode gate(const std::vector<std::string>& arguments);
 ExitCode inspect(const std::vector<std::string>& arguments);
+ExitCode report(const std::vector<std::string>& arguments);
 ExitCode study(const std::vector<std::string>& arguments);
 
 // Write to standard output. Throws failure where it cannot be written (a full disk, a closed pipe).

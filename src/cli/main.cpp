@@ -16,6 +16,7 @@ usage: shardrift COMMAND ...
   compare REF CAND...   bit for bit, in numbers and token by token
   envelope FILE...      how far each logit moves among several runs
   gate REF CAND...      pass, fail or inconclusive, by limits; one recommendation
+  report REF CAND...    one HTML page that opens offline: answer, tables, plots
   inspect FILE          what a file holds: run, plan, environment, prompts
   study FILE.toml       run a whole matrix of plans, resume it, compare it
 
@@ -37,6 +38,7 @@ ExitCode dispatch(const std::vector<std::string>& arguments) {
   if (command == "envelope") return envelope(rest);
   if (command == "gate") return gate(rest);
   if (command == "inspect") return inspect(rest);
+  if (command == "report") return report(rest);
   if (command == "study") return study(rest);
   if (command == "--version") {
     print("shardrift " SHARDRIFT_VERSION "\n");

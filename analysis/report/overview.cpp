@@ -1,0 +1,190 @@
+// The table of configurations, the answer above it, and what differs between the runs besides the plan.
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+#include "analysis/measure/totals.hpp"
+#include "analysis/report/payload.hpp"
+#include "analysis/statistics/percentiles.hpp"
+
+namespace shardrift::report {
+namespace {
+
+using analysis::RunSummary;
+
+const char* name_of(State state) {
+  return state == State::within ? "within" : state == State::beyond ? "beyond" : "inconclusive";
+}
+
+const char* name_of(Role role) {
+  switch (role) {
+    case Role::candidate:
+      return "candidate";
+    case Role::noise_floor:
+      return "noise floor";
+    case Role::truth:
+      return "truth";
+    case Role::yardstick:
+      return "yardstick";
+  }
+  return "";
+}
+
+// Device names with how many there are: "4 x NVIDIA H200".
+std::string devices_text(const RunSummary& run) {
+  std::map<std::string, int> names;
+  for (const auto& device : run.run.environment.devices) ++names[device.name];
+  std::string text;
+  for (const auto& [name, count] : names)
+    text += (text.empty() ? "" : ", ") + std::to_string(count) + " x " + name;
+  return text;
+}
+
+Json speed_json(double tokens, double seconds) {
+  return seconds > 0 ? number(tokens / seconds) : Json(nullptr);
+}
+
+Json summary_json(const RunSummary& summary) {
+  const auto& run = summary.run;
+  return {
+      {"name", summary.name},
+      {"path", summary.path},
+      {"plan", summary.plan},
+      {"shards", summary.shards},
+      {"complete", summary.complete},
+      {"prompts", summary.prompts},
+      {"dtype", run.model.dtype},
+      {"quantization", run.model.quantization},
+      {"logits_dtype", std::string(shardrift::name_of(run.logits_dtype))},
+      {"mode", run.mode},
+      {"ranks", run.environment.devices.size()},
+      {"devices", devices_text(summary)},
+      {"created", run.created},
+      {"version", run.version},
+      {"command", run.command},
+      {"decode_speed", speed_json(static_cast<double>(summary.decode_tokens), summary.decode_seconds)},
+      {"prefill_speed", speed_json(static_cast<double>(summary.prefill_tokens), summary.prefill_seconds)}};
+}
+
+const char* name_of(analysis::Equality equality) {
+  return equality == analysis::Equality::bit_equal ? "bit-equal"
+         : equality == analysis::Equality::differs ? "differs"
+                                                   : "so far";
+}
+
+// [value, low, high], or [value] without an interval.
+Json estimate_json(const statistics::Estimate& estimate) {
+  Json json = {number(estimate.value)};
+  if (std::isfinite(estimate.interval.low) && std::isfinite(estimate.interval.high)) {
+    json.push_back(number(estimate.interval.low));
+    json.push_back(number(estimate.interval.high));
+  }
+  return json;
+}
+
+Json metric_json(const statistics::RunStatistics& statistics, const char* name) {
+  const auto* metric = statistics.of(name);
+  if (metric == nullptr) return nullptr;
+  return {{"mean", estimate_json(metric->average)},
+          {"p99", estimate_json(metric->p99)},
+          {"max", number(metric->max)}};
+}
+
+const RunAnswer* answer_of(const Report& report, std::size_t run) {
+  if (!report.answer) return nullptr;
+  for (const auto& one : report.answer->runs)
+    if (one.run == run) return &one;
+  return nullptr;
+}
+
+}  // namespace
+
+Json reference_json(const Report& report) {
+  if (report.runs.empty()) return nullptr;
+  const auto& reference = report.runs.front().measurement.reference;
+  Json json = summary_json(reference);
+  json["architecture"] = reference.run.model.architecture;
+  json["vocabulary"] = reference.run.model.vocabulary;
+  json["identity"] = reference.run.model.identity;
+  return json;
+}
+
+Json run_json(const Report& report, std::size_t run) {
+  const auto& [measurement, role, statistics] = report.runs[run];
+  const auto totals = analysis::totals_of(measurement);
+  Json json = summary_json(measurement.candidate);
+  json["role"] = name_of(role);
+  json["equality"] = name_of(analysis::equality_of(measurement));
+  json["state"] = nullptr;
+  if (const auto* answer = answer_of(report, run)) {
+    json["state"] = name_of(answer->state);
+    json["reason"] = answer->reason;
+  }
+  json["compared"] = statistics.prompts;
+  json["missing"] = measurement.missing.size();
+  json["prompts_bit_equal"] = statistics.prompts_bit_equal;
+  std::int64_t same = 0;
+  std::vector<double> flips;
+  for (const auto& prompt : measurement.prompts) {
+    const auto* flip = analysis::flip_of(prompt);
+    if (flip != nullptr) flips.push_back(static_cast<double>(flip->step));
+    same += flip == nullptr ? 1 : 0;
+  }
+  json["prompts_same_text"] = same;
+  json["steps"] = statistics.rows;
+  json["steps_measured"] = statistics.rows_measured;
+  json["steps_differ"] = statistics.rows_differ;
+  json["same_choice"] = totals.top1_equal;
+  json["flips"] = statistics.flips;
+  json["tie_flips"] = statistics.flips_at_ties;
+  json["not_finite"] = totals.not_finite;
+  for (const char* name : {"kl", "max_abs", "rms", "delta_p"}) json[name] = metric_json(statistics, name);
+  json["flip_median"] = number(statistics::percentile(flips, 0.5));
+  const auto first = analysis::first_flip(measurement);
+  json["flip_first"] = first ? Json(analysis::flip_of(measurement.prompts[*first])->step) : Json(nullptr);
+  json["flip_prompt"] = first ? measurement.prompts[*first].id : "";
+  return json;
+}
+
+Json answer_json(const Report& report) {
+  if (!report.answer) return nullptr;
+  const Answer& answer = *report.answer;
+  Json ranking = Json::array();
+  for (const auto& choice : answer.ranking) ranking.push_back({{"run", choice.run}, {"why", choice.why}});
+  return {{"state", name_of(answer.state)},
+          {"headline", answer.headline},
+          {"paragraph", answer.paragraph},
+          {"recommendation", answer.recommendation},
+          {"thresholds", answer.thresholds},
+          {"power", answer.power},
+          {"ranking", ranking}};
+}
+
+Json differences_json(const Report& report) {
+  struct Line {
+    std::string what, reference;
+    std::vector<std::pair<std::string, std::vector<std::size_t>>> values;  // value and the runs that have it
+  };
+  std::vector<Line> lines;
+  for (std::size_t run = 0; run < report.runs.size(); ++run) {
+    for (const auto& difference : report.runs[run].measurement.differences) {
+      auto line = std::find_if(lines.begin(), lines.end(),
+                               [&](const Line& one) { return one.what == difference.what; });
+      if (line == lines.end()) line = lines.insert(line, {difference.what, difference.reference, {}});
+      auto value = std::find_if(line->values.begin(), line->values.end(),
+                                [&](const auto& one) { return one.first == difference.candidate; });
+      if (value == line->values.end()) value = line->values.insert(value, {difference.candidate, {}});
+      value->second.push_back(run);
+    }
+  }
+  // Kinds stay in the order in which differences come: plan first.
+  Json json = Json::array();
+  for (const auto& line : lines) {
+    Json values = Json::array();
+    for (const auto& [value, runs] : line.values) values.push_back({{"value", value}, {"runs", runs}});
+    json.push_back({{"what", line.what}, {"reference", line.reference}, {"values", values}});
+  }
+  return json;
+}
+
+}  // namespace shardrift::report

@@ -1,0 +1,124 @@
+#include "analysis/report/page.hpp"
+
+#include <openssl/evp.h>
+
+#include <array>
+#include <map>
+
+#include "analysis/report/payload.hpp"
+#include "common/error.hpp"
+
+namespace shardrift::report {
+namespace {
+
+// What a Content-Security-Policy calls this script: nothing else on the page may run, whatever a file says.
+std::string policy_hash(std::string_view script) {
+  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+  unsigned int size = 0;
+  if (EVP_Digest(script.data(), script.size(), digest.data(), &size, EVP_sha256(), nullptr) != 1)
+    throw failure("report: SHA-256 failed");
+  std::array<unsigned char, 2 * EVP_MAX_MD_SIZE> text{};
+  const int length = EVP_EncodeBlock(text.data(), digest.data(), static_cast<int>(size));
+  return fmt::format("'sha256-{}'", std::string(text.begin(), text.begin() + length));
+}
+
+// Replaces each {{name}} of the template once, left to right; what is put in is never looked at again.
+std::string filled(std::string_view text, const std::map<std::string, std::string>& values) {
+  std::string out;
+  for (;;) {
+    const auto begin = text.find("{{");
+    if (begin == std::string_view::npos) return out += text;
+    const auto end = text.find("}}", begin);
+    out += text.substr(0, begin);
+    out += values.at(std::string(text.substr(begin + 2, end - begin - 2)));
+    text.remove_prefix(end + 2);
+  }
+}
+
+// Readable without scripts too: a mail program's preview shows it.
+std::string answer_html(const Report& report) {
+  if (!report.answer) return "";
+  const Answer& answer = *report.answer;
+  const auto* state = answer.state == State::within   ? "within"
+                      : answer.state == State::beyond ? "beyond"
+                                                      : "inconclusive";
+  std::string html =
+      fmt::format("<section id=\"answer\" class=\"answer {}\" aria-label=\"Verdict\">\n", state);
+  html += fmt::format("<p class=\"headline\"><span class=\"badge\" aria-hidden=\"true\"></span>{}</p>\n",
+                      html_escaped(answer.headline));
+  html += fmt::format("<p class=\"paragraph\">{}</p>\n", html_escaped(answer.paragraph));
+  if (!answer.recommendation.empty())
+    html += fmt::format("<p class=\"recommendation\"><strong>Recommendation.</strong> {}</p>\n",
+                        html_escaped(answer.recommendation));
+  return html + "</section>\n";
+}
+
+std::string title_of(const Report& report) {
+  if (!report.title.empty()) return report.title;
+  if (report.runs.empty()) return "shardrift report";
+  const auto& reference = report.runs.front().measurement.reference;
+  return fmt::format("{} against {}: does the model say the same?",
+                     report.runs.size() == 1 ? report.runs.front().measurement.candidate.name
+                                             : fmt::format("{} configurations", report.runs.size()),
+                     reference.name);
+}
+
+}  // namespace
+
+std::string html_escaped(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  for (const char c : text) {
+    switch (c) {
+      case '&':
+        out += "&amp;";
+        break;
+      case '<':
+        out += "&lt;";
+        break;
+      case '>':
+        out += "&gt;";
+        break;
+      case '"':
+        out += "&quot;";
+        break;
+      case '\'':
+        out += "&#39;";
+        break;
+      default:
+        out += c;
+    }
+  }
+  return out;
+}
+
+std::string script_escaped(std::string_view json) {
+  std::string out;
+  out.reserve(json.size());
+  for (const char c : json) {
+    if (c == '<')
+      out += "\\u003c";
+    else
+      out += c;
+  }
+  return out;
+}
+
+std::string to_html(const Report& report) {
+  Json payload = payload_of(report);
+  payload["title"] = title_of(report);
+  // Strings from files may be any bytes: what is no UTF-8 becomes U+FFFD.
+  const auto data = payload.dump(-1, ' ', false, Json::error_handler_t::replace);
+  const std::string page_js = "(() => {\n" + std::string(embedded::page_js) + "})();\n";
+  const std::string d3_js(embedded::d3_js);
+  return filled(embedded::template_html, {{"title", html_escaped(title_of(report))},
+                                          {"scripts", policy_hash(d3_js) + " " + policy_hash(page_js)},
+                                          {"style", std::string(embedded::style_css)},
+                                          {"answer", answer_html(report)},
+                                          {"licence", html_escaped(embedded::d3_licence)},
+                                          {"data", script_escaped(data)},
+                                          {"d3", d3_js},
+                                          {"page", page_js}});
+}
+
+}  // namespace shardrift::report

@@ -1,0 +1,54 @@
+// Why tokens flip: the reference was nearly undecided there.
+function margins() {
+  const {scatter, laws} = data.margins;
+  if (!scatter.length) return;
+  const name = (run) => runs[run].name;
+  const first = plot({
+    id: 'margins', what: 'Margin and difference of every row', height: 360,
+    reading: 'One dot a row. Crosses: another token was chosen; rings: the same, but with an exact tie in one of the runs. In the shaded corner no flip is possible: two logits ' +
+      'can close a gap only if together they move by as much, so a flip needs max |Δlogit| ≥ margin / 2.',
+    x: {label: 'margin of the reference: top-1 minus top-2 logit', kind: 'log'}, y: {label: 'max |Δlogit| of the row', kind: 'log'},
+    series: () => scatter.flatMap((one) => {
+      const tell = (p) => [[null, 'prompt', p[3]], [null, 'row', text(p[4])]];
+      return [
+        {run: one.run, name: name(one.run), kind: 'points', points: one.kept, radius: 2, opacity: 0.35},
+        {run: one.run, name: name(one.run) + ': another token', kind: 'points', points: one.flips.filter((p) => !p[2]), symbol: 'cross', radius: 3.5, tell},
+        {run: one.run, name: name(one.run) + ': another token, tie', kind: 'points', points: one.flips.filter((p) => p[2]), symbol: 'ring', radius: 4, tell},
+      ];
+    }),
+    under: ({body, X, Y, w, h: height, x}) => {
+      const steps = d3.range(0, w + 1, 4).map((px) => [px, x.from(px)]).filter(([, v]) => v > 0);
+      if (!steps.length) return;
+      body.append('path').attr('class', 'zone').attr('d', 'M' + steps.map(([, v]) => `${X(v)},${Math.min(Y(v / 2), height)}`).join('L') +
+        `L${X(steps[steps.length - 1][1])},${height}L${X(steps[0][1])},${height}Z`);
+    },
+    describe: () => scatter.filter((one) => shown.has(one.run)).map((one) =>
+      `${name(one.run)}: ${one.flips.length} of ${one.rows} differing rows flip.`).join(' '),
+  });
+  const figures = [];
+  if (laws.length) {
+    figures.push(plot({
+      id: 'flip-law', what: 'Probability of a flip by margin', interval: '95 % interval', height: 360,
+      reading: 'Points: share of rows that flipped, with 95 % intervals. Line: the flip law, fitted on other prompts.',
+      x: {label: 'margin of the reference', kind: 'log'}, y: {label: 'P(flip | margin)', kind: 'linear', low: 0, format: percent},
+      series: () => laws.flatMap((law) => [
+        {run: law.run, name: name(law.run) + ', law', kind: 'line', points: law.fitted, band: false},
+        {run: law.run, name: name(law.run) + ', counted', kind: 'points', points: law.observed, whiskers: true},
+      ]),
+    }));
+    figures.push(plot({
+      id: 'calibration', what: 'Is the law right? Predicted against counted', interval: '95 % interval', height: 300,
+      reading: 'Prompts the law was not fitted on. On the diagonal: what it says happens as often as it says.',
+      x: {label: 'predicted probability of a flip', kind: 'linear', low: 0, format: percent},
+      y: {label: 'counted share', kind: 'linear', low: 0, format: percent},
+      series: () => laws.map((law) => ({run: law.run, name: name(law.run), kind: 'points', points: law.calibration, whiskers: true, radius: 4})),
+      under: ({body, X, Y}) => body.append('path').attr('class', 'rule').attr('d', `M${X(0)},${Y(0)}L${X(1)},${Y(1)}`),
+    }));
+  }
+  const sampled = scatter.some((one) => one.rows > one.kept.length + one.flips.length);
+  const node = section('margins', 'Why tokens flip: near-ties',
+    'A token changes where the reference hardly preferred it and the difference was large enough to turn the choice.' +
+    (sampled ? ' Of rows that keep their token, an even sample is drawn; all flips are.' : ''),
+    first, figures.length ? h('div', {class: 'plots'}, figures) : null);
+  if (laws.length) node.append(h('ul', {class: 'keys'}, laws.map((law) => h('li', {}, swatch(law.run), `${name(law.run)}: ${law.formula}`))));
+}

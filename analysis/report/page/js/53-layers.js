@@ -1,0 +1,25 @@
+// Where the difference comes from: growth through the layers, and the explanation ladder.
+function layers() {
+  const {growth, ladders} = data.layers;
+  if (growth.length) {
+    section('growth', 'Where the difference grows', 'Relative to the size of the residual stream, after each layer; layer 0 is the embedding.',
+      plot({
+        id: 'growth', what: 'Difference by layer', interval: '10th to 90th percentile', height: 340,
+        reading: 'The first layer above 0 is where bits first differ. A jump names a layer that amplifies.',
+        x: {label: 'layer', kind: 'linear', whole: true}, y: {label: 'RMS of the difference / RMS of the reference', kind: 'log'},
+        series: () => growth.map((one) => ({run: one.run, name: runs[one.run].name, kind: 'line', points: one.layers})),
+      }));
+  }
+  if (!ladders.length) return;
+  const blocks = ladders.map((ladder) => h('div', {}, h('h3', {}, runLabel(ladder.run)),
+    ladder.rungs.map((rung) => h('div', {class: 'rung'}, h('span', {}, rung.name), barOf(rung.share),
+      h('span', {class: 'n'}, rung.share === null ? '–' : percent(rung.share)), rung.meaning ? h('span', {class: 'small'}, rung.meaning) : null)),
+    h('p', {class: 'small'}, 'Left over: ' + ladder.residue)));
+  section('ladder', 'What causes it', 'One thing changed at a time, from the reference to the run. Bars: each step’s share of the whole difference.', ...blocks);
+}
+
+function barOf(part) {
+  const fill = h('i', {});
+  fill.style.width = 100 * Math.max(0, Math.min(1, part || 0)) + '%';
+  return h('span', {class: 'bar', 'aria-hidden': 'true'}, fill);
+}

@@ -1,0 +1,35 @@
+// The page, top to bottom.
+function about() {
+  const absent = [];
+  if (!data.survival.length) absent.push('survival curve');
+  if (!data.margins.laws.length) absent.push('flip law');
+  if (!data.layers.growth.length) absent.push('growth by layer (needs records made with --record hidden)');
+  if (!data.layers.ladders.length) absent.push('explanation (shardrift explain)');
+  if (!data.orders.maps.length) absent.push('order map (runs that probed their collective)');
+  document.getElementById('about').append(
+    h('h2', {}, 'About this page'),
+    h('ul', {class: 'lists'},
+      data.notes.map((note) => h('li', {}, note)),
+      absent.length ? h('li', {}, `Not in this report: ${absent.join('; ')}.`) : null,
+      h('li', {}, 'Zoom with + and −, with Ctrl and the wheel, or with two fingers; drag to move; arrow keys read a focused plot.'),
+      h('li', {}, 'Numbers have four significant digits here; shardrift compare --json has all. docs/report.md tells how to read each plot, docs/metrics.md has the formulas.'),
+      h('li', {}, 'The file requests nothing from the network and runs no script but its own.'),
+      h('li', {}, `Made by shardrift ${data.version}${data.created ? ', ' + data.created : ''}`, data.command ? ': ' : '', data.command ? h('code', {}, data.command) : null)));
+}
+
+if (data.reference) {
+  facts();
+  answer();
+  configurations();
+  if (runs.length > 1) main.append(picker());
+  survival();
+  promptGrid();
+  positions();
+  margins();
+  layers();
+  orders();
+  tokens();
+  environment();
+}
+about();
+document.documentElement.setAttribute('data-ready', 'yes');

@@ -1,0 +1,116 @@
+// The report: one HTML page that opens offline and says what scale-out does to a model. This folder turns
+// measured values into data for the page (C++, JSON) and holds the page itself (page/: HTML, CSS, JavaScript,
+// embedded at build time). It computes no metric: those come from analysis/measure and analysis/statistics.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "analysis/measure/measurement.hpp"
+#include "analysis/statistics/run_statistics.hpp"
+#include "analysis/text/token_table.hpp"
+
+namespace shardrift::report {
+
+// What a run is compared for. All runs of a report have one reference.
+enum class Role {
+  candidate,
+  noise_floor,  // the reference's plan once more
+  truth,        // higher precision: which side is closer to exact arithmetic
+  yardstick,    // another dtype or quantization: how far people already go without worry
+};
+
+struct Run {
+  analysis::Measurement measurement;
+  Role role = Role::candidate;
+  statistics::RunStatistics statistics;
+};
+
+// How the answer reads, and its colour: the three states of a verdict and their exit codes 0, 1, 2.
+enum class State { within, beyond, inconclusive };
+
+struct RunAnswer {
+  std::size_t run = 0;  // index into Report::runs
+  State state = State::inconclusive;
+  std::string reason;  // one sentence
+};
+
+// One line of the recommendation's ranking, best first.
+struct Choice {
+  std::size_t run = 0;
+  std::string why;  // divergence and cost in words
+};
+
+struct Answer {
+  State state = State::inconclusive;
+  std::string headline;        // a few words
+  std::string paragraph;       // for a manager
+  std::string recommendation;  // one sentence
+  std::string thresholds;      // preset or file that decided, with its limits
+  std::string power;           // what these prompts could have missed
+  std::vector<RunAnswer> runs;
+  std::vector<Choice> ranking;
+};
+
+// One point of a plot.
+struct CurvePoint {
+  double x = 0;
+  double y = 0;
+  double low = analysis::kNoValue;  // interval, where there is one
+  double high = analysis::kNoValue;
+};
+
+// P(flip | margin): counted in bins of the margin, and as the law fitted on other prompts says.
+struct FlipLaw {
+  std::size_t run = 0;
+  std::string formula;                  // with the fitted values, for people
+  std::vector<CurvePoint> observed;     // x margin, y share of rows that flipped, interval
+  std::vector<CurvePoint> fitted;       // x margin, y probability
+  std::vector<CurvePoint> calibration;  // x predicted probability, y observed share, on held-out prompts
+};
+
+// How the difference grows through the layers; x: layer (0 the embedding), y: RMS of the difference relative
+// to the RMS of the reference's hidden state, median over rows; low, high: 10th and 90th percentile.
+struct Growth {
+  std::size_t run = 0;
+  std::vector<CurvePoint> layers;
+};
+
+// One rung of the explanation ladder.
+struct Rung {
+  std::string name;
+  std::string meaning;
+  double share = analysis::kNoValue;  // of the whole difference, 0 to 1
+};
+
+struct Ladder {
+  std::size_t run = 0;
+  std::vector<Rung> rungs;
+  std::string residue;  // "0 bits: explained completely"
+};
+
+struct TokenStory {
+  std::size_t run = 0;
+  analysis::TokenTable table;
+};
+
+struct Report {
+  std::string title;    // empty: made from the model and the number of runs
+  std::string version;  // of shardrift
+  std::string command;  // that made the report
+  std::string created;  // ISO 8601, UTC
+  std::vector<Run> runs;
+  std::optional<Answer> answer;
+  std::vector<FlipLaw> flip_laws;
+  std::vector<Growth> growth;
+  std::vector<Ladder> ladders;
+  std::vector<TokenStory> tokens;  // of prompts that flip
+  std::vector<std::string> notes;  // what a reader has to know: partial files, missing prompts
+};
+
+// The page. Everything that comes from files is escaped; the page requests nothing.
+std::string to_html(const Report& report);
+
+}  // namespace shardrift::report

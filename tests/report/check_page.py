@@ -1,0 +1,186 @@
+"""Opens a report in headless Chromium and checks what a reader would notice.
+
+usage: check_page.py MAKE_PAGE FOLDER     makes a report of made-up runs in FOLDER and checks it
+       check_page.py FILE.html FOLDER     checks this report; screenshots go to FOLDER
+Exit code 77: there is no browser (a failure where SHARDRIFT_REQUIRE_BROWSER is set).
+"""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import chromium
+
+READY = "Boolean(document.querySelector('html[data-ready]'))"
+SECTIONS = ("answer", "configurations", "survival", "prompts", "positions", "margins", "growth", "ladder", "orders",
+            "tokens", "environment")
+PHONE, DESKTOP = (360, 740), (1280, 900)
+
+# Anything that reaches past the right edge of the screen and is not inside something that scrolls by itself.
+TOO_WIDE = """[...document.querySelectorAll('body *')].filter((node) => {
+  const box = node.getBoundingClientRect();
+  return box.width && node.checkVisibility() && box.right > innerWidth + 1 && !node.closest('.scroll, .row, .skip, .tip, svg');
+}).map((node) => node.tagName + '.' + node.className)"""
+
+# Every plot drew something, inside its own box.
+EMPTY_PLOTS = """[...document.querySelectorAll('figure')].filter((figure) => {
+  const svg = figure.querySelector('svg.plot');
+  const drawn = [...svg.querySelectorAll('path')].some((path) => (path.getAttribute('d') || '').length > 10);
+  return !drawn || svg.getBoundingClientRect().height < 150 || /NaN|Infinity/.test(svg.innerHTML);
+}).map((figure) => figure.dataset.plot)"""
+
+# WCAG 2: contrast of texts against what lies behind them (the nearest opaque background).
+LOW_CONTRAST = """(() => {
+  const light = ([r, g, b]) => [r, g, b].map((c) => (c /= 255) <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
+  const parse = (text) => text.match(/[\\d.]+/g).map(Number);
+  const behind = (node) => {
+    for (; node; node = node.parentElement) {
+      const colour = parse(getComputedStyle(node).backgroundColor);
+      if (colour.length === 3 || colour[3] > 0.5) return colour;
+    }
+    return [255, 255, 255];
+  };
+  const low = new Set();
+  for (const node of document.querySelectorAll('p, h1, h2, dt, dd, th, td, a, summary, .tag, .chip[aria-pressed=true], .tile span, svg text')) {
+    if (!node.textContent.trim() || !node.getClientRects().length || node.closest('.after')) continue;
+    const style = getComputedStyle(node);
+    const [a, b] = [light(parse(node.closest('svg') ? style.fill : style.color)), light(behind(node))].sort((x, y) => y - x);
+    const ratio = (a + 0.05) / (b + 0.05);
+    if (ratio < 4.5) low.add(`${node.tagName}.${node.getAttribute('class')} "${node.textContent.slice(0, 30)}" ${ratio.toFixed(2)}`);
+  }
+  return [...low];
+})()"""
+
+UNNAMED = """[...document.querySelectorAll('button, select, svg[role=img], [role=region], section')].filter((node) => {
+  const label = node.getAttribute('aria-label') || node.getAttribute('aria-labelledby') || node.closest('label');
+  return !label && !(node.tagName === 'BUTTON' && node.textContent.trim());
+}).map((node) => node.outerHTML.slice(0, 120))"""
+
+
+class Checks:
+    def __init__(self) -> None:
+        self.failed = 0
+
+    def that(self, holds: bool, what: str, seen: object = "") -> None:
+        self.failed += not holds
+        print(f"{'ok  ' if holds else 'FAIL'} {what}{'' if holds else f': {seen}'}")
+
+    def none(self, found: list[object], what: str) -> None:
+        self.that(not found, what, found[:8])
+
+
+def check_drawing(checks: Checks, page: chromium.Page, width: int, where: str) -> None:
+    checks.none(page.value(EMPTY_PLOTS), f"{where}: every plot is drawn")
+    checks.none(page.value(TOO_WIDE), f"{where}: nothing sticks out to the right")
+    reach = page.value("document.documentElement.scrollWidth")
+    checks.that(reach <= width, f"{where}: no horizontal scrolling", f"{reach} > {width} pixels")
+
+
+def check_interaction(checks: Checks, page: chromium.Page) -> None:
+    lines = "document.querySelectorAll('[data-plot=survival] .line').length"
+    before = page.value(lines)
+    page.value("document.querySelector('.chip').click()")
+    checks.that(page.value(lines) < before, "a configuration can be taken out of the plots", before)
+    page.value("document.querySelector('.chip').click()")
+    checks.that(page.value(lines) == before, "and comes back")
+
+    ticks = "[...document.querySelectorAll('[data-plot=survival] .axis text')].map((t) => t.textContent).join()"
+    whole = page.value(ticks)
+    page.value("document.querySelector('[data-plot=survival] [aria-label^=\"Zoom in\"]').click()")
+    page.settle()
+    checks.that(page.value(ticks) != whole, "a plot zooms in", whole)
+    page.value("document.querySelector('[data-plot=survival] [aria-label^=Show]').click()")
+    page.settle()
+    checks.that(page.value(ticks) == whole, "and out again", page.value(ticks))
+
+    box = page.value("(() => { const r = document.querySelector('[data-plot=survival] .catch'); r.scrollIntoView({block: 'center', "
+                     "behavior: 'instant'}); const b = r.getBoundingClientRect(); return [b.left + b.width / 2, b.top + b.height / 2]; })()")
+    page.call("Input.dispatchMouseEvent", type="mouseMoved", x=box[0], y=box[1])
+    page.settle()
+    checks.that(page.value("!document.getElementById('tip').hidden && document.getElementById('tip').textContent.includes('%')"),
+                "pointing at a plot tells values")
+    page.value("document.querySelector('[data-plot=growth] svg').focus()")
+    page.call("Input.dispatchKeyEvent", type="keyDown", key="ArrowRight")
+    checks.that(page.value("document.getElementById('tip').textContent.includes('layer: 0')"), "so do arrow keys",
+                page.value("document.getElementById('tip').textContent"))
+    page.call("Input.dispatchMouseEvent", type="mouseMoved", x=5, y=5)
+
+    page.value("document.querySelectorAll('figure details').forEach((d) => { d.open = true; })")
+    page.settle()
+    checks.none(page.value("[...document.querySelectorAll('figure')].filter((f) => f.querySelectorAll('tbody tr').length < 2)"
+                           ".map((f) => f.dataset.plot)"), "every plot has its numbers as a table")
+    page.value("document.querySelectorAll('figure details').forEach((d) => { d.open = false; })")
+    checks.that(page.value("document.querySelector('#tokens tr.here').textContent.endsWith('<-- here')"), "the token table marks the flip")
+    page.value("document.querySelector('#positions select').dispatchEvent(new Event('change'))")
+    page.settle()
+    checks.none(page.value(EMPTY_PLOTS), "plots are drawn after choosing an axis")
+
+
+def check_page(checks: Checks, browser: chromium.Browser, html: pathlib.Path, folder: pathlib.Path, made_up: bool) -> None:
+    page = browser.page()
+    page.size(*DESKTOP)
+    page.media()
+    seconds = page.open(html, READY)
+    print(f"     {html.stat().st_size / 2**20:.2f} MiB, ready after {seconds:.2f} s")
+    sections = page.value("[...document.querySelectorAll('section')].map((s) => s.id)")
+    if made_up:
+        checks.that(sections == list(SECTIONS), "every section is there, the answer first", sections)
+    check_drawing(checks, page, DESKTOP[0], "desktop")
+    checks.none(page.value(UNNAMED), "every control, plot and region has a name")
+    checks.none(page.value(LOW_CONTRAST), "contrast in light mode")
+    page.screenshot(folder / "desktop.png")
+    if made_up:
+        check_interaction(checks, page)
+
+    page.media(dark=True)
+    checks.none(page.value(LOW_CONTRAST), "contrast in dark mode")
+    checks.that(page.value("getComputedStyle(document.body).backgroundColor") == "rgb(16, 20, 24)", "dark mode is dark")
+    page.screenshot(folder / "dark.png")
+
+    page.media()
+    page.size(*PHONE, phone=True)
+    check_drawing(checks, page, PHONE[0], "phone")
+    page.screenshot(folder / "phone.png")
+    page.size(*DESKTOP)
+
+    page.media("print", dark=True)
+    checks.that(page.value("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)", "paper is white, dark mode or not")
+    checks.that(page.value("[...document.querySelectorAll('.tools, .controls')].every((n) => !n.getClientRects().length)"),
+                "no buttons on paper")
+    page.media()
+    page.pdf(folder / "print.pdf")
+    pdf = (folder / "print.pdf").read_bytes()
+    pages = pdf.count(b"/Type /Page\n") or pdf.count(b"/Type/Page/")
+    checks.that(pdf.startswith(b"%PDF") and pages > 1, "prints", f"{len(pdf)} bytes, {pages} pages")
+
+    checks.that(page.value("typeof hostile") == "undefined", "no script from the data ran")
+    checks.that(page.value("document.images.length") == 0, "no element from the data was made")
+    checks.none(page.messages, "nothing was logged")
+    checks.none([url for url in page.requests if url != html.resolve().as_uri() and not url.startswith("data:")], "nothing was requested")
+
+
+def main() -> int:
+    if len(sys.argv) != 3:
+        print(__doc__)
+        return 64
+    source, folder = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
+    path = chromium.program()
+    if path is None:
+        print(f"no browser: none of {', '.join(chromium.PROGRAMS)} is installed (scripts/setup installs chromium)")
+        return 1 if "SHARDRIFT_REQUIRE_BROWSER" in os.environ else 77
+    folder.mkdir(parents=True, exist_ok=True)
+    made_up = source.suffix != ".html"
+    html = folder / "report.html" if made_up else source
+    if made_up:
+        subprocess.run([source, html, "9", "24", "64"], check=True)
+    checks = Checks()
+    with chromium.Browser(path) as browser:
+        check_page(checks, browser, html, folder, made_up)
+    print(f"{checks.failed} checks failed; screenshots: {folder}")
+    return int(checks.failed > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
