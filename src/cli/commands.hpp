@@ -14,6 +14,9 @@ ExitCode gate(const std::vector<std::string>& arguments);
 ExitCode inspect(const std::vector<std::string>& arguments);
 ExitCode report(const std::vector<std::string>& arguments);
 ExitCode study(const std::vector<std::string>& arguments);
+ExitCode submit(const std::vector<std::string>& arguments);
+ExitCode status(const std::vector<std::string>& arguments);
+ExitCode cancel(const std::vector<std::string>& arguments);
 
 // Write to standard output. Throws failure where it cannot be written (a full disk, a closed pipe).
 void print(const std::string& text);

@@ -19,6 +19,8 @@ usage: shardrift COMMAND ...
   report REF CAND...    one HTML page that opens offline: answer, tables, plots
   inspect FILE          what a file holds: run, plan, environment, prompts
   study FILE.toml       run a whole matrix of plans, resume it, compare it
+  submit FILE.toml      a study on a Slurm cluster
+  status, cancel [DIR]  what became of it; take it out of the queue
 
   shardrift COMMAND --help   each command's options and examples
   shardrift --version
@@ -40,6 +42,9 @@ ExitCode dispatch(const std::vector<std::string>& arguments) {
   if (command == "inspect") return inspect(rest);
   if (command == "report") return report(rest);
   if (command == "study") return study(rest);
+  if (command == "submit") return submit(rest);
+  if (command == "status") return status(rest);
+  if (command == "cancel") return cancel(rest);
   if (command == "--version") {
     print("shardrift " SHARDRIFT_VERSION "\n");
     return ExitCode::ok;

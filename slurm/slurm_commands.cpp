@@ -1,0 +1,180 @@
+#include "slurm/slurm_commands.hpp"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <pwd.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <regex>
+#include <sstream>
+
+#include "common/error.hpp"
+
+extern char** environ;
+
+namespace shardrift::slurm {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+std::vector<std::string> split(const std::string& text, char at) {
+  std::vector<std::string> parts;
+  std::istringstream stream(text);
+  for (std::string part; std::getline(stream, part, at);) parts.push_back(part);
+  return parts;
+}
+
+// "sbatch: error: Batch job submission failed: X" -> "Batch job submission failed: X"
+std::string plain_error(const std::string& text) {
+  static const std::regex kPrefix(R"(^[a-z]+: (error: |fatal: )?)");
+  std::string plain;
+  for (const auto& line : split(text, '\n')) {
+    const auto rest = std::regex_replace(line, kPrefix, "");
+    if (!rest.empty()) plain += (plain.empty() ? "" : "; ") + rest;
+  }
+  return plain;
+}
+
+struct Pipe {
+  std::array<int, 2> ends{-1, -1};
+  Pipe() {
+    if (pipe2(ends.data(), O_CLOEXEC) != 0) throw failure("a pipe cannot be made: errno {}", errno);
+  }
+  ~Pipe() {
+    for (const int end : ends)
+      if (end >= 0) close(end);
+  }
+  Pipe(const Pipe&) = delete;
+  Pipe& operator=(const Pipe&) = delete;
+  void close_writer() {
+    close(ends[1]);
+    ends[1] = -1;
+  }
+};
+
+pid_t start(const std::vector<std::string>& words, const Pipe& out, const Pipe& err) {
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+  posix_spawn_file_actions_adddup2(&actions, out.ends[1], STDOUT_FILENO);
+  posix_spawn_file_actions_adddup2(&actions, err.ends[1], STDERR_FILENO);
+  std::vector<char*> argv;
+  for (const auto& word : words) argv.push_back(const_cast<char*>(word.c_str()));
+  argv.push_back(nullptr);
+  pid_t pid = -1;
+  const int error = posix_spawnp(&pid, argv[0], &actions, nullptr, argv.data(), environ);
+  posix_spawn_file_actions_destroy(&actions);
+  return error == 0 ? pid : -1;
+}
+
+// Reads both until they are closed; false: the time is over.
+bool read_both(const Pipe& out, const Pipe& err, Answer& answer, double seconds) {
+  const auto end = Clock::now() + std::chrono::duration<double>(seconds);
+  std::array<pollfd, 2> files{pollfd{out.ends[0], POLLIN, 0}, pollfd{err.ends[0], POLLIN, 0}};
+  std::array<std::string*, 2> texts{&answer.output, &answer.error};
+  std::array<char, 4096> buffer{};
+  while (files[0].fd >= 0 || files[1].fd >= 0) {
+    if (Clock::now() > end) return false;
+    if (poll(files.data(), files.size(), 100) <= 0) continue;
+    for (std::size_t i = 0; i < files.size(); ++i) {
+      if (files[i].fd < 0 || files[i].revents == 0) continue;
+      const ssize_t got = read(files[i].fd, buffer.data(), buffer.size());
+      if (got > 0) texts[i]->append(buffer.data(), static_cast<std::size_t>(got));
+      if (got == 0 || (got < 0 && errno != EINTR)) files[i].fd = -1;
+    }
+  }
+  return true;
+}
+
+std::string user_name() {
+  const auto* entry = getpwuid(geteuid());
+  return entry == nullptr ? std::to_string(geteuid()) : entry->pw_name;
+}
+
+Error no_answer(const std::string& program, const Answer& answer) {
+  if (answer.code == 127)
+    return failure("{} is not here: this command needs Slurm; run it on the cluster's login node", program);
+  return failure("Slurm does not answer {}: {}", program,
+                 answer.error.empty() ? fmt::format("exit code {}", answer.code) : answer.error);
+}
+
+// "gpu:h100:4(S:0-1),gpu:2" -> types and count
+void read_gres(const std::string& text, NodeInfo& node) {
+  static const std::regex kGpu(R"(gpu(?::([A-Za-z][^:,(]*))?:(\d+))");
+  for (std::sregex_iterator it(text.begin(), text.end(), kGpu), end; it != end; ++it) {
+    node.gpu_types.push_back((*it)[1].str());
+    node.gpus += std::stoi((*it)[2].str().substr(0, 6));
+  }
+}
+
+}  // namespace
+
+Answer ask(const std::vector<std::string>& words, double seconds) {
+  Pipe out;
+  Pipe err;
+  Answer answer;
+  const pid_t pid = start(words, out, err);
+  if (pid < 0) return {127, {}, words.at(0) + ": no such program"};
+  out.close_writer();
+  err.close_writer();
+  if (!read_both(out, err, answer, seconds)) {
+    kill(pid, SIGKILL);
+    answer.error += fmt::format("\nno answer in {:.0f} s", seconds);
+  }
+  int status = 0;
+  while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+  }
+  answer.code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  answer.error = plain_error(answer.error);
+  return answer;
+}
+
+std::vector<QueueEntry> parse_queue(const std::string& text) {
+  std::vector<QueueEntry> entries;
+  for (const auto& line : split(text, '\n')) {
+    auto fields = split(line, '|');
+    if (fields.size() == 6) fields.emplace_back();
+    if (fields.size() != 7) continue;
+    entries.push_back({fields[0], fields[1], fields[2], fields[3], fields[4], fields[5], fields[6]});
+  }
+  return entries;
+}
+
+std::vector<QueueEntry> ask_queue() {
+  const auto answer = ask({"squeue", "--noheader", "--array", "--states=all", "--user=" + user_name(),
+                           std::string("--format=") + kQueueFormat});
+  if (answer.code != 0) throw no_answer("squeue", answer);
+  return parse_queue(answer.output);
+}
+
+std::vector<NodeInfo> parse_nodes(const std::string& text) {
+  std::vector<NodeInfo> nodes;
+  for (const auto& line : split(text, '\n')) {
+    const auto fields = split(line, '|');
+    if (fields.size() != 5) continue;
+    NodeInfo node;
+    node.node = fields[0];
+    node.partition = fields[1];
+    node.is_default = node.partition.ends_with('*');
+    if (node.is_default) node.partition.pop_back();
+    read_gres(fields[2], node);
+    if (fields[3] != "(null)") node.features = split(fields[3], ',');
+    node.state = fields[4];
+    nodes.push_back(node);
+  }
+  return nodes;
+}
+
+std::vector<NodeInfo> ask_nodes() {
+  const auto answer = ask({"sinfo", "--noheader", "--Node", std::string("--format=") + kNodeFormat});
+  if (answer.code != 0) throw no_answer("sinfo", answer);
+  return parse_nodes(answer.output);
+}
+
+}  // namespace shardrift::slurm

@@ -1,0 +1,116 @@
+// shardrift status [DIR], shardrift cancel [DIR]
+#include "slurm/status.hpp"
+
+#include <algorithm>
+
+#include "cli/commands.hpp"
+#include "slurm/submit.hpp"
+
+namespace shardrift::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kStatusHelp = R"(usage: shardrift status [DIR] [--check-devices]
+
+What became of a study that shardrift submit handed to Slurm: a line for every run
+and for the analysis, with what a job waits for, how far it is, or why it failed.
+DIR is the study's output folder; left out: this folder, or the only one in out/.
+
+  shardrift status out/scale-out
+  --check-devices   only: do all records come from one model of GPU (or CPU)?
+                    The analysis job asks this first. Exit code 65: they do not.
+
+exit code: 0 all is done, 75 something still runs or waits, 70 nothing does and
+something is missing (submit again: what is finished is kept)
+)";
+
+constexpr const char* kCancelHelp = R"(usage: shardrift cancel [DIR]
+
+Takes a submitted study's jobs out of the queue. What is recorded stays; shardrift
+submit goes on from there. DIR as in shardrift status.
+
+  shardrift cancel out/scale-out
+)";
+
+// DIR, this folder, or the only submission in out/.
+fs::path folder_of(const std::string& given, const std::string& command) {
+  if (!given.empty()) return fs::absolute(given).lexically_normal();
+  if (fs::exists(slurm::submission_path("."))) return fs::current_path();
+  std::vector<fs::path> found;
+  std::error_code ignored;
+  for (fs::directory_iterator it("out", ignored), end; !ignored && it != end; it.increment(ignored))
+    if (fs::exists(slurm::submission_path(it->path()), ignored)) found.push_back(it->path());
+  if (found.size() == 1) return fs::absolute(found.front());
+  if (found.empty()) throw usage_error("{}: no submitted study here: shardrift {} DIR", command, command);
+  std::sort(found.begin(), found.end());
+  throw usage_error("{}: out/ has {} submitted studies: shardrift {} {}", command, found.size(), command,
+                    found.front().string());
+}
+
+slurm::Submission submission_in(const fs::path& folder) {
+  auto submission = slurm::read_submission(folder);
+  if (!submission)
+    throw usage_error("{}: no study was submitted from here (no slurm/submission.json)", folder.string());
+  return *submission;
+}
+
+// The folder among the arguments; `flag` is set where it is there.
+std::string parse(const std::vector<std::string>& arguments, const std::string& command, const char* known,
+                  bool& flag) {
+  std::string folder;
+  for (const auto& argument : arguments) {
+    if (known != nullptr && argument == known)
+      flag = true;
+    else if (argument.starts_with("-") || !folder.empty())
+      throw usage_error("{}: '{}' is not understood: see shardrift {} --help", command, argument, command);
+    else
+      folder = argument;
+  }
+  return folder;
+}
+
+bool wants_help(const std::vector<std::string>& arguments) {
+  return std::any_of(arguments.begin(), arguments.end(),
+                     [](const std::string& one) { return one == "--help" || one == "-h"; });
+}
+
+}  // namespace
+
+ExitCode status(const std::vector<std::string>& arguments) {
+  if (wants_help(arguments)) {
+    print(kStatusHelp);
+    return ExitCode::ok;
+  }
+  bool devices_only = false;
+  const auto given = parse(arguments, "status", "--check-devices", devices_only);
+  const auto submission = submission_in(folder_of(given, "status"));
+  if (devices_only) {
+    const auto check = slurm::check_devices(submission.configurations);
+    for (const auto& text : check.unreadable) print(text + "\n");
+    if (!check.mixed.empty()) throw bad_data("{}", check.mixed);
+    return ExitCode::ok;
+  }
+  const auto found = slurm::look(submission);
+  print(slurm::status_text(submission, found));
+  return slurm::exit_code(found);
+}
+
+ExitCode cancel(const std::vector<std::string>& arguments) {
+  if (wants_help(arguments)) {
+    print(kCancelHelp);
+    return ExitCode::ok;
+  }
+  bool none = false;
+  const auto given = parse(arguments, "cancel", nullptr, none);
+  const auto submission = submission_in(folder_of(given, "cancel"));
+  const int jobs = slurm::cancel(submission);
+  print(jobs == 0
+            ? fmt::format("{}: nothing of it is in the queue\n", submission.study)
+            : fmt::format(
+                  "{}: {} jobs cancelled; what is recorded stays, shardrift submit goes on from there\n",
+                  submission.study, jobs));
+  return ExitCode::ok;
+}
+
+}  // namespace shardrift::cli

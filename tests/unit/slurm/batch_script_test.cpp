@@ -1,0 +1,118 @@
+// The scripts against tests/slurm/golden, and what bash and shellcheck think of them. After a wanted change:
+// SHARDRIFT_UPDATE_GOLDEN=1 build/tests/test_slurm_unit --gtest_filter='*AreAsInTheGoldenFolder*', then read
+// the difference.
+#include "slurm/batch_script.hpp"
+
+#include <gmock/gmock.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <map>
+#include <set>
+
+#include "slurm/slurm_commands.hpp"
+#include "tests/unit/record/example_record.hpp"
+#include "tests/unit/slurm/example_plan.hpp"
+
+namespace shardrift::slurm {
+namespace {
+
+namespace fs = std::filesystem;
+using record::testing::contents;
+using testing::empty_plan;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using testing::scale_out;
+
+fs::path golden(const std::string& profile) {
+  return fs::path(SHARDRIFT_SOURCE_DIR) / "tests/slurm/golden" / profile;
+}
+
+std::map<std::string, std::string> scripts(const std::string& profile_name) {
+  const auto profile = load_site_profile(profile_name);
+  const auto plan =
+      plan_jobs(empty_plan(), scale_out(profile.gpus == GpuRequest::none ? "cpu" : "cuda"), profile);
+  std::map<std::string, std::string> texts;
+  for (const auto& array : plan.arrays) texts[array.name + ".sbatch"] = array_script(plan, array, profile);
+  texts["analysis.sbatch"] = analysis_script(plan, profile);
+  return texts;
+}
+
+class Scripts : public ::testing::TestWithParam<std::string> {};
+
+TEST_P(Scripts, AreAsInTheGoldenFolder) {
+  const auto folder = golden(GetParam());
+  const auto texts = scripts(GetParam());
+  if (std::getenv("SHARDRIFT_UPDATE_GOLDEN") != nullptr) {
+    fs::remove_all(folder);
+    fs::create_directories(folder);
+    for (const auto& [name, text] : texts) std::ofstream(folder / name) << text;
+  }
+  std::set<std::string> there;
+  for (const auto& entry : fs::directory_iterator(folder)) there.insert(entry.path().filename().string());
+  std::set<std::string> made;
+  for (const auto& [name, text] : texts) {
+    made.insert(name);
+    EXPECT_EQ(text, contents(folder / name)) << (folder / name);
+  }
+  EXPECT_EQ(made, there);
+}
+
+TEST_P(Scripts, AreReadByBashAndByShellcheck) {
+  const record::testing::Scratch scratch;
+  std::ofstream(scratch / "task.sh") << task_script();
+  std::vector<std::string> check{"shellcheck", "-x"};
+  for (const auto& [name, text] : scripts(GetParam())) {
+    std::ofstream(scratch / name) << text;
+    // shellcheck reads task.sh anew for each: the arrays differ only in values.
+    if (name == "2-ranks-after-reference.sbatch" || name == "analysis.sbatch")
+      check.push_back((scratch / name).string());
+    const auto parsed = ask({"bash", "-n", (scratch / name).string()});
+    EXPECT_EQ(parsed.code, 0) << parsed.error;
+  }
+  ASSERT_EQ(check.size(), 4U);
+  const auto checked = ask(check);
+  if (checked.code == 127 && std::getenv("SHARDRIFT_REQUIRE_SLURM") == nullptr)
+    GTEST_SKIP() << "no shellcheck here";
+  EXPECT_EQ(checked.code, 0) << checked.output << checked.error;
+}
+
+std::string test_name(const ::testing::TestParamInfo<std::string>& profile) {
+  std::string name = profile.param;
+  std::replace(name.begin(), name.end(), '-', '_');
+  return name;
+}
+INSTANTIATE_TEST_SUITE_P(OfProfile, Scripts, ::testing::ValuesIn(shipped_site_profiles()), test_name);
+
+TEST(BashWord, QuotesWhatBashWouldRead) {
+  EXPECT_EQ(bash_word("--tensor-parallel"), "--tensor-parallel");
+  EXPECT_EQ(bash_word("perm:2,0,3,1"), "perm:2,0,3,1");
+  EXPECT_EQ(bash_word(""), "''");
+  for (const std::string text :
+       {"a b", "$(reboot)", "it's", "`x`", "a\nb", "\"", "*", "~", "!", "#x", "\\", "ä", "a;b", "'", "''"}) {
+    const auto echoed = ask({"bash", "-c", "printf %s " + bash_word(text)});
+    EXPECT_EQ(echoed.output, text);
+  }
+}
+
+TEST(ArrayScript, TakesAHostileNameAsAWord) {
+  auto configurations = scale_out();
+  configurations.resize(1);
+  configurations[0].arguments = {"--model", "/tmp/$(touch pwned)'\n#SBATCH --x"};
+  const auto profile = load_site_profile("generic");
+  const auto plan = plan_jobs(empty_plan(), configurations, profile);
+  const auto script = array_script(plan, plan.arrays[0], profile);
+  EXPECT_THAT(script, HasSubstr("'/tmp/$(touch pwned)'\\''\n"));
+  EXPECT_LT(script.find("set -euo pipefail"), script.find("#SBATCH --x"))
+      << "sbatch stops reading at the first command";
+}
+
+TEST(ArrayScript, AsksForNoGpusOnCpus) {
+  const auto profile = load_site_profile("generic");
+  const auto plan = plan_jobs(empty_plan(), scale_out("cpu"), profile);
+  for (const auto& array : plan.arrays)
+    EXPECT_THAT(array_script(plan, array, profile), Not(HasSubstr("--gpus")));
+}
+
+}  // namespace
+}  // namespace shardrift::slurm
