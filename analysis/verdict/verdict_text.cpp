@@ -118,6 +118,11 @@ std::string spread_text(const Verdict& verdict) {
 
 }  // namespace
 
+std::string short_verdict_text(const Verdict& verdict) {
+  return overview_text(verdict) + "\n" + wrapped(verdict.paragraph, "") +
+         fmt::format("\nverdict: {} ({})\n", name_of(verdict.state), verdict.thresholds.source);
+}
+
 std::string verdict_text(const Verdict& verdict) {
   const auto& thresholds = verdict.thresholds;
   std::string limits;

@@ -140,10 +140,15 @@ class Runner {
       auto run = status_of(configuration, options_.output);
       if (const auto* old = earlier ? earlier->find(run.name) : nullptr) take_over(*old, run);
       // Without a status that says so, the worker decides whether what is there is this record.
-      const bool done = run.state == RunState::done && is_complete(run.output);
-      if (!done) run.state = RunState::waiting;
-      if (chosen.contains(run.name) && !done) todo_.push_back(&configuration);
-      if (chosen.contains(run.name) && done) line_.say(fmt::format("{}: done already", run.name));
+      const bool done =
+          (run.state == RunState::done || options_.start_nothing) && is_record_of(configuration);
+      if (done) run.state = RunState::done;
+      if (!done && run.state == RunState::done) run.state = RunState::waiting;  // it was removed
+      if (!options_.start_nothing && chosen.contains(run.name)) {
+        if (done) line_.say(fmt::format("{}: done already", run.name));
+        if (!done) run.state = RunState::waiting;
+        if (!done) todo_.push_back(&configuration);
+      }
       status_.runs.push_back(std::move(run));
     }
     if (!study_.text.empty()) write_text_durably(options_.output / "study.toml", study_.text);

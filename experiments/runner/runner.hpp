@@ -20,6 +20,7 @@ struct RunnerOptions {
   int jobs = 1;                   // single-device runs at once
   std::vector<std::string> only;  // names; empty: all
   bool rerun_changed = false;     // records of changed configurations are made again
+  bool start_nothing = false;     // only bring the status up to date with what is there
 };
 
 // What an earlier run of the study in this folder left.

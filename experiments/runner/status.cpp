@@ -228,11 +228,12 @@ std::int64_t finished_prompts(const fs::path& output, std::int64_t all) {
   return count;
 }
 
-bool is_complete(const fs::path& output) {
+bool is_record_of(const study::Configuration& configuration) {
   std::error_code error;
-  if (!fs::exists(output, error)) return false;
+  if (!fs::exists(configuration.output, error)) return false;
   try {
-    return record::Reader::open(output).complete();
+    const auto reader = record::Reader::open(configuration.output);
+    return reader.complete() && reader.run().plan == configuration.plan_json;
   } catch (const Error&) {
     return false;  // the worker will say what is wrong with it
   }

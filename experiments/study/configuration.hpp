@@ -33,6 +33,7 @@ struct Configuration {
   std::vector<std::string> after;     // names of configurations whose records this one reads (--follow)
   std::string compare_with;           // name of its reference; empty: it is one
   int line = 0;                       // of the study file, for messages
+  std::string plan_json;              // as its record will say (plan_to_json)
   std::string fingerprint;            // SHA-256 of what decides its bits: arguments, model, prompts
   std::int64_t prompts = 0;           // how many it runs
   double estimated_seconds = 0;       // 0: not known

@@ -9,6 +9,7 @@
 #include "experiments/study/estimate.hpp"
 #include "experiments/study/prediction.hpp"
 #include "experiments/study/prompts_file.hpp"
+#include "parallel/plan/plan_json.hpp"
 #include "weights/model_config.hpp"
 #include "weights/safetensors.hpp"
 #include "worker/options.hpp"
@@ -165,8 +166,11 @@ class Planner {
       leave_out(entry, fmt::format("is compared with {}, which cannot run here", entry.compare_with));
       return;
     }
-    if (world_size(plan) > machine_.devices) {
-      const auto outcome = predict(plan, settings, machine_, options_);
+    const bool needs_less = world_size(plan) > (entry.predict ? 1 : machine_.devices);
+    if (needs_less) {
+      Machine machine = machine_;
+      if (entry.predict) machine.devices = 1;
+      const auto outcome = predict(plan, settings, machine, options_);
       if (const auto* none = std::get_if<NoPrediction>(&outcome)) {
         leave_out(entry, none->reason);
         return;
@@ -182,6 +186,7 @@ class Planner {
     }
     one.ranks = world_size(plan);
     one.plan = describe(plan);
+    one.plan_json = plan_to_json(plan);
     one.arguments = words_of(settings, followed);
 
     const Work work = work_of(entry, options);

@@ -13,10 +13,10 @@ namespace {
 
 constexpr std::size_t kMaxFileBytes = std::size_t{1} << 30;
 
-// Byte-level BPEs of 50,000 to 150,000 tokens give about 4 letters a token of English and about 1.5
-// characters of Chinese or Japanese, which are 3 bytes each. Good to a factor of 1.5, which is enough here.
+// About 4 letters a token of English; a Chinese or Japanese character takes 0.7 tokens of a large vocabulary
+// and 1.7 of SmolLM2's (experiments/prompts/README.md). Good to a factor of 1.5, which is enough here.
 constexpr double kTokensPerAscii = 1 / 4.0;
-constexpr double kTokensPerOther = 1 / 1.5;
+constexpr double kTokensPerOther = 1.2;
 
 std::int64_t guessed_tokens(const std::string& text) {
   double tokens = 1;

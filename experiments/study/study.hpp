@@ -28,6 +28,7 @@ struct Entry {
   std::string follow;        // name of the entry whose recorded tokens are fed; empty: none
   std::string compare_with;  // name of the entry it is compared with; empty: nothing (a reference)
   int gpu = -1;              // single-device runs: on this device of the machine; -1: any
+  bool predict = false;      // as shards on one device, also where the machine has the ranks
   int line = 0;
 };
 

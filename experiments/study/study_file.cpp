@@ -38,6 +38,7 @@ struct Section {
   std::string compare_with;
   std::int64_t repeats = 0;
   int gpu = -1;
+  bool predict = false;
   int line = 0;
   Settings settings;
   std::vector<std::string> order;  // of the settings, as written
@@ -189,6 +190,7 @@ class StudyFile {
       section.compare_with = table.text("compare-with").value_or("");
       section.repeats = table.integer("repeats", 0, kMaxRepeats).value_or(0);
       section.gpu = static_cast<int>(table.integer("gpu", 0, 4095).value_or(-1));
+      section.predict = table.boolean("predict").value_or(false);
       if (auto matrix = table.table("matrix", title + "'s matrix")) section.axes = axes_of(*matrix);
       for (auto& exclusion : table.tables("exclude", title + "'s exclude")) {
         if (section.axes.empty())
@@ -222,6 +224,7 @@ class StudyFile {
         entry.settings = overlaid(base, combination.settings);
         entry.name = named(name_of_entry(section, combination, entry.settings));
         entry.gpu = section.gpu;
+        entry.predict = section.predict;
         entry.line = section.line;
         if (section.role == Role::reference) reference = entry.name;
         if (section.role != Role::reference)

@@ -18,6 +18,7 @@ usage: shardrift COMMAND ...
   gate REF CAND...      pass, fail or inconclusive, by limits; one recommendation
   report REF CAND...    one HTML page that opens offline: answer, tables, plots
   inspect FILE          what a file holds: run, plan, environment, prompts
+  scale-out --model DIR what will change when I go to four devices?
   study FILE.toml       run a whole matrix of plans, resume it, compare it
   submit FILE.toml      a study on a Slurm cluster
   status, cancel [DIR]  what became of it; take it out of the queue
@@ -45,6 +46,7 @@ ExitCode dispatch(const std::vector<std::string>& arguments) {
   if (command == "submit") return submit(rest);
   if (command == "status") return status(rest);
   if (command == "cancel") return cancel(rest);
+  if (command == "scale-out") return scale_out(rest);
   if (command == "--version") {
     print("shardrift " SHARDRIFT_VERSION "\n");
     return ExitCode::ok;

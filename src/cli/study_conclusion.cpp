@@ -1,53 +1,130 @@
-// What a finished study ends with.
-#include <map>
+#include "cli/study_conclusion.hpp"
 
-#include "analysis/measure/measure_runs.hpp"
+#include <optional>
+
+#include "analysis/measure/measurement_of.hpp"
 #include "analysis/text/compare_report.hpp"
-#include "cli/commands.hpp"
-#include "cli/study_run.hpp"
+#include "analysis/verdict/verdict.hpp"
+#include "analysis/verdict/verdict_text.hpp"
 #include "common/durable_file.hpp"
+#include "common/error.hpp"
 #include "record/reader.hpp"
 
 namespace shardrift::cli {
 namespace {
 
 namespace fs = std::filesystem;
+using analysis::Measurement;
+using study::Configuration;
+using study::Role;
 
-bool is_done(const runner::StudyStatus& status, const std::string& name) {
-  const auto* run = status.find(name);
-  return run != nullptr && run->state == runner::RunState::done;
+std::string shown_name(const Configuration& one) {
+  return one.predicted ? one.name + " (predicted)" : one.name;
 }
+
+// A predicted run speaks for the plan that was asked for; what it cost says nothing about that one.
+void name_sides(const Configuration& reference, const Configuration& candidate, Measurement& measurement) {
+  const auto name = [](const Configuration& one, analysis::RunSummary& summary) {
+    summary.name = shown_name(one);
+    if (!one.predicted) return;
+    summary.plan = one.asked;
+    summary.prefill_seconds = summary.decode_seconds = 0;
+  };
+  name(reference, measurement.reference);
+  name(candidate, measurement.candidate);
+}
+
+class Conclusion {
+ public:
+  Conclusion(const study::Study& study, const study::StudyPlan& plan, const runner::StudyStatus& status,
+             fs::path output, runner::Line& line)
+      : study_(study), plan_(plan), status_(status), output_(std::move(output)), line_(line) {}
+
+  void write() {
+    for (const auto& reference : plan_.configurations) {
+      const auto others = compared_with(reference);
+      if (!others.empty() && is_done(reference)) compare(reference, others);
+    }
+    for (const auto& run : status_.runs)
+      if (run.state != runner::RunState::done)
+        line_.say(fmt::format("left out: {} ({}{})", run.name, runner::name_of(run.state),
+                              run.reason.empty() ? "" : ": " + run.reason));
+    for (const auto& one : plan_.not_possible)
+      line_.say(fmt::format("not possible here: {}: {}", one.name, one.reason));
+  }
+
+ private:
+  bool is_done(const Configuration& one) const {
+    const auto* run = status_.find(one.name);
+    return run != nullptr && run->state == runner::RunState::done;
+  }
+
+  std::vector<const Configuration*> compared_with(const Configuration& reference) const {
+    std::vector<const Configuration*> others;
+    for (const auto& one : plan_.configurations)
+      if (one.compare_with == reference.name && is_done(one)) others.push_back(&one);
+    return others;
+  }
+
+  Measurement measure(const Configuration& reference, const Configuration& candidate) {
+    analysis::MeasureOptions options;
+    options.say = [this](const std::string& note) { line_.say("note: " + note); };
+    options.progress = [&](double share) {
+      line_.show(fmt::format("comparing {} with {}: {:.0f}%", candidate.name, reference.name, 100 * share));
+    };
+    auto measurement = analysis::measurement_of(reference.output, candidate.output, options);
+    name_sides(reference, candidate, measurement);
+    return measurement;
+  }
+
+  void compare(const Configuration& reference, const std::vector<const Configuration*>& others) {
+    std::vector<analysis::Section> sections;
+    verdict::Evidence evidence;
+    const Configuration* truth = nullptr;
+    for (const auto* other : others) {
+      analysis::Section section;
+      section.measurement = measure(reference, *other);
+      if (other->role == Role::candidate) evidence.candidates.push_back(section.measurement);
+      if (other->role == Role::repeat) evidence.repeats.push_back(section.measurement);
+      if (other->role == Role::yardstick) evidence.yardsticks.push_back(section.measurement);
+      if (other->role == Role::truth) truth = other;
+      section.measurement.candidate.path = section.measurement.candidate.name;  // the tables' first column
+      sections.push_back(std::move(section));
+    }
+    line_.say(fmt::format("\ncompared with {} ({})", shown_name(reference),
+                          reference.predicted ? reference.asked : reference.plan));
+    line_.say(analysis::summary_text(sections));
+    const auto base = record::Reader::open(reference.output);
+    write_text_durably(output_ / ("compare-" + reference.name + ".json"), analysis::to_json(base, sections));
+    if (reference.role != Role::reference || evidence.candidates.empty()) return;
+    if (truth != nullptr) {
+      evidence.truth_reference = measure(*truth, reference);
+      for (const auto* other : others)
+        if (other->role == Role::candidate) evidence.truth_candidates.push_back(measure(*truth, *other));
+    }
+    const auto verdict = verdict::judge(evidence, thresholds());
+    line_.say(verdict::short_verdict_text(verdict));
+    write_text_durably(output_ / ("verdict-" + reference.name + ".json"), verdict::to_json(verdict));
+  }
+
+  verdict::Thresholds thresholds() const {
+    const auto& judgement = study_.judgement;
+    if (!judgement.thresholds.empty()) return verdict::read_thresholds(judgement.thresholds);
+    return verdict::preset(judgement.preset.empty() ? "serving" : judgement.preset);
+  }
+
+  const study::Study& study_;
+  const study::StudyPlan& plan_;
+  const runner::StudyStatus& status_;
+  fs::path output_;
+  runner::Line& line_;
+};
 
 }  // namespace
 
 void conclude_study(const study::Study& study, const study::StudyPlan& plan,
                     const runner::StudyStatus& status, const fs::path& output, runner::Line& line) {
-  // One table for each record that others are compared with, in the study's order.
-  for (const auto& reference : plan.configurations) {
-    if (!is_done(status, reference.name)) continue;
-    std::vector<const study::Configuration*> others;
-    for (const auto& one : plan.configurations)
-      if (one.compare_with == reference.name && is_done(status, one.name)) others.push_back(&one);
-    if (others.empty()) continue;
-    const auto base = record::Reader::open(reference.output);
-    std::vector<analysis::Section> sections;
-    for (const auto* other : others) {
-      line.show(fmt::format("comparing {} with {}", other->name, reference.name));
-      const auto candidate = record::Reader::open(other->output);
-      analysis::Section section;
-      section.measurement = analysis::measure_runs(base, candidate);
-      section.measurement.candidate.path = other->name + (other->predicted ? " (predicted)" : "");
-      sections.push_back(std::move(section));
-    }
-    line.say("\ncompared with " + reference.name);
-    line.say(analysis::summary_text(sections));
-    write_text_durably(output / ("compare-" + reference.name + ".json"), analysis::to_json(base, sections));
-  }
-  for (const auto& run : status.runs)
-    if (run.state == runner::RunState::failed || run.state == runner::RunState::skipped)
-      line.say(fmt::format("{} {}: {} (log: {})", run.name, runner::name_of(run.state), run.reason,
-                           run.log.string()));
-  if (!study.question.empty()) line.say("question: " + study.question);
+  Conclusion(study, plan, status, output, line).write();
 }
 
 }  // namespace shardrift::cli

@@ -8,6 +8,7 @@
 
 #include "analysis/text/text_columns.hpp"
 #include "cli/commands.hpp"
+#include "cli/study_conclusion.hpp"
 #include "experiments/study/profiles.hpp"
 
 namespace shardrift::cli {
@@ -56,6 +57,7 @@ po::options_description study_options(StudyFlags& flags) {
   options.add_options()("output", po::value(&flags.output)->value_name("DIR"),
                         "records, logs, status.json, report (default out/NAME)")(
       "dry-run", po::bool_switch(&flags.dry_run), "print the plan and end")(
+      "no-run", po::bool_switch(&flags.no_run), "start nothing: compare and report what is there")(
       "only", po::value(&flags.only)->value_name("NAME,…"), "run these and what they follow")(
       "jobs", po::value(&flags.jobs)->value_name("N"),
       "single-device runs at once, on different GPUs or cores (default 1)")(
@@ -120,6 +122,8 @@ std::string plan_text(const study::Study& study, const study::StudyPlan& plan,
     text += "\nnot possible here\n";
     for (const auto& one : plan.not_possible) text += fmt::format("  {}: {}\n", one.name, one.reason);
   }
+  const bool nothing = std::all_of(times.begin(), times.end(), [](const auto& one) { return one.done; });
+  if (nothing) return text + "\nnothing to run: every run is done\n";
   const double factor = runner::correction(times);
   const bool measured = std::any_of(times.begin(), times.end(), [](const auto& one) { return one.done; });
   text +=
@@ -139,17 +143,18 @@ std::string plan_text(const study::Study& study, const study::StudyPlan& plan,
   return text;
 }
 
-ExitCode run_study(const study::Study& study, StudyFlags flags) {
+ExitCode run_study(const std::function<study::Study(const study::Machine&)>& make, const StudyFlags& flags) {
   if (flags.jobs < 1 || flags.jobs > 1024) throw usage_error("--jobs {}: use 1 to 1024", flags.jobs);
   if (flags.devices < 0) throw usage_error("--devices {}: must be at least 1", flags.devices);
   if (flags.device != "auto" && flags.device != "cpu" && flags.device != "cuda")
     throw usage_error("--device {}: use cpu or cuda", flags.device);
   runner::RunnerOptions options;
-  options.output =
-      fs::absolute(flags.output.empty() ? fs::path("out") / study.name : flags.output).lexically_normal();
   options.launcher.worker = runner::find_worker(flags.worker);
   if (!flags.launcher.empty()) options.launcher.words = runner::launcher_words(flags.launcher);
   options.machine = runner::detect_machine({flags.device, flags.devices}, options.launcher.worker);
+  const auto study = make(options.machine.machine);
+  options.output =
+      fs::absolute(flags.output.empty() ? fs::path("out") / study.name : flags.output).lexically_normal();
   options.jobs = flags.jobs;
   if (options.machine.machine.device == "cuda" && options.jobs > options.machine.machine.devices)
     throw usage_error("--jobs {}: here {} {} GPU{}", options.jobs,
@@ -157,6 +162,7 @@ ExitCode run_study(const study::Study& study, StudyFlags flags) {
                       options.machine.machine.devices == 1 ? "" : "s");
   options.only = names_in(flags.only);
   options.rerun_changed = flags.rerun_changed;
+  options.start_nothing = flags.no_run;
 
   study::PlanOptions planning;
   planning.output = options.output;

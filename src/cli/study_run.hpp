@@ -3,6 +3,7 @@
 #pragma once
 #include <boost/program_options.hpp>
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,7 @@ struct StudyFlags {
   std::filesystem::path output;
   bool dry_run = false;
   bool rerun_changed = false;
+  bool no_run = false;
   std::string only;  // names, separated by commas
   int jobs = 1;
   std::filesystem::path worker;
@@ -27,19 +29,13 @@ struct StudyFlags {
 
 boost::program_options::options_description study_options(StudyFlags& flags);
 
-// Prints the plan; unless --dry-run: runs what is missing, compares, reports. device_wanted: what the study's
-// file says where the command line does not. Exit codes: 0 every run is done, 70 some failed, 75 interrupted.
-ExitCode run_study(const study::Study& study, StudyFlags flags);
+// Prints the plan of the study that `make` gives for this machine; unless --dry-run: runs what is missing,
+// compares, reports. Exit codes: 0 every run is done, 70 some failed, 75 interrupted.
+ExitCode run_study(const std::function<study::Study(const study::Machine&)>& make, const StudyFlags& flags);
 
 // The plan as text: machine, every run with its estimates and state, what is predicted and how, what is not
 // possible, the sums. free_bytes: of the output's disk; below 0: not known.
 std::string plan_text(const study::Study& study, const study::StudyPlan& plan,
                       const runner::RunnerOptions& options, double free_bytes);
-
-// Compares every finished record with its reference: tables to the screen, compare-REFERENCE.json and the
-// report into the output folder.
-void conclude_study(const study::Study& study, const study::StudyPlan& plan,
-                    const runner::StudyStatus& status, const std::filesystem::path& output,
-                    runner::Line& line);
 
 }  // namespace shardrift::cli

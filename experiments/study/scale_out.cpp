@@ -1,0 +1,113 @@
+#include "experiments/study/scale_out.hpp"
+
+#include <algorithm>
+#include <cstdlib>
+#include <sstream>
+
+#include "common/error.hpp"
+#include "common/json_file.hpp"
+#include "experiments/study/matrix.hpp"
+#include "weights/model_config.hpp"
+
+namespace shardrift::study {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t kMaxPromptsBytes = std::size_t{1} << 30;
+
+Entry entry_of(const std::string& name, Role role, const Settings& settings) {
+  Entry entry;
+  entry.name = name;
+  entry.role = role;
+  entry.settings = settings;
+  if (role != Role::reference) entry.compare_with = "reference";
+  return entry;
+}
+
+Setting value(const std::string& text) {
+  Setting setting;
+  setting.text = text;
+  return setting;
+}
+
+}  // namespace
+
+Study scale_out_study(const ScaleOutWanted& wanted, const Machine& machine) {
+  if (wanted.to < 2 || wanted.to > 8) throw usage_error("--to {}: use 2 to 8 devices", wanted.to);
+  if (wanted.max_new_tokens < 1)
+    throw usage_error("--max-new-tokens {}: must be at least 1", wanted.max_new_tokens);
+  const auto config = read_model_config(wanted.model);
+  const std::string dtype = wanted.dtype.empty() ? std::string(name_of(config.dtype))
+                                                 : std::string(name_of(dtype_from_name(wanted.dtype)));
+
+  Study study;
+  study.name = "scale-out";
+  study.question = fmt::format("What will change when this model goes from one device to {}?", wanted.to);
+  study.judgement.preset = "serving";
+  Settings common;
+  common["model"] = value(fs::absolute(wanted.model).lexically_normal().string());
+  common["prompts"] = value(fs::absolute(wanted.prompts).lexically_normal().string());
+  common["dtype"] = value(dtype);
+  common["max-new-tokens"] = value(std::to_string(wanted.max_new_tokens));
+
+  study.entries.push_back(entry_of("reference", Role::reference, common));
+  study.entries.push_back(entry_of("reference-again", Role::repeat, common));
+  int largest_live = 1;
+  for (int ranks = 2; ranks <= wanted.to; ++ranks) {
+    Settings settings = common;
+    settings["tensor-parallel"] = value(std::to_string(ranks));
+    study.entries.push_back(entry_of(fmt::format("tp{}", ranks), Role::candidate, settings));
+    if (ranks <= machine.devices) largest_live = ranks;
+  }
+  if (machine.devices >= 2) {
+    Settings settings = common;
+    settings["pipeline"] = value("2");
+    study.entries.push_back(entry_of("pp2", Role::candidate, settings));
+  }
+  if (largest_live > 1) {
+    Entry check = *study.find(fmt::format("tp{}", largest_live));
+    check.compare_with = check.name;
+    check.name += "-check";
+    check.role = Role::repeat;
+    check.predict = true;
+    study.entries.push_back(std::move(check));
+  }
+  Settings other = common;
+  other["dtype"] = value(dtype == "bfloat16" ? "float16" : "bfloat16");
+  other["mode"] = value("follow");
+  other.erase("prompts");
+  Entry yardstick = entry_of(other.at("dtype").text, Role::yardstick, other);
+  yardstick.follow = "reference";
+  study.entries.push_back(std::move(yardstick));
+  return study;
+}
+
+std::string some_prompts(const fs::path& file, int count) {
+  std::istringstream lines(read_text_file(file, kMaxPromptsBytes));
+  std::vector<std::string> prompts;
+  for (std::string line; std::getline(lines, line);)
+    if (line.find_first_not_of(" \t\r") != std::string::npos) prompts.push_back(line);
+  std::string text;
+  const auto all = prompts.size();
+  const auto wanted = std::min(all, static_cast<std::size_t>(count));
+  for (std::size_t i = 0; i < wanted; ++i) text += prompts[i * all / wanted] + "\n";
+  return text;
+}
+
+fs::path shipped_prompts() {
+  constexpr const char* kName = "short.jsonl";
+  std::vector<fs::path> folders;
+  if (const char* set = std::getenv("SHARDRIFT_PROMPTS"); set != nullptr && *set != '\0')
+    folders.emplace_back(set);
+  std::error_code error;
+  const auto program = fs::read_symlink("/proc/self/exe", error);
+  if (!error) folders.push_back(program.parent_path().parent_path() / "share/shardrift/prompts");
+  folders.emplace_back(SHARDRIFT_SOURCE_DIR "/experiments/prompts");
+  for (const auto& folder : folders)
+    if (fs::exists(folder / kName, error)) return folder / kName;
+  throw usage_error("the shipped prompts are nowhere (looked for {} in {}): give --prompts FILE.jsonl", kName,
+                    folders.back().string());
+}
+
+}  // namespace shardrift::study
