@@ -9,7 +9,7 @@
 
 namespace shardrift::analysis {
 
-// Compares rows of one vocabulary size, keeping its buffers.
+// Compares rows of one vocabulary size, keeping its buffers. For one thread.
 class RowComparer {
  public:
   static constexpr std::int32_t kNoToken = -1;
@@ -21,17 +21,24 @@ class RowComparer {
   void compare(const std::byte* reference, const std::byte* candidate, std::int32_t next, Step& step);
 
  private:
-  void compare_equal(std::int32_t next, Step& step);
-  void compare_values(const std::byte* reference, const std::byte* candidate, Step& step);
-  void compare_softmax(const Top& x_top, const Top& y_top, std::int32_t next, Step& step);
+  struct Side {
+    DType dtype;
+    std::vector<double> row;
+    std::vector<double> exps;
+    TopFinder finder;
+    Top top;
+    double sum = 0;  // of exps
 
-  DType reference_dtype_;
-  DType candidate_dtype_;
-  std::size_t vocabulary_;
-  std::vector<double> reference_;
-  std::vector<double> candidate_;
-  std::vector<double> reference_exp_;
-  std::vector<double> candidate_exp_;
+    void read(const std::byte* words);
+    double probability(std::int32_t token) const;
+    double log_probability(std::int32_t token) const;
+  };
+  void compare_tops(const Side& candidate, Step& step) const;
+  void compare_values(const std::byte* reference, const std::byte* candidate, Step& step) const;
+  void compare_probabilities(const Side& candidate, std::int32_t next, Step& step) const;
+
+  Side reference_;
+  Side candidate_;
 };
 
 }  // namespace shardrift::analysis

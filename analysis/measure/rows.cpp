@@ -1,131 +1,93 @@
 #include "analysis/measure/rows.hpp"
 
-#include <array>
-#include <bit>
-#include <cstring>
-#include <limits>
-#include <memory>
-#include <vector>
+#include <algorithm>
+#include <functional>
 
 #include "analysis/measure/clones.hpp"
+#include "analysis/measure/lanes.hpp"
 
 namespace shardrift::analysis {
 namespace {
 
-constexpr std::size_t kLanes = 8;
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
+using namespace lanes;
 
-template <typename Word>
-Word load(const std::byte* words, std::size_t i) {
-  Word word;
-  std::memcpy(&word, words + i * sizeof(Word), sizeof(Word));
-  return word;
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr std::size_t kBlock = 64;  // elements whose maximum is known: blocks below the k-th maximum are skipped
+
+using Words16 __attribute__((vector_size(16))) = std::uint16_t;
+using Words32 __attribute__((vector_size(32))) = std::uint32_t;
+using Floats __attribute__((vector_size(32))) = float;
+
+SHARDRIFT_INLINE Floats from_bfloat16(const Words16& words) {
+  return (Floats)(__builtin_convertvector(words, Words32) << 16);
+}
+
+// binary16 to binary32: the fields in place, the exponent's bias put right by a multiplication, which is exact
+// for subnormals too.
+SHARDRIFT_INLINE Floats from_float16(const Words16& words) {
+  const Words32 wide = __builtin_convertvector(words, Words32);
+  const Words32 fields = (wide & 0x7FFFU) << 13;
+  const Words32 scaled = (Words32)((Floats)fields * 0x1p112F);
+  const Words32 special = fields | 0x7F800000U;  // NaN keeps its payload
+  const Words32 value = fields >= 0x0F800000U ? special : scaled;
+  return (Floats)(value | ((wide & 0x8000U) << 16));
+}
+
+SHARDRIFT_INLINE Floats from_float32(const Floats& words) {
+  return words;
+}
+
+template <typename Stored, auto widen_eight>
+SHARDRIFT_INLINE void widen_words(const std::byte* words, double* out, std::size_t count) {
+  constexpr std::size_t kBytes = sizeof(Stored) / kLanes;
+  std::size_t i = 0;
+  for (; i + kLanes <= count; i += kLanes)
+    store(out + i, __builtin_convertvector(widen_eight(load<Stored>(words + i * kBytes)), Doubles));
+  if (i == count) return;
+  Stored rest{};
+  std::memcpy(&rest, words + i * kBytes, (count - i) * kBytes);
+  const Doubles wide = __builtin_convertvector(widen_eight(rest), Doubles);
+  std::memcpy(out + i, &wide, (count - i) * sizeof(double));
 }
 
 SHARDRIFT_CLONES void widen_bfloat16(const std::byte* words, double* out, std::size_t count) {
-  for (std::size_t i = 0; i < count; ++i)
-    out[i] = std::bit_cast<float>(static_cast<std::uint32_t>(load<std::uint16_t>(words, i)) << 16U);
+  widen_words<Words16, from_bfloat16>(words, out, count);
 }
-
+SHARDRIFT_CLONES void widen_float16(const std::byte* words, double* out, std::size_t count) {
+  widen_words<Words16, from_float16>(words, out, count);
+}
 SHARDRIFT_CLONES void widen_float32(const std::byte* words, double* out, std::size_t count) {
-  for (std::size_t i = 0; i < count; ++i) out[i] = load<float>(words, i);
+  widen_words<Floats, from_float32>(words, out, count);
 }
 
-const std::vector<float>& half_values() {
-  static const std::vector<float> values = [] {
-    std::vector<float> table(1U << 16U);
-    for (std::size_t i = 0; i < table.size(); ++i)
-      table[i] = float_from_float16(static_cast<std::uint16_t>(i));
-    return table;
-  }();
-  return values;
-}
-
-inline __attribute__((always_inline)) double exp_inline(double x) {
-  constexpr double kLog2e = 0x1.71547652b82fep+0;
-  constexpr double kLn2High = 0x1.62e42fefa39efp-1;
-  constexpr double kLn2Low = 0x1.abc9e3b39803fp-56;
-  constexpr double kShift = 0x1.8p52;  // adding it leaves the nearest integer in the low bits
-  const double bounded = x < -708.0 ? -708.0 : x;
-  const double shifted = bounded * kLog2e + kShift;
-  const double k = shifted - kShift;
-  // k has 10 bits and kLn2High 53, so the product rounds: kLn2High is split to make it exact.
-  constexpr double kLn2Top = 0x1.62e42ffp-1;
-  constexpr double kLn2Rest = (kLn2High - kLn2Top) + kLn2Low;
-  const double r = (bounded - k * kLn2Top) - k * kLn2Rest;
-  // Taylor to r^13: |r| <= ln(2)/2, the rest is below 1e-17.
-  double p = 1.0 / 6227020800.0;
-  p = p * r + 1.0 / 479001600.0;
-  p = p * r + 1.0 / 39916800.0;
-  p = p * r + 1.0 / 3628800.0;
-  p = p * r + 1.0 / 362880.0;
-  p = p * r + 1.0 / 40320.0;
-  p = p * r + 1.0 / 5040.0;
-  p = p * r + 1.0 / 720.0;
-  p = p * r + 1.0 / 120.0;
-  p = p * r + 1.0 / 24.0;
-  p = p * r + 1.0 / 6.0;
-  p = p * r + 0.5;
-  p = p * (r * r) + r;
-  p = p + 1.0;
-  const double scale = std::bit_cast<double>((std::bit_cast<std::uint64_t>(shifted) + 1023U) << 52U);
-  return x < -708.0 ? 0.0 : p * scale;
-}
-
-double sum_of(const std::array<double, kLanes>& lanes) {
-  return ((lanes[0] + lanes[4]) + (lanes[1] + lanes[5])) + ((lanes[2] + lanes[6]) + (lanes[3] + lanes[7]));
-}
-
-SHARDRIFT_CLONES double largest(const double* row, std::size_t count) {
-  std::array<double, kLanes> best;
-  best.fill(-kInfinity);
-  std::size_t i = 0;
-  for (; i + kLanes <= count; i += kLanes)
-    for (std::size_t lane = 0; lane < kLanes; ++lane)
-      best[lane] = row[i + lane] > best[lane] ? row[i + lane] : best[lane];
-  for (; i < count; ++i) best[0] = row[i] > best[0] ? row[i] : best[0];
-  double result = -kInfinity;
-  for (const double value : best) result = value > result ? value : result;
-  return result;
-}
-
-// The largest element below `limit`, and how many are `limit`.
-SHARDRIFT_CLONES double runner_up(const double* row, std::size_t count, double limit, std::int64_t& equal) {
-  std::array<double, kLanes> best;
-  std::array<std::int64_t, kLanes> same{};
-  best.fill(-kInfinity);
-  std::size_t i = 0;
-  for (; i + kLanes <= count; i += kLanes)
-    for (std::size_t lane = 0; lane < kLanes; ++lane) {
-      const double value = row[i + lane];
-      const double below = value < limit ? value : -kInfinity;
-      best[lane] = below > best[lane] ? below : best[lane];
-      same[lane] += value == limit ? 1 : 0;
-    }
-  for (; i < count; ++i) {
-    if (row[i] < limit && row[i] > best[0]) best[0] = row[i];
-    same[0] += row[i] == limit ? 1 : 0;
+// The maximum of every kBlock elements, -infinity where all are NaN.
+SHARDRIFT_CLONES void block_maxima(const double* row, std::size_t count, double* out) {
+  std::size_t begin = 0;
+  for (; begin + kBlock <= count; begin += kBlock) {
+    Doubles best = all(-kInfinity);
+    for (std::size_t i = 0; i < kBlock; i += kLanes) best = larger(load<Doubles>(row + begin + i), best);
+    *out++ = largest_of(best);
   }
-  double result = -kInfinity;
-  for (const double value : best) result = value > result ? value : result;
-  equal = 0;
-  for (const std::int64_t value : same) equal += value;
-  return result;
+  if (begin == count) return;
+  double best = -kInfinity;
+  for (; begin < count; ++begin) best = row[begin] > best ? row[begin] : best;
+  *out = best;
 }
 
 SHARDRIFT_CLONES double exp_all(const double* row, std::size_t count, double top, double* out) {
-  std::array<double, kLanes> sums{};
+  Doubles sum{};
   std::size_t i = 0;
-  for (; i + kLanes <= count; i += kLanes)
-    for (std::size_t lane = 0; lane < kLanes; ++lane) {
-      out[i + lane] = exp_inline(row[i + lane] - top);
-      sums[lane] += out[i + lane];
-    }
-  for (; i < count; ++i) {
-    out[i] = exp_inline(row[i] - top);
-    sums[0] += out[i];
+  for (; i + kLanes <= count; i += kLanes) {
+    const Doubles value = exp_nonpositive(load<Doubles>(row + i) - top);
+    store(out + i, value);
+    sum += value;
   }
-  return sum_of(sums);
+  if (i < count) {
+    const Doubles value = exp_nonpositive(load_some(row + i, count - i, -kInfinity) - top);
+    std::memcpy(out + i, &value, (count - i) * sizeof(double));
+    sum += value;
+  }
+  return sum_of(sum);
 }
 
 }  // namespace
@@ -136,34 +98,69 @@ void widen(DType dtype, const std::byte* words, std::span<double> out) {
       std::memcpy(out.data(), words, out.size_bytes());
       return;
     case DType::bfloat16:
-      widen_bfloat16(words, out.data(), out.size());
-      return;
-    case DType::float16: {
-      const std::vector<float>& values = half_values();
-      for (std::size_t i = 0; i < out.size(); ++i) out[i] = values[load<std::uint16_t>(words, i)];
-      return;
-    }
+      return widen_bfloat16(words, out.data(), out.size());
+    case DType::float16:
+      return widen_float16(words, out.data(), out.size());
     default:
-      widen_float32(words, out.data(), out.size());
-      return;
+      return widen_float32(words, out.data(), out.size());
   }
 }
 
-Top top_of(std::span<const double> row) {
-  Top top;
-  top.value = largest(row.data(), row.size());
-  const double second = runner_up(row.data(), row.size(), top.value, top.count);
-  for (std::size_t i = 0; i < row.size(); ++i)
-    if (row[i] == top.value) {
-      top.id = static_cast<std::int64_t>(i);
-      break;
-    }
+Top TopFinder::find(std::span<const double> row, std::size_t k) {
+  k = std::max<std::size_t>(k, 2);  // the margin needs the second
+  block_max_.resize((row.size() + kBlock - 1) / kBlock);
+  block_maxima(row.data(), row.size(), block_max_.data());
+  // At least k elements are at or above the k-th largest block maximum.
+  double least = -kInfinity;
+  if (block_max_.size() > k) {
+    sorted_max_ = block_max_;
+    const auto kth = sorted_max_.begin() + static_cast<std::ptrdiff_t>(k - 1);
+    std::nth_element(sorted_max_.begin(), kth, sorted_max_.end(), std::greater<>());
+    least = *kth;
+  }
+  entries_.clear();
+  for (std::size_t block = 0; block < block_max_.size(); ++block) {
+    if (!(block_max_[block] >= least)) continue;
+    const std::size_t end = std::min(row.size(), (block + 1) * kBlock);
+    for (std::size_t i = block * kBlock; i < end; ++i)
+      if (row[i] >= least) entries_.push_back({row[i], static_cast<std::int64_t>(i)});
+  }
+  const auto first = std::min(k, entries_.size());
+  std::partial_sort(entries_.begin(), entries_.begin() + static_cast<std::ptrdiff_t>(first), entries_.end(),
+                    [](const Entry& a, const Entry& b) {
+                      return a.value > b.value || (a.value == b.value && a.id < b.id);
+                    });
+  Top top{0, -kInfinity, 0, 0};
+  if (!entries_.empty()) {
+    top.id = entries_[0].id;
+    top.value = entries_[0].value;
+    top.count = std::count_if(entries_.begin(), entries_.end(),
+                              [&](const Entry& entry) { return entry.value == top.value; });
+  }
+  const double second = entries_.size() > 1 ? entries_[1].value : -kInfinity;
   top.margin = top.count > 1 ? 0.0 : top.value - second;
+  ids_.clear();
+  for (std::size_t i = 0; i < first; ++i) ids_.push_back(entries_[i].id);
+  std::sort(ids_.begin(), ids_.end());
   return top;
 }
 
+std::int64_t TopFinder::above(std::span<const double> row, double value) const {
+  std::int64_t count = 0;
+  for (std::size_t block = 0; block < block_max_.size(); ++block) {
+    if (!(block_max_[block] > value)) continue;
+    const std::size_t end = std::min(row.size(), (block + 1) * kBlock);
+    for (std::size_t i = block * kBlock; i < end; ++i) count += row[i] > value ? 1 : 0;
+  }
+  return count;
+}
+
+Top top_of(std::span<const double> row) {
+  return TopFinder().find(row, 2);
+}
+
 double exp_nonpositive(double x) {
-  return exp_inline(x);
+  return lanes::exp_nonpositive(all(x))[0];
 }
 
 double exp_row(std::span<const double> row, double top, std::span<double> out) {
@@ -171,10 +168,9 @@ double exp_row(std::span<const double> row, double top, std::span<double> out) {
 }
 
 double probability(std::span<const double> row, std::int64_t id) {
-  const double top = largest(row.data(), row.size());
   std::vector<double> scratch(row.size());
-  return scratch.empty() ? 0.0
-                         : exp_inline(row[static_cast<std::size_t>(id)] - top) / exp_row(row, top, scratch);
+  const double sum = exp_row(row, top_of(row).value, scratch);
+  return scratch[static_cast<std::size_t>(id)] / sum;
 }
 
 }  // namespace shardrift::analysis
