@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "analysis/measure/clones.hpp"
+#include "common/clones.hpp"
 #include "analysis/measure/lanes.hpp"
 
 // With d = log q - log p, taken from the logits, no term of these sums is negative, and near d = 0 each is a

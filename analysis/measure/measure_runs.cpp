@@ -1,11 +1,16 @@
 #include "analysis/measure/measure_runs.hpp"
 
 #include <algorithm>
+#include <atomic>
+#include <exception>
+#include <mutex>
 #include <set>
+#include <thread>
 
 #include "analysis/measure/alignment.hpp"
 #include "analysis/measure/metrics.hpp"
 #include "common/error.hpp"
+#include "record/logits_rows.hpp"
 
 namespace shardrift::analysis {
 namespace {
@@ -13,8 +18,9 @@ namespace {
 using record::PromptRecord;
 using record::Reader;
 using record::Row;
+using MeasureProgress = std::function<void(double share)>;
 
-constexpr std::int64_t kBlockBytes = 4 << 20;  // of one file's rows in memory at a time
+constexpr std::size_t kBlockBytes = 1 << 20;  // of one file's rows in a thread's memory at a time
 
 // Another checkpoint of the vocabulary (other dtype, quantized, fine-tuned) may be compared: differences_of
 // says so. Its token ids must mean the same.
@@ -81,42 +87,91 @@ std::vector<Step> steps_of(const std::vector<Row>& reference, const std::vector<
   return steps;
 }
 
-// Runs of one prompt: what the loop over its rows needs.
-struct Pair {
-  const Reader& reference;
-  const Reader& candidate;
-  const std::string& id;
-  const std::vector<Row>& rows;  // the reference's
+// The rows of one prompt, cut into blocks that several threads take one after another. Each row's numbers
+// come from that row alone, so they do not depend on who computes it.
+class RowMeasurer {
+ public:
+  RowMeasurer(const Reader& reference, const Reader& candidate, const std::string& id,
+              std::vector<std::int32_t> next, std::vector<Step>& steps)
+      : reference_(record::LogitsRows::open(reference, id)),
+        candidate_(record::LogitsRows::open(candidate, id)),
+        next_(std::move(next)),
+        steps_(steps) {
+    const auto together = static_cast<std::size_t>(reference_.rows_together());
+    const std::size_t fit = kBlockBytes / std::max(reference_.row_bytes(), candidate_.row_bytes());
+    block_ = std::max(together, fit / together * together);
+  }
+
+  std::size_t blocks() const { return (steps_.size() + block_ - 1) / block_; }
+  bool failed() const { return failed_; }
+  void rethrow() const {
+    if (error_ != nullptr) std::rethrow_exception(error_);
+  }
+
+  // Takes blocks until none is left. after_each: called with the blocks taken by all threads so far.
+  void work(RowComparer& comparer, const std::function<void(std::size_t)>& after_each) {
+    std::vector<std::byte> reference;
+    std::vector<std::byte> candidate;
+    for (;;) {
+      const std::size_t block = taken_++;
+      if (block >= blocks() || failed_) return;
+      try {
+        measure(block, comparer, reference, candidate);
+      } catch (...) {  // rethrown by the thread that started the others
+        fail(block, std::current_exception());
+        return;
+      }
+      if (after_each) after_each(std::min(taken_.load(), blocks()));
+    }
+  }
+
+ private:
+  void measure(std::size_t block, RowComparer& comparer, std::vector<std::byte>& reference,
+               std::vector<std::byte>& candidate) {
+    const std::size_t begin = block * block_;
+    const std::size_t end = std::min(steps_.size(), begin + block_);
+    reference_.read(steps_[begin].step, steps_[end - 1].step + 1, reference);
+    candidate_.read(steps_[begin].candidate_step, steps_[end - 1].candidate_step + 1, candidate);
+    for (std::size_t i = begin; i < end; ++i)
+      comparer.compare(reference.data() + (i - begin) * reference_.row_bytes(),
+                       candidate.data() + (i - begin) * candidate_.row_bytes(), next_[i], steps_[i]);
+  }
+
+  // The error of the earliest block, whichever thread came first.
+  void fail(std::size_t block, std::exception_ptr error) {
+    const std::lock_guard lock(mutex_);
+    if (error_ != nullptr && block > failed_block_) return;
+    failed_block_ = block;
+    error_ = std::move(error);
+    failed_ = true;
+  }
+
+  record::LogitsRows reference_;
+  record::LogitsRows candidate_;
+  std::vector<std::int32_t> next_;
+  std::vector<Step>& steps_;
+  std::size_t block_ = 1;
+  std::atomic<std::size_t> taken_ = 0;
+  std::atomic<bool> failed_ = false;
+  std::mutex mutex_;
+  std::size_t failed_block_ = 0;
+  std::exception_ptr error_;
 };
 
-void measure_rows(const Pair& pair, RowComparer& comparer, std::vector<Step>& steps,
-                  const MeasureProgress& progress) {
-  const std::int64_t vocabulary = pair.reference.run().model.vocabulary;
-  const auto bytes_of = [&](const Reader& reader) {
-    return vocabulary * static_cast<std::int64_t>(size_of(reader.run().logits_dtype));
-  };
-  const auto reference_bytes = bytes_of(pair.reference);
-  const auto candidate_bytes = bytes_of(pair.candidate);
-  const auto block = static_cast<std::size_t>(
-      std::max<std::int64_t>(1, kBlockBytes / std::max(reference_bytes, candidate_bytes)));
-  std::vector<std::byte> reference;
-  std::vector<std::byte> candidate;
-  for (std::size_t begin = 0; begin < steps.size(); begin += block) {
-    const std::size_t end = std::min(steps.size(), begin + block);
-    pair.reference.read_logits(pair.id, steps[begin].step, steps[end - 1].step + 1, reference);
-    pair.candidate.read_logits(pair.id, steps[begin].candidate_step, steps[end - 1].candidate_step + 1,
-                               candidate);
-    for (std::size_t i = begin; i < end; ++i) {
-      const auto row = static_cast<std::int64_t>(i - begin);
-      comparer.compare(reference.data() + row * reference_bytes, candidate.data() + row * candidate_bytes,
-                       next_token(pair.reference.run().mode, pair.rows, steps[i].step), steps[i]);
-    }
-    progress(static_cast<double>(end) / static_cast<double>(steps.size()));
-  }
+void measure_rows(RowMeasurer& rows, std::vector<RowComparer>& comparers, const MeasureProgress& progress) {
+  const std::size_t threads = std::min(comparers.size(), rows.blocks());
+  std::vector<std::thread> others;
+  for (std::size_t i = 1; i < threads; ++i)
+    others.emplace_back([&rows, &comparer = comparers[i]] { rows.work(comparer, {}); });
+  rows.work(comparers[0], [&](std::size_t taken) {
+    progress(static_cast<double>(taken) / static_cast<double>(rows.blocks()));
+  });
+  for (auto& thread : others) thread.join();
+  rows.rethrow();
 }
 
 PromptMeasurement measure_prompt(const Reader& reference, const Reader& candidate, const std::string& id,
-                                 RowComparer& comparer, const MeasureProgress& progress) {
+                                 std::vector<RowComparer>& comparers, const MeasureProgress& progress) {
   const PromptRecord r = reference.prompt(id);
   const PromptRecord c = candidate.prompt(id);
   if (r.prompt.tokens != c.prompt.tokens)
@@ -134,7 +189,12 @@ PromptMeasurement measure_prompt(const Reader& reference, const Reader& candidat
   prompt.steps = steps_of(r.rows, c.rows, alignment);
   if (const auto flip = first_flip(r.rows, c.rows, alignment))
     prompt.first_flip = static_cast<std::size_t>(*flip);
-  if (prompt.has_logits) measure_rows({reference, candidate, id, r.rows}, comparer, prompt.steps, progress);
+  if (prompt.has_logits && alignment.count > 0) {
+    std::vector<std::int32_t> next;
+    for (const auto& step : prompt.steps) next.push_back(next_token(reference.run().mode, r.rows, step.step));
+    RowMeasurer rows(reference, candidate, id, std::move(next), prompt.steps);
+    measure_rows(rows, comparers, progress);
+  }
 
   const bool same_dtype = reference.run().logits_dtype == candidate.run().logits_dtype;
   const bool all_rows =
@@ -148,6 +208,14 @@ PromptMeasurement measure_prompt(const Reader& reference, const Reader& candidat
   prompt.bit_equal = all_rows && no_difference && (prompt.has_logits || equal_hash);
   prompt.differs = !no_difference || (all_rows && !prompt.has_logits && !equal_hash);
   return prompt;
+}
+
+// More threads than this wait for memory, not for each other's rows.
+constexpr unsigned kMaxThreads = 16;
+
+unsigned threads_of(const MeasureRuns& how) {
+  const unsigned wanted = how.threads > 0 ? how.threads : std::thread::hardware_concurrency();
+  return std::clamp(wanted, 1U, kMaxThreads);
 }
 
 }  // namespace
@@ -170,18 +238,20 @@ RunSummary summary_of(const Reader& run) {
   return summary;
 }
 
-Measurement measure_runs(const Reader& reference, const Reader& candidate, const MeasureProgress& progress) {
+Measurement measure_runs(const Reader& reference, const Reader& candidate, const MeasureRuns& how) {
   require_same_vocabulary(reference, candidate);
   Measurement result;
   result.reference = summary_of(reference);
   result.candidate = summary_of(candidate);
   result.differences = differences_of(reference.run(), candidate.run());
-  RowComparer comparer(reference.run().logits_dtype, candidate.run().logits_dtype,
-                       reference.run().model.vocabulary);
+  std::vector<RowComparer> comparers;
+  for (unsigned i = 0; i < threads_of(how); ++i)
+    comparers.emplace_back(reference.run().logits_dtype, candidate.run().logits_dtype,
+                           reference.run().model.vocabulary);
   const auto ids = common_prompts(reference, candidate, result.missing);
   for (std::size_t i = 0; i < ids.size(); ++i)
-    result.prompts.push_back(measure_prompt(reference, candidate, ids[i], comparer, [&](double share) {
-      if (progress) progress((static_cast<double>(i) + share) / static_cast<double>(ids.size()));
+    result.prompts.push_back(measure_prompt(reference, candidate, ids[i], comparers, [&](double share) {
+      if (how.progress) how.progress((static_cast<double>(i) + share) / static_cast<double>(ids.size()));
     }));
   return result;
 }

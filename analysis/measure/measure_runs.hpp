@@ -10,10 +10,12 @@ namespace shardrift::analysis {
 
 // Rows are paired by the token fed and its position (alignment.hpp). Throws bad_data where the files do not
 // belong together: other vocabulary size, prompts or prompt tokens; and where a file turns out damaged.
-// progress: called now and then with the share done, in [0, 1].
-using MeasureProgress = std::function<void(double share)>;
+struct MeasureRuns {
+  unsigned threads = 0;  // 0: as many as there are cores; the numbers do not depend on it
+  std::function<void(double share)> progress;  // called now and then with the share done, in [0, 1]
+};
 Measurement measure_runs(const record::Reader& reference, const record::Reader& candidate,
-                         const MeasureProgress& progress = {});
+                         const MeasureRuns& how = {});
 
 // What a report says about the run.
 RunSummary summary_of(const record::Reader& run);

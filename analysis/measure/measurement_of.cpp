@@ -2,7 +2,6 @@
 
 #include <optional>
 
-#include "analysis/measure/measure_runs.hpp"
 #include "analysis/measure/metrics_file.hpp"
 #include "common/error.hpp"
 #include "record/reader.hpp"
@@ -57,7 +56,7 @@ Measurement measurement_of(const fs::path& reference, const fs::path& candidate,
     }
   }
   const auto measurement =
-      measure_runs(record::Reader::open(reference), record::Reader::open(candidate), options.progress);
+      measure_runs(record::Reader::open(reference), record::Reader::open(candidate), options.measuring);
   // A file that was replaced meanwhile is not what was measured.
   if (from && options.keep && identities(reference, candidate) == from) {
     try {

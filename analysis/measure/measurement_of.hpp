@@ -5,6 +5,7 @@
 #include <functional>
 #include <string>
 
+#include "analysis/measure/measure_runs.hpp"
 #include "analysis/measure/measurement.hpp"
 
 namespace shardrift::analysis {
@@ -15,7 +16,7 @@ struct MeasureOptions {
   // One sentence that a user should see: metrics that are damaged, or a folder where none can be kept.
   // Neither is an error.
   std::function<void(const std::string&)> say;
-  std::function<void(double share)> progress;  // of measuring, in [0, 1]
+  MeasureRuns measuring;
 };
 
 // Paths are records: OUT.h5, or the OUT.h5.parts of a run that has not finished (whose metrics are not kept).

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <functional>
 
-#include "analysis/measure/clones.hpp"
+#include "common/clones.hpp"
 #include "analysis/measure/lanes.hpp"
 
 namespace shardrift::analysis {

@@ -2,7 +2,7 @@
 
 #include <array>
 
-#include "analysis/measure/clones.hpp"
+#include "common/clones.hpp"
 #include "analysis/measure/lanes.hpp"
 
 namespace shardrift::analysis {

@@ -44,6 +44,7 @@ struct Arguments {
   std::string csv;
   analysis::TableChoice table;
   bool cache = true;
+  unsigned threads = 0;
   bool help = false;
 };
 
@@ -67,6 +68,11 @@ Arguments parse(const std::vector<std::string>& arguments, const po::options_des
   if (values.count("csv") != 0) out.csv = values["csv"].as<std::string>();
   if (values.count("prompt") != 0) out.table.prompt = values["prompt"].as<std::string>();
   if (values.count("steps") != 0) out.table.steps = values["steps"].as<std::int64_t>();
+  if (values.count("threads") != 0) {
+    const int threads = values["threads"].as<int>();
+    if (threads < 1) throw usage_error("--threads {}: must be at least 1", threads);
+    out.threads = static_cast<unsigned>(threads);
+  }
   if (out.table.steps < 1) throw usage_error("--steps {}: must be at least 1", out.table.steps);
   return out;
 }
@@ -90,13 +96,17 @@ void close_output(std::ofstream& file, const char* flag, const std::string& path
   if (!file) throw failure("{} {}: cannot be written", flag, path);
 }
 
-analysis::Measurement measured(const std::string& reference, const std::string& candidate, bool cache) {
+analysis::Measurement measured(const std::string& reference, const std::string& candidate, bool cache,
+                               unsigned threads) {
   ProgressLine line(true);
   analysis::MeasureOptions options;
   options.use_kept = cache;
   options.keep = cache;
   options.say = [](const std::string& sentence) { std::cerr << "shardrift: note: " << sentence << "\n"; };
-  options.progress = [&](double share) { line.show(fmt::format("{}: {:.0f} %", candidate, 100 * share)); };
+  options.measuring.threads = threads;
+  options.measuring.progress = [&](double share) {
+    line.show(fmt::format("{}: {:.0f} %", candidate, 100 * share));
+  };
   return analysis::measurement_of(reference, candidate, options);
 }
 
@@ -109,6 +119,7 @@ ExitCode compare(const std::vector<std::string>& arguments) {
       "FILE: write every row's numbers, one line a candidate, prompt and step")(
       "prompt", po::value<std::string>(), "ID: show this prompt's tokens (default: the first that differs)")(
       "steps", po::value<std::int64_t>(), "N: rows of the token table (default 12)")(
+      "threads", po::value<int>(), "N: default as many as there are cores; the numbers are the same")(
       "no-cache", "measure again, and keep nothing beside the candidate")("help,h", "this text");
   const Arguments wanted = parse(arguments, options);
   if (wanted.help) {
@@ -130,7 +141,7 @@ ExitCode compare(const std::vector<std::string>& arguments) {
   ExitCode code = ExitCode::ok;
   for (std::size_t i = 1; i < wanted.files.size(); ++i) {
     analysis::Section section;
-    section.measurement = measured(wanted.files.front(), wanted.files[i], wanted.cache);
+    section.measurement = measured(wanted.files.front(), wanted.files[i], wanted.cache, wanted.threads);
     section.table = analysis::token_table(reference, record::Reader::open(wanted.files[i]),
                                           section.measurement, wanted.table);
     if (i > 1) print("\n");

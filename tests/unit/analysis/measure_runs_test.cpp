@@ -4,11 +4,13 @@
 #include <gmock/gmock.h>
 
 #include <nlohmann/json.hpp>
+#include <random>
 
 #include "analysis/measure/alignment.hpp"
 #include "analysis/measure/totals.hpp"
 #include "analysis/text/compare_report.hpp"
 #include "analysis/text/text_columns.hpp"
+#include "tests/unit/analysis/every_value.hpp"
 #include "tests/unit/analysis/example_runs.hpp"
 
 namespace shardrift::analysis {
@@ -147,6 +149,43 @@ TEST_F(CompareFiles, BlocksOfALargeRowAreAllSeen) {  // several reads, the diffe
   EXPECT_EQ(totals_of(measurement).elements, 9 * 300'000);
   EXPECT_EQ(totals_of(measurement).elements_differ, 1);
   EXPECT_EQ(totals_of(measurement).steps_differ, 1);
+}
+
+TEST_F(CompareFiles, ThreadsChangeNoValue) {
+  record::RunInfo run = small_run(DType::bfloat16);
+  run.model.vocabulary = 70'001;
+  run.model.vocab.clear();
+  std::mt19937 random(5);
+  std::normal_distribution<double> normal(0, 2);
+  Rows rows(40, std::vector<double>(70'001));
+  Rows moved = rows;
+  for (std::size_t i = 0; i < rows.size(); ++i)
+    for (std::size_t j = 0; j < rows[i].size(); ++j) {
+      rows[i][j] = normal(random);
+      moved[i][j] = rows[i][j] + 0.02 * normal(random);
+    }
+  for (std::size_t i = 0; i < rows.size(); ++i) rows[i][i] = moved[i][i] = 20;
+  const Reader a = write("a.h5", run, {greedy_prompt(run, "p0", 0, rows)});
+  const Reader b = write("b.h5", run, {greedy_prompt(run, "p0", 0, moved)});
+  const std::string one = testing::everything(measure_runs(a, b, {.threads = 1}));
+  EXPECT_THAT(one, HasSubstr("step=39 "));
+  for (const unsigned threads : {2U, 3U, 8U})
+    EXPECT_EQ(testing::everything(measure_runs(a, b, {.threads = threads})), one) << threads;
+}
+
+TEST_F(CompareFiles, DamageInAThreadsBlockIsOneError) {
+  record::RunInfo run = small_run();
+  run.model.vocabulary = 70'000;
+  run.model.vocab.clear();
+  const Rows rows(60, std::vector<double>(70'000));
+  const Reader a = write("a.h5", run, {greedy_prompt(run, "p0", 0, rows)});
+  write("b.h5", run, {greedy_prompt(run, "p0", 0, rows)});
+  std::string bytes = record::testing::contents(scratch_ / "b.h5");
+  bytes[bytes.size() / 2] ^= 1;
+  record::testing::replace_contents(scratch_ / "b.h5", bytes);
+  const Error error = error_of([&] { measure_runs(a, Reader::open(scratch_ / "b.h5"), {.threads = 3}); });
+  EXPECT_EQ(error.code(), ExitCode::bad_data);
+  EXPECT_THAT(error.what(), HasSubstr("b.h5: /prompts/p0/logits rows"));
 }
 
 TEST_F(CompareFiles, ExactTiesAreCounted) {

@@ -4,6 +4,7 @@
 
 #include <functional>
 
+#include "record/logits_rows.hpp"
 #include "tests/unit/record/example_record.hpp"
 
 namespace shardrift::record {
@@ -37,6 +38,9 @@ std::string everything(const fs::path& path) {
     if (!reader.has_logits(id)) continue;
     reader.read_logits(id, 0, static_cast<std::int64_t>(prompt.rows.size()), words);
     all.append(reinterpret_cast<const char*>(words.data()), words.size());
+    std::vector<std::byte> direct;
+    LogitsRows::open(reader, id).read(0, static_cast<std::int64_t>(prompt.rows.size()), direct);
+    EXPECT_EQ(direct, words);
   }
   return all;
 }
