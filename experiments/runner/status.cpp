@@ -228,15 +228,19 @@ std::int64_t finished_prompts(const fs::path& output, std::int64_t all) {
   return count;
 }
 
-bool is_record_of(const study::Configuration& configuration) {
+bool is_complete(const fs::path& output) {
   std::error_code error;
-  if (!fs::exists(configuration.output, error)) return false;
+  if (!fs::exists(output, error)) return false;
   try {
-    const auto reader = record::Reader::open(configuration.output);
-    return reader.complete() && reader.run().plan == configuration.plan_json;
+    return record::Reader::open(output).complete();
   } catch (const Error&) {
     return false;  // the worker will say what is wrong with it
   }
+}
+
+bool is_record_of(const study::Configuration& configuration) {
+  return is_complete(configuration.output) &&
+         record::Reader::open(configuration.output).run().plan == configuration.plan_json;
 }
 
 std::string utc_now() {

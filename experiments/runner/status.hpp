@@ -83,7 +83,9 @@ RunStatus status_of(const study::Configuration& configuration, const std::filesy
 
 // Prompts that are safely on disk for this record: all of a finished one, else the parts.
 std::int64_t finished_prompts(const std::filesystem::path& output, std::int64_t all);
-// Is OUT.h5 there, complete, and of this plan?
+// Is OUT.h5 there and complete?
+bool is_complete(const std::filesystem::path& output);
+// … and of this plan?
 bool is_record_of(const study::Configuration& configuration);
 
 std::string utc_now();
