@@ -14,7 +14,7 @@ inline constexpr std::size_t kLanes = 8;
 #define SHARDRIFT_INLINE inline __attribute__((always_inline))
 
 using Doubles __attribute__((vector_size(64))) = double;
-using Integers __attribute__((vector_size(64))) = std::int64_t;  // also what comparisons give: 0 or -1
+using Integers __attribute__((vector_size(64))) = std::int64_t;
 
 SHARDRIFT_INLINE Doubles all(double value) {
   return Doubles{} + value;
@@ -52,12 +52,6 @@ SHARDRIFT_INLINE double largest_of(const Doubles& v) {
   for (std::size_t lane = 1; lane < kLanes; ++lane) best = v[lane] > best ? v[lane] : best;
   return best;
 }
-SHARDRIFT_INLINE std::int64_t count_of(const Integers& v) {  // lanes count up by comparisons' -1
-  std::int64_t total = 0;
-  for (std::size_t lane = 0; lane < kLanes; ++lane) total -= v[lane];
-  return total;
-}
-
 // e^x for x <= 0, within 2 units in the last place of the true value; 0 below -708, NaN for NaN. Our own,
 // because libm's differs from machine to machine and does not vectorise.
 SHARDRIFT_INLINE Doubles exp_nonpositive(const Doubles& x) {

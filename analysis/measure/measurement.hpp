@@ -70,9 +70,9 @@ struct PromptMeasurement {
   std::int64_t reference_steps = 0;  // rows in the file
   std::int64_t candidate_steps = 0;
   std::string reference_stop;  // eos | length | context | given: a text that ended cannot change any more
-  bool has_logits = false;  // in both files
-  bool bit_equal = false;   // every row of both files was compared and has the same words
-  bool differs = false;     // a difference was found. Neither: equal as far as it goes
+  bool has_logits = false;     // in both files
+  bool bit_equal = false;      // every row of both files was compared and has the same words
+  bool differs = false;        // a difference was found. Neither: equal as far as it goes
   std::vector<Step> steps;
   std::optional<std::size_t> first_flip;  // index into steps
 };

@@ -81,12 +81,12 @@ void RowComparer::compare_tops(const Side& candidate, Step& step) const {
 void RowComparer::compare_values(const std::byte* reference, const std::byte* candidate, Step& step) const {
   const bool same_dtype = reference_.dtype == candidate_.dtype;
   const auto total =
-      same_dtype
-          ? value_differences(reference_.dtype, reference, candidate, reference_.row, candidate_.row)
-          : value_differences(reference_.row, candidate_.row);
+      same_dtype ? value_differences(reference_.dtype, reference, candidate, reference_.row, candidate_.row)
+                 : value_differences(reference_.row, candidate_.row);
   step.elements_differ = total.elements_differ;
   step.not_finite = total.not_finite;
-  const auto counted = static_cast<double>(static_cast<std::int64_t>(reference_.row.size()) - total.not_finite);
+  const auto counted =
+      static_cast<double>(static_cast<std::int64_t>(reference_.row.size()) - total.not_finite);
   if (counted == 0) return;
   step.max_abs = total.max_abs;
   step.mean_abs = total.sum_abs / counted;
@@ -103,8 +103,9 @@ void RowComparer::compare_probabilities(const Side& candidate, std::int32_t next
   if (next != kNoToken) step.p_next = reference_.probability(next);
   if (std::isnan(reference_.sum) || std::isnan(candidate.sum) || step.bit_equal) return;
   if (next != kNoToken) step.log_ratio = candidate.log_probability(next) - reference_.log_probability(next);
-  const Divergences total = divergences({reference_.row, reference_.exps, reference_.top.value, reference_.sum},
-                                        {candidate.row, candidate.exps, candidate.top.value, candidate.sum});
+  const Divergences total =
+      divergences({reference_.row, reference_.exps, reference_.top.value, reference_.sum},
+                  {candidate.row, candidate.exps, candidate.top.value, candidate.sum});
   step.kl = total.kl;
   step.kl_reverse = total.kl_reverse;
   step.js = total.js;

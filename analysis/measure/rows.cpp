@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <functional>
 
-#include "common/clones.hpp"
 #include "analysis/measure/lanes.hpp"
+#include "common/clones.hpp"
 
 namespace shardrift::analysis {
 namespace {
@@ -12,7 +12,8 @@ namespace {
 using namespace lanes;
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-constexpr std::size_t kBlock = 64;  // elements whose maximum is known: blocks below the k-th maximum are skipped
+constexpr std::size_t kBlock =
+    64;  // elements whose maximum is known: blocks below the k-th maximum are skipped
 
 using Words16 __attribute__((vector_size(16))) = std::uint16_t;
 using Words32 __attribute__((vector_size(32))) = std::uint32_t;
@@ -22,8 +23,8 @@ SHARDRIFT_INLINE Floats from_bfloat16(const Words16& words) {
   return (Floats)(__builtin_convertvector(words, Words32) << 16);
 }
 
-// binary16 to binary32: the fields in place, the exponent's bias put right by a multiplication, which is exact
-// for subnormals too.
+// binary16 to binary32: the fields in place, the exponent's bias put right by a multiplication, which is
+// exact for subnormals too.
 SHARDRIFT_INLINE Floats from_float16(const Words16& words) {
   const Words32 wide = __builtin_convertvector(words, Words32);
   const Words32 fields = (wide & 0x7FFFU) << 13;

@@ -1,9 +1,9 @@
 #include "analysis/measure/value_differences.hpp"
 
-#include <array>
+#include <cmath>
 
-#include "common/clones.hpp"
 #include "analysis/measure/lanes.hpp"
+#include "common/clones.hpp"
 
 namespace shardrift::analysis {
 namespace {
@@ -21,12 +21,13 @@ SHARDRIFT_INLINE Signed ordered(const Signed& words, const Signed& lowest) {
   return words < 0 ? lowest - words : words;
 }
 
-// Eight stored words of a dtype: which differ, and by how many ulps.
+// Eight stored words of a dtype: which differ (1 or 0 in lanes of `Counts`), and by how many ulps.
 struct Stored16 {
   using Words = Int16s;
+  using Counts = Int32s;
   static constexpr std::size_t kBytes = 2;
-  SHARDRIFT_INLINE static Integers differ(const Words& u, const Words& v) {
-    return __builtin_convertvector(u != v, Integers);
+  SHARDRIFT_INLINE static Counts differ(const Words& u, const Words& v) {
+    return __builtin_convertvector(u, Int32s) == __builtin_convertvector(v, Int32s) ? Counts{} : Counts{} + 1;
   }
   SHARDRIFT_INLINE static Doubles ulps(const Words& u, const Words& v) {
     const Int32s lowest = Int32s{} - 0x8000;
@@ -37,9 +38,10 @@ struct Stored16 {
 };
 struct Stored32 {
   using Words = Int32s;
+  using Counts = Int32s;
   static constexpr std::size_t kBytes = 4;
-  SHARDRIFT_INLINE static Integers differ(const Words& u, const Words& v) {
-    return __builtin_convertvector(u != v, Integers);
+  SHARDRIFT_INLINE static Counts differ(const Words& u, const Words& v) {
+    return u == v ? Counts{} : Counts{} + 1;
   }
   SHARDRIFT_INLINE static Doubles ulps(const Words& u, const Words& v) {
     const Int32s lowest = Int32s{} + std::numeric_limits<std::int32_t>::min();
@@ -50,9 +52,12 @@ struct Stored32 {
 };
 struct Stored64 {
   using Words = Integers;
+  using Counts = Integers;
   using Unsigned __attribute__((vector_size(64))) = std::uint64_t;
   static constexpr std::size_t kBytes = 8;
-  SHARDRIFT_INLINE static Integers differ(const Words& u, const Words& v) { return u != v; }
+  SHARDRIFT_INLINE static Counts differ(const Words& u, const Words& v) {
+    return u == v ? Counts{} : Counts{} + 1;
+  }
   SHARDRIFT_INLINE static Doubles ulps(const Words& u, const Words& v) {
     const Integers lowest = Integers{} + std::numeric_limits<std::int64_t>::min();
     const Integers a = ordered(u, lowest);
@@ -63,9 +68,10 @@ struct Stored64 {
   }
 };
 
+// Comparisons are only ever the condition of a choice, and of float64 never == or !=: gcc 12 takes other uses
+// apart into scalars.
 struct Sums {
-  Integers differ{};
-  Integers without{};
+  Doubles finite{};  // how many pairs have a finite y - x
   Doubles max_abs{};
   Doubles abs{};
   Doubles square{};
@@ -73,40 +79,31 @@ struct Sums {
   Doubles ulp{};
 };
 
-// Masks are all ones or zeros, so that `and` keeps a number or makes it 0.
-SHARDRIFT_INLINE Doubles where(const Integers& mask, const Doubles& value) {
-  return (Doubles)(mask & (Integers)value);
-}
-
-SHARDRIFT_INLINE Integers same_number(const Doubles& x, const Doubles& y) {
-  return (x == y) | ((x != x) & (y != y));
-}
-
-SHARDRIFT_INLINE void add_values(Sums& sums, const Doubles& x, const Doubles& y, const Integers& same) {
-  const Doubles difference = where(~same, magnitude(y - x));
-  const Integers finite = difference <= kLargest;  // false for NaN
-  const Doubles counted = where(finite, difference);
+SHARDRIFT_INLINE void add_values(Sums& sums, const Doubles& apart) {
+  const Doubles counted = apart <= kLargest ? apart : Doubles{};  // false for NaN
   sums.max_abs = larger(counted, sums.max_abs);
   sums.abs += counted;
   sums.square += counted * counted;
-  sums.without += ~finite;
+  sums.finite += apart <= kLargest ? all(1) : Doubles{};
 }
 
-template <typename Stored>
-SHARDRIFT_INLINE void add_words(Sums& sums, const typename Stored::Words& u, const typename Stored::Words& v,
-                                const Doubles& x, const Doubles& y) {
-  const Integers same = same_number(x, y);
-  add_values(sums, x, y, same);
-  const Integers counted = ~same & (magnitude(y - x) <= kLargest);
-  const Doubles distance = where(counted, Stored::ulps(u, v));
+SHARDRIFT_INLINE void add_ulps(Sums& sums, const Doubles& apart, const Doubles& ulps) {
+  const Doubles distance = apart <= kLargest ? ulps : Doubles{};
   sums.max_ulp = larger(distance, sums.max_ulp);
   sums.ulp += distance;
-  sums.differ += Stored::differ(u, v);
 }
 
-SHARDRIFT_INLINE ValueDifferences total_of(const Sums& sums) {
-  return {.elements_differ = count_of(sums.differ),
-          .not_finite = count_of(sums.without),
+template <typename Counts>
+SHARDRIFT_INLINE std::int64_t total_of(const Counts& counts) {
+  std::int64_t total = 0;
+  for (std::size_t lane = 0; lane < kLanes; ++lane) total += counts[lane];
+  return total;
+}
+
+// Of `padded` pairs, multiples of kLanes.
+SHARDRIFT_INLINE ValueDifferences total_of(const Sums& sums, std::size_t padded) {
+  return {.elements_differ = 0,
+          .not_finite = static_cast<std::int64_t>(padded) - static_cast<std::int64_t>(sum_of(sums.finite)),
           .max_abs = largest_of(sums.max_abs),
           .sum_abs = sum_of(sums.abs),
           .sum_square = sum_of(sums.square),
@@ -119,18 +116,28 @@ SHARDRIFT_INLINE void compare_words(const std::byte* u, const std::byte* v, cons
                                     std::size_t count, ValueDifferences& out) {
   using Words = typename Stored::Words;
   Sums sums;
+  typename Stored::Counts differ{};
+  const auto add = [&](const Words& a, const Words& b, const Doubles& xs, const Doubles& ys)
+      __attribute__((always_inline)) {
+    const Doubles apart = magnitude(ys - xs);
+    add_values(sums, apart);
+    add_ulps(sums, apart, Stored::ulps(a, b));
+    differ += Stored::differ(a, b);
+  };
   std::size_t i = 0;
   for (; i + kLanes <= count; i += kLanes)
-    add_words<Stored>(sums, load<Words>(u + i * Stored::kBytes), load<Words>(v + i * Stored::kBytes),
-                      load<Doubles>(x + i), load<Doubles>(y + i));
+    add(load<Words>(u + i * Stored::kBytes), load<Words>(v + i * Stored::kBytes), load<Doubles>(x + i),
+        load<Doubles>(y + i));
   if (i < count) {  // zeros behind the last elements are the same in both
     Words a{};
     Words b{};
     std::memcpy(&a, u + i * Stored::kBytes, (count - i) * Stored::kBytes);
     std::memcpy(&b, v + i * Stored::kBytes, (count - i) * Stored::kBytes);
-    add_words<Stored>(sums, a, b, load_some(x + i, count - i, 0), load_some(y + i, count - i, 0));
+    add(a, b, load_some(x + i, count - i, 0), load_some(y + i, count - i, 0));
+    i += kLanes;
   }
-  out = total_of(sums);
+  out = total_of(sums, i);
+  out.elements_differ = total_of(differ);
 }
 
 SHARDRIFT_CLONES void compare_16(const std::byte* u, const std::byte* v, const double* x, const double* y,
@@ -146,18 +153,34 @@ SHARDRIFT_CLONES void compare_64(const std::byte* u, const std::byte* v, const d
   compare_words<Stored64>(u, v, x, y, count, out);
 }
 
+// elements_differ: without the pairs that have no finite difference.
 SHARDRIFT_CLONES void compare_values(const double* x, const double* y, std::size_t count,
                                      ValueDifferences& out) {
   Sums sums;
+  Integers differ{};
   const auto add = [&](const Doubles& a, const Doubles& b) __attribute__((always_inline)) {
-    const Integers same = same_number(a, b);
-    add_values(sums, a, b, same);
-    sums.differ += ~same;
+    const Doubles apart = magnitude(b - a);
+    add_values(sums, apart);
+    const Integers is_finite = apart <= kLargest ? Integers{} + 1 : Integers{};
+    differ += apart > 0.0 ? is_finite : Integers{};
   };
   std::size_t i = 0;
   for (; i + kLanes <= count; i += kLanes) add(load<Doubles>(x + i), load<Doubles>(y + i));
-  if (i < count) add(load_some(x + i, count - i, 0), load_some(y + i, count - i, 0));
-  out = total_of(sums);
+  if (i < count) {
+    add(load_some(x + i, count - i, 0), load_some(y + i, count - i, 0));
+    i += kLanes;
+  }
+  out = total_of(sums, i);
+  out.elements_differ = total_of(differ);
+}
+
+// Rare: pairs without a finite y - x that are one number all the same.
+std::int64_t same_but_not_finite(std::span<const double> x, std::span<const double> y) {
+  std::int64_t count = 0;
+  for (std::size_t i = 0; i < x.size(); ++i)
+    if (!(std::fabs(y[i] - x[i]) <= kLargest))
+      count += x[i] == y[i] || (std::isnan(x[i]) && std::isnan(y[i])) ? 1 : 0;
+  return count;
 }
 
 }  // namespace
@@ -168,12 +191,15 @@ ValueDifferences value_differences(DType dtype, const std::byte* x_words, const 
   const std::size_t width = size_of(storage_of(dtype));
   const auto compare = width == 2 ? compare_16 : width == 4 ? compare_32 : compare_64;
   compare(x_words, y_words, x.data(), y.data(), x.size(), out);
+  if (out.not_finite > 0) out.not_finite -= same_but_not_finite(x, y);
   return out;
 }
 
 ValueDifferences value_differences(std::span<const double> x, std::span<const double> y) {
   ValueDifferences out;
   compare_values(x.data(), y.data(), x.size(), out);
+  if (out.not_finite > 0) out.not_finite -= same_but_not_finite(x, y);
+  out.elements_differ += out.not_finite;
   return out;
 }
 

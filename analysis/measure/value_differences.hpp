@@ -9,7 +9,8 @@
 namespace shardrift::analysis {
 
 // Pairs of one number are no difference: -0 and +0, equal infinities, NaN in both. Pairs of which one is NaN,
-// or of an infinity and another number, have no finite difference: they are counted, and left out of the rest.
+// or of an infinity and another number, have no finite difference: they are counted, and left out of the
+// rest.
 struct ValueDifferences {
   std::int64_t elements_differ = 0;  // words; between dtypes: values
   std::int64_t not_finite = 0;
