@@ -2,6 +2,7 @@
 
 #include <optional>
 
+#include "analysis/measure/measure_runs.hpp"
 #include "analysis/measure/metrics_file.hpp"
 #include "common/error.hpp"
 #include "record/reader.hpp"
@@ -55,8 +56,8 @@ Measurement measurement_of(const fs::path& reference, const fs::path& candidate,
       return std::move(*measurement);
     }
   }
-  const auto measurement =
-      measure_runs(record::Reader::open(reference), record::Reader::open(candidate), options.measuring);
+  const auto measurement = measure_runs(record::Reader::open(reference), record::Reader::open(candidate),
+                                        {.threads = options.threads, .progress = options.progress});
   // A file that was replaced meanwhile is not what was measured.
   if (from && options.keep && identities(reference, candidate) == from) {
     try {

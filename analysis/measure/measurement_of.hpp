@@ -5,7 +5,6 @@
 #include <functional>
 #include <string>
 
-#include "analysis/measure/measure_runs.hpp"
 #include "analysis/measure/measurement.hpp"
 
 namespace shardrift::analysis {
@@ -16,7 +15,8 @@ struct MeasureOptions {
   // One sentence that a user should see: metrics that are damaged, or a folder where none can be kept.
   // Neither is an error.
   std::function<void(const std::string&)> say;
-  MeasureRuns measuring;
+  unsigned threads = 0;                        // of measuring, as in MeasureRuns
+  std::function<void(double share)> progress;  // likewise
 };
 
 // Paths are records: OUT.h5, or the OUT.h5.parts of a run that has not finished (whose metrics are not kept).

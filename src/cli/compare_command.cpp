@@ -103,10 +103,8 @@ analysis::Measurement measured(const std::string& reference, const std::string& 
   options.use_kept = cache;
   options.keep = cache;
   options.say = [](const std::string& sentence) { std::cerr << "shardrift: note: " << sentence << "\n"; };
-  options.measuring.threads = threads;
-  options.measuring.progress = [&](double share) {
-    line.show(fmt::format("{}: {:.0f} %", candidate, 100 * share));
-  };
+  options.threads = threads;
+  options.progress = [&](double share) { line.show(fmt::format("{}: {:.0f} %", candidate, 100 * share)); };
   return analysis::measurement_of(reference, candidate, options);
 }
 
