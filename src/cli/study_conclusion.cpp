@@ -69,7 +69,7 @@ class Conclusion {
   Measurement measure(const Configuration& reference, const Configuration& candidate) {
     analysis::MeasureOptions options;
     options.say = [this](const std::string& note) { line_.say("note: " + note); };
-    options.measuring.progress = [&](double share) {
+    options.progress = [&](double share) {
       line_.show(fmt::format("comparing {} with {}: {:.0f}%", candidate.name, reference.name, 100 * share));
     };
     auto measurement = analysis::measurement_of(reference.output, candidate.output, options);
