@@ -195,12 +195,11 @@ std::string analysis_script(const JobPlan& plan, const SiteProfile& profile) {
       opening(plan, profile, plan.study + ": the analysis of what was recorded, whatever became of the runs.",
               analysis_header(plan, profile));
   const auto program = plan.program.string();
-  std::vector<std::string> command{program,          "study",    plan.file.string(),
-                                   "--analyse-only", "--output", plan.output.string()};
+  std::vector<std::string> command{program,    "study",    plan.file.string(),
+                                   "--no-run", "--output", plan.output.string()};
   command.insert(command.end(), plan.study_options.begin(), plan.study_options.end());
   text += fmt::format("name=analysis\ncheck=({})\ncommand=({})\n\n",
-                      bash_words({program, "status", plan.output.string(), "--check-devices"}),
-                      bash_words(command));
+                      bash_words({program, "status", plan.output.string(), "--settle"}), bash_words(command));
   return text + set_up_function(profile) + "\n" + kSource + "run_analysis\n";
 }
 

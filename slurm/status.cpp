@@ -1,6 +1,5 @@
 #include "slurm/status.hpp"
 
-#include <fmt/ranges.h>
 #include <sys/statvfs.h>
 
 #include <algorithm>
@@ -12,7 +11,7 @@
 #include "common/error.hpp"
 #include "common/json_file.hpp"
 #include "experiments/runner/status.hpp"
-#include "record/reader.hpp"
+#include "slurm/settle.hpp"
 #include "slurm/words.hpp"
 
 namespace shardrift::slurm {
@@ -184,8 +183,9 @@ Status look(const Submission& submission) {
   } catch (const Error& error) {
     status.remarks.push_back(fmt::format("{}; what follows is what the tasks wrote down", error.what()));
   }
+  std::error_code ignored;
   for (const auto& one : submission.configurations) {
-    status.rows.push_back(describe(submission, one.name, runner::is_complete(one.output),
+    status.rows.push_back(describe(submission, one.name, fs::is_regular_file(one.output, ignored),
                                    runner::finished_prompts(one.output, one.prompts),
                                    read_note(submission, one.name), queue));
   }
@@ -228,37 +228,6 @@ ExitCode exit_code(const Status& status) {
   }
   if (alive) return ExitCode::interrupted;
   return missing ? ExitCode::failure : ExitCode::ok;
-}
-
-DeviceCheck check_devices(const std::vector<study::Configuration>& configurations) {
-  DeviceCheck check;
-  std::map<std::string, std::map<std::string, std::vector<std::string>>>
-      kinds;  // cuda -> model -> "tp2 on n1"
-  for (const auto& one : configurations) {
-    std::error_code ignored;
-    if (!fs::exists(one.output, ignored) && !fs::exists(one.output.string() + ".parts", ignored)) continue;
-    try {
-      const auto reader = record::Reader::open(one.output);
-      std::map<std::string, std::string> models;  // of this record -> host
-      for (const auto& device : reader.run().environment.devices) models.emplace(device.name, device.host);
-      for (const auto& [model, host] : models)
-        kinds[one.device][model].push_back(fmt::format("{} on {}", one.name, host));
-    } catch (const Error& error) {
-      check.unreadable.emplace_back(error.what());
-    }
-  }
-  for (const auto& [kind, by_model] : kinds) {
-    if (by_model.size() < 2) continue;
-    std::vector<std::string> parts;
-    for (const auto& [model, names] : by_model)
-      parts.push_back(fmt::format("{} ({})", model, fmt::join(names, ", ")));
-    check.mixed = fmt::format(
-        "the records come from different devices, so their bits differ for another reason than the plan: {}; "
-        "set "
-        "gpu_type or constraint in the site profile, delete the records of all but one, and submit again",
-        fmt::join(parts, "; "));
-  }
-  return check;
 }
 
 }  // namespace shardrift::slurm

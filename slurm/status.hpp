@@ -53,12 +53,4 @@ std::string status_text(const Submission& submission, const Status& status);
 // done: everything; interrupted: something runs or waits; failure: nothing does, and something is missing.
 ExitCode exit_code(const Status& status);
 
-// Records of one study must come from one model of GPU (or CPU, those made on CPUs), or their bits differ for
-// another reason than the plan.
-struct DeviceCheck {
-  std::string mixed;                    // which record is from which; empty: all alike
-  std::vector<std::string> unreadable;  // what is wrong with records that cannot be read
-};
-DeviceCheck check_devices(const std::vector<study::Configuration>& configurations);
-
 }  // namespace shardrift::slurm

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <set>
+#include <sstream>
 #include <utility>
 
 namespace shardrift::slurm {
@@ -73,12 +74,30 @@ std::set<std::string> partitions_of(const std::vector<NodeInfo>& nodes) {
   return names;
 }
 
+// sbatch takes several: "gpu-short,gpu".
+std::vector<std::string> listed(const std::string& partitions) {
+  std::vector<std::string> names;
+  std::istringstream stream(partitions);
+  for (std::string name; std::getline(stream, name, ',');) names.push_back(name);
+  return names;
+}
+
 std::vector<NodeInfo> nodes_of(const std::vector<NodeInfo>& nodes, const std::string& partition) {
+  const auto names = listed(partition);
   std::vector<NodeInfo> chosen;
   std::copy_if(nodes.begin(), nodes.end(), std::back_inserter(chosen), [&](const NodeInfo& node) {
-    return partition.empty() ? node.is_default : node.partition == partition;
+    return names.empty() ? node.is_default
+                         : std::find(names.begin(), names.end(), node.partition) != names.end();
   });
   return chosen;
+}
+
+// The first name that the cluster does not have; empty: it has them all.
+std::string missing_partition(const std::vector<NodeInfo>& nodes, const std::string& partition) {
+  const auto there = partitions_of(nodes);
+  for (const auto& name : listed(partition))
+    if (!there.contains(name)) return name;
+  return {};
 }
 
 std::string gpus_text(const std::vector<NodeInfo>& nodes) {
@@ -169,9 +188,10 @@ std::string refusal_words(const std::string& error, const JobSettings& job, cons
 
 std::vector<std::string> misfits(const std::vector<JobArray>& arrays, const SiteProfile& profile,
                                  const std::vector<NodeInfo>& nodes) {
-  if (!profile.run.partition.empty() && !partitions_of(nodes).contains(profile.run.partition))
-    return {fmt::format("this cluster has no partition {}; it has {} (site profile {})",
-                        profile.run.partition, fmt::join(partitions_of(nodes), ", "), profile.name)};
+  for (const auto& partition : {profile.run.partition, profile.analysis.partition})
+    if (const auto missing = missing_partition(nodes, partition); !missing.empty())
+      return {fmt::format("this cluster has no partition {}; it has {} (site profile {})", missing,
+                          fmt::join(partitions_of(nodes), ", "), profile.name)};
   auto here = nodes_of(nodes, profile.run.partition);
   if (here.empty() && !nodes.empty())
     return {

@@ -137,6 +137,16 @@ DetectedMachine detect_machine(const MachineWanted& wanted, const fs::path& work
   return detected;
 }
 
+DetectedMachine unseen_machine(const MachineWanted& wanted) {
+  DetectedMachine unseen;
+  unseen.machine.device = wanted.device;
+  unseen.machine.devices = wanted.devices;
+  unseen.machine.collective_library = wanted.device == "cuda" ? "nccl" : "mpi";
+  unseen.why =
+      fmt::format("{} {} somewhere else", wanted.devices, wanted.device == "cuda" ? "GPUs" : "CPU ranks");
+  return unseen;
+}
+
 fs::path find_worker(const fs::path& given) {
   if (!given.empty()) {
     if (access(given.c_str(), X_OK) != 0) throw usage_error("--worker {}: no such program", given.string());

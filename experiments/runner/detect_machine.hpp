@@ -24,6 +24,10 @@ struct DetectedMachine {
 // usage_error where cuda is wanted and there is none, or more devices than there are.
 DetectedMachine detect_machine(const MachineWanted& wanted, const std::filesystem::path& worker);
 
+// A machine of that many devices that nobody looked at: a cluster's nodes, or whichever made the records at
+// hand. wanted.device: cpu or cuda.
+DetectedMachine unseen_machine(const MachineWanted& wanted);
+
 // shardrift-run: `given`, else beside this program, else in PATH. Throws usage_error where it is not there.
 std::filesystem::path find_worker(const std::filesystem::path& given);
 

@@ -171,6 +171,7 @@ class Runner {
   static void take_over(const RunStatus& old, RunStatus& run) {
     if (old.fingerprint == run.fingerprint) {
       run.state = old.state;
+      run.reason = old.reason;
       run.attempts = old.attempts;
       run.started = old.started;
       run.finished = old.finished;

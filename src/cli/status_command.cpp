@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "cli/commands.hpp"
+#include "slurm/settle.hpp"
 #include "slurm/submit.hpp"
 
 namespace shardrift::cli {
@@ -11,15 +12,16 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kStatusHelp = R"(usage: shardrift status [DIR] [--check-devices]
+constexpr const char* kStatusHelp = R"(usage: shardrift status [DIR] [--settle]
 
 What became of a study that shardrift submit handed to Slurm: a line for every run
 and for the analysis, with what a job waits for, how far it is, or why it failed.
 DIR is the study's output folder; left out: this folder, or the only one in out/.
 
   shardrift status out/scale-out
-  --check-devices   only: do all records come from one model of GPU (or CPU)?
-                    The analysis job asks this first. Exit code 65: they do not.
+  --settle   what the analysis job asks first: writes what became of each run into
+             DIR/status.json; exit code 65 where records come from different models
+             of GPU (or CPU)
 
 exit code: 0 all is done, 75 something still runs or waits, 70 nothing does and
 something is missing (submit again: what is finished is kept)
@@ -82,18 +84,16 @@ ExitCode status(const std::vector<std::string>& arguments) {
     print(kStatusHelp);
     return ExitCode::ok;
   }
-  bool devices_only = false;
-  const auto given = parse(arguments, "status", "--check-devices", devices_only);
+  bool settle = false;
+  const auto given = parse(arguments, "status", "--settle", settle);
   const auto submission = submission_in(folder_of(given, "status"));
-  if (devices_only) {
-    const auto check = slurm::check_devices(submission.configurations);
-    for (const auto& text : check.unreadable) print(text + "\n");
-    if (!check.mixed.empty()) throw bad_data("{}", check.mixed);
-    return ExitCode::ok;
-  }
   const auto found = slurm::look(submission);
   print(slurm::status_text(submission, found));
-  return slurm::exit_code(found);
+  if (!settle) return slurm::exit_code(found);
+  slurm::tell_study(submission, found);
+  if (const auto check = slurm::check_devices(submission.configurations); !check.mixed.empty())
+    throw bad_data("{}", check.mixed);
+  return ExitCode::ok;
 }
 
 ExitCode cancel(const std::vector<std::string>& arguments) {

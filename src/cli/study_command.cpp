@@ -4,6 +4,7 @@
 #include <sstream>
 
 #include "cli/commands.hpp"
+#include "cli/study_overrides.hpp"
 #include "cli/study_run.hpp"
 
 namespace shardrift::cli {
@@ -28,7 +29,7 @@ fewer devices where the result has the same bits, and marked "predicted".
 The file's keys: docs/studies.md
 
 exit code: 0 all runs are done, 70 some failed, 75 interrupted (run it again),
-64 usage, 65 a study that cannot be
+64 usage, 65 a study that cannot be; with --no-run: 2 some runs have no record
 )";
 
 struct Arguments {
@@ -40,14 +41,9 @@ struct Arguments {
 
 Arguments parse(const std::vector<std::string>& arguments, std::string& help) {
   Arguments out;
-  std::string model;
-  std::string prompts;
-  std::vector<std::string> sets;
+  OverrideFlags overrides;
   auto options = study_options(out.flags);
-  options.add_options()("model", po::value(&model)->value_name("DIR"), "instead of the study's")(
-      "prompts", po::value(&prompts)->value_name("FILE"), "instead of the study's")(
-      "set", po::value(&sets)->composing()->value_name("FLAG=VALUE"),
-      "a flag of shardrift-run run instead of [run]'s; may be repeated");
+  add_override_options(options, overrides);
   po::options_description all;
   all.add(options).add_options()("file", po::value(&out.file));
   po::positional_options_description positional;
@@ -63,14 +59,7 @@ Arguments parse(const std::vector<std::string>& arguments, std::string& help) {
   std::ostringstream text;
   text << kHelp << "\n" << options;
   help = text.str();
-  if (!model.empty()) out.overrides.emplace_back("model", model);
-  if (!prompts.empty()) out.overrides.emplace_back("prompts", prompts);
-  for (const auto& set : sets) {
-    const auto equals = set.find('=');
-    if (equals == 0 || equals == std::string::npos || equals + 1 == set.size())
-      throw usage_error("--set {}: write FLAG=VALUE, e.g. --set max-new-tokens=64", set);
-    out.overrides.emplace_back(set.substr(0, equals), set.substr(equals + 1));
-  }
+  out.overrides = overrides_of(overrides);
   return out;
 }
 

@@ -79,8 +79,9 @@ std::string plan_text(const study::Study& study, const study::StudyPlan& plan,
   using analysis::Align;
   std::string text = fmt::format("study {}", study.name);
   if (!study.question.empty()) text += ": " + study.question;
-  text += fmt::format("\nmachine: {}; worker {}\noutput:  {}\n\n", options.machine.why,
-                      options.launcher.worker.string(), options.output.string());
+  text += fmt::format("\nmachine: {}{}\noutput:  {}\n\n", options.machine.why,
+                      options.launcher.worker.empty() ? "" : "; worker " + options.launcher.worker.string(),
+                      options.output.string());
   const auto earlier = runner::read_status(options.output);
   const auto names = runner::chosen_names(plan, options.only);
   const std::set<std::string> chosen(names.begin(), names.end());
@@ -149,9 +150,14 @@ ExitCode run_study(const std::function<study::Study(const study::Machine&)>& mak
   if (flags.device != "auto" && flags.device != "cpu" && flags.device != "cuda")
     throw usage_error("--device {}: use cpu or cuda", flags.device);
   runner::RunnerOptions options;
-  options.launcher.worker = runner::find_worker(flags.worker);
+  // Records of another machine (shardrift submit's) are planned as they were there, without looking at this
+  // one.
+  const bool elsewhere = flags.no_run && flags.device != "auto" && flags.devices > 0;
+  if (!elsewhere) options.launcher.worker = runner::find_worker(flags.worker);
   if (!flags.launcher.empty()) options.launcher.words = runner::launcher_words(flags.launcher);
-  options.machine = runner::detect_machine({flags.device, flags.devices}, options.launcher.worker);
+  options.machine = elsewhere
+                        ? runner::unseen_machine({flags.device, flags.devices})
+                        : runner::detect_machine({flags.device, flags.devices}, options.launcher.worker);
   const auto study = make(options.machine.machine);
   options.output =
       fs::absolute(flags.output.empty() ? fs::path("out") / study.name : flags.output).lexically_normal();
@@ -179,11 +185,16 @@ ExitCode run_study(const std::function<study::Study(const study::Machine&)>& mak
   print("\n");
   runner::Line line;
   const auto status = runner::run_study(study, plan, options, line);
-  if (status.state == "interrupted") {
+  if (status.state == "interrupted" && !flags.no_run) {
     line.say("interrupted: the same command goes on from here");
     return ExitCode::interrupted;
   }
   conclude_study(study, plan, status, options.output, line);
+  if (flags.no_run) {
+    const bool whole = std::all_of(status.runs.begin(), status.runs.end(),
+                                   [](const auto& run) { return run.state == runner::RunState::done; });
+    return whole ? ExitCode::ok : ExitCode::inconclusive;
+  }
   return status.state == "failed" ? ExitCode::failure : ExitCode::ok;
 }
 

@@ -30,7 +30,8 @@ struct StudyFlags {
 boost::program_options::options_description study_options(StudyFlags& flags);
 
 // Prints the plan of the study that `make` gives for this machine; unless --dry-run: runs what is missing,
-// compares, reports. Exit codes: 0 every run is done, 70 some failed, 75 interrupted.
+// compares, reports. Exit codes: 0 every run is done, 70 some failed, 75 interrupted;
+// --no-run: 2 where some have no record.
 ExitCode run_study(const std::function<study::Study(const study::Machine&)>& make, const StudyFlags& flags);
 
 // The plan as text: machine, every run with its estimates and state, what is predicted and how, what is not

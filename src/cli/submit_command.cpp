@@ -102,14 +102,10 @@ std::string device_for(const Flags& flags, const slurm::SiteProfile& profile) {
 
 study::StudyPlan plan_for_cluster(const study::Study& study, const std::string& device,
                                   const fs::path& output) {
-  study::Machine cluster;
-  cluster.device = device;
-  cluster.devices = kClusterDevices;
-  cluster.collective_library = device == "cuda" ? "nccl" : "mpi";
   study::PlanOptions options;
   options.output = output;
   options.collective_profiles = study::shipped_profile_folders();
-  auto plan = study::plan_study(study, cluster, options);
+  auto plan = study::plan_study(study, runner::unseen_machine({device, kClusterDevices}).machine, options);
   for (const auto& one : plan.not_possible)
     print(fmt::format("not possible: {}: {}\n", one.name, one.reason));
   if (plan.configurations.empty()) throw usage_error("{}: nothing of it can run", study.name);
@@ -131,7 +127,7 @@ void refuse_changes(const std::optional<runner::StudyStatus>& earlier, const stu
 // Finished: the record is complete and nothing about its run has changed since.
 bool is_finished(const std::optional<runner::StudyStatus>& earlier, const study::Configuration& one) {
   const auto* run = earlier ? earlier->find(one.name) : nullptr;
-  return run != nullptr && run->fingerprint == one.fingerprint && runner::is_complete(one.output);
+  return run != nullptr && run->fingerprint == one.fingerprint && runner::is_record_of(one);
 }
 
 runner::StudyStatus status_for(const study::Study& study, const study::StudyPlan& plan,

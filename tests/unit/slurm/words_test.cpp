@@ -129,6 +129,16 @@ TEST_F(Misfits, TooFewOrNone) {
   profile_.run.constraint = "v100";
   EXPECT_THAT(found(), HasSubstr("no node of partition gpu has constraint v100"));
   profile_.run.constraint = "";
+  profile_.run.partition = "gpu,old";
+  profile_.gpu_type = "h100";
+  profile_.ranks_per_node = 4;
+  EXPECT_EQ(found(), "");
+  profile_.run.partition = "gpu,new";
+  EXPECT_THAT(found(), HasSubstr("no partition new"));
+  profile_.run.partition = "gpu";
+  profile_.analysis.partition = "serial";
+  EXPECT_THAT(found(), HasSubstr("no partition serial"));
+  profile_.analysis.partition = "";
   profile_.gpu_type = "";
   profile_.gpus = GpuRequest::none;
   EXPECT_THAT(found(), HasSubstr("gpus = \"none\""));

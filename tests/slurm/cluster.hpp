@@ -1,0 +1,43 @@
+// A private Slurm (private-slurm) for the tests of one program, and `shardrift` against it.
+#pragma once
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "program.hpp"
+
+namespace shardrift::testing {
+
+// Empty: Slurm's daemons are here. Else why not; with SHARDRIFT_REQUIRE_SLURM (scripts/test) that is a
+// failure.
+std::string slurm_missing();
+
+class Cluster {
+ public:
+  // nodes: "n1:2:h100". Exports SLURM_CONF and what mpirun needs to this process; stopped with its owner, and
+  // by itself should this process die. Throws what went wrong.
+  explicit Cluster(const std::vector<std::string>& nodes);
+  ~Cluster();
+  Cluster(const Cluster&) = delete;
+  Cluster& operator=(const Cluster&) = delete;
+
+  const std::filesystem::path& folder() const { return folder_; }
+  std::vector<std::string> processes() const;  // of it and of its jobs
+
+ private:
+  std::filesystem::path folder_;
+};
+
+// build/bin/shardrift in `folder`.
+Finished shardrift(const std::filesystem::path& folder, std::vector<std::string> arguments);
+
+// Asks until it is true; false after `seconds`.
+bool wait_until(const std::function<bool()>& condition, double seconds);
+
+// "12_0" of a configuration, by status's table; empty: none.
+std::string job_of(const std::string& status_text, const std::string& name);
+// Its line.
+std::string row_of(const std::string& status_text, const std::string& name);
+
+}  // namespace shardrift::testing
