@@ -66,6 +66,7 @@ Candidate judge_candidate(const Evidence& evidence, std::size_t index, const Thr
   candidate.plan = measurement.candidate.plan;
   candidate.shards = measurement.candidate.shards;
   candidate.statistics = statistics::statistics_of(measurement, thresholds.bootstrap);
+  candidate.flips = statistics::predict_flips(measurement, thresholds.tokens, thresholds.bootstrap);
   candidate.bit_equal = every_bit_equal(measurement, candidate.statistics);
   if (evidence.truth_reference)
     candidate.excess_error =

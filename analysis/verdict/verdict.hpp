@@ -11,6 +11,7 @@
 #include "analysis/measure/measurement.hpp"
 #include "analysis/statistics/beside.hpp"
 #include "analysis/statistics/bootstrap.hpp"
+#include "analysis/statistics/flip_forecast.hpp"
 #include "analysis/statistics/run_statistics.hpp"
 #include "analysis/verdict/thresholds.hpp"
 
@@ -62,9 +63,10 @@ struct Candidate {
   bool bit_equal = false;
   std::vector<Criterion> criteria;
   statistics::RunStatistics statistics;
-  std::optional<statistics::Ratio> excess_error;  // KL; with a truth
-  std::vector<statistics::Ratio> yardsticks;      // KL; one each, in the order given
-  std::vector<statistics::Ratio> yardsticks_rms;  // RMS Δ
+  std::optional<statistics::FlipPrediction> flips;  // to thresholds.tokens; null without logits
+  std::optional<statistics::Ratio> excess_error;    // KL; with a truth
+  std::vector<statistics::Ratio> yardsticks;        // KL; one each, in the order given
+  std::vector<statistics::Ratio> yardsticks_rms;    // RMS Δ
   double divergence = 0;  // what ranks it: 0 bit-equal, else mean KL above the floor (docs/verdict.md)
   Cost cost;
   std::vector<std::string> remarks;  // missing data, partial files, one possible order of two shards

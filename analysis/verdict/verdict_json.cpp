@@ -75,6 +75,65 @@ Json statistics_json(const statistics::RunStatistics& s) {
           {"survival", s.survival.prompts > 0 ? survival_json(s.survival) : Json()}};
 }
 
+Json law_json(const statistics::FlipLaw& law) {
+  return {{"formula", law.formula()},
+          {"shape", statistics::name_of(law.shape)},
+          {"scale", law.scale},
+          {"epsilon", law.epsilon},
+          {"own", law.own},
+          {"rows", law.rows},
+          {"flips", law.flips},
+          {"ties", law.ties},
+          {"flips_at_ties", law.flips_at_ties},
+          {"tie_flips", law.tie_flips}};
+}
+
+Json calibration_json(const statistics::Calibration& c) {
+  Json bins = Json::array();
+  for (const auto& bin : c.bins)
+    bins.push_back({{"low", bin.low},
+                    {"high", bin.high},
+                    {"rows", bin.rows},
+                    {"flips", bin.flips},
+                    {"predicted", bin.predicted},
+                    {"observed", bin.observed},
+                    {"observed_low", bin.interval.low},
+                    {"observed_high", bin.interval.high}});
+  return {{"prompts", c.prompts},
+          {"rows", c.rows},
+          {"flips", c.flips},
+          {"expected", c.expected},
+          {"brier", c.brier},
+          {"brier_base", c.brier_base},
+          {"log_loss", c.log_loss},
+          {"log_loss_base", c.log_loss_base},
+          {"bins", bins}};
+}
+
+Json flips_json(const statistics::FlipPrediction& prediction) {
+  Json margins = Json::array();
+  for (const auto& bin : prediction.by_margin)
+    margins.push_back({{"low", bin.low},
+                       {"high", bin.high},
+                       {"mean", bin.mean_margin},
+                       {"rows", bin.rows},
+                       {"flips", bin.flips},
+                       {"observed_low", bin.interval.low},
+                       {"observed_high", bin.interval.high}});
+  Json points = Json::array();
+  if (prediction.forecast)
+    for (const auto& point : prediction.forecast->points)
+      points.push_back({{"tokens", point.tokens},
+                        {"share", number(point.identical.value)},
+                        {"low", number(point.identical.interval.low)},
+                        {"high", number(point.identical.interval.high)},
+                        {"extrapolated", point.extrapolated}});
+  return {{"law", law_json(prediction.law)},
+          {"by_margin", margins},
+          {"calibration", prediction.calibration ? calibration_json(*prediction.calibration) : Json()},
+          {"forecast", prediction.forecast ? points : Json()}};
+}
+
 Json criterion_json(const Criterion& c) {
   return {{"limit", c.limit.kind->name},
           {"allowed", std::string_view(c.limit.kind->name) == "bit_equal" ? Json(true) : Json(c.limit.value)},
@@ -112,6 +171,7 @@ Json candidate_json(const Candidate& c, const std::vector<std::string>& yardstic
             {"times_reference", known(c.cost.times_reference)},
             {"unknown", c.cost.unknown.empty() ? Json() : Json(c.cost.unknown)}}},
           {"remarks", c.remarks},
+          {"flip_law", c.flips ? flips_json(*c.flips) : Json()},
           {"statistics", statistics_json(c.statistics)}};
 }
 

@@ -15,23 +15,26 @@ using analysis::TextColumns;
 
 constexpr std::size_t kWidth = 100;
 
-// Words on lines of at most kWidth characters, the second and later indented.
+// Words on lines of at most kWidth characters, the second and later indented. Leading blanks are kept.
 std::string wrapped(const std::string& text, const std::string& indent) {
-  std::string out;
-  std::size_t width = 0;
-  std::size_t at = 0;
+  std::size_t at = std::min(text.find_first_not_of(' '), text.size());
+  std::string out(at, ' ');
+  std::size_t width = at;
+  bool first = true;
   while (at < text.size()) {
     const std::size_t end = std::min(text.find(' ', at), text.size());
     const std::string word = text.substr(at, end - at);
     const std::size_t length = analysis::characters(word);
-    if (width > 0 && width + 1 + length > kWidth) {
+    if (!first && width + 1 + length > kWidth) {
       out += "\n" + indent;
-      width = indent.size() + length;
-    } else {
-      if (width > 0) out += " ";
-      width += (width > 0 ? 1 : 0) + length;
+      width = indent.size();
+    } else if (!first) {
+      out += " ";
+      ++width;
     }
     out += word;
+    width += length;
+    first = false;
     at = end + 1;
   }
   return out + "\n";
@@ -85,6 +88,38 @@ std::string overview_text(const Verdict& verdict) {
   return table.str();
 }
 
+std::string flips_text(const Candidate& candidate) {
+  const auto& s = candidate.statistics;
+  if (s.flips + s.flips_at_ties == 0 && (!candidate.flips || candidate.flips->law.scale == 0)) return {};
+  std::string text =
+      wrapped(fmt::format("  choices that differ: {} of {}; {} of them at an exact tie in one of the runs",
+                          s.flips + s.flips_at_ties, counted(s.rows, "row"), s.flips_at_ties),
+              "    ");
+  if (!candidate.flips) return text;
+  const auto& prediction = *candidate.flips;
+  std::string law = fmt::format("  flip law: {}", prediction.law.formula());
+  if (const auto& c = prediction.calibration)
+    law += fmt::format(
+        "; on held-out prompts {:.1f} flips expected, {} happened; log loss {:.3g} (base rate {:.3g}), Brier "
+        "score "
+        "{:.3g} ({:.3g})",
+        c->expected, c->flips, c->log_loss, c->log_loss_base, c->brier, c->brier_base);
+  text += wrapped(law, "    ");
+  if (prediction.forecast) {
+    const auto& last = prediction.forecast->points.back();
+    auto changed = last.identical;
+    changed.value = 1 - changed.value;
+    changed.interval = {1 - last.identical.interval.high, 1 - last.identical.interval.low};
+    text += wrapped(fmt::format("  predicted by it: {} of prompts changed after {}{}",
+                                amount(changed, Unit::share), counted(last.tokens, "token"),
+                                last.extrapolated ? fmt::format(" (texts were compared to {} tokens)",
+                                                                prediction.forecast->longest)
+                                                  : ""),
+                    "    ");
+  }
+  return text;
+}
+
 std::string candidate_text(const Candidate& candidate, const Thresholds& thresholds) {
   std::string text = fmt::format("{}: {}\n", candidate.name, name_of(candidate.state));
   TextColumns table({{"  limit", Align::left},
@@ -98,7 +133,7 @@ std::string candidate_text(const Candidate& candidate, const Thresholds& thresho
     table.add({fmt::format("  {}", c.limit.kind->name), name_of(c.state), limit_text(c.limit, thresholds),
                measured});
   }
-  text += table.str();
+  text += table.str() + flips_text(candidate);
   for (const auto& remark : candidate.remarks) text += wrapped("  note: " + remark, "    ");
   return text;
 }

@@ -147,8 +147,11 @@ std::string amount(double value, Unit unit) {
 
 std::string amount(const statistics::Estimate& estimate, Unit unit) {
   if (estimate.method == statistics::IntervalMethod::none) return amount(estimate.value, unit);
-  return fmt::format("{} ({} to {})", amount(estimate.value, unit), amount(estimate.interval.low, unit),
-                     amount(estimate.interval.high, unit));
+  const auto bare = [&](double value) {
+    return unit == Unit::nats ? amount(value, Unit::none) : amount(value, unit);
+  };
+  return fmt::format("{} ({} to {})", amount(estimate.value, unit), bare(estimate.interval.low),
+                     bare(estimate.interval.high));
 }
 
 std::string counted(std::int64_t count, const std::string& what) {

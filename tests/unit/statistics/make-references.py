@@ -178,6 +178,11 @@ def beta_product_case(random: np.random.Generator) -> dict:
     return {"lifetimes": lives, "points": result, "note": "simulated, 400000 draws; moments are matched, not quantiles"}
 
 
+def tail_cases() -> list[dict]:
+    return [{"x": x, "normal": float(stats.norm.sf(x)), "logistic": float(stats.logistic.sf(x)),
+             "t4": float(stats.t.sf(x, 4))} for x in (0.0, 1e-3, 0.5, 1.0, 2.0, 5.0, 12.0, 30.0)]
+
+
 def references() -> dict:
     random = np.random.default_rng(20250611)
     twister = Mt19937_64(5489)
@@ -191,6 +196,7 @@ def references() -> dict:
         "bootstrap": bootstrap_cases(random),
         "proportion": proportion_cases(),
         "survival": survival_cases(random),
+        "tail": tail_cases(),
         "beta_product": beta_product_case(random),
     }
 
