@@ -2,7 +2,10 @@
 #include <gmock/gmock.h>
 #include <sys/wait.h>
 
+#include <cmath>
 #include <cstdlib>
+#include <filesystem>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "tests/unit/analysis/example_runs.hpp"
@@ -78,6 +81,35 @@ TEST_F(Program, CsvHasARowAStep) {
   EXPECT_THAT(csv, HasSubstr("\nb.h5,p0,1,1,9,1,decode,1,0,1,0,2,0.4,"));
   const auto cells = std::count(csv.begin(), csv.end(), ',');
   EXPECT_EQ(cells % 5, 0);  // every line has as many
+}
+
+// For compare_json_schema.py: every kind of document there is.
+TEST_F(Program, WritesJsonToBeCheckedAgainstItsSchema) {
+  const std::filesystem::path out = std::filesystem::path(SHARDRIFT_BINARY_DIR) / "tests" / "compare-json";
+  std::filesystem::remove_all(out);
+  std::filesystem::create_directories(out);
+  const auto json = [&](const std::string& name, const std::string& files, int code) {
+    EXPECT_EQ(run("compare " + files + " --no-cache --json " + (out / (name + ".json")).string()), code)
+        << name;
+  };
+  const testing::Rows rows{{0, 1, 0, 0, 0}, {0, 0, 1, 0, 0}};
+  testing::Rows strange = rows;
+  strange[0][4] = std::nan("");
+  strange[1][4] = -std::numeric_limits<double>::infinity();
+  const auto run_of = [](DType dtype) { return small_run(dtype, 2); };
+  write_record(scratch_ / "strange.h5", small_run(), {greedy_prompt(small_run(), "p0", 0, strange)});
+  write_record(scratch_ / "other.h5", run_of(DType::bfloat16),
+               {greedy_prompt(run_of(DType::bfloat16), "p0", 0, rows)});
+  write_record(scratch_ / "top.h5", small_run(), {greedy_prompt(small_run(), "p0", 0, rows, false)});
+  const record::WriterOptions options{scratch_ / "partial.h5", false, 0};
+  prepare_output(options, small_run());
+  json("equal", "a.h5 a.h5", 0);
+  json("flip", "a.h5 b.h5 a.h5", 1);
+  json("table", "a.h5 a.h5 --prompt p0", 0);
+  json("strange", "a.h5 strange.h5", 1);
+  json("other-dtype", "a.h5 other.h5", 1);
+  json("without-logits", "a.h5 top.h5", 0);
+  json("partial", "a.h5 partial.h5", 2);
 }
 
 TEST_F(Program, MetricsAreKeptUnlessToldNotTo) {

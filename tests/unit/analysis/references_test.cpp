@@ -99,7 +99,7 @@ TEST(References, EveryNumberOfARow) {
     expect_near(got.p_next, number(want["p_next"]), 1e-13, 1e-300, "p_next");
     expect_near(got.log_ratio, number(want["log_ratio"]), 1e-14, 1e-14, "log_ratio");
     // Against 60 digits. Each d = log q - log p is rounded near 1e-16, which a divergence of about d^2 feels
-    // as 1e-16 times its root: a hundredth of a per mille still at 1e-24.
+    // as 1e-16 times its root: half a per mille at 1e-24.
     for (const auto& [name, value] :
          {std::pair{"kl", got.kl}, std::pair{"kl_reverse", got.kl_reverse}, std::pair{"js", got.js}}) {
       const double exact = number(want[name]);
