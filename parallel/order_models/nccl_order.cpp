@@ -50,7 +50,7 @@ std::int64_t channel_threshold(NcclAlgorithm algorithm, NcclProtocol protocol, i
 }
 
 void check(const NcclCommunicator& communicator) {
-  const auto& [ranks, channels, rings] = communicator;
+  const auto& [ranks, channels, rings, trees] = communicator;
   if (ranks < 2 || ranks > SumTree::kMaxShards)
     throw usage_error("an NCCL communicator of {} ranks: the model knows 2 to {}", ranks,
                       SumTree::kMaxShards);
@@ -58,6 +58,9 @@ void check(const NcclCommunicator& communicator) {
     throw usage_error("an NCCL communicator of {} channels: use 1 to {}", channels, kMaxChannels);
   if (rings.size() > 1 && rings.size() != static_cast<std::size_t>(channels))
     throw usage_error("{} rings for {} channels: give one, or one for each channel", rings.size(), channels);
+  for (const auto& tree : trees)
+    if (tree.shards() != ranks)
+      throw usage_error("channel tree {}: not a tree of {} ranks", to_string(tree), ranks);
   for (std::size_t c = 0; c < rings.size(); ++c) {
     auto sorted = rings[c];
     std::sort(sorted.begin(), sorted.end());
@@ -194,11 +197,17 @@ std::optional<OrderMap> nccl_tree_map(std::int64_t count, DType dtype, const Ncc
                                       NcclProtocol protocol) {
   check(communicator);
   const int ranks = communicator.ranks;
-  const bool one_channel =
-      nccl_ranges(count, dtype, ranks, communicator.channels, NcclAlgorithm::tree, protocol).size() == 1;
-  const bool measured = ranks == 2 || ranks == 4 || (ranks == 3 && one_channel);
-  if (!measured) return std::nullopt;
-  return uniform_map(chain_tree(ranks), count);
+  const auto ranges = nccl_ranges(count, dtype, ranks, communicator.channels, NcclAlgorithm::tree, protocol);
+  if (communicator.trees.empty()) {
+    const bool measured = ranks == 2 || ranks == 4 || (ranks == 3 && ranges.size() == 1);
+    if (!measured) return std::nullopt;
+    return uniform_map(chain_tree(ranks), count);
+  }
+  if (ranges.size() > communicator.trees.size()) return std::nullopt;
+  OrderMapBuilder map(count);
+  for (std::size_t channel = 0; channel < ranges.size(); ++channel)
+    map.append(ranges[channel].end - ranges[channel].begin, communicator.trees[channel]);
+  return map.finish();
 }
 
 std::optional<OrderMap> nccl_map(std::int64_t count, DType dtype, const NcclCommunicator& communicator,

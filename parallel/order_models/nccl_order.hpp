@@ -29,6 +29,8 @@ struct NcclCommunicator {
   // The ranks in the order of each channel's ring, starting anywhere. Empty: 0 1 2 … on every channel. One
   // ring: that one on every channel. Else one for each channel.
   std::vector<std::vector<int>> rings;
+  // Tree: how each channel, from the first on, adds its part. Empty: the chain N-1, …, 1, 0 on every channel.
+  std::vector<SumTree> trees;
 };
 
 // A piece of a message and the channel that carries it, before it is cut into chunks.
@@ -47,8 +49,9 @@ std::vector<NcclRange> nccl_ranges(std::int64_t count, DType dtype, int ranks, i
 OrderMap nccl_ring_map(std::int64_t count, DType dtype, const NcclCommunicator& communicator,
                        NcclProtocol protocol);
 
-// Tree within one node: the chain N-1, …, 1, 0 for 2 and 4 ranks, and for 3 where one channel carries the
-// message. Anything else was not measured: nullopt, to be probed.
+// Tree within one node: one tree for each channel's range. Without communicator.trees the chain N-1, …, 1, 0
+// for 2 and 4 ranks, and for 3 where one channel carries the message: measured on H100s, where 3 ranks take
+// three different chains by channel. nullopt where that is not known, to be probed.
 std::optional<OrderMap> nccl_tree_map(std::int64_t count, DType dtype, const NcclCommunicator& communicator,
                                       NcclProtocol protocol);
 

@@ -46,7 +46,6 @@ std::vector<std::vector<int>> possible_rings(const ProbeResult& probe) {
 bool as_told(const ProbedCollective& one, int channels, NcclAlgorithm algorithm, NcclProtocol protocol) {
   if (!one.told) return true;
   if (one.told->algorithm != name_of(algorithm) || one.told->protocol != name_of(protocol)) return false;
-  if (algorithm == NcclAlgorithm::tree) return true;  // all channels carry it, in an order of their own
   const auto& probe = one.probe;
   return static_cast<int>(
              nccl_ranges(probe.count, probe.dtype, probe.ranks, channels, algorithm, protocol).size()) ==
@@ -77,16 +76,55 @@ std::vector<std::vector<NcclProtocol>> reproducing(const std::vector<const Probe
   return all;
 }
 
+// The tree of every channel, read off the maps at the channels' ranges, as far as some message uses them;
+// needs to know the protocol (where none is known: empty). nullopt where ranges mix trees or contradict each
+// other: that count of channels is wrong.
+std::optional<std::vector<SumTree>> channel_trees(const std::vector<const ProbedCollective*>& probes,
+                                                  int channels, const NcclPins& pins) {
+  std::vector<SumTree> trees;
+  for (const auto* one : probes) {
+    auto protocol = pins.protocol;
+    if (one->told) {
+      for (const auto known : {NcclProtocol::ll, NcclProtocol::ll128, NcclProtocol::simple})
+        if (one->told->protocol == name_of(known)) protocol = known;
+    }
+    if (!protocol) continue;
+    const auto& probe = one->probe;
+    const auto ranges =
+        nccl_ranges(probe.count, probe.dtype, probe.ranks, channels, NcclAlgorithm::tree, *protocol);
+    auto segment = probe.segments.begin();
+    for (std::size_t channel = 0; channel < ranges.size(); ++channel) {
+      while (segment->end <= ranges[channel].begin) ++segment;
+      const auto& tree = probe.trees[static_cast<std::size_t>(segment->tree)];
+      if (channel == trees.size()) trees.push_back(tree);
+      if (segment->end < ranges[channel].end || trees[channel] != tree) return std::nullopt;
+    }
+  }
+  return trees;
+}
+
 std::optional<NcclModel> fit(const std::vector<const ProbedCollective*>& probes, const std::vector<int>& ring,
                              NcclAlgorithm algorithm, const NcclPins& pins,
                              const std::vector<NcclProtocolSpan>& told) {
   const int ranks = probes.front()->probe.ranks;
-  NcclModel model{algorithm, {}, {ring}, {}};
+  NcclModel model{algorithm, {}, {ring}, {}, {}};
+  // Channels of their own trees are looked for only where the chain does not explain what was seen.
+  const bool own_trees =
+      algorithm == NcclAlgorithm::tree && std::any_of(probes.begin(), probes.end(), [&](const auto* one) {
+        return one->probe.trees != std::vector<SumTree>{chain_tree(ranks)};
+      });
   std::vector<NcclProtocolSpan> seen;
   for (int channels = 1; channels <= kMostChannels; ++channels) {
     if (pins.channels && *pins.channels != channels) continue;
-    const auto fitting = reproducing(probes, {ranks, channels, {ring}}, algorithm, pins);
+    NcclCommunicator communicator{ranks, channels, {ring}, {}};
+    if (own_trees) {
+      auto trees = channel_trees(probes, channels, pins);
+      if (!trees || (!model.channels.empty() && *trees != model.trees)) continue;
+      communicator.trees = std::move(*trees);
+    }
+    const auto fitting = reproducing(probes, communicator, algorithm, pins);
     if (fitting.empty()) continue;
+    model.trees = communicator.trees;
     // A protocol's choice that would fall with size, or that is not what was told, is no explanation.
     std::vector<NcclProtocolSpan> spans;
     for (std::size_t i = 0; i < probes.size(); ++i)
@@ -128,7 +166,7 @@ std::optional<OrderMap> nccl_model_map(const NcclModel& model, CollectiveOperati
                                        std::int64_t count, DType dtype) {
   std::optional<OrderMap> agreed;
   for (const int channels : model.channels) {
-    const NcclCommunicator communicator{ranks, channels, model.rings};
+    const NcclCommunicator communicator{ranks, channels, model.rings, model.trees};
     if (operation == CollectiveOperation::reduce_scatter)
       return model.algorithm == NcclAlgorithm::ring ? nccl_reduce_scatter_map(count, communicator)
                                                     : std::nullopt;
@@ -225,6 +263,7 @@ std::string describe(const CollectiveModel& model) {
   std::string text = fmt::format("NCCL {}", name_of(nccl->algorithm));
   if (!nccl->rings.empty()) text += fmt::format(" {}", fmt::join(nccl->rings.front(), " "));
   if (nccl->rings.size() > 1) text += " …";
+  if (!nccl->trees.empty()) text += fmt::format(", {} trees by channel", nccl->trees.size());
   text += nccl->channels.size() == 1 ? fmt::format(", {} channels", nccl->channels.front())
                                      : fmt::format(", {} to {} channels (the probes do not tell them apart)",
                                                    nccl->channels.front(), nccl->channels.back());

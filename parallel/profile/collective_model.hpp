@@ -25,6 +25,7 @@ struct NcclModel {
   NcclAlgorithm algorithm = NcclAlgorithm::ring;
   std::vector<int> channels;  // every count that explains the probes, ascending; one where it is known
   std::vector<std::vector<int>> rings;  // as in NcclCommunicator
+  std::vector<SumTree> trees;           // as in NcclCommunicator
   std::vector<NcclProtocolSpan> spans;  // what was seen of the protocol's choice
   bool operator==(const NcclModel&) const = default;
 };

@@ -12,8 +12,9 @@
 //   model             null, or {"kind": "openmpi", "all_reduce": "auto"}, or {"kind": "nccl", "algorithm":
 //   "ring",
 //                     "channels": [24], "rings": [[0, 1, 2, 3]], "spans": [[first bytes, last bytes, lowest
-//                     protocol, highest protocol], …]}: inferred from the probes; several channel counts
-//                     where they do not tell them apart
+//                     protocol, highest protocol], …], "trees": ["(0+2)+1", …] (each channel's; only
+//                     where channels differ)}: inferred from the probes; several channel counts where they do
+//                     not tell them apart
 //   told_spans        like spans, exact: where the library said its protocol changes; only where it was asked
 //   probed            [{operation, dtype, count, calls, accumulator ("message", …, null), first_unexplained,
 //                     model_agrees (true, false, null), told [algorithm, protocol, channels] (only where the

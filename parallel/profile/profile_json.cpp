@@ -5,8 +5,8 @@
 #include <nlohmann/json.hpp>
 
 #include "common/error.hpp"
-#include "parallel/profile/profile.hpp"
 #include "common/json_file.hpp"
+#include "parallel/profile/profile.hpp"
 
 namespace shardrift {
 namespace {
@@ -116,6 +116,18 @@ NcclProtocolSpan read_span(ObjectReader& model, const json& item) {
   return span;
 }
 
+SumTree read_tree(ObjectReader& object, const json& item, int ranks) {
+  if (!item.is_string()) throw object.wrong("trees", "a tree's text", item);
+  SumTree tree;
+  try {
+    tree = tree_from_string(item.get<std::string>());
+  } catch (const Error& error) {
+    throw bad_data("{}: key \"trees\": {}", object.where(), error.what());
+  }
+  if (tree.shards() != ranks) throw object.wrong("trees", fmt::format("trees of {} ranks", ranks), item);
+  return tree;
+}
+
 CollectiveModel read_model(const json& value, int ranks, const std::string& where) {
   if (value.is_null()) return std::monostate{};
   ObjectReader object(value, where + ": model");
@@ -138,21 +150,16 @@ CollectiveModel read_model(const json& value, int ranks, const std::string& wher
       (model.channels.size() == 1 && model.rings.size() == static_cast<std::size_t>(model.channels.front()));
   if (!matched) throw object.wrong("rings", "none, one, or one for each channel", json(model.rings));
   for (const auto& item : object.array("spans", 0, 10000)) model.spans.push_back(read_span(object, item));
+  if (object.optional("trees") != nullptr)
+    for (const auto& item : object.array("trees", 1, 64))
+      model.trees.push_back(read_tree(object, item, ranks));
   object.finish();
   return model;
 }
 
 void read_segments(ObjectReader& object, ProbeResult& probe) {
   for (const auto& item : object.array("trees", 0, 135135)) {
-    if (!item.is_string()) throw object.wrong("trees", "a tree's text", item);
-    SumTree tree;
-    try {
-      tree = tree_from_string(item.get<std::string>());
-    } catch (const Error& error) {
-      throw bad_data("{}: key \"trees\": {}", object.where(), error.what());
-    }
-    if (tree.shards() != probe.ranks)
-      throw object.wrong("trees", fmt::format("trees of {} ranks", probe.ranks), item);
+    auto tree = read_tree(object, item, probe.ranks);
     if (std::find(probe.trees.begin(), probe.trees.end(), tree) != probe.trees.end())
       throw object.wrong("trees", "each tree once", item);
     probe.trees.push_back(std::move(tree));
@@ -219,11 +226,13 @@ ordered_json model_to_json(const CollectiveModel& model) {
     return {{"kind", "openmpi"}, {"all_reduce", name_of(openmpi->all_reduce)}};
   const auto* nccl = std::get_if<NcclModel>(&model);
   if (nccl == nullptr) return nullptr;
-  return {{"kind", "nccl"},
-          {"algorithm", name_of(nccl->algorithm)},
-          {"channels", nccl->channels},
-          {"rings", nccl->rings},
-          {"spans", spans_to_json(nccl->spans)}};
+  ordered_json object = {{"kind", "nccl"},
+                         {"algorithm", name_of(nccl->algorithm)},
+                         {"channels", nccl->channels},
+                         {"rings", nccl->rings},
+                         {"spans", spans_to_json(nccl->spans)}};
+  for (const auto& tree : nccl->trees) object["trees"].push_back(to_string(tree));
+  return object;
 }
 
 ordered_json probed_to_json(const ProbedCollective& one) {

@@ -153,8 +153,8 @@ __device__ void fold_vector(const Arguments& arguments, const DeviceTree& tree, 
       const std::uint32_t shard = leaves >> (8 * leaf) & 0xFFU;
       loaded[u] = load<P, V>(at + shard * arguments.stride);
     }
-    if constexpr (kStack == 3) {
-      if (arguments.shards == kLoads && adds == kBalancedFour) {  // without moving a stack about
+    if constexpr (kStack == 2) {
+      if (arguments.shards == kLoads && adds == kBalancedFour) {
         stack[0] = widened<A>(loaded[0]);
         stack[1] = widened<A>(loaded[2]);
         add<P, A, kRounds>(stack[0], widened<A>(loaded[1]));
@@ -167,7 +167,7 @@ __device__ void fold_vector(const Arguments& arguments, const DeviceTree& tree, 
     for (int u = 0; u < kLoads; ++u) {
       if (base + u >= arguments.shards) break;
       const Sum<A, V> value = widened<A>(loaded[u]);
-      if constexpr (kStack == 2) {  // left to right: one running total
+      if constexpr (kStack == 2) {  // else left to right: one running total
         if (base + u == 0) {
           stack[0] = value;
         } else {
@@ -227,10 +227,10 @@ void launch(const Arguments& arguments, int stack, cudaStream_t stream) {
   };
   if (!aligned_vectors) {
     start.template operator()<SumTree::kMaxStack, 1>();
-  } else if (stack <= 2) {
+  } else if (stack <= 2 || arguments.shards <= kLoads) {  // left to right, or the balanced tree of four
     start.template operator()<2, kVector>();
-  } else if (stack == 3) {  // every other tree of 4 to 7 shards
-    start.template operator()<3, kVector>();
+  } else if (stack == 3) {  // every other tree of 5 to 7 shards
+    start.template operator()<3, kDeepVector>();
   } else if (stack == 4) {
     start.template operator()<4, kDeepVector>();
   } else {

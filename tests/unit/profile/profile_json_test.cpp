@@ -5,8 +5,8 @@
 #include <filesystem>
 #include <fstream>
 
-#include "tests/unit/profile/example_profile.hpp"
 #include "common/json_file.hpp"
+#include "tests/unit/profile/example_profile.hpp"
 
 namespace shardrift {
 namespace {
