@@ -12,18 +12,12 @@ namespace {
 
 using analysis::RunSummary;
 
-const char* name_of(State state) {
-  return state == State::within ? "within" : state == State::beyond ? "beyond" : "inconclusive";
-}
-
 const char* name_of(Role role) {
   switch (role) {
     case Role::candidate:
       return "candidate";
     case Role::noise_floor:
       return "noise floor";
-    case Role::truth:
-      return "truth";
     case Role::yardstick:
       return "yardstick";
   }
@@ -90,11 +84,29 @@ Json metric_json(const statistics::RunStatistics& statistics, const char* name) 
           {"max", number(metric->max)}};
 }
 
-const RunAnswer* answer_of(const Report& report, std::size_t run) {
-  if (!report.answer) return nullptr;
-  for (const auto& one : report.answer->runs)
-    if (one.run == run) return &one;
-  return nullptr;
+Json ratio_json(const statistics::Ratio& ratio) {
+  return estimate_json(ratio.ratio);
+}
+
+// What the verdict says about one candidate.
+Json judged_json(const verdict::Candidate& candidate, const verdict::Thresholds& thresholds) {
+  Json criteria = Json::array();
+  for (const auto& one : candidate.criteria)
+    criteria.push_back({{"limit", one.limit.kind->name},
+                        {"allowed", verdict::limit_text(one.limit, thresholds)},
+                        {"state", verdict::name_of(one.state)},
+                        {"reason", one.reason},
+                        {"prompts_needed", one.prompts_needed ? Json(*one.prompts_needed) : Json(nullptr)}});
+  Json yardsticks = Json::array();
+  for (const auto& one : candidate.yardsticks) yardsticks.push_back(ratio_json(one));
+  return {
+      {"state", verdict::name_of(candidate.state)},
+      {"reason", candidate.headline},
+      {"criteria", criteria},
+      {"excess_error", candidate.excess_error ? ratio_json(*candidate.excess_error) : Json(nullptr)},
+      {"yardsticks", yardsticks},
+      {"cost", candidate.cost.times_reference > 0 ? number(candidate.cost.times_reference) : Json(nullptr)},
+      {"remarks", candidate.remarks}};
 }
 
 }  // namespace
@@ -115,11 +127,9 @@ Json run_json(const Report& report, std::size_t run) {
   Json json = summary_json(measurement.candidate);
   json["role"] = name_of(role);
   json["equality"] = name_of(analysis::equality_of(measurement));
-  json["state"] = nullptr;
-  if (const auto* answer = answer_of(report, run)) {
-    json["state"] = name_of(answer->state);
-    json["reason"] = answer->reason;
-  }
+  const bool judged = report.verdict && run < report.verdict->candidates.size();
+  json["verdict"] =
+      judged ? judged_json(report.verdict->candidates[run], report.verdict->thresholds) : Json(nullptr);
   json["compared"] = statistics.prompts;
   json["missing"] = measurement.missing.size();
   json["prompts_bit_equal"] = statistics.prompts_bit_equal;
@@ -146,17 +156,18 @@ Json run_json(const Report& report, std::size_t run) {
   return json;
 }
 
-Json answer_json(const Report& report) {
-  if (!report.answer) return nullptr;
-  const Answer& answer = *report.answer;
+Json verdict_json(const Report& report) {
+  if (!report.verdict) return nullptr;
+  const auto& verdict = *report.verdict;
   Json ranking = Json::array();
-  for (const auto& choice : answer.ranking) ranking.push_back({{"run", choice.run}, {"why", choice.why}});
-  return {{"state", name_of(answer.state)},
-          {"headline", answer.headline},
-          {"paragraph", answer.paragraph},
-          {"recommendation", answer.recommendation},
-          {"thresholds", answer.thresholds},
-          {"power", answer.power},
+  for (const auto& one : verdict.ranking) ranking.push_back({{"run", one.candidate}, {"why", one.why}});
+  Json limits = Json::array();
+  for (const auto& limit : verdict.thresholds.limits)
+    limits.push_back(verdict::limit_text(limit, verdict.thresholds));
+  return {{"state", verdict::name_of(verdict.state)},
+          {"thresholds", verdict.thresholds.source},
+          {"limits", limits},
+          {"yardsticks", verdict.yardsticks},
           {"ranking", ranking}};
 }
 

@@ -35,22 +35,26 @@ std::string filled(std::string_view text, const std::map<std::string, std::strin
   }
 }
 
+std::string capitalized(std::string text) {
+  if (!text.empty() && text[0] >= 'a' && text[0] <= 'z') text[0] = static_cast<char>(text[0] - 'a' + 'A');
+  return text;
+}
+
 // Readable without scripts too: a mail program's preview shows it.
 std::string answer_html(const Report& report) {
-  if (!report.answer) return "";
-  const Answer& answer = *report.answer;
-  const auto* state = answer.state == State::within   ? "within"
-                      : answer.state == State::beyond ? "beyond"
-                                                      : "inconclusive";
-  std::string html =
-      fmt::format("<section id=\"answer\" class=\"answer {}\" aria-label=\"Verdict\">\n", state);
-  html += fmt::format("<p class=\"headline\"><span class=\"badge\" aria-hidden=\"true\"></span>{}</p>\n",
-                      html_escaped(answer.headline));
-  html += fmt::format("<p class=\"paragraph\">{}</p>\n", html_escaped(answer.paragraph));
-  if (!answer.recommendation.empty())
-    html += fmt::format("<p class=\"recommendation\"><strong>Recommendation.</strong> {}</p>\n",
-                        html_escaped(answer.recommendation));
-  return html + "</section>\n";
+  if (!report.verdict) return "";
+  const auto& verdict = *report.verdict;
+  // The page gives the recommendation a line of its own.
+  std::string paragraph = verdict.paragraph;
+  const auto again = paragraph.rfind(" Recommendation: " + verdict.recommendation);
+  if (again != std::string::npos) paragraph.erase(again);
+  return fmt::format(
+      "<section id=\"answer\" class=\"answer {0}\" aria-label=\"Verdict\">\n"
+      "<p class=\"headline\"><span class=\"badge\" aria-hidden=\"true\"></span><span>{1}: {2}</span></p>\n"
+      "<p class=\"recommendation\"><strong>Recommendation:</strong> {3}.</p>\n"
+      "<p class=\"paragraph\">{4}</p>\n</section>\n",
+      verdict::name_of(verdict.state), capitalized(verdict::name_of(verdict.state)),
+      html_escaped(verdict.headline), html_escaped(verdict.recommendation), html_escaped(paragraph));
 }
 
 std::string title_of(const Report& report) {

@@ -37,7 +37,7 @@ Json payload_of(const Report& report) {
           {"command", report.command},
           {"created", report.created},
           {"reference", reference_json(report)},
-          {"answer", answer_json(report)},
+          {"verdict", verdict_json(report)},
           {"runs", runs},
           {"differences", differences_json(report)},
           {"survival", survival_json(report)},

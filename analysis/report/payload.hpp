@@ -20,7 +20,7 @@ Json payload_of(const Report& report);
 
 Json reference_json(const Report& report);
 Json run_json(const Report& report, std::size_t run);  // one row of the table of configurations
-Json answer_json(const Report& report);                // null without an answer
+Json verdict_json(const Report& report);               // null without a verdict
 Json differences_json(const Report& report);           // plan and environment
 Json survival_json(const Report& report);              // survival.cpp
 Json first_differences_json(const Report& report);     // survival.cpp: prompts x runs

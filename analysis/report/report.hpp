@@ -11,6 +11,7 @@
 #include "analysis/measure/measurement.hpp"
 #include "analysis/statistics/run_statistics.hpp"
 #include "analysis/text/token_table.hpp"
+#include "analysis/verdict/verdict.hpp"
 
 namespace shardrift::report {
 
@@ -18,7 +19,6 @@ namespace shardrift::report {
 enum class Role {
   candidate,
   noise_floor,  // the reference's plan once more
-  truth,        // higher precision: which side is closer to exact arithmetic
   yardstick,    // another dtype or quantization: how far people already go without worry
 };
 
@@ -26,32 +26,6 @@ struct Run {
   analysis::Measurement measurement;
   Role role = Role::candidate;
   statistics::RunStatistics statistics;
-};
-
-// How the answer reads, and its colour: the three states of a verdict and their exit codes 0, 1, 2.
-enum class State { within, beyond, inconclusive };
-
-struct RunAnswer {
-  std::size_t run = 0;  // index into Report::runs
-  State state = State::inconclusive;
-  std::string reason;  // one sentence
-};
-
-// One line of the recommendation's ranking, best first.
-struct Choice {
-  std::size_t run = 0;
-  std::string why;  // divergence and cost in words
-};
-
-struct Answer {
-  State state = State::inconclusive;
-  std::string headline;        // a few words
-  std::string paragraph;       // for a manager
-  std::string recommendation;  // one sentence
-  std::string thresholds;      // preset or file that decided, with its limits
-  std::string power;           // what these prompts could have missed
-  std::vector<RunAnswer> runs;
-  std::vector<Choice> ranking;
 };
 
 // One point of a plot.
@@ -102,7 +76,7 @@ struct Report {
   std::string command;  // that made the report
   std::string created;  // ISO 8601, UTC
   std::vector<Run> runs;
-  std::optional<Answer> answer;
+  std::optional<verdict::Verdict> verdict;  // of runs[0], runs[1], …, its candidates, in this order
   std::vector<FlipLaw> flip_laws;
   std::vector<Growth> growth;
   std::vector<Ladder> ladders;

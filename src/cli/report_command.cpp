@@ -1,9 +1,6 @@
 // shardrift report REF CAND… --output FILE.html
-#include <fmt/chrono.h>
 #include <boost/program_options.hpp>
-#include <chrono>
-#include <filesystem>
-#include <fstream>
+#include <cstdio>
 #include <sstream>
 
 #include "analysis/report/assemble.hpp"
@@ -16,38 +13,47 @@ namespace po = boost::program_options;
 
 constexpr const char* kHelp = R"(usage: shardrift report REF CAND... --output FILE.html [options]
 
-Writes one HTML page that opens offline in any browser: the answer first, then
+Writes one HTML page that opens offline in any browser: the verdict first, then
 the configurations in one table, and plots: how long answers stay the same, how
 far logits are apart and where, why tokens flip, in which order the collective
 adds, the tokens side by side, and what differs between the machines.
 REF and CAND are files of shardrift-run (OUT.h5), or the OUT.h5.parts of a run
-that has not finished.
+that has not finished. Metrics that compare or gate kept beside them are used.
 
   shardrift report one.h5 tp2.h5 tp4.h5 pp2.h5 --output report.html
   shardrift report one.h5 tp4.h5 --noise-floor again.h5 --yardstick int8.h5 \
       --truth float64.h5 --title "Can we go to four GPUs?" --output report.html
 
-docs/report.md tells how to read it.
+Limits are those of shardrift gate. docs/report.md tells how to read the page.
 exit code: 0 written, 64 usage, 65 a file that cannot be used, 70 failure
 )";
 
-po::options_description options_of(report::Files& files, std::string& output, std::string& title) {
-  po::options_description options("options");
-  options.add_options()("output,o", po::value(&output), "FILE.html to write (replaced if it is there)")(
-      "title", po::value(&title), "heading (default: made from the model)")(
-      "noise-floor", po::value(&files.noise_floor), "FILE: the reference's plan once more; may be repeated")(
-      "yardstick", po::value(&files.yardsticks),
-      "FILE: another dtype or quantization, to compare with; may be repeated")(
-      "truth", po::value(&files.truth), "FILE: the same prompts in higher precision")("help,h", "this text");
-  return options;
+struct Options {
+  std::vector<std::string> files;
+  std::vector<std::string> noise_floors;
+  std::vector<std::string> yardsticks;
+  std::string truth;
+  std::string thresholds;
+  std::string preset;
+  std::string title;
+  std::string output;
+};
+
+po::options_description described(Options& options) {
+  po::options_description known("options");
+  known.add_options()("output,o", po::value(&options.output), "FILE.html to write, replaced if it is there")(
+      "title", po::value(&options.title), "TEXT: the heading")(
+      "noise-floor", po::value(&options.noise_floors),
+      "FILE: the reference's configuration run once more; may be repeated")(
+      "truth", po::value(&options.truth), "FILE: the same prompts in float64 or float32")(
+      "yardstick", po::value(&options.yardsticks),
+      "FILE: the same prompts quantized or in another dtype; may be repeated")(
+      "preset", po::value(&options.preset), "NAME: bitwise, strict or serving (default serving)")(
+      "thresholds", po::value(&options.thresholds), "FILE: limits of your own, TOML")("help,h", "this text");
+  return known;
 }
 
-std::string now() {
-  return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}",
-                     fmt::gmtime(std::chrono::system_clock::to_time_t(std::chrono::system_clock::now())));
-}
-
-// As it was typed, but for quotes.
+// As it was typed, but for the quotes.
 std::string command_line(const std::vector<std::string>& arguments) {
   std::string text = "shardrift report";
   for (const auto& argument : arguments)
@@ -55,62 +61,62 @@ std::string command_line(const std::vector<std::string>& arguments) {
   return text;
 }
 
-// Whole or not at all: a page that is cut off would look finished.
-void write_page(const std::string& path, const std::string& html) {
-  const std::string temporary = path + ".tmp";
-  std::ofstream file(temporary, std::ios::binary | std::ios::trunc);
-  file << html;
-  file.close();
-  std::error_code error;
-  if (file) std::filesystem::rename(temporary, path, error);
-  if (!file || error) {
-    std::error_code ignored;
-    std::filesystem::remove(temporary, ignored);
-    throw failure("--output {}: cannot be written: is there space, and does its folder exist?", path);
-  }
+std::vector<report::File> unnamed(const std::vector<std::string>& paths) {
+  std::vector<report::File> files;
+  for (const auto& path : paths) files.push_back({path, ""});
+  return files;
+}
+
+report::Request request_of(const Options& options) {
+  report::Request request;
+  request.files.reference = {options.files.front(), ""};
+  request.files.candidates = unnamed({options.files.begin() + 1, options.files.end()});
+  request.files.noise_floor = unnamed(options.noise_floors);
+  request.files.yardsticks = unnamed(options.yardsticks);
+  request.files.truth = options.truth;
+  if (!options.thresholds.empty()) request.thresholds = verdict::read_thresholds(options.thresholds);
+  if (!options.preset.empty()) request.thresholds = verdict::preset(options.preset);
+  request.title = options.title;
+  request.say = [](const std::string& note) { std::fprintf(stderr, "shardrift: %s\n", note.c_str()); };
+  return request;
 }
 
 }  // namespace
 
 ExitCode report(const std::vector<std::string>& arguments) {
-  report::Files files;
-  std::string output;
-  std::string title;
-  const auto options = options_of(files, output, title);
+  Options options;
+  const po::options_description known = described(options);
   po::options_description all;
-  std::vector<std::string> inputs;
-  all.add(options).add_options()("file", po::value(&inputs));
-  po::positional_options_description positional;
-  positional.add("file", -1);
+  all.add(known).add_options()("file", po::value(&options.files));
+  po::positional_options_description files;
+  files.add("file", -1);
   po::variables_map values;
   try {
-    po::store(po::command_line_parser(arguments).options(all).positional(positional).run(), values);
+    po::store(po::command_line_parser(arguments).options(all).positional(files).run(), values);
     po::notify(values);
   } catch (const po::error& error) {
     throw usage_error("report: {}: see shardrift report --help", error.what());
   }
   if (values.count("help") != 0) {
     std::ostringstream text;
-    text << kHelp << "\n" << options;
+    text << kHelp << "\n" << known;
     print(text.str());
     return ExitCode::ok;
   }
-  if (inputs.size() < 2)
+  if (options.files.size() < 2)
     throw usage_error(
         "report: needs a reference and at least one candidate: shardrift report REF.h5 CAND.h5 --output "
         "FILE.html");
-  if (output.empty()) throw usage_error("report: --output FILE.html is missing");
-  files.reference = inputs.front();
-  files.candidates.assign(inputs.begin() + 1, inputs.end());
-  report::Report page = report::assemble(files);
-  page.title = title;
-  page.version = SHARDRIFT_VERSION;
-  page.command = command_line(arguments);
-  page.created = now();
-  const std::string html = report::to_html(page);
-  write_page(output, html);
-  print(fmt::format("{}: {} runs, {:.1f} KiB\n", output, page.runs.size(),
-                    static_cast<double>(html.size()) / 1024));
+  if (options.output.empty()) throw usage_error("report: --output FILE.html is missing");
+  if (!options.preset.empty() && !options.thresholds.empty())
+    throw usage_error(
+        "report: --preset and --thresholds: keep one; a thresholds file can name a preset itself");
+  report::Request request = request_of(options);
+  request.command = command_line(arguments);
+  const report::Report page = report::assemble(request);
+  const std::size_t bytes = report::write_page(page, options.output);
+  print(fmt::format("{}: {} runs against {}, {:.0f} KiB\n", options.output, page.runs.size(),
+                    page.runs.front().measurement.reference.name, static_cast<double>(bytes) / 1024));
   return ExitCode::ok;
 }
 

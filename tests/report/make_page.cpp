@@ -89,24 +89,13 @@ Report made_up(int configurations, int prompts, int rows) {
                              {"shape", "smaller products, exact sums", 0.42},
                              {"order", "the real order", 0.27}},
                             "0 bits: explained completely"});
-  Answer answer;
-  answer.state = State::beyond;
-  answer.headline = "Not the same on more GPUs " + kHostile;
-  answer.paragraph =
-      "With pipeline stages the model says exactly the same. With tensor parallelism half of the answers "
-      "change a "
-      "word within 64 tokens, always where the model hardly preferred the word it chose.";
-  answer.recommendation = "Use pipeline stages; where latency matters, two shards rather than four.";
-  answer.thresholds = "Preset serving: at most 5 % of answers changed, mean KL at most 0.01 nats.";
-  answer.power =
-      fmt::format("{} prompts show a change that happens to 6 % of prompts with 95 % confidence.", prompts);
-  for (std::size_t run = 0; run + 1 < report.runs.size(); ++run) {
-    const bool differs = report.runs[run].statistics.rows_differ > 0;
-    answer.runs.push_back(
-        {run, differs ? (run % 3 == 1 ? State::inconclusive : State::beyond) : State::within, "because"});
-    answer.ranking.push_back({run, "made up"});
-  }
-  report.answer = std::move(answer);
+  verdict::Evidence evidence;
+  for (const auto& run : report.runs)
+    (run.role == Role::candidate ? evidence.candidates : evidence.repeats).push_back(run.measurement);
+  auto thresholds = verdict::preset("serving");
+  thresholds.bootstrap.resamples = 200;
+  report.verdict = verdict::judge(evidence, thresholds);
+  report.verdict->headline += kHostile;
   report.version = "0.1.0";
   report.command = "shardrift report " + kHostile;
   report.created = "2026-11-26T12:00:00Z";

@@ -31,8 +31,9 @@ Report hostile_report() {
   report.title = kHostile;
   report.command = kHostile;
   report.notes = {kHostile};
-  report.answer = Answer{};
-  report.answer->headline = report.answer->paragraph = report.answer->recommendation = kHostile;
+  report.verdict = verdict::Verdict{};
+  report.verdict->headline = report.verdict->paragraph = report.verdict->recommendation = kHostile;
+  report.verdict->thresholds.source = kHostile;
   analysis::TokenTable table;
   table.prompt = run.measurement.prompts[0].id;
   table.rows.push_back(
@@ -97,11 +98,14 @@ TEST(Page, RequestsNothingAndKeepsTheLicence) {
 
 TEST(Page, TheAnswerIsThereWithoutScripts) {
   Report report = hostile_report();
-  report.answer->headline = "Stay on one GPU & wait";
-  report.answer->state = State::beyond;
+  report.verdict->headline = "stay on one GPU & wait";
+  report.verdict->recommendation = "use pp2";
+  report.verdict->paragraph = "It differs. Recommendation: use pp2.";
+  report.verdict->state = verdict::State::fail;
   const std::string html = to_html(report);
-  EXPECT_NE(html.find("Stay on one GPU &amp; wait"), std::string::npos);
-  EXPECT_NE(html.find("class=\"answer beyond\""), std::string::npos);
+  EXPECT_NE(html.find("Fail: stay on one GPU &amp; wait"), std::string::npos);
+  EXPECT_NE(html.find("class=\"answer fail\""), std::string::npos);
+  EXPECT_NE(html.find(">It differs.</p>"), std::string::npos) << "the recommendation stands there twice";
 }
 
 TEST(Escaping, Html) {

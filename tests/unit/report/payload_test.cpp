@@ -42,10 +42,10 @@ TEST(Number, FourDigitsAndNoValue) {
 TEST(Payload, HasEverySectionAndSurvivesARoundTrip) {
   const Json payload = payload_of(two_runs());
   EXPECT_EQ(Json::parse(payload.dump()), payload);
-  for (const char* key : {"reference", "answer", "runs", "differences", "survival", "first", "positions",
+  for (const char* key : {"reference", "verdict", "runs", "differences", "survival", "first", "positions",
                           "margins", "layers", "orders", "tokens", "notes"})
     EXPECT_TRUE(payload.contains(key)) << key;
-  EXPECT_TRUE(payload["answer"].is_null());
+  EXPECT_TRUE(payload["verdict"].is_null());
 }
 
 TEST(Payload, RunsSayWhatWasMeasured) {
@@ -69,6 +69,20 @@ TEST(Payload, RunsSayWhatWasMeasured) {
   EXPECT_EQ(again["equality"], "bit-equal");
   EXPECT_EQ(again["role"], "noise floor");
   EXPECT_TRUE(again["flip_first"].is_null());
+}
+
+TEST(Payload, VerdictsAreTheCandidates) {
+  Report report = two_runs();
+  verdict::Evidence evidence;
+  evidence.candidates.push_back(report.runs[0].measurement);
+  evidence.repeats.push_back(report.runs[1].measurement);
+  report.verdict = verdict::judge(evidence, verdict::preset("bitwise"));
+  const Json json = payload_of(report);
+  EXPECT_EQ(json["verdict"]["state"], "fail");
+  EXPECT_EQ(json["verdict"]["thresholds"], "preset bitwise");
+  EXPECT_EQ(json["runs"][0]["verdict"]["criteria"][0]["limit"], "bit_equal");
+  EXPECT_EQ(json["runs"][0]["verdict"]["criteria"][0]["state"], "fail");
+  EXPECT_TRUE(json["runs"][1]["verdict"].is_null()) << "a repeat is no candidate";
 }
 
 TEST(Payload, EmptyReportsAndPromptsWithoutRowsDraw) {

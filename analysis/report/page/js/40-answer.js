@@ -31,27 +31,38 @@ function tiles() {
   return h('div', {class: 'tiles'}, items.map(([value, label]) => h('div', {class: 'tile'}, h('b', {}, value), h('span', {}, label))));
 }
 
+const kStates = {pass: ['good', '✓ pass'], fail: ['bad', '✕ fail'], inconclusive: ['', '? inconclusive']};
+const stateTag = (state, title) => h('span', {class: 'tag ' + kStates[state][0], title}, kStates[state][1]);
+
 function answer() {
   let node = document.getElementById('answer');
   if (!node) {
-    node = h('section', {id: 'answer', class: 'answer plain', 'aria-label': 'In short'},
-      h('p', {class: 'headline'}, 'In short'));
+    node = h('section', {id: 'answer', class: 'answer plain', 'aria-label': 'In short'}, h('p', {class: 'headline'}, 'In short'));
     main.prepend(node);
   }
   node.append(tiles());
-  const a = data.answer;
-  if (!a) return;
-  if (a.ranking.length > 1) {
-    node.append(h('details', {open: a.ranking.length <= 4}, h('summary', {}, 'Configurations, best first'),
-      h('ol', {}, a.ranking.map((choice) => h('li', {}, h('strong', {}, runs[choice.run].name), ': ' + choice.why)))));
+  const verdict = data.verdict;
+  if (!verdict) return;
+  const detail = (open, title, content) => node.append(h('details', {open}, h('summary', {}, title), content));
+  if (verdict.ranking.length > 1) {
+    detail(verdict.ranking.length <= 4, 'Candidates, best first', h('ol', {}, verdict.ranking.map((one) =>
+      h('li', {}, h('strong', {}, runs[one.run].name), ' ', stateTag(runs[one.run].verdict.state), ' ' + one.why))));
   }
-  for (const line of [a.thresholds, a.power]) if (line) node.append(h('p', {class: 'small'}, line));
+  const judged = runs.filter((run) => run.verdict);
+  const measured = (one) => h('div', {}, stateTag(one.state), h('div', {class: 'small'}, one.reason +
+    (one.prompts_needed ? `; about ${text(one.prompts_needed)} prompts would decide` : '')));
+  const cells = (limit) => judged.map((run) => run.verdict.criteria.find((one) => one.limit === limit)).map((one) => (one ? measured(one) : null));
+  const limits = [...new Map(judged.flatMap((run) => run.verdict.criteria).map((one) => [one.limit, one.allowed]))];
+  detail(false, `The limits, one by one (${verdict.thresholds})`, scrollable('Limits by candidate', table(
+    ['Limit', ...judged.map((run) => run.name)], limits.map(([limit, allowed]) => [allowed, ...cells(limit)]), {rowHeads: true, class: 'limits'})));
+  const remarks = judged.filter((run) => run.verdict.remarks.length);
+  if (remarks.length) {
+    detail(false, 'Remarks', h('ul', {class: 'lists'}, remarks.map((run) => h('li', {}, h('strong', {}, run.name), ': ' + run.verdict.remarks.join('; ')))));
+  }
 }
 
 function verdictTag(run) {
-  if (run.state === 'within') return h('span', {class: 'tag good', title: run.reason}, '✓ within limits');
-  if (run.state === 'beyond') return h('span', {class: 'tag bad', title: run.reason}, '≠ beyond limits');
-  if (run.state === 'inconclusive') return h('span', {class: 'tag', title: run.reason}, '? not decided');
+  if (run.verdict) return stateTag(run.verdict.state, run.verdict.reason);
   return run.role === 'candidate' ? null : h('span', {class: 'tag off'}, run.role);
 }
 
@@ -66,23 +77,33 @@ function estimate(value) {
     ? h('span', {class: 'interval'}, `${text(value[1], 2)} to ${text(value[2], 2)}`) : null);
 }
 
+const times = (value) => (value && value[0] !== null ? text(value[0]) + '×' : null);
+
 function configurations() {
+  // Columns that only some reports have: how far against runs that people know.
+  const compared = (data.verdict ? data.verdict.yardsticks : []).map((name, i) =>
+    ['vs ' + name, 'mean KL, times that of ' + name, (verdict) => verdict.yardsticks[i]]);
+  if (runs.some((run) => run.verdict && run.verdict.excess_error)) {
+    compared.push(['vs truth', 'its error against the truth, times the reference’s own', (verdict) => verdict.excess_error]);
+  }
   const columns = ['Configuration', 'Verdict and bits',
-    {text: 'Same answer', n: true, title: 'prompts whose tokens are the same to the end'},
+    {text: 'Same text', n: true, title: 'prompts whose tokens are the same to the end'},
     {text: 'First flip', n: true, title: 'median token at which answers part, and the earliest'},
     {text: 'Top-1', n: true, title: 'share of compared steps with the same chosen token'},
     {text: 'Flips (ties)', n: true, title: 'steps with another chosen token; in brackets those at an exact tie'},
     {text: 'max |Δlogit|', n: true}, {text: 'KL mean', n: true, title: 'nats'}, {text: 'KL p99', n: true, title: 'nats'},
     {text: 'max |Δp|', n: true, title: 'largest change of the probability of the chosen token'},
-    {text: 'Devices', n: true}, {text: 'tokens/s', n: true, title: 'decode'}];
+    ...compared.map(([name, title]) => ({text: name, n: true, title})),
+    {text: 'Devices', n: true}, {text: 'tokens/s', n: true, title: 'decode'},
+    {text: 'Cost', n: true, title: 'device time for a token, times the reference’s: this machine, this load'}];
   const rows = runs.map((run, i) => [
     h('span', {}, swatch(i), run.name, h('span', {class: 'plan'}, run.plan)),
     h('span', {class: 'tags'}, verdictTag(run), equalityTag(run)), `${text(run.prompts_same_text)} / ${text(run.compared)}`,
     run.flip_median === null ? 'none' : `${text(run.flip_median + 1)} (${text(run.flip_first + 1)})`,
     share(run.same_choice, run.steps), `${text(run.flips + run.tie_flips)} (${text(run.tie_flips)})`,
     text(run.max_abs && run.max_abs.max), estimate(run.kl && run.kl.mean), text(run.kl && run.kl.p99[0]),
-    text(run.delta_p && run.delta_p.max), text(run.ranks),
-    text(run.decode_speed),
+    text(run.delta_p && run.delta_p.max), ...compared.map(([, , of]) => times(run.verdict && of(run.verdict))), text(run.ranks),
+    text(run.decode_speed), times(run.verdict && [run.verdict.cost]),
   ]);
   const node = section('configurations', 'Configurations compared',
     `Each against the reference ${data.reference.name}. Bits: whether stored logits are the same words. A flip is a step at which ` +
