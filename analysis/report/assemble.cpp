@@ -89,25 +89,32 @@ std::string now() {
 
 }  // namespace
 
-Report assemble(const Request& request) {
+Report report_of(verdict::Evidence evidence, verdict::Verdict verdict) {
   Report report;
-  report.title = request.title;
   report.version = SHARDRIFT_VERSION;
-  report.command = request.command;
   report.created = now();
-  verdict::Evidence evidence = evidence_of(request);
-  report.verdict = verdict::judge(evidence, request.thresholds);
-  const auto& bootstrap = request.thresholds.bootstrap;
+  report.verdict = std::move(verdict);
+  const auto bootstrap = report.verdict->thresholds.bootstrap;
   add_runs(report, std::move(evidence.candidates), Role::candidate, bootstrap);
   add_runs(report, std::move(evidence.repeats), Role::noise_floor, bootstrap);
   add_runs(report, std::move(evidence.yardsticks), Role::yardstick, bootstrap);
   add_notes(report);
-  const auto reference = record::Reader::open(request.files.reference.path);
+  const auto reference = record::Reader::open(report.runs.front().measurement.reference.path);
   for (std::size_t run = 0; run < report.runs.size(); ++run) {
-    const auto candidate = record::Reader::open(report.runs[run].measurement.candidate.path);
-    for (auto& table : token_stories(report.runs[run].measurement, reference, candidate))
+    const auto& measurement = report.runs[run].measurement;
+    const auto candidate = record::Reader::open(measurement.candidate.path);
+    for (auto& table : token_stories(measurement, reference, candidate))
       report.tokens.push_back({run, std::move(table)});
   }
+  return report;
+}
+
+Report assemble(const Request& request) {
+  verdict::Evidence evidence = evidence_of(request);
+  auto verdict = verdict::judge(evidence, request.thresholds);
+  Report report = report_of(std::move(evidence), std::move(verdict));
+  report.title = request.title;
+  report.command = request.command;
   return report;
 }
 

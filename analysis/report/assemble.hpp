@@ -35,6 +35,10 @@ struct Request {
 // Throws bad_data where a file cannot be used or does not belong to the reference.
 Report assemble(const Request& request);
 
+// The same from what was measured and judged already. Opens the records again, by the paths in the
+// measurements, for the tokens of prompts that flip. `evidence` has at least one candidate.
+Report report_of(verdict::Evidence evidence, verdict::Verdict verdict);
+
 // Whole or not at all: a page that is cut off would look finished. Returns its size in bytes.
 std::size_t write_page(const Report& report, const std::filesystem::path& output);
 

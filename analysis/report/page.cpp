@@ -2,6 +2,7 @@
 
 #include <openssl/evp.h>
 
+#include <algorithm>
 #include <array>
 #include <map>
 
@@ -60,11 +61,12 @@ std::string answer_html(const Report& report) {
 std::string title_of(const Report& report) {
   if (!report.title.empty()) return report.title;
   if (report.runs.empty()) return "shardrift report";
-  const auto& reference = report.runs.front().measurement.reference;
+  const auto candidates = static_cast<std::size_t>(std::count_if(
+      report.runs.begin(), report.runs.end(), [](const Run& run) { return run.role == Role::candidate; }));
   return fmt::format("{} against {}: does the model say the same?",
-                     report.runs.size() == 1 ? report.runs.front().measurement.candidate.name
-                                             : fmt::format("{} configurations", report.runs.size()),
-                     reference.name);
+                     candidates == 1 ? report.runs.front().measurement.candidate.name
+                                     : fmt::format("{} candidates", candidates),
+                     report.runs.front().measurement.reference.name);
 }
 
 }  // namespace

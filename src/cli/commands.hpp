@@ -19,6 +19,9 @@ ExitCode submit(const std::vector<std::string>& arguments);
 ExitCode status(const std::vector<std::string>& arguments);
 ExitCode cancel(const std::vector<std::string>& arguments);
 
+// Throws usage_error where an output would replace one of the records read. An empty path is none.
+void refuse_input(const char* flag, const std::string& path, const std::vector<std::string>& inputs);
+
 // Write to standard output. Throws failure where it cannot be written (a full disk, a closed pipe).
 void print(const std::string& text);
 

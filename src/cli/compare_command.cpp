@@ -1,12 +1,13 @@
 // shardrift compare REF CAND…
+#include <fmt/ranges.h>
 #include <boost/program_options.hpp>
-#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <sstream>
 
 #include "analysis/measure/measurement_of.hpp"
 #include "analysis/measure/totals.hpp"
+#include "analysis/report/assemble.hpp"
 #include "analysis/text/compare_csv.hpp"
 #include "analysis/text/compare_report.hpp"
 #include "cli/commands.hpp"
@@ -30,6 +31,8 @@ plans, dtypes or checkpoints, as long as vocabulary and prompts are the same.
   shardrift compare one.h5 tp2.h5 --prompt p3 --steps 40
   shardrift compare one.h5 tp2.h5 --json tp2.json    the same for a script
   shardrift compare one.h5 tp2.h5 --csv tp2.csv      every row's numbers
+  shardrift compare one.h5 tp2.h5 --html tp2.html    a page with plots; shardrift
+                                                     report has more to say there
 
 What was measured is kept beside the candidate (tp2.vs.one.metrics, a small HDF5
 file) and used again while neither record has changed.
@@ -42,6 +45,7 @@ struct Arguments {
   std::vector<std::string> files;
   std::string json;
   std::string csv;
+  std::string html;
   analysis::TableChoice table;
   bool cache = true;
   unsigned threads = 0;
@@ -66,6 +70,7 @@ Arguments parse(const std::vector<std::string>& arguments, const po::options_des
   if (values.count("file") != 0) out.files = values["file"].as<std::vector<std::string>>();
   if (values.count("json") != 0) out.json = values["json"].as<std::string>();
   if (values.count("csv") != 0) out.csv = values["csv"].as<std::string>();
+  if (values.count("html") != 0) out.html = values["html"].as<std::string>();
   if (values.count("prompt") != 0) out.table.prompt = values["prompt"].as<std::string>();
   if (values.count("steps") != 0) out.table.steps = values["steps"].as<std::int64_t>();
   if (values.count("threads") != 0) {
@@ -81,10 +86,7 @@ Arguments parse(const std::vector<std::string>& arguments, const po::options_des
 std::ofstream open_output(const char* flag, const std::string& path, const std::vector<std::string>& inputs) {
   std::ofstream file;
   if (path.empty()) return file;
-  std::error_code ignored;
-  for (const auto& input : inputs)
-    if (std::filesystem::equivalent(path, input, ignored))
-      throw usage_error("{} {}: is one of the files to compare; name another", flag, path);
+  refuse_input(flag, path, inputs);
   file.open(path, std::ios::binary | std::ios::trunc);
   if (!file) throw failure("{} {}: cannot be written", flag, path);
   return file;
@@ -94,6 +96,15 @@ void close_output(std::ofstream& file, const char* flag, const std::string& path
   if (path.empty()) return;
   file.close();
   if (!file) throw failure("{} {}: cannot be written", flag, path);
+}
+
+void write_html(const Arguments& wanted, std::vector<analysis::Section>&& sections) {
+  verdict::Evidence evidence;
+  for (auto& section : sections) evidence.candidates.push_back(std::move(section.measurement));
+  auto verdict = verdict::judge(evidence, verdict::preset("serving"));
+  report::Report page = report::report_of(std::move(evidence), std::move(verdict));
+  page.command = fmt::format("shardrift compare {} --html {}", fmt::join(wanted.files, " "), wanted.html);
+  report::write_page(page, wanted.html);
 }
 
 analysis::Measurement measured(const std::string& reference, const std::string& candidate, bool cache,
@@ -115,6 +126,7 @@ ExitCode compare(const std::vector<std::string>& arguments) {
   options.add_options()("json", po::value<std::string>(), "FILE: write the same results as JSON")(
       "csv", po::value<std::string>(),
       "FILE: write every row's numbers, one line a candidate, prompt and step")(
+      "html", po::value<std::string>(), "FILE: write a page with plots, as shardrift report does")(
       "prompt", po::value<std::string>(), "ID: show this prompt's tokens (default: the first that differs)")(
       "steps", po::value<std::int64_t>(), "N: rows of the token table (default 12)")(
       "threads", po::value<int>(), "N: default as many as there are cores; the numbers are the same")(
@@ -133,6 +145,7 @@ ExitCode compare(const std::vector<std::string>& arguments) {
   const auto reference = record::Reader::open(wanted.files.front());
   auto json = open_output("--json", wanted.json, wanted.files);
   auto csv = open_output("--csv", wanted.csv, wanted.files);
+  refuse_input("--html", wanted.html, wanted.files);
   if (csv.is_open()) analysis::write_csv_head(csv);
   print(analysis::head_text(reference));
   std::vector<analysis::Section> sections;
@@ -157,6 +170,7 @@ ExitCode compare(const std::vector<std::string>& arguments) {
   if (json.is_open()) json << analysis::to_json(reference, sections);
   close_output(json, "--json", wanted.json);
   close_output(csv, "--csv", wanted.csv);
+  if (!wanted.html.empty()) write_html(wanted, std::move(sections));
   return code;
 }
 

@@ -2,6 +2,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <exception>
+#include <filesystem>
 #include <system_error>
 
 #include "cli/commands.hpp"
@@ -59,6 +60,13 @@ ExitCode dispatch(const std::vector<std::string>& arguments) {
 }
 
 }  // namespace
+
+void refuse_input(const char* flag, const std::string& path, const std::vector<std::string>& inputs) {
+  std::error_code ignored;
+  for (const auto& input : inputs)
+    if (!path.empty() && std::filesystem::equivalent(path, input, ignored))
+      throw usage_error("{} {}: is one of the files to compare; name another", flag, path);
+}
 
 void print(const std::string& text) {
   if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0)

@@ -111,6 +111,9 @@ ExitCode report(const std::vector<std::string>& arguments) {
   if (!options.preset.empty() && !options.thresholds.empty())
     throw usage_error(
         "report: --preset and --thresholds: keep one; a thresholds file can name a preset itself");
+  for (const auto* inputs : {&options.files, &options.noise_floors, &options.yardsticks})
+    refuse_input("--output", options.output, *inputs);
+  refuse_input("--output", options.output, {options.truth});
   report::Request request = request_of(options);
   request.command = command_line(arguments);
   const report::Report page = report::assemble(request);

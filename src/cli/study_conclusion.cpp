@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "analysis/measure/measurement_of.hpp"
+#include "analysis/report/assemble.hpp"
 #include "analysis/text/compare_report.hpp"
 #include "analysis/verdict/verdict.hpp"
 #include "analysis/verdict/verdict_text.hpp"
@@ -105,6 +106,11 @@ class Conclusion {
     const auto verdict = verdict::judge(evidence, thresholds());
     line_.say(verdict::short_verdict_text(verdict));
     write_text_durably(output_ / ("verdict-" + reference.name + ".json"), verdict::to_json(verdict));
+    const fs::path page = output_ / ("report-" + reference.name + ".html");
+    auto report = report::report_of(std::move(evidence), verdict);
+    report.title = study_.question;
+    report::write_page(report, page);
+    line_.say(fmt::format("report: {}", page.string()));
   }
 
   verdict::Thresholds thresholds() const {

@@ -21,7 +21,6 @@ record::RunInfo run_info(const analysis::RunSummary& summary) {
   run.plan = summary.plan;
   run.level = "top";
   run.prompts_hash = "made up";
-  run.resume_key = summary.name;
   for (int id = 0; id < kVocabulary; ++id) run.model.vocab.push_back(fmt::format("word{}", id));
   return run;
 }

@@ -45,6 +45,7 @@ inline analysis::RunSummary synthetic_summary(const std::string& name, int shard
   summary.run.command = "shardrift-run run --model models/example --prompts prompts.jsonl --output " + name;
   summary.run.version = "0.1.0";
   summary.run.mode = "greedy";
+  summary.run.resume_key = name;
   summary.run.logits_dtype = DType::bfloat16;
   summary.run.model = {"LlamaForCausalLM", "bfloat16", "none", "{}", std::string(64, 'a'), 32000, {}};
   for (int rank = 0; rank < shards; ++rank)

@@ -22,11 +22,11 @@ function tiles() {
   const same = list.filter((run) => run.equality === 'bit-equal').length;
   const first = list.filter((run) => run.flip_first !== null).sort((a, b) => a.flip_first - b.flip_first)[0];
   const items = [
-    [`${same} of ${list.length}`, list.length === 1 ? 'configuration is bit-equal to the reference' : 'configurations are bit-equal to the reference'],
+    [`${same} of ${list.length}`, list.length === 1 ? 'candidate bit-equal to the reference' : 'candidates bit-equal to the reference'],
     [share(sum('prompts_same_text'), sum('compared')), 'of answers have the same tokens to the end'],
     [share(sum('same_choice'), sum('steps')), 'of compared steps choose the same token'],
     [first ? 'token ' + text(first.flip_first + 1) : 'none', first ? `is the earliest that differs (${first.name}, ${first.flip_prompt})` : 'of the tokens differ'],
-    [text(largest), 'nats: the largest mean KL divergence of a configuration'],
+    [text(largest), 'nats: the largest mean KL divergence of a candidate'],
   ];
   return h('div', {class: 'tiles'}, items.map(([value, label]) => h('div', {class: 'tile'}, h('b', {}, value), h('span', {}, label))));
 }
@@ -91,8 +91,8 @@ function configurations() {
     {text: 'First flip', n: true, title: 'median token at which answers part, and the earliest'},
     {text: 'Top-1', n: true, title: 'share of compared steps with the same chosen token'},
     {text: 'Flips (ties)', n: true, title: 'steps with another chosen token; in brackets those at an exact tie'},
-    {text: 'max |Δlogit|', n: true}, {text: 'KL mean', n: true, title: 'nats'}, {text: 'KL p99', n: true, title: 'nats'},
-    {text: 'max |Δp|', n: true, title: 'largest change of the probability of the chosen token'},
+    {text: 'max |\u2060Δlogit|', n: true}, {text: 'KL mean', n: true, title: 'nats'}, {text: 'KL p99', n: true, title: 'nats'},
+    {text: 'max |\u2060Δp|', n: true, title: 'largest change of the probability of the chosen token'},
     ...compared.map(([name, title]) => ({text: name, n: true, title})),
     {text: 'Devices', n: true}, {text: 'tokens/s', n: true, title: 'decode'},
     {text: 'Cost', n: true, title: 'device time for a token, times the reference’s: this machine, this load'}];
