@@ -36,15 +36,6 @@ struct CurvePoint {
   double high = analysis::kNoValue;
 };
 
-// P(flip | margin): counted in bins of the margin, and as the law fitted on other prompts says.
-struct FlipLaw {
-  std::size_t run = 0;
-  std::string formula;                  // with the fitted values, for people
-  std::vector<CurvePoint> observed;     // x margin, y share of rows that flipped, interval
-  std::vector<CurvePoint> fitted;       // x margin, y probability
-  std::vector<CurvePoint> calibration;  // x predicted probability, y observed share, on held-out prompts
-};
-
 // How the difference grows through the layers; x: layer (0 the embedding), y: RMS of the difference relative
 // to the RMS of the reference's hidden state, median over rows; low, high: 10th and 90th percentile.
 struct Growth {
@@ -77,7 +68,6 @@ struct Report {
   std::string created;  // ISO 8601, UTC
   std::vector<Run> runs;
   std::optional<verdict::Verdict> verdict;  // of runs[0], runs[1], …, its candidates, in this order
-  std::vector<FlipLaw> flip_laws;
   std::vector<Growth> growth;
   std::vector<Ladder> ladders;
   std::vector<TokenStory> tokens;  // of prompts that flip

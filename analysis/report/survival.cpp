@@ -6,6 +6,25 @@
 
 namespace shardrift::report {
 
+namespace {
+
+// By the flip law of the run, to the length that the thresholds ask about.
+Json forecast_json(const Report& report, std::size_t run) {
+  Json list = Json::array();
+  if (!report.verdict || run >= report.verdict->candidates.size()) return list;
+  const auto& flips = report.verdict->candidates[run].flips;
+  if (!flips || !flips->forecast) return list;
+  const auto& points = flips->forecast->points;
+  for (const std::size_t i : evenly(points.size(), kCurvePoints)) {
+    const auto& share = points[i].identical;
+    list.push_back(
+        {points[i].tokens, number(share.value), number(share.interval.low), number(share.interval.high)});
+  }
+  return list;
+}
+
+}  // namespace
+
 // Points of the step function; the curve of a prompt that goes on for long is thinned.
 Json survival_json(const Report& report) {
   Json json = Json::array();
@@ -16,7 +35,7 @@ Json survival_json(const Report& report) {
     for (const std::size_t i : evenly(points.size(), kCurvePoints))
       list.push_back({points[i].tokens, number(points[i].share), number(points[i].interval.low),
                       number(points[i].interval.high)});
-    json.push_back({{"run", run}, {"measured", list}, {"predicted", Json::array()}});
+    json.push_back({{"run", run}, {"measured", list}, {"predicted", forecast_json(report, run)}});
   }
   return json;
 }

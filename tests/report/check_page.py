@@ -18,10 +18,10 @@ SECTIONS = ("answer", "configurations", "survival", "prompts", "positions", "mar
 PHONE, DESKTOP = (360, 740), (1280, 900)
 
 # Anything that reaches past the right edge of the screen and is not inside something that scrolls by itself.
-TOO_WIDE = """[...document.querySelectorAll('body *')].filter((node) => {
+TOO_WIDE = """((width) => [...document.querySelectorAll('body *')].filter((node) => {
   const box = node.getBoundingClientRect();
-  return box.width && node.checkVisibility() && box.right > innerWidth + 1 && !node.closest('.scroll, .row, .skip, .tip, svg');
-}).map((node) => node.tagName + '.' + node.className)"""
+  return box.width && node.checkVisibility() && box.right > width + 1 && !node.closest('.scroll, .row, .skip, .tip, svg');
+}).map((node) => node.tagName + '.' + node.className))"""
 
 # Every plot drew something, inside its own box.
 EMPTY_PLOTS = """[...document.querySelectorAll('figure')].filter((figure) => {
@@ -73,7 +73,7 @@ class Checks:
 
 def check_drawing(checks: Checks, page: chromium.Page, width: int, where: str) -> None:
     checks.none(page.value(EMPTY_PLOTS), f"{where}: every plot is drawn")
-    checks.none(page.value(TOO_WIDE), f"{where}: nothing sticks out to the right")
+    checks.none(page.value(f"{TOO_WIDE}({width})"), f"{where}: nothing sticks out to the right")
     reach = page.value("document.documentElement.scrollWidth")
     checks.that(reach <= width, f"{where}: no horizontal scrolling", f"{reach} > {width} pixels")
 

@@ -43,19 +43,6 @@ void add_tokens(Report& report, std::size_t run) {
   }
 }
 
-void add_law(Report& report, std::size_t run, double noise) {
-  FlipLaw law;
-  law.run = run;
-  law.formula = fmt::format("P(flip) = erfc(margin / {:.3g})", noise);
-  for (double margin = 0.06; margin < 6; margin *= 1.5) {
-    const double p = std::erfc(margin / noise) * 0.6;
-    law.fitted.push_back({margin, p});
-    law.observed.push_back({margin, p * 0.9, p * 0.6, std::min(1.0, p * 1.3 + 0.01)});
-    law.calibration.push_back({p, p * 0.95, p * 0.7, std::min(1.0, p * 1.2 + 0.02)});
-  }
-  report.flip_laws.push_back(std::move(law));
-}
-
 void add_layers(Report& report, std::size_t run, double noise) {
   Growth growth;
   growth.run = run;
@@ -78,7 +65,6 @@ Report made_up(int configurations, int prompts, int rows) {
     const auto run = report.runs.size() - 1;
     if (noise == 0) continue;
     add_tokens(report, run);
-    add_law(report, run, noise);
     add_layers(report, run, noise);
   }
   add_run(report, {"again", 1, 0, prompts, rows}, Role::noise_floor);

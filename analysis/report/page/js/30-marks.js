@@ -18,7 +18,7 @@ function drawLine(body, one, X, Y, banded) {
   const line = d3.line().defined(hasPlace).x((p) => X(p[0])).y((p) => Y(p[1])).curve(curve);
   body.append('path').attr('class', 'line').style('stroke', strokeOf(one)).attr('d', line(one.points))
     .attr('stroke-dasharray', one.dash || (one.run === null ? '4 4' : dash(one.run)));
-  if (one.kind !== 'step' && one.points.length < 40) drawPoints(body, {...one, radius: 2.5, whiskers: false}, X, Y);
+  if (one.kind !== 'step' && one.dots !== false && one.points.length < 40) drawPoints(body, {...one, radius: 2.5, whiskers: false}, X, Y);
 }
 
 // One path a series: thousands of elements would be slow on a phone.

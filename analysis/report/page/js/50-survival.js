@@ -3,7 +3,7 @@ function survival() {
   if (!data.survival.length) return;
   const series = () => data.survival.flatMap((one) => {
     const list = [{run: one.run, name: runs[one.run].name, kind: 'step', points: one.measured}];
-    if (one.predicted.length) list.push({run: one.run, name: runs[one.run].name + ', predicted', kind: 'line', dash: '1 5', points: one.predicted, band: false});
+    if (one.predicted.length) list.push({run: one.run, name: runs[one.run].name + ', predicted', kind: 'line', dash: '1 5', points: one.predicted, band: false, dots: false});
     return list;
   });
   const end = (one) => one.measured[one.measured.length - 1];
@@ -12,7 +12,7 @@ function survival() {
     plot({
       id: 'survival', what: 'Prompts still identical', height: 340, interval: '95 % interval', series,
       reading: 'A line that falls early: many answers part soon. Shaded: 95 % interval over prompts.' +
-        (data.survival.some((one) => one.predicted.length) ? ' Dotted: predicted from near-ties by the flip law.' : ''),
+        (data.survival.some((one) => one.predicted.length) ? ' Dotted: what the flip law predicts from margins alone, also beyond the longest answer.' : ''),
       x: {label: 'tokens generated', kind: 'linear', whole: true}, y: {label: 'share of prompts', kind: 'linear', low: 0, high: 1, format: percent},
       describe: () => data.survival.filter((one) => shown.has(one.run) && one.measured.length).map((one) =>
         `${runs[one.run].name}: ${percent(end(one)[1])} after ${text(end(one)[0])} tokens.`).join(' '),

@@ -26,22 +26,25 @@ function margins() {
       `${name(one.run)}: ${one.flips.length} of ${one.rows} differing rows flip.`).join(' '),
   });
   const figures = [];
+  const counts = (p) => [[null, 'rows', `${text(p[4])} of ${text(p[5])} flip`]];
   if (laws.length) {
     figures.push(plot({
       id: 'flip-law', what: 'Probability of a flip by margin', interval: '95 % interval', height: 360,
-      reading: 'Points: share of rows that flipped, with 95 % intervals. Line: the flip law, fitted on other prompts.',
+      reading: 'Points: share of rows that flipped. Line: the flip law, for a row whose difference is of the usual size. Exact ties are left out.',
       x: {label: 'margin of the reference', kind: 'log'}, y: {label: 'P(flip | margin)', kind: 'linear', low: 0, format: percent},
       series: () => laws.flatMap((law) => [
-        {run: law.run, name: name(law.run) + ', law', kind: 'line', points: law.fitted, band: false},
-        {run: law.run, name: name(law.run) + ', counted', kind: 'points', points: law.observed, whiskers: true},
+        {run: law.run, name: name(law.run) + ', law', kind: 'line', points: law.fitted, dots: false},
+        {run: law.run, name: name(law.run) + ', counted', kind: 'points', points: law.observed, whiskers: true, tell: counts},
       ]),
     }));
+  }
+  if (laws.some((law) => law.calibration.length)) {
     figures.push(plot({
-      id: 'calibration', what: 'Is the law right? Predicted against counted', interval: '95 % interval', height: 300,
-      reading: 'Prompts the law was not fitted on. On the diagonal: what it says happens as often as it says.',
+      id: 'calibration', what: 'Is the law right? Predicted against counted', interval: '95 % interval', height: 360,
+      reading: 'Every prompt predicted by a law fitted on others. On the diagonal: what it says happens as often as it says.',
       x: {label: 'predicted probability of a flip', kind: 'linear', low: 0, format: percent},
       y: {label: 'counted share', kind: 'linear', low: 0, format: percent},
-      series: () => laws.map((law) => ({run: law.run, name: name(law.run), kind: 'points', points: law.calibration, whiskers: true, radius: 4})),
+      series: () => laws.map((law) => ({run: law.run, name: name(law.run), kind: 'points', points: law.calibration, whiskers: true, radius: 4, tell: counts})),
       under: ({body, X, Y}) => body.append('path').attr('class', 'rule').attr('d', `M${X(0)},${Y(0)}L${X(1)},${Y(1)}`),
     }));
   }
@@ -50,5 +53,11 @@ function margins() {
     'A token changes where the reference hardly preferred it and the difference was large enough to turn the choice.' +
     (sampled ? ' Of rows that keep their token, an even sample is drawn; all flips are.' : ''),
     first, figures.length ? h('div', {class: 'plots'}, figures) : null);
-  if (laws.length) node.append(h('ul', {class: 'keys'}, laws.map((law) => h('li', {}, swatch(law.run), `${name(law.run)}: ${law.formula}`))));
+  if (!laws.length) return;
+  const rows = laws.map((law) => [runLabel(law.run), h('code', {}, law.formula), `${text(law.tie_flips[0])} of ${text(law.tie_flips[1])}`,
+    law.held_out ? `${text(law.held_out.expected)} / ${text(law.held_out.flips)}` : null,
+    law.held_out ? `${text(law.held_out.brier)} (${text(law.held_out.brier_base)})` : null]);
+  node.append(h('details', {}, h('summary', {}, 'The fitted laws'), scrollable('Flip laws', table(
+    ['Configuration', 'Law', {text: 'flips at exact ties', n: true}, {text: 'flips expected / seen on held-out prompts', n: true},
+      {text: 'Brier score (of the base rate)', n: true}], rows, {rowHeads: true}))));
 }
