@@ -27,6 +27,8 @@ class Draws {
   explicit Draws(std::uint64_t seed) : engine_(seed) {}
   double uniform() { return (static_cast<double>(engine_() >> 11U) + 0.5) * 0x1p-53; }
   double exponential(double mean) { return -mean * std::log(uniform()); }
+  // Box and Muller's
+  double normal() { return std::sqrt(exponential(2)) * std::cos(2 * 3.141592653589793 * uniform()); }
   int below(int count) { return static_cast<int>(uniform() * count); }
 
  private:
@@ -108,7 +110,10 @@ inline analysis::Step synthetic_step(Draws& draws, Draws& own, const SyntheticRu
   if (run.noise == 0) return step;
   step.elements_differ = 28000;
   step.p_candidate = step.p_own = step.p_reference * (1 - size / 20);
-  if (step.margin_reference < size * own.uniform() * 1.2) {
+  // How the difference of the top two logits moves: a bell of the size of the row's own difference.
+  const double moved = size * 0.35 * own.normal();
+  step.margin_candidate = std::abs(step.margin_reference + moved);
+  if (moved < -step.margin_reference) {
     step.chosen_candidate = step.chosen_reference + 1;
     step.p_own = step.p_candidate * 1.01;
     step.regret = step.margin_reference;

@@ -26,7 +26,7 @@ const redraws = [];  // called after every change of what is shown
 const redrawAll = () => redraws.forEach((redraw) => redraw());
 
 function picker() {
-  const status = h('span', {class: 'small', role: 'status'});
+  const status = h('span', {class: 'small count', role: 'status'});
   const chips = runs.map((run, i) => h('button', {
     class: 'chip', type: 'button', title: run.plan + ' (double click: only this one)',
     onclick: () => { if (!shown.delete(i)) shown.add(i); changed(); },
@@ -40,8 +40,7 @@ function picker() {
   const changed = () => { mark(); redrawAll(); };
   mark();
   return h('div', {class: 'picker', role: 'group', 'aria-label': 'Configurations drawn in the plots'},
-    h('div', {class: 'row'}, chips,
+    h('div', {class: 'row'}, runs.length > kMostShown ? status : null, chips,
       runs.length > 2 ? h('button', {class: 'chip plain', type: 'button', onclick: all(true)}, 'all') : null,
-      runs.length > 2 ? h('button', {class: 'chip plain', type: 'button', onclick: all(false)}, 'none') : null,
-      runs.length > kMostShown ? status : null));
+      runs.length > 2 ? h('button', {class: 'chip plain', type: 'button', onclick: all(false)}, 'none') : null));
 }

@@ -3,7 +3,7 @@
 // plot({id, what, reading, interval, x: {label, kind: linear | log, whole, low, high, format}, y: {…}, height,
 //       series: () => [{run or null, name, kind: line | step | points, points: [[x, y, low, high]…],
 //                       symbol, radius, opacity, whiskers, dash, band, tell}],
-//       under: (view) => …, describe: () => text})
+//       under: (view) => …, describe: () => text, square: both axes have the same ends})
 // Returns a <figure>. It redraws when its width, its zoom or the configurations shown change.
 let plots = 0;
 const kMargin = {top: 10, right: 14, bottom: 42, left: 56};
@@ -94,8 +94,10 @@ function plot(spec) {
     const outer = Math.round(Math.min(spec.height || 320, Math.max(230, width * 0.62)));
     const w = width - kMargin.left - kMargin.right;
     const height = outer - kMargin.top - kMargin.bottom;
-    const x = scaleFor(spec.x, points.map((p) => p[0]), 0, w);
-    const y = scaleFor(spec.y, points.flatMap((p) => (hasInterval(p) ? p.slice(1, 4) : [p[1]])), height, 0);
+    const across = points.map((p) => p[0]);
+    const up = points.flatMap((p) => (hasInterval(p) ? p.slice(1, 4) : [p[1]]));
+    const x = scaleFor(spec.x, spec.square ? [...across, ...up] : across, 0, w);
+    const y = scaleFor(spec.y, spec.square ? [...across, ...up] : up, height, 0);
     const X = (v) => transform.applyX(x.to(v));
     svg.attr('viewBox', `0 0 ${width} ${outer}`);
     description.text(`${spec.y.label} against ${spec.x.label} for ${list.map((one) => one.name).join(', ')}. ` +

@@ -40,7 +40,7 @@ function margins() {
   }
   if (laws.some((law) => law.calibration.length)) {
     figures.push(plot({
-      id: 'calibration', what: 'Is the law right? Predicted against counted', interval: '95 % interval', height: 360,
+      id: 'calibration', square: true, what: 'Is the law right? Predicted against counted', interval: '95 % interval', height: 360,
       reading: 'Every prompt predicted by a law fitted on others. On the diagonal: what it says happens as often as it says.',
       x: {label: 'predicted probability of a flip', kind: 'linear', low: 0, format: percent},
       y: {label: 'counted share', kind: 'linear', low: 0, format: percent},
