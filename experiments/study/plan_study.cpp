@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <optional>
+#include <utility>
 
 #include "common/error.hpp"
 #include "common/hash.hpp"
@@ -113,9 +114,13 @@ class Planner {
   }
 
   Work work_of(const Entry& entry, const RunOptions& options) {
-    if (options.mode == Mode::follow) {
-      if (const auto found = work_.find(entry.follow); found != work_.end()) return found->second;
-      return {};
+    if (!entry.follow.empty()) {
+      Work work;
+      if (const auto found = work_.find(entry.follow); found != work_.end()) work = found->second;
+      if (options.mode != Mode::score || work.prompts == 0) return work;
+      work.longest += work.new_tokens / work.prompts;
+      work.prompt_tokens += std::exchange(work.new_tokens, 0);
+      return work;
     }
     const auto& summary = prompts_at(options.prompts);
     return {summary.prompts, summary.tokens, summary.longest,
@@ -151,9 +156,12 @@ class Planner {
     if (entry.gpu >= 0 && world_size(plan) > 1)
       throw usage_error("gpu = {}: only a run on a single device can be bound to one, this has {} ranks",
                         entry.gpu, world_size(plan));
+    if (entry.gpu > 0 && machine_.device == "cpu") {
+      leave_out(entry, fmt::format("asks for GPU {}, this study runs on CPUs", entry.gpu));
+      return;
+    }
     if (entry.gpu >= machine_.devices) {
-      leave_out(entry, fmt::format("asks for device {}, here {} 0 to {}", entry.gpu,
-                                   machine_.devices == 1 ? "is only" : "are", machine_.devices - 1));
+      leave_out(entry, fmt::format("asks for GPU {}, here are {}", entry.gpu, machine_.devices));
       return;
     }
     if (!entry.follow.empty() && planned(entry.follow) == nullptr) {

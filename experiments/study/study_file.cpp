@@ -232,10 +232,14 @@ class StudyFile {
         if (!section.follow.empty()) {
           entry.follow = named(section.follow);
           const auto mode = entry.settings.find("mode");
-          if (section.settings.contains("mode") && mode->second.text != "follow")
-            throw error_at(name_, section.line, "{} has follow and mode = \"{}\": leave mode out",
-                           section.title, mode->second.text);
-          entry.settings["mode"] = {"follow", false, true, section.line};
+          const bool given = section.settings.contains("mode");
+          if (given && mode->second.text != "follow" && mode->second.text != "score")
+            throw error_at(
+                name_, mode->second.line,
+                "{} has follow and mode = \"{}\": use follow (tokens fed one by one, the default) or "
+                "score (at once)",
+                section.title, mode->second.text);
+          if (!given) entry.settings["mode"] = {"follow", false, true, section.line};
           entry.settings.erase("prompts");
         }
         study_.entries.push_back(entry);

@@ -80,7 +80,8 @@ po::options_description describe_options(RunOptions& o, Texts& t, int& shards) {
   mode.add_options()(
       "mode", po::value(&t.mode),
       "greedy: free running; follow: fed another record's tokens; score: one pass over the prompt")(
-      "follow", po::value(&o.follow), "the record whose tokens --mode follow feeds")(
+      "follow", po::value(&o.follow),
+      "the record whose tokens --mode follow feeds one by one, and --mode score at once")(
       "max-new-tokens", po::value(&o.max_new_tokens), "stop after N tokens (default 64)")(
       "ignore-eos", po::bool_switch(&o.ignore_eos), "do not stop at end of sequence")(
       "record", po::value(&t.record), "top: the k most likely; logits: every logit (default)")(
@@ -153,10 +154,16 @@ void apply(const Texts& t, int shards, RunOptions& o) {
 void check(const RunOptions& o) {
   if (o.model.empty()) throw usage_error("--model DIR is needed: a Hugging Face directory");
   if (o.output.empty()) throw usage_error("--output FILE.h5 is needed");
-  if ((o.mode == Mode::follow) != !o.follow.empty())
-    throw usage_error("--mode follow and --follow REF.h5 go together");
-  if (o.mode != Mode::follow && o.prompts.empty()) throw usage_error("--prompts FILE.jsonl is needed");
-  if (o.mode == Mode::follow && !o.prompts.empty())
+  if (o.mode == Mode::follow && o.follow.empty())
+    throw usage_error("--mode follow needs --follow REF.h5: the record whose tokens are fed");
+  if (o.mode == Mode::greedy && !o.follow.empty())
+    throw usage_error(
+        "--follow {}: a greedy run chooses its own tokens; add --mode follow (fed one by one) or --mode "
+        "score "
+        "(fed at once)",
+        o.follow.string());
+  if (o.follow.empty() && o.prompts.empty()) throw usage_error("--prompts FILE.jsonl is needed");
+  if (!o.follow.empty() && !o.prompts.empty())
     throw usage_error(
         "--prompts and --follow: a followed record brings its own prompts, leave --prompts out");
   if (o.max_new_tokens < 1) throw usage_error("--max-new-tokens {}: must be at least 1", o.max_new_tokens);

@@ -130,6 +130,15 @@ std::vector<Job> read_followed(const std::filesystem::path& path, const ModelCon
   return jobs;
 }
 
+void feed_at_once(std::vector<Job>& jobs) {
+  for (auto& job : jobs) {
+    job.prompt.tokens.insert(job.prompt.tokens.end(), job.fed.begin(), job.fed.end());
+    job.prompt.text.clear();
+    job.prompt.source = "tokens";
+    job.fed.clear();
+  }
+}
+
 void check_lengths(const std::vector<Job>& jobs, const ModelConfig& config) {
   for (const auto& job : jobs) {
     const auto length = static_cast<std::int64_t>(job.prompt.tokens.size() + job.fed.size());

@@ -28,6 +28,10 @@ std::vector<Job> read_prompts(const std::filesystem::path& path, const ModelConf
 // vocabulary.
 std::vector<Job> read_followed(const std::filesystem::path& path, const ModelConfig& config);
 
+// For score runs: the fed tokens become the end of the prompt, so that one pass gives the rows that follow mode
+// gives one by one (with other bits: matrix products of another shape).
+void feed_at_once(std::vector<Job>& jobs);
+
 // Refuses prompts that leave no room in the context, naming the first.
 void check_lengths(const std::vector<Job>& jobs, const ModelConfig& config);
 

@@ -75,8 +75,9 @@ std::vector<Job> share_jobs(const World& world, const RunOptions& options, const
   std::string text;
   world.together([&] {
     if (world.rank() != 0) return;
-    const auto jobs = options.mode == Mode::follow ? read_followed(options.follow, config)
-                                                   : read_prompts(options.prompts, config, tokenizer);
+    auto jobs = options.follow.empty() ? read_prompts(options.prompts, config, tokenizer)
+                                       : read_followed(options.follow, config);
+    if (options.mode == Mode::score) feed_at_once(jobs);
     check_lengths(jobs, config);
     text = jobs_to_json(jobs);
   });

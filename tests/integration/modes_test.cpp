@@ -92,6 +92,10 @@ TEST(Modes, PrefillAgreesWithDecode) {
         1, {"run", "--model", fixture(model).string(), "--prompts", (folder / "whole.jsonl").string(),
             "--output", output.string(), "--mode", "score", "--quiet"}));
     ASSERT_EQ(finished.code, 0) << finished.output;
+    // The record itself can be scored: the same tokens, so the same bits.
+    const auto scored =
+        record_of(model, {1, {"--mode", "score", "--follow", greedy.path().string()}}, folder, "scored");
+    EXPECT_EQ(first_difference(output, scored), "");
     const auto score = record::Reader::open(output);
     for (const auto& id : greedy.prompt_ids()) {
       const auto prompt = greedy.prompt(id);
