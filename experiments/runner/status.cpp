@@ -74,6 +74,7 @@ void take_path(const json& object, const char* key, fs::path& path) {
 }
 
 RunStatus run_of(const json& object) {
+  if (!object.is_object()) throw bad_data("a run is {}, an object is expected", shown(object));
   RunStatus run;
   take(object, "name", run.name);
   take(object, "role", run.role);
@@ -177,8 +178,10 @@ std::optional<StudyStatus> read_status(const fs::path& output_folder) {
     take(object, "updated", status.updated);
     take(object, "state", status.state);
     take(object, "machine", status.machine);
-    if (const auto* runs = member(object, "runs"))
+    if (const auto* runs = member(object, "runs")) {
+      if (!runs->is_array()) throw bad_data("runs is {}, a list is expected", shown(*runs));
       for (const auto& run : *runs) status.runs.push_back(run_of(run));
+    }
     if (const auto* list = member(object, "not_possible")) {
       for (const auto& item : *list) {
         study::NotPossible one;

@@ -64,11 +64,11 @@ template <typename Call>
 void expect_bad_data(const Call& call, const std::vector<std::string>& parts) {
   try {
     call();
-    ADD_FAILURE() << "accepted, but should name: " << testing::PrintToString(parts);
+    ADD_FAILURE() << "accepted, but should name: " << ::testing::PrintToString(parts);
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ExitCode::bad_data) << error.what();
     for (const auto& part : parts) {
-      EXPECT_THAT(error.what(), testing::HasSubstr(part));
+      EXPECT_THAT(error.what(), ::testing::HasSubstr(part));
     }
   }
 }

@@ -1,0 +1,173 @@
+// The runner's parts: processes, reasons, time left, status.json, commands.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <csignal>
+#include <thread>
+
+#include "common/error.hpp"
+#include "experiments/runner/launch.hpp"
+#include "experiments/runner/process.hpp"
+#include "experiments/runner/progress.hpp"
+#include "experiments/runner/reasons.hpp"
+#include "experiments/runner/status.hpp"
+#include "tests/unit/weights/weight_files.hpp"
+
+namespace shardrift::runner {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+Ended ended(Process& process) {
+  for (int i = 0; i < 1000; ++i) {
+    if (const auto end = process.poll()) return *end;
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  return {-1, -1};
+}
+
+TEST(Process, TellsCodesFromSignalsAndWritesItsLog) {
+  const TemporaryDirectory folder;
+  Process process(
+      {{"sh", "-c", "echo $WORD; echo told >&2; cat; exit 42"}, {{"WORD", "said"}}, folder / "log"});
+  const auto end = ended(process);
+  EXPECT_EQ(end.code, 42);
+  EXPECT_EQ(end.signal, 0);
+  Process again({{"sh", "-c", "kill -9 $$"}, {}, folder / "log"});
+  EXPECT_EQ(ended(again).signal, SIGKILL);
+  std::ifstream log(folder / "log");
+  const std::string text((std::istreambuf_iterator<char>(log)), {});
+  EXPECT_EQ(text, "said\ntold\n");
+}
+
+TEST(Process, EndsWithItsOwner) {
+  const TemporaryDirectory folder;
+  pid_t pid = 0;
+  {
+    const Process process({{"sleep", "100"}, {}, folder / "log"});
+    pid = process.pid();
+    EXPECT_EQ(kill(pid, 0), 0);
+  }
+  EXPECT_NE(kill(pid, 0), 0);
+}
+
+TEST(Process, WhatCannotStartSaysWhy) {
+  const TemporaryDirectory folder;
+  const auto start = [&](const std::string& program, const std::string& log) {
+    try {
+      const Process process({{program}, {}, log});
+    } catch (const Error& error) {
+      return std::string(error.what());
+    }
+    return std::string("started");
+  };
+  EXPECT_THAT(start("no-such-program", folder / "log"),
+              HasSubstr("no-such-program cannot be started: No such"));
+  EXPECT_THAT(start("/", folder / "log"), HasSubstr("Permission denied"));
+  EXPECT_THAT(start("true", folder / "no/log"), HasSubstr("no/log: cannot be written"));
+}
+
+TEST(OutputOf, IsNothingWhereItFails) {
+  EXPECT_EQ(output_of({"echo", "yes"}), "yes\n");
+  EXPECT_EQ(output_of({"false"}), std::nullopt);
+  EXPECT_EQ(output_of({"no-such-program"}), std::nullopt);
+  EXPECT_EQ(output_of({"sleep", "10"}, 0.2), std::nullopt);
+}
+
+TEST(Reasons, TakeTheWorkersWordsOfTheLastAttempt) {
+  const TemporaryDirectory folder;
+  const auto log = folder.write("log", "== one\nshardrift-run: old\n== two\nnoise\n");
+  EXPECT_EQ(reason_of({70, 0}, log), "failed: noise");
+  folder.write("log",
+               "== two\n\r\033[K12 of 30 prompts\rshardrift-run: rank 0 on a: the disk is full\n----\n");
+  EXPECT_EQ(reason_of({70, 0}, log), "failed: rank 0 on a: the disk is full");
+  EXPECT_EQ(reason_of({75, 0}, folder / "missing"), "interrupted");
+  EXPECT_THAT(reason_of({137, 0}, folder / "missing"), HasSubstr("killed by signal 9"));  // through mpirun
+  EXPECT_EQ(reason_of({3, 0}, folder / "missing"), "exit code 3");
+}
+
+RunTime to_do(double estimated, bool alone = false) {
+  return {estimated, 0, 0, 0, false, false, alone};
+}
+
+TEST(TimeLeft, IsEstimatedThenMeasured) {
+  EXPECT_DOUBLE_EQ(seconds_left({to_do(10), to_do(10)}, 1), 20);
+  EXPECT_DOUBLE_EQ(seconds_left({to_do(10), to_do(10)}, 2), 10);
+  EXPECT_DOUBLE_EQ(seconds_left({to_do(10), to_do(10, true)}, 2), 20);  // the machine to itself
+  const RunTime done{10, 30, 1, 0, false, true, false};
+  EXPECT_DOUBLE_EQ(correction({done, to_do(10)}), 3);
+  EXPECT_DOUBLE_EQ(seconds_left({done, to_do(10)}, 1), 30);
+  // One that is half done tells its own speed, whatever was estimated.
+  const RunTime half{10, 50, 0.5, 0, true, false, false};
+  EXPECT_DOUBLE_EQ(seconds_left({half}, 1), 50);
+  const RunTime resumed{10, 50, 0.75, 0.5, true, false, false};  // a quarter in 50 s, a quarter to go
+  EXPECT_DOUBLE_EQ(seconds_left({resumed}, 1), 50);
+}
+
+TEST(TimeLeft, IsWrittenForPeople) {
+  EXPECT_EQ(duration_text(0), "1 s");
+  EXPECT_EQ(duration_text(59.2), "60 s");
+  EXPECT_EQ(duration_text(121), "3 min");
+  EXPECT_EQ(duration_text(12000), "3 h 20 min");
+  EXPECT_EQ(bytes_text(1), "1 kB");
+  EXPECT_EQ(bytes_text(1.44e9), "1.4 GB");
+}
+
+TEST(Launch, TakesAPlainMpirunOrATemplate) {
+  study::Configuration one;
+  one.device = "cpu";
+  one.output = "/out/a b.h5";
+  one.arguments = {"--model", "m"};
+  const auto alone = command_of(one, {"/bin/w", {}}, {}, 2, true, "log");
+  EXPECT_EQ(shell_text(alone.words), "/bin/w run --model m --output '/out/a b.h5' --threads 2 --overwrite");
+  one.ranks = 4;
+  EXPECT_EQ(shell_text(command_of(one, {"/bin/w", {}}, {}, 0, false, "log").words),
+            "mpirun -n 4 /bin/w run --model m --output '/out/a b.h5'");
+  const auto slurm =
+      command_of(one, {"/bin/w", launcher_words("srun -n {ranks} --mpi=pmix")}, {"2", "3"}, 0, false, "log");
+  EXPECT_THAT(shell_text(slurm.words), HasSubstr("srun -n 4 --mpi=pmix /bin/w run"));
+  EXPECT_EQ(slurm.environment.at("CUDA_VISIBLE_DEVICES"), "2,3");
+  EXPECT_EQ(shell_text({"it's", "", "$x"}), "'it'\\''s' '' '$x'");
+}
+
+TEST(Status, IsReadBackAsWritten) {
+  const TemporaryDirectory folder;
+  EXPECT_EQ(read_status(folder.path()), std::nullopt);
+  StudyStatus status;
+  status.name = "s";
+  status.state = "running";
+  RunStatus run;
+  run.name = "tp2";
+  run.state = RunState::interrupted;
+  run.reason = "why \"so\"";
+  run.arguments = {"--model", "m"};
+  run.prompts = 7;
+  run.seconds = 1.5;
+  run.replacing = true;
+  status.runs = {run};
+  status.not_possible = {{"tp8", "too many", 3}};
+  write_status(status, folder.path());
+  const auto back = read_status(folder.path()).value();
+  EXPECT_EQ(to_json(back), to_json(status));
+  EXPECT_EQ(back.find("tp2")->state, RunState::interrupted);
+  EXPECT_THAT(back.find("tp2")->arguments, ElementsAre("--model", "m"));
+  EXPECT_EQ(back.find("tp3"), nullptr);
+}
+
+TEST(Status, ThatIsNoneIsBadData) {
+  const TemporaryDirectory folder;
+  for (const auto& [text, message] : std::vector<std::pair<std::string, std::string>>{
+           {"", "not valid JSON"},
+           {"{}", "schema is"},
+           {R"({"schema": "shardrift study status 1", "runs": [{"state": "flying"}]})", "unknown state"},
+           {R"({"schema": "shardrift study status 1", "runs": [{"prompts": "many"}]})", "status.json"},
+           {R"({"schema": "shardrift study status 1", "runs": 3})", "status.json"}}) {
+    folder.write("status.json", text);
+    expect_bad_data([&] { read_status(folder.path()); }, {"status.json", message});
+  }
+}
+
+}  // namespace
+}  // namespace shardrift::runner

@@ -1,0 +1,315 @@
+// `shardrift study` with a worker that stands in for the real one: what is run, what is not run again, what
+// is said when something goes wrong.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <csignal>
+#include <fstream>
+#include <map>
+#include <thread>
+
+#include "common/json_file.hpp"
+#include "experiments/runner/status.hpp"
+#include "program.hpp"
+#include "record/reader.hpp"
+#include "tests/unit/study/tiny_model.hpp"
+
+namespace shardrift::runner {
+namespace {
+
+namespace fs = std::filesystem;
+using ::shardrift::testing::Finished;
+using ::shardrift::testing::run_program;
+using ::shardrift::testing::Running;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+constexpr const char* kStudy = R"(
+question = "one against two?"
+[run]
+model = "model"
+prompts = "prompts.jsonl"
+max-new-tokens = 3
+[reference]
+repeats = 1
+[[candidate]]
+matrix = { tensor-parallel = [2, 3] }
+reduction = "linear"
+name = "tp{tensor-parallel}"
+[[candidate]]
+pipeline = 2
+)";
+
+class StudyProgram : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    testing_studies::make_model(folder_ / "model");
+    testing_studies::make_prompts(folder_ / "prompts.jsonl", 3);
+    write(kStudy);
+  }
+
+  void write(const std::string& study) { folder_.write("study.toml", study); }
+
+  std::vector<std::string> command(const std::vector<std::string>& more = {},
+                                   const std::map<std::string, std::string>& environment = {}) const {
+    std::vector<std::string> words{"env"};
+    for (const auto& [name, value] : environment) words.push_back(name + "=" + value);
+    words.insert(words.end(),
+                 {SHARDRIFT_BINARY_DIR "/bin/shardrift", "study", (folder_ / "study.toml").string(),
+                  "--output", output().string(), "--worker", SHARDRIFT_BINARY_DIR "/tests/fake_worker",
+                  "--device", "cpu", "--devices", "4", "--launcher", "env RANKS={ranks}"});
+    words.insert(words.end(), more.begin(), more.end());
+    return words;
+  }
+  Finished run(const std::vector<std::string>& more = {},
+               const std::map<std::string, std::string>& environment = {}) const {
+    return run_program(command(more, environment));
+  }
+
+  fs::path output() const { return folder_ / "out"; }
+  StudyStatus status() const { return read_status(output()).value(); }
+  std::string log_of(const std::string& name) const {
+    return read_text_file(output() / "logs" / (name + ".log"), 1 << 20);
+  }
+  // How often the worker ran this prompt, over all attempts.
+  int runs_of(const std::string& name, const std::string& prompt) const {
+    const auto log = log_of(name);
+    int count = 0;
+    for (auto at = log.find("ran " + prompt); at != std::string::npos; at = log.find("ran " + prompt, at + 1))
+      ++count;
+    return count;
+  }
+  void wait_for_part(const std::string& name) const {
+    for (int i = 0; i < 1000 && finished_prompts(output() / (name + ".h5"), 0) < 1; ++i)
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    ASSERT_GE(finished_prompts(output() / (name + ".h5"), 0), 1);
+  }
+
+  TemporaryDirectory folder_;
+};
+
+TEST_F(StudyProgram, RunsEverythingOnceAndConcludes) {
+  const auto first = run();
+  EXPECT_EQ(first.code, 0) << first.output;
+  for (const auto* text : {"tp2: done", "tp3: done", "pp2: done", "reference-again",
+                           "compared with reference", "verdict:", "one against two?"})
+    EXPECT_THAT(first.output, HasSubstr(text));
+  EXPECT_TRUE(fs::exists(output() / "verdict-reference.json"));
+  EXPECT_TRUE(fs::exists(output() / "compare-reference.json"));
+  EXPECT_EQ(read_text_file(output() / "study.toml", 1 << 20), kStudy);
+  EXPECT_EQ(status().state, "done");
+
+  const auto second = run();
+  EXPECT_EQ(second.code, 0) << second.output;
+  EXPECT_THAT(second.output, AllOf(HasSubstr("tp2: done already"), Not(HasSubstr("started"))));
+  EXPECT_EQ(status().find("tp2")->attempts, 1);
+  EXPECT_EQ(runs_of("tp2", "p0"), 1);
+}
+
+TEST_F(StudyProgram, ALostStatusFileRepeatsNothing) {
+  ASSERT_EQ(run().code, 0);
+  fs::remove(status_path(output()));
+  EXPECT_EQ(run().code, 0);
+  EXPECT_EQ(runs_of("tp2", "p0"), 1);  // the worker found its record complete
+}
+
+TEST_F(StudyProgram, ADryRunStartsNothing) {
+  const auto shown = run({"--dry-run"});
+  EXPECT_EQ(shown.code, 0) << shown.output;
+  EXPECT_THAT(shown.output, AllOf(HasSubstr("TP=3, linear, float32, cpu"), HasSubstr("to do")));
+  EXPECT_FALSE(fs::exists(output()));
+}
+
+TEST_F(StudyProgram, OneFailureDoesNotStopTheOthers) {
+  write(std::string(kStudy) + "[[yardstick]]\nname = 'follower'\nfollow = 'tp2'\n");
+  const auto finished = run({}, {{"FAKE_EXIT", "tp2:70:rank 1 on node7: no space left on device"}});
+  EXPECT_EQ(finished.code, 70) << finished.output;
+  EXPECT_THAT(finished.output,
+              AllOf(HasSubstr("tp2: failed: failed: rank 1 on node7: no space left on device"),
+                    HasSubstr("follower: skipped: follows tp2, which failed"), HasSubstr("tp3: done"),
+                    HasSubstr("compared with reference"), HasSubstr("left out: tp2")));
+  EXPECT_EQ(status().state, "failed");
+  // The next run does only what is missing.
+  EXPECT_EQ(run().code, 0);
+  EXPECT_EQ(runs_of("tp2", "p0"), 1);
+  EXPECT_EQ(runs_of("tp2", "p1"), 1);
+  EXPECT_EQ(runs_of("tp3", "p0"), 1);
+  EXPECT_EQ(status().find("tp2")->attempts, 2);
+  EXPECT_EQ(status().find("follower")->state, RunState::done);
+}
+
+TEST_F(StudyProgram, SaysInWordsWhatHappened) {
+  for (const auto& [environment, words] :
+       std::vector<std::pair<std::pair<std::string, std::string>, std::string>>{
+           {{"FAKE_EXIT", "tp2:64:--shards 3 is not possible"}, "refused: --shards 3 is not possible"},
+           {{"FAKE_EXIT", "tp2:65:model.safetensors: cut off"}, "bad data: model.safetensors: cut off"},
+           {{"FAKE_EXIT", "tp2:3:odd"}, "exit code 3: odd"},
+           {{"FAKE_SIGNAL", "tp2:9"}, "killed by signal 9 (Killed); memory ran out, or someone killed it"},
+           {{"FAKE_SIGNAL", "tp2:11"}, "killed by signal 11 (Segmentation fault)"}}) {
+    fs::remove_all(output());
+    const auto finished = run({"--only", "tp2"}, {environment});
+    EXPECT_EQ(finished.code, 70) << finished.output;
+    EXPECT_THAT(finished.output, HasSubstr("tp2: failed: " + words));
+    EXPECT_THAT(status().find("tp2")->reason, HasSubstr(words));
+  }
+}
+
+TEST_F(StudyProgram, AWorkerThatCannotStartIsOneFailureEach) {
+  auto words = command({"--launcher", "no-such-launcher {ranks}"});
+  const auto finished = run_program(words);
+  EXPECT_EQ(finished.code, 64) << finished.output;  // --launcher twice
+  std::replace(words.begin(), words.end(), std::string("env RANKS={ranks}"),
+               std::string("no-such-launcher {ranks}"));
+  words.resize(words.size() - 2);
+  const auto failed = run_program(words);
+  EXPECT_EQ(failed.code, 70) << failed.output;
+  EXPECT_THAT(failed.output, HasSubstr("no-such-launcher cannot be started: No such file or directory"));
+  EXPECT_EQ(status().find("tp3")->state, RunState::failed);
+}
+
+TEST_F(StudyProgram, AKilledStudyGoesOnWhereItStopped) {
+  Running study(command({}, {{"FAKE_SECONDS", "0.3"}}));
+  wait_for_part("tp2");
+  kill(study.pid(), SIGKILL);
+  study.wait();
+  EXPECT_EQ(status().find("tp2")->state, RunState::running);  // so it stands in the file
+  // The worker it left was told to end and is waited for.
+  const auto finished = run({}, {{"FAKE_SECONDS", "0.01"}});
+  EXPECT_EQ(finished.code, 0) << finished.output;
+  EXPECT_EQ(status().state, "done");
+  for (const auto* prompt : {"p0", "p1", "p2"}) EXPECT_EQ(runs_of("tp2", prompt), 1) << prompt;
+  EXPECT_EQ(runs_of("reference", "p0"), 1);
+}
+
+TEST_F(StudyProgram, ASignalIsPassedOnAndTheRerunGoesOn) {
+  for (const int number : {SIGINT, SIGTERM}) {
+    fs::remove_all(output());
+    Running study(command({}, {{"FAKE_SECONDS", "0.3"}}));
+    wait_for_part("tp2");
+    kill(study.pid(), number);
+    const auto stopped = study.wait(20);
+    EXPECT_EQ(stopped.code, 75) << stopped.output;
+    EXPECT_THAT(stopped.output,
+                AllOf(HasSubstr("stopping"), HasSubstr("the same command goes on from here")));
+    EXPECT_EQ(status().state, "interrupted");
+    EXPECT_EQ(status().find("tp2")->state, RunState::interrupted);
+    EXPECT_EQ(status().find("tp3")->state, RunState::waiting);
+    EXPECT_EQ(run().code, 0);
+    EXPECT_EQ(runs_of("tp2", "p0"), 1);
+  }
+}
+
+TEST_F(StudyProgram, TwoStudiesDoNotShareAFolder) {
+  Running study(command({}, {{"FAKE_SECONDS", "0.3"}}));
+  wait_for_part("reference");
+  const auto refused = run();
+  EXPECT_EQ(refused.code, 64) << refused.output;
+  EXPECT_THAT(refused.output, HasSubstr("another study (process"));
+  kill(study.pid(), SIGTERM);
+  EXPECT_EQ(study.wait(20).code, 75);
+}
+
+TEST_F(StudyProgram, AChangedStudyIsNoticed) {
+  ASSERT_EQ(run().code, 0);
+  const auto refused = run({"--set", "max-new-tokens=4"});
+  EXPECT_EQ(refused.code, 64) << refused.output;
+  EXPECT_THAT(refused.output, AllOf(HasSubstr("tp2: max-new-tokens 3 -> 4"), HasSubstr("--rerun-changed")));
+  // What is not chosen does not matter.
+  EXPECT_EQ(run({"--only", "tp2"}).code, 0);
+  // A longer prompts file changes every run, another candidate none.
+  testing_studies::make_prompts(folder_ / "prompts.jsonl", 4);
+  EXPECT_THAT(run().output, HasSubstr("the model's files, the prompts or the followed record changed"));
+  testing_studies::make_prompts(folder_ / "prompts.jsonl", 3);
+  write(std::string(kStudy) + "[[candidate]]\nreplicas = 2\n");
+  const auto added = run();
+  EXPECT_EQ(added.code, 0) << added.output;
+  EXPECT_THAT(added.output, AllOf(HasSubstr("tp2: done already"), HasSubstr("dp2: done in")));
+  // Made again on request: the records are the new ones.
+  const auto again = run({"--set", "max-new-tokens=4", "--rerun-changed"});
+  EXPECT_EQ(again.code, 0) << again.output;
+  EXPECT_EQ(record::Reader::open(output() / "tp2.h5").prompt("p0").rows.size(), 4U);
+  EXPECT_EQ(run({"--set", "max-new-tokens=4"}).code, 0);
+}
+
+TEST_F(StudyProgram, OnlyRunsWhatIsNamedAndWhatThatFollows) {
+  write(std::string(kStudy) + "[[yardstick]]\nname = 'follower'\nfollow = 'tp2'\n");
+  EXPECT_EQ(run({"--only", "follower"}).code, 0);
+  EXPECT_EQ(status().find("follower")->state, RunState::done);
+  EXPECT_EQ(status().find("tp2")->state, RunState::done);
+  EXPECT_EQ(status().find("tp3")->state, RunState::waiting);
+  const auto refused = run({"--only", "tp9"});
+  EXPECT_EQ(refused.code, 64);
+  EXPECT_THAT(refused.output, HasSubstr("--only tp9: there is no such run here; there are reference"));
+}
+
+TEST_F(StudyProgram, SingleDevicesRunSideBySide) {
+  const auto finished = run({"--jobs", "2"}, {{"FAKE_MEET", "reference,reference-again"}});
+  EXPECT_EQ(finished.code, 0) << finished.output;
+  // The control: one at a time they do not meet.
+  fs::remove_all(output());
+  write("[run]\nmodel = 'model'\nprompts = 'prompts.jsonl'\n[reference]\nrepeats = 1\n");
+  const auto alone = run({"--jobs", "1"}, {{"FAKE_MEET", "reference,reference-again"}});
+  EXPECT_THAT(alone.output, HasSubstr("reference: failed: failed: reference-again.h5 was not running"));
+}
+
+TEST_F(StudyProgram, WithoutRunningWhatIsThereIsCompared) {
+  ASSERT_EQ(run({"--only", "reference,tp2"}).code, 0);
+  fs::remove(status_path(output()));
+  const auto finished = run({"--no-run"});
+  EXPECT_THAT(finished.output, AllOf(HasSubstr("compared with reference"), Not(HasSubstr("started")),
+                                     HasSubstr("left out: tp3 (waiting)")));
+}
+
+TEST_F(StudyProgram, AnotherStudysFolderIsRefused) {
+  ASSERT_EQ(run({"--only", "reference"}).code, 0);
+  write("name = 'other'\n" + std::string(kStudy));
+  const auto refused = run();
+  EXPECT_EQ(refused.code, 64);
+  EXPECT_THAT(refused.output, HasSubstr("holds the study 'study', not 'other'"));
+}
+
+TEST_F(StudyProgram, ImpossibleEntriesAreRefusedTogetherBeforeAnythingStarts) {
+  write(R"([run]
+model = "model"
+prompts = "prompts.jsonl"
+[[candidate]]
+matrix = { shards = [2, 3], tensor-parallel = [2] }
+[[candidate]]
+pipeline = 7
+[[candidate]]
+no-such-flag = 3
+)");
+  const auto refused = run();
+  EXPECT_EQ(refused.code, 65) << refused.output;
+  EXPECT_THAT(refused.output,
+              AllOf(HasSubstr("study.toml:5: s3-tp2: --shards 3 is not a multiple of --tensor-parallel 2"),
+                    HasSubstr("study.toml:7: pp7: --pipeline 7: the model has 6 layers"),
+                    HasSubstr("study.toml:9: no-such-flag-3: unrecognised option '--no-such-flag'"),
+                    HasSubstr("3 entries cannot be; nothing was started")));
+  EXPECT_FALSE(fs::exists(output()));
+}
+
+TEST_F(StudyProgram, BadCommandLinesAreUsageErrors) {
+  const std::string study = (folder_ / "study.toml").string();
+  for (const auto& [words, message] : std::vector<std::pair<std::vector<std::string>, std::string>>{
+           {{}, "needs a file"},
+           {{study, "--jobs", "0"}, "--jobs 0"},
+           {{study, "--device", "tpu"}, "--device tpu"},
+           {{study, "--worker", "/nowhere"}, "--worker /nowhere: no such program"},
+           {{study, "--set", "x"}, "--set x"},
+           {{study, "--worker", "/bin/true", "--launcher", "srun"}, "{ranks}"},
+           {{study, "--nonsense"}, "--nonsense"}}) {
+    std::vector<std::string> all{SHARDRIFT_BINARY_DIR "/bin/shardrift", "study"};
+    all.insert(all.end(), words.begin(), words.end());
+    const auto refused = run_program(all);
+    EXPECT_EQ(refused.code, 64) << refused.output;
+    EXPECT_THAT(refused.output, HasSubstr(message));
+  }
+  const auto missing = run_program({SHARDRIFT_BINARY_DIR "/bin/shardrift", "study", "/nowhere.toml"});
+  EXPECT_EQ(missing.code, 65);
+  EXPECT_THAT(missing.output, HasSubstr("/nowhere.toml: no such file"));
+}
+
+}  // namespace
+}  // namespace shardrift::runner

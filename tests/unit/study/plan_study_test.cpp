@@ -1,0 +1,311 @@
+// From entries to configurations: predictions, what does not fit, estimates, fingerprints, and the shipped
+// studies.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+
+#include "experiments/study/estimate.hpp"
+#include "experiments/study/plan_study.hpp"
+#include "experiments/study/profiles.hpp"
+#include "experiments/study/prompts_file.hpp"
+#include "experiments/study/scale_out.hpp"
+#include "tests/unit/study/tiny_model.hpp"
+
+namespace shardrift::study {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using testing_studies::make_model;
+using testing_studies::make_prompts;
+
+Machine cpu(int devices) {
+  Machine machine;
+  machine.device = "cpu";
+  machine.devices = devices;
+  machine.collective_library = "mpi";
+  machine.library_version = "Open MPI v4.1.4";
+  return machine;
+}
+
+class PlanStudy : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    make_model(folder_ / "model");
+    make_prompts(folder_ / "prompts.jsonl", 3, 5);
+    options_.output = "/out";
+    options_.collective_profiles = {SHARDRIFT_SOURCE_DIR "/experiments/profiles"};
+  }
+  StudyPlan plan(const std::string& text, const Machine& machine) const {
+    return plan_study(
+        study_from_text("[run]\nmodel = 'model'\nprompts = 'prompts.jsonl'\n" + text, folder_ / "s.toml"),
+        machine, options_);
+  }
+  static std::string words(const Configuration& one) {
+    std::string text;
+    for (const auto& word : one.arguments) text += word + " ";
+    return text;
+  }
+  static const Configuration& named(const StudyPlan& plan, const std::string& name) {
+    for (const auto& one : plan.configurations)
+      if (one.name == name) return one;
+    throw failure("no run {}", name);
+  }
+
+  TemporaryDirectory folder_;
+  PlanOptions options_;
+};
+
+TEST_F(PlanStudy, LiveWhereTheMachineHasTheRanks) {
+  const auto planned = plan("[[candidate]]\ntensor-parallel = 2\npipeline = 2\n", cpu(4));
+  const auto& one = named(planned, "tp2-pp2");
+  EXPECT_EQ(one.ranks, 4);
+  EXPECT_FALSE(one.predicted);
+  EXPECT_EQ(one.plan, "TP=2 x PP=2, native, float32, cpu");
+  EXPECT_EQ(one.output, "/out/tp2-pp2.h5");
+  EXPECT_EQ(one.prompts, 3);
+  EXPECT_THAT(words(one), AllOf(HasSubstr("--tensor-parallel 2"), HasSubstr("--device cpu")));
+}
+
+struct Fewer {
+  const char* entry;
+  int devices;
+  int ranks;
+  const char* plan;
+  const char* why;
+};
+
+TEST_F(PlanStudy, FewerDevicesPredictWhatTheyCan) {
+  for (const Fewer& expected : {
+           Fewer{"replicas = 3", 2, 1, "one device, float32, cpu", "replicas only share out the prompts"},
+           Fewer{"pipeline = 4", 1, 1, "one device, float32, cpu", "stages only move bytes"},
+           Fewer{"tensor-parallel = 2\npipeline = 2", 2, 2, "TP=2, native, float32, cpu", "stages only"},
+           Fewer{"tensor-parallel = 2\nreplicas = 2\npipeline = 2", 4, 4, "TP=2 x PP=2, native, float32, cpu",
+                 "replicas only"},
+           Fewer{"tensor-parallel = 2", 1, 1, "one device, 2 shards, linear, float32, cpu",
+                 "two shards have one possible order"},
+           Fewer{"tensor-parallel = 4", 2, 1, "one device, 4 shards, profile, float32, cpu",
+                 "openmpi-4.1.4-4ranks.json: Open MPI v4.1.4, 4 ranks"},
+           Fewer{"tensor-parallel = 3\nrow-linear = 'scatter'", 1, 1,
+                 "one device, 3 shards, profile, row-linear scatter, float32, cpu",
+                 "openmpi-4.1.4-3ranks.json"},
+           Fewer{"tensor-parallel = 4\nrow-linear = 'gather'", 2, 1,
+                 "one device, 4 shards, row-linear gather, float32, cpu", "no sum crosses shards"},
+           Fewer{"tensor-parallel = 2\nshards = 8\nreduction = 'tree'", 1, 1,
+                 "one device, 8 shards, tree, float32, cpu", "the sum is a local fold"},
+       }) {
+    const auto planned =
+        plan(std::string("[[candidate]]\nname = 'x'\n") + expected.entry, cpu(expected.devices));
+    ASSERT_EQ(planned.configurations.size(), 2U) << expected.entry << planned.not_possible.front().reason;
+    const auto& one = planned.configurations.back();
+    EXPECT_TRUE(one.predicted) << expected.entry;
+    EXPECT_EQ(one.ranks, expected.ranks) << expected.entry;
+    EXPECT_EQ(one.plan, expected.plan);
+    EXPECT_THAT(one.prediction, HasSubstr(expected.why));
+    EXPECT_NE(one.asked, one.plan);
+  }
+}
+
+TEST_F(PlanStudy, WithoutAProfileItIsNotPossibleAndSaysWhy) {
+  for (const auto* entry : {"tensor-parallel = 5", "tensor-parallel = 4\nmpi-allreduce = 'ring'",
+                            "tensor-parallel = 4\nnccl-algorithm = 'tree'"}) {
+    const auto planned = plan(std::string("[[candidate]]\nname = 'x'\n") + entry, cpu(2));
+    EXPECT_EQ(planned.configurations.size(), 1U);
+    ASSERT_EQ(planned.not_possible.size(), 1U) << entry;
+    EXPECT_THAT(planned.not_possible.front().reason,
+                AllOf(HasSubstr("ranks, here are 2"), HasSubstr("shardrift-run probe --save-profile")));
+  }
+  Machine gpu = cpu(1);
+  gpu.device = "cuda";
+  gpu.collective_library = "nccl";
+  const auto planned = plan("[[candidate]]\ntensor-parallel = 3\n", gpu);
+  EXPECT_EQ(planned.not_possible.size(), 1U);  // the shipped profiles of MPI do not speak for NCCL
+}
+
+TEST_F(PlanStudy, APredictionCanBeAskedFor) {
+  const auto planned = plan(
+      "[[candidate]]\ntensor-parallel = 3\n[[candidate]]\nname = 'check'\n"
+      "tensor-parallel = 3\npredict = true\ncompare-with = 'tp3'\n",
+      cpu(4));
+  EXPECT_FALSE(named(planned, "tp3").predicted);
+  EXPECT_TRUE(named(planned, "check").predicted);
+  EXPECT_EQ(named(planned, "check").ranks, 1);
+  EXPECT_EQ(named(planned, "check").compare_with, "tp3");
+}
+
+TEST_F(PlanStudy, FollowersReadWhatTheyFollow) {
+  const std::string study =
+      "[[yardstick]]\ndtype = 'float64'\nfollow = 'reference'\n"
+      "[[candidate]]\nname = 'at-once'\nfollow = 'reference'\nmode = 'score'\n";
+  const auto planned = plan(study, cpu(2));
+  const auto& one = named(planned, "float64");
+  EXPECT_THAT(one.after, ElementsAre("reference"));
+  EXPECT_THAT(words(one), AllOf(HasSubstr("--mode follow"), HasSubstr("--follow /out/reference.h5")));
+  EXPECT_EQ(words(one).find("--prompts"), std::string::npos);
+  EXPECT_EQ(one.prompts, 3);
+  EXPECT_THAT(words(named(planned, "at-once")), HasSubstr("--mode score"));
+  // A reference that changes, changes them.
+  const auto longer = plan("max-new-tokens = 9\n" + study, cpu(2));
+  EXPECT_NE(named(longer, "reference").fingerprint, named(planned, "reference").fingerprint);
+  EXPECT_NE(named(longer, "float64").fingerprint, one.fingerprint);
+}
+
+TEST_F(PlanStudy, FollowersOfWhatIsNotPossibleAreNotEither) {
+  const auto planned = plan(
+      "[[candidate]]\ntensor-parallel = 5\n[[yardstick]]\nname = 'y'\nfollow = 'tp5'\n"
+      "[[candidate]]\nname = 'z'\nshards = 2\ncompare-with = 'tp5'\n",
+      cpu(2));
+  ASSERT_EQ(planned.not_possible.size(), 3U);
+  EXPECT_THAT(planned.not_possible[1].reason, HasSubstr("tp5, which cannot run here"));
+}
+
+TEST_F(PlanStudy, FingerprintsAreOfWhatDecidesTheBits) {
+  const std::string study = "[[candidate]]\ntensor-parallel = 2\n";
+  const auto first = named(plan(study, cpu(2)), "tp2").fingerprint;
+  EXPECT_EQ(named(plan(study, cpu(4)), "tp2").fingerprint, first);  // more devices change nothing
+  EXPECT_NE(named(plan(study, cpu(1)), "tp2").fingerprint, first);  // predicted: another run
+  make_prompts(folder_ / "prompts.jsonl", 4, 5);
+  EXPECT_NE(named(plan(study, cpu(2)), "tp2").fingerprint, first);
+  make_prompts(folder_ / "prompts.jsonl", 3, 5);
+  EXPECT_EQ(named(plan(study, cpu(2)), "tp2").fingerprint, first);
+  make_model(folder_ / "model", "bfloat16");
+  EXPECT_NE(named(plan(study, cpu(2)), "tp2").fingerprint, first);
+}
+
+TEST_F(PlanStudy, EveryImpossibleEntryIsNamedWithItsLine) {
+  try {
+    plan(
+        "[[candidate]]\nshards = 3\ntensor-parallel = 2\n[[candidate]]\npipeline = 7\n[[candidate]]\ngpu = "
+        "1\n"
+        "replicas = 2\n",
+        cpu(4));
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ExitCode::bad_data);
+    EXPECT_THAT(error.what(), AllOf(HasSubstr("s.toml:5: s3-tp2: --shards 3 is not a multiple"),
+                                    HasSubstr("s.toml:8: pp7: --pipeline 7: the model has 6 layers"),
+                                    HasSubstr("dp2: gpu = 1: only a run on a single device"),
+                                    HasSubstr("3 entries cannot be")));
+  }
+}
+
+TEST_F(PlanStudy, MissingFilesAreBadData) {
+  EXPECT_THROW(plan_study(study_from_text("[run]\nmodel='none'\nprompts='prompts.jsonl'", folder_ / "s.toml"),
+                          cpu(1), options_),
+               Error);
+  folder_.write("prompts.jsonl", "{\"id\": \"a\"}\n");
+  expect_bad_data([&] { plan("", cpu(1)); }, {"prompts.jsonl line 1", "either \"text\" or \"tokens\""});
+}
+
+TEST_F(PlanStudy, GpusCanBeNamed) {
+  Machine gpus = cpu(2);
+  gpus.device = "cuda";
+  gpus.collective_library = "nccl";
+  const auto planned = plan("[[candidate]]\nname='a'\ngpu = 1\n[[candidate]]\nname='b'\ngpu = 2\n", gpus);
+  EXPECT_EQ(named(planned, "a").gpu, 1);
+  ASSERT_EQ(planned.not_possible.size(), 1U);
+  EXPECT_THAT(planned.not_possible.front().reason, HasSubstr("asks for GPU 2, here are 2"));
+}
+
+TEST(Estimate, CountsParametersAndBytes) {
+  ModelConfig smollm2;  // 134,515,008 parameters, says its model card
+  smollm2.hidden = 576;
+  smollm2.intermediate = 1536;
+  smollm2.layers = 30;
+  smollm2.query_heads = 9;
+  smollm2.kv_heads = 3;
+  smollm2.head_dim = 64;
+  smollm2.vocabulary = 49152;
+  smollm2.max_positions = 8192;
+  smollm2.tied_head = true;
+  EXPECT_EQ(parameter_count(smollm2), 134515008);
+  RunOptions options;
+  options.plan.dtype = DType::bfloat16;
+  options.plan.logits_dtype = DType::bfloat16;
+  options.max_new_tokens = 64;
+  const Work work{100, 2000, 40, 6400};
+  const auto one = estimate(options, smollm2, work, cpu(1));
+  // The logits alone are 6400 x 49152 x 2 bytes; the rest is below 2%.
+  EXPECT_GT(one.disk_bytes, 6400LL * 49152 * 2);
+  EXPECT_LT(static_cast<double>(one.disk_bytes), 6400.0 * 49152 * 2 * 1.02);
+  EXPECT_GT(one.memory_bytes, 134515008LL * 2);
+  EXPECT_LT(one.memory_bytes, 134515008LL * 2 + (20 << 20));
+  options.level = RecordLevel::top;
+  EXPECT_LT(estimate(options, smollm2, work, cpu(1)).disk_bytes, 8 << 20);
+  options.plan.tensor_parallel = options.plan.shards = 2;
+  EXPECT_LT(estimate(options, smollm2, work, cpu(2)).memory_bytes, one.memory_bytes * 6 / 10);
+  EXPECT_GT(one.seconds, 1);
+}
+
+TEST(Prompts, AreSummedUpWithoutATokenizer) {
+  const TemporaryDirectory folder;
+  make_prompts(folder / "tokens.jsonl", 3, 5);
+  const auto exact = summarize_prompts(folder / "tokens.jsonl");
+  EXPECT_EQ(exact.prompts, 3);
+  EXPECT_EQ(exact.tokens, 15);
+  EXPECT_EQ(exact.longest, 5);
+  EXPECT_FALSE(exact.estimated);
+  // The shipped sets, against the tokens that experiments/prompts/README.md counts.
+  const fs::path prompts = SHARDRIFT_SOURCE_DIR "/experiments/prompts";
+  for (const auto& [file, tokens] :
+       std::map<std::string, double>{{"short.jsonl", 2198}, {"medium.jsonl", 10282}, {"long.jsonl", 35507}}) {
+    const auto guessed = summarize_prompts(prompts / file);
+    EXPECT_TRUE(guessed.estimated);
+    EXPECT_GT(static_cast<double>(guessed.tokens), tokens / 1.5) << file;
+    EXPECT_LT(static_cast<double>(guessed.tokens), tokens * 1.5) << file;
+  }
+}
+
+TEST(ScaleOut, RunsWhatIsThereAndPredictsTheRest) {
+  const TemporaryDirectory folder;
+  const ScaleOutWanted wanted{make_model(folder / "model", "bfloat16"), make_prompts(folder / "p.jsonl", 40),
+                              "", 4, 8};
+  PlanOptions options{"/out", {SHARDRIFT_SOURCE_DIR "/experiments/profiles"}};
+  const auto shape = [&](int devices) {
+    std::vector<std::string> text;
+    for (const auto& one :
+         plan_study(scale_out_study(wanted, cpu(devices)), cpu(devices), options).configurations)
+      text.push_back(fmt::format("{}{}", one.name, one.predicted ? " predicted" : ""));
+    return text;
+  };
+  EXPECT_THAT(shape(1), ElementsAre("reference", "reference-again", "tp2 predicted", "tp3 predicted",
+                                    "tp4 predicted", "float16"));
+  EXPECT_THAT(shape(2), ElementsAre("reference", "reference-again", "tp2", "tp3 predicted", "tp4 predicted",
+                                    "pp2", "tp2-check predicted", "float16"));
+  EXPECT_THAT(shape(4), ElementsAre("reference", "reference-again", "tp2", "tp3", "tp4", "pp2",
+                                    "tp4-check predicted", "float16"));
+  std::string some = some_prompts(wanted.prompts, 4);
+  EXPECT_EQ(std::count(some.begin(), some.end(), '\n'), 4);
+  EXPECT_THAT(some, AllOf(HasSubstr("\"p0\""), HasSubstr("\"p10\""), HasSubstr("\"p30\"")));
+  EXPECT_TRUE(fs::exists(shipped_prompts()));
+}
+
+// Every study that is shipped can be planned: on a machine with four devices all of it.
+TEST(ShippedStudies, CanAllBePlanned) {
+  const TemporaryDirectory folder;
+  make_model(folder / "model");
+  PlanOptions options{"/out", shipped_profile_folders()};
+  std::vector<std::string> names;
+  for (const auto& entry : fs::directory_iterator(SHARDRIFT_SOURCE_DIR "/experiments/studies")) {
+    if (entry.path().extension() != ".toml") continue;
+    const auto study = load_study(entry.path(), {{"model", (folder / "model").string()}});
+    names.push_back(study.name);
+    EXPECT_EQ(study.name, entry.path().stem());
+    EXPECT_FALSE(study.question.empty()) << study.name;
+    EXPECT_EQ(study.text.front(), '#') << study.name << ": says which question it answers";
+    const auto four = plan_study(study, cpu(4), options);
+    for (const auto& one : four.configurations) EXPECT_FALSE(one.predicted) << study.name << " " << one.name;
+    const auto one_device = plan_study(study, cpu(1), options);
+    EXPECT_GE(one_device.configurations.size(), 2U) << study.name;
+  }
+  std::sort(names.begin(), names.end());
+  EXPECT_THAT(names, ElementsAre("envelope", "forecast", "prompt-length", "reduction-order", "row-linear",
+                                 "same-gpu-twice", "scale-out"));
+}
+
+}  // namespace
+}  // namespace shardrift::study
