@@ -119,11 +119,23 @@ TEST_F(PlanStudy, WithoutAProfileItIsNotPossibleAndSaysWhy) {
     EXPECT_THAT(planned.not_possible.front().reason,
                 AllOf(HasSubstr("ranks, here are 2"), HasSubstr("shardrift-run probe --save-profile")));
   }
+}
+
+TEST_F(PlanStudy, AProfileSpeaksForItsOwnLibraryOnly) {
   Machine gpu = cpu(1);
   gpu.device = "cuda";
   gpu.collective_library = "nccl";
-  const auto planned = plan("[[candidate]]\ntensor-parallel = 3\n", gpu);
-  EXPECT_EQ(planned.not_possible.size(), 1U);  // the shipped profiles of MPI do not speak for NCCL
+  gpu.device_name = "NVIDIA A100";
+  const std::string study = "dtype = 'bfloat16'\n[[candidate]]\ntensor-parallel = 4\n";
+  const auto predicted = plan(study, gpu);
+  ASSERT_EQ(predicted.configurations.size(), 2U);
+  EXPECT_THAT(predicted.configurations.back().prediction,
+              AllOf(HasSubstr("4xh100.json: NCCL 2.28.3"),
+                    HasSubstr("this machine's GPU is NVIDIA A100: the prediction is of that other machine")));
+  options_.collective_profiles = {SHARDRIFT_SOURCE_DIR "/experiments/profiles/openmpi-4.1.4-4ranks.json"};
+  const auto none = plan(study, gpu);
+  ASSERT_EQ(none.not_possible.size(), 1U);
+  EXPECT_THAT(none.not_possible.front().reason, HasSubstr("openmpi-4.1.4-4ranks.json is of mpi"));
 }
 
 TEST_F(PlanStudy, APredictionCanBeAskedFor) {
