@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::size_t kFolds = 5;
 constexpr std::size_t kFewestPrompts = 10;
-constexpr int kMostResamples = 400;  // each fits the law anew
+constexpr int kMostResamples = 200;  // each fits the law anew
 constexpr double kTiny = 1e-300;
 
 double log_loss(bool flipped, double p) {
@@ -171,6 +171,7 @@ void run_course(const Course& course, const std::vector<Text>& texts, const std:
 
 std::optional<Calibration> calibrate(const std::vector<MarginRow>& rows, std::size_t prompts,
                                      double confidence) {
+  const FlipLawFitter fitter(rows);
   std::set<std::uint32_t> with_rows;
   for (const auto& row : rows) with_rows.insert(row.prompt);
   if (with_rows.size() < kFewestPrompts) return std::nullopt;
@@ -181,7 +182,7 @@ std::optional<Calibration> calibrate(const std::vector<MarginRow>& rows, std::si
     Drawn drawn(prompts, 0);
     std::size_t place = 0;
     for (const auto prompt : with_rows) drawn[prompt] = place++ % kFolds == fold ? 0 : 1;
-    const auto law = fit_flip_law(rows, drawn);
+    const auto law = fitter.fit(drawn);
     if (!law || law->rows == 0) return std::nullopt;
     // As for ties: never exactly 0, or one flip would cost infinitely much.
     const double base = (static_cast<double>(law->flips) + 0.5) / (static_cast<double>(law->rows) + 1);
@@ -217,6 +218,7 @@ std::optional<Forecast> forecast(const analysis::Measurement& measurement, const
                                  const FlipLaw& law, std::int64_t tokens, const BootstrapOptions& options) {
   if (!generates(measurement) || rows.empty()) return std::nullopt;
   const Course course = course_of(measurement);
+  const FlipLawFitter fitter(rows);
   const auto lengths = lengths_to(tokens, course.longest);
   std::vector<bool> flipped;
   for (const auto& prompt : measurement.prompts) flipped.push_back(prompt.first_flip.has_value());
@@ -225,7 +227,7 @@ std::optional<Forecast> forecast(const analysis::Measurement& measurement, const
   const auto curve = bootstrap_curve(
       static_cast<std::int64_t>(measurement.prompts.size()), lengths.size(),
       [&](const Drawn& drawn, std::vector<double>& identical) {
-        const auto refitted = refit_flip_law(law, rows, drawn);
+        const auto refitted = fitter.refit(law, drawn);
         if (!refitted) {
           std::fill(identical.begin(), identical.end(), analysis::kNoValue);
           return;
@@ -243,7 +245,7 @@ std::optional<Forecast> forecast(const analysis::Measurement& measurement, const
 std::optional<FlipPrediction> predict_flips(const analysis::Measurement& measurement, std::int64_t tokens,
                                             const BootstrapOptions& options) {
   const auto rows = margin_rows(measurement);
-  const auto law = fit_flip_law(rows, Drawn(measurement.prompts.size(), 1));
+  const auto law = FlipLawFitter(rows).fit(Drawn(measurement.prompts.size(), 1));
   if (!law) return std::nullopt;
   FlipPrediction result;
   result.law = *law;

@@ -21,109 +21,30 @@ double epsilon_of(double own, double mean, double rms) {
   return own == 0 ? mean : own == 1 ? rms : std::sqrt(rms * mean);  // a is 0, 1/2 or 1
 }
 
-// Rows in units of their ε. A row that did not move at all has ε = 0 for a > 0: it flips at no margin.
-struct Scaled {
-  double margin = 0;
-  double moved = 0;
-  double weight = 0;
-};
-
-struct Sample {
-  std::vector<Scaled> rows;  // without ties
-  double weight = 0;
-  double scale = 0;  // RMS of `moved`
-};
-
-Sample scaled_rows(const std::vector<MarginRow>& rows, const Drawn& drawn, double own, double mean) {
-  Sample sample;
-  double squares = 0;
-  for (const auto& row : rows) {
-    const double weight = drawn[row.prompt];
-    if (row.tied || weight == 0) continue;
-    const double epsilon = epsilon_of(own, mean, row.rms);
-    sample.weight += weight;
-    if (epsilon == 0) continue;
-    sample.rows.push_back({row.margin / epsilon, row.moved / epsilon, weight});
-    squares += weight * sample.rows.back().moved * sample.rows.back().moved;
-  }
-  if (sample.weight > 0) sample.scale = std::sqrt(squares / sample.weight);
-  return sample;
-}
-
-// Margins in bins, with the share of rows whose movement would flip them.
+// A margin that was tried, and the share of rows whose movement would flip it.
 struct Case {
   double margin = 0;
   double flips = 0;
   double weight = 0;
 };
 
-// How the rows nearest to a flip move: those within kNear scales of it, or, where flips are that rare, the
-// kFewest with the smallest margins.
-std::vector<Scaled> near_rows(const Sample& sample) {
-  std::vector<Scaled> rows = sample.rows;
-  std::stable_sort(rows.begin(), rows.end(), [](const Scaled& a, const Scaled& b) { return a.margin < b.margin; });
-  const auto end = std::partition_point(
-      rows.begin(), rows.end(), [&](const Scaled& row) { return row.margin <= kNear * sample.scale; });
-  const auto within = static_cast<std::size_t>(end - rows.begin());
-  rows.resize(std::min(rows.size(), std::max(within, kFewest)));
-  return rows;
-}
-
-// The margins to try: the rows' own within kNear scales, or, with too few of them, evenly spread ones (close
-// to 0 the density of margins is flat).
-std::vector<Scaled> tried_margins(const std::vector<Scaled>& near, double scale) {
-  std::vector<Scaled> tried;
-  for (const auto& row : near)
-    if (row.margin <= kNear * scale) tried.push_back(row);
-  if (tried.size() >= kFewest) return tried;
-  tried.assign(kBins, {});
-  for (std::size_t k = 0; k < kBins; ++k) {
-    tried[k].margin = kNear * scale * (static_cast<double>(k) + 0.5) / static_cast<double>(kBins);
-    tried[k].weight = 1;
-  }
-  return tried;
-}
-
-std::vector<Case> cases_of(const Sample& sample) {
-  if (sample.scale == 0) return {};
-  std::vector<Scaled> moved = near_rows(sample);
-  std::vector<Scaled> tried = tried_margins(moved, sample.scale);
-  std::sort(moved.begin(), moved.end(), [](const Scaled& a, const Scaled& b) { return a.moved < b.moved; });
-  std::sort(tried.begin(), tried.end(), [](const Scaled& a, const Scaled& b) { return a.margin > b.margin; });
+// Joins cases, in order of their margins, into about kBins.
+std::vector<Case> binned(const std::vector<Case>& cases) {
   double total = 0;
-  for (const auto& row : moved) total += row.weight;
-  double all_tried = 0;
-  for (const auto& row : tried) all_tried += row.weight;
-  // Both lists ascend in the threshold -margin.
-  std::vector<Case> cases;
-  double below = 0;
-  std::size_t i = 0;
-  double in_bin = 0;
-  double share = 0;
-  for (std::size_t r = 0; r < tried.size(); ++r) {
-    const auto& row = tried[r];
-    if (r == 0 || row.margin != tried[r - 1].margin) {
-      while (i < moved.size() && moved[i].moved < -row.margin) below += moved[i++].weight;
-      double equal = 0;
-      for (std::size_t k = i; k < moved.size() && moved[k].moved == -row.margin; ++k)
-        equal += moved[k].weight;
-      share = (below + equal / 2) / total;
-    }
-    if (cases.empty() || in_bin >= all_tried / static_cast<double>(kBins)) {
-      cases.emplace_back();
-      in_bin = 0;
-    }
-    auto& bin = cases.back();
-    bin.margin += row.weight * row.margin;
-    bin.flips += row.weight * share;
-    bin.weight += row.weight;
-    in_bin += row.weight;
+  for (const auto& one : cases) total += one.weight;
+  std::vector<Case> bins;
+  for (const auto& one : cases) {
+    if (bins.empty() || bins.back().weight >= total / static_cast<double>(kBins)) bins.emplace_back();
+    auto& bin = bins.back();
+    bin.margin += one.weight * one.margin;
+    bin.flips += one.weight * one.flips;
+    bin.weight += one.weight;
   }
-  for (auto& bin : cases) {
+  for (auto& bin : bins) {
     bin.margin /= bin.weight;
     bin.flips /= bin.weight;
   }
-  return cases;
+  return bins;
 }
 
 double loss(double share, double p) {
@@ -132,8 +53,12 @@ double loss(double share, double p) {
 
 double loss_of(const std::vector<Case>& cases, LawShape shape, double scale) {
   double sum = 0;
-  for (const auto& c : cases) sum += c.weight * loss(c.flips, tail(shape, c.margin / scale));
-  return sum;
+  double weight = 0;
+  for (const auto& c : cases) {
+    sum += c.weight * loss(c.flips, tail(shape, c.margin / scale));
+    weight += c.weight;
+  }
+  return sum / weight;
 }
 
 // The scale that minimizes the loss, by golden section over its logarithm.
@@ -160,44 +85,6 @@ double best_scale(const std::vector<Case>& cases, LawShape shape, double around)
     }
   }
   return std::exp((low + high) / 2);
-}
-
-// What does not depend on the form.
-std::optional<FlipLaw> counted_law(const std::vector<MarginRow>& rows, const Drawn& drawn) {
-  FlipLaw law;
-  double squares = 0;
-  double weight = 0;
-  for (const auto& row : rows) {
-    const std::int64_t times = drawn[row.prompt];
-    squares += static_cast<double>(times) * row.rms * row.rms;
-    weight += static_cast<double>(times);
-    (row.tied ? law.ties : law.rows) += times;
-    if (row.flipped) (row.tied ? law.flips_at_ties : law.flips) += times;
-  }
-  if (weight == 0) return std::nullopt;
-  law.epsilon = std::sqrt(squares / weight);
-  law.tie_flips = law.epsilon == 0
-                      ? 0
-                      : (static_cast<double>(law.flips_at_ties) + 0.5) / (static_cast<double>(law.ties) + 1);
-  return law;
-}
-
-// Sets the scale; returns the loss of the cases, per row.
-double fit_scale(FlipLaw& law, const Sample& sample) {
-  law.scale = 0;
-  const auto cases = cases_of(sample);
-  if (cases.empty()) return 0;
-  law.scale = best_scale(cases, law.shape, sample.scale);
-  double weight = 0;
-  for (const auto& c : cases) weight += c.weight;
-  return loss_of(cases, law.shape, law.scale) / weight;
-}
-
-double loss_of_flips(const FlipLaw& law, const std::vector<MarginRow>& rows, const Drawn& drawn) {
-  double sum = 0;
-  for (const auto& row : rows)
-    if (!row.tied) sum += drawn[row.prompt] * loss(row.flipped ? 1 : 0, law.probability(row));
-  return sum / static_cast<double>(law.rows);
 }
 
 }  // namespace
@@ -272,29 +159,146 @@ std::string FlipLaw::formula() const {
   return fmt::format("P(flip | margin) = {}(-margin / {})", name_of(shape), size);
 }
 
-std::optional<FlipLaw> refit_flip_law(const FlipLaw& form, const std::vector<MarginRow>& rows,
-                                      const Drawn& drawn) {
-  auto law = counted_law(rows, drawn);
-  if (!law) return std::nullopt;
-  law->shape = form.shape;
-  law->own = form.own;
-  if (law->epsilon > 0) fit_scale(*law, scaled_rows(rows, drawn, law->own, law->epsilon));
+FlipLawFitter::FlipLawFitter(std::vector<MarginRow> rows) : rows_(std::move(rows)) {
+  for (const double own : {0.0, 0.5, 1.0}) {
+    Form form;
+    form.own = own;
+    for (const auto& row : rows_) {
+      const double unit = epsilon_of(own, 1, row.rms);
+      // A row that did not move at all has ε = 0 for own > 0: it flips at no margin.
+      if (!row.tied && unit > 0) form.by_margin.push_back({row.margin / unit, row.moved / unit, row.prompt});
+    }
+    form.by_moved = form.by_margin;
+    std::sort(form.by_margin.begin(), form.by_margin.end(),
+              [](const Scaled& a, const Scaled& b) { return a.margin < b.margin; });
+    std::sort(form.by_moved.begin(), form.by_moved.end(),
+              [](const Scaled& a, const Scaled& b) { return a.moved < b.moved; });
+    forms_.push_back(std::move(form));
+  }
+}
+
+// What does not depend on the form.
+std::optional<FlipLaw> FlipLawFitter::counted(const Drawn& drawn) const {
+  FlipLaw law;
+  double squares = 0;
+  double weight = 0;
+  for (const auto& row : rows_) {
+    const std::int64_t times = drawn[row.prompt];
+    squares += static_cast<double>(times) * row.rms * row.rms;
+    weight += static_cast<double>(times);
+    (row.tied ? law.ties : law.rows) += times;
+    if (row.flipped) (row.tied ? law.flips_at_ties : law.flips) += times;
+  }
+  if (weight == 0) return std::nullopt;
+  law.epsilon = std::sqrt(squares / weight);
+  if (law.epsilon > 0)
+    law.tie_flips = (static_cast<double>(law.flips_at_ties) + 0.5) / (static_cast<double>(law.ties) + 1);
   return law;
 }
 
-std::optional<FlipLaw> fit_flip_law(const std::vector<MarginRow>& rows, const Drawn& drawn) {
-  const auto counted = counted_law(rows, drawn);
-  if (!counted || counted->epsilon == 0 || counted->rows == 0) return counted;
+struct FlipLawFitter::Cases {
+  std::vector<Case> list;  // in units of ε
+  double scale = 0;        // RMS of Δ / ε; 0: nothing moved
+};
+
+// unit: ε of a row in the form's units. weight: of all rows without ties.
+FlipLawFitter::Cases FlipLawFitter::cases_of(const Form& form, double unit, double weight,
+                                             const Drawn& drawn) {
+  Cases cases;
+  double squares = 0;
+  for (const auto& row : form.by_moved) squares += drawn[row.prompt] * row.moved * row.moved;
+  if (squares == 0) return cases;
+  const double scale = std::sqrt(squares / weight);
+  cases.scale = scale / unit;
+  // The rows nearest to a flip: those within kNear scales, or, where flips are that rare, the kFewest with
+  // the smallest margins.
+  const double near = kNear * scale;
+  double within = 0;
+  double furthest = near;
+  double counted = 0;
+  for (const auto& row : form.by_margin) {
+    if (row.margin <= near) within += drawn[row.prompt];
+    if (row.margin > near && (counted >= kFewest && row.margin > furthest)) break;
+    if (drawn[row.prompt] == 0) continue;
+    counted += drawn[row.prompt];
+    furthest = std::max(furthest, row.margin);
+  }
+  // How they move: the share below each threshold, equality counted half; thresholds ascend.
+  std::size_t i = 0;
+  double below = 0;
+  const auto share_at = [&](double threshold) {
+    const auto weight_of = [&](const Scaled& row) {
+      return row.margin <= furthest ? static_cast<double>(drawn[row.prompt]) : 0.0;
+    };
+    for (; i < form.by_moved.size() && form.by_moved[i].moved < threshold; ++i)
+      below += weight_of(form.by_moved[i]);
+    double equal = 0;
+    for (std::size_t k = i; k < form.by_moved.size() && form.by_moved[k].moved == threshold; ++k)
+      equal += weight_of(form.by_moved[k]);
+    return (below + equal / 2) / counted;
+  };
+  // The margins to try: their own, or, with too few of them, evenly spread ones (close to 0 the density of
+  // margins is flat).
+  if (within >= kFewest) {
+    const auto end = std::partition_point(form.by_margin.begin(), form.by_margin.end(),
+                                          [&](const Scaled& row) { return row.margin <= near; });
+    double share = 0;
+    for (auto row = std::make_reverse_iterator(end); row != form.by_margin.rend(); ++row) {
+      if (drawn[row->prompt] == 0) continue;
+      if (cases.list.empty() || row->margin / unit != cases.list.back().margin)
+        share = share_at(-row->margin);
+      cases.list.push_back({row->margin / unit, share, static_cast<double>(drawn[row->prompt])});
+    }
+  } else {
+    for (std::size_t k = kBins; k-- > 0;) {
+      const double margin = near * (static_cast<double>(k) + 0.5) / static_cast<double>(kBins);
+      cases.list.push_back({margin / unit, share_at(-margin), 1});
+    }
+  }
+  cases.list = binned(cases.list);
+  return cases;
+}
+
+double FlipLawFitter::loss_of_flips(const FlipLaw& law, const Drawn& drawn) const {
+  double sum = 0;
+  for (const auto& row : rows_)
+    if (!row.tied && drawn[row.prompt] > 0)
+      sum += drawn[row.prompt] * loss(row.flipped ? 1 : 0, law.probability(row));
+  return sum / static_cast<double>(law.rows);
+}
+
+std::optional<FlipLaw> FlipLawFitter::refit(const FlipLaw& form, const Drawn& drawn) const {
+  auto law = counted(drawn);
+  if (!law) return std::nullopt;
+  law->shape = form.shape;
+  law->own = form.own;
+  if (law->epsilon == 0 || law->rows == 0) return law;
+  const auto place =
+      std::find_if(forms_.begin(), forms_.end(), [&](const Form& f) { return f.own == form.own; });
+  const auto cases =
+      cases_of(*place, epsilon_of(1 - form.own, 1, law->epsilon), static_cast<double>(law->rows), drawn);
+  if (cases.scale > 0) law->scale = best_scale(cases.list, law->shape, cases.scale);
+  return law;
+}
+
+std::optional<FlipLaw> FlipLawFitter::fit(const Drawn& drawn) const {
+  const auto all = counted(drawn);
+  if (!all || all->epsilon == 0 || all->rows == 0) return all;
   std::optional<FlipLaw> best;
   double lowest = 0;
-  for (const double own : {0.0, 0.5, 1.0}) {
-    const Sample sample = scaled_rows(rows, drawn, own, counted->epsilon);
+  for (const auto& form : forms_) {
+    const auto cases =
+        cases_of(form, epsilon_of(1 - form.own, 1, all->epsilon), static_cast<double>(all->rows), drawn);
     for (const auto shape : {LawShape::logistic, LawShape::normal, LawShape::student_t4}) {
-      FlipLaw law = *counted;
+      FlipLaw law = *all;
       law.shape = shape;
-      law.own = own;
-      double result = fit_scale(law, sample);
-      if (law.flips >= kEnoughFlips) result = loss_of_flips(law, rows, drawn);
+      law.own = form.own;
+      double result = 0;
+      if (cases.scale > 0) {
+        law.scale = best_scale(cases.list, shape, cases.scale);
+        result =
+            law.flips >= kEnoughFlips ? loss_of_flips(law, drawn) : loss_of(cases.list, shape, law.scale);
+      }
       if (!best || result < lowest) {
         best = law;
         lowest = result;

@@ -65,11 +65,35 @@ struct FlipLaw {
   std::string formula() const;                          // with the fitted numbers
 };
 
-// Rows of the prompts drawn, as often as drawn (indexed by prompt). nullopt without rows.
-std::optional<FlipLaw> fit_flip_law(const std::vector<MarginRow>& rows, const Drawn& drawn);
-// The same form (shape and own), its numbers from other rows.
-std::optional<FlipLaw> refit_flip_law(const FlipLaw& form, const std::vector<MarginRow>& rows,
-                                      const Drawn& drawn);
+// Fits laws to resamples of one set of rows: what does not depend on the resample is done once.
+class FlipLawFitter {
+ public:
+  explicit FlipLawFitter(std::vector<MarginRow> rows);
+  // Rows count as often as their prompt was drawn. nullopt where no row is left.
+  std::optional<FlipLaw> fit(const Drawn& drawn) const;
+  // The same form (shape and own), its numbers from this resample.
+  std::optional<FlipLaw> refit(const FlipLaw& form, const Drawn& drawn) const;
+
+ private:
+  // The rows without ties in units of rms^own: order is that of rows in units of their ε.
+  struct Scaled {
+    double margin = 0;
+    double moved = 0;
+    std::uint32_t prompt = 0;
+  };
+  struct Form {
+    double own = 0;
+    std::vector<Scaled> by_margin;  // ascending
+    std::vector<Scaled> by_moved;
+  };
+  struct Cases;
+  std::optional<FlipLaw> counted(const Drawn& drawn) const;
+  static Cases cases_of(const Form& form, double unit, double weight, const Drawn& drawn);
+  double loss_of_flips(const FlipLaw& law, const Drawn& drawn) const;
+
+  std::vector<MarginRow> rows_;
+  std::vector<Form> forms_;
+};
 
 // How often rows of a margin flipped, counted; ties of the reference left out.
 struct MarginBin {

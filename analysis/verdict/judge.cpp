@@ -1,7 +1,10 @@
 // From measurements to a verdict: statistics, limits, ranking; the sentences are words.cpp's.
 #include <algorithm>
+#include <atomic>
 #include <cmath>
+#include <future>
 #include <numeric>
+#include <thread>
 
 #include "analysis/verdict/cost.hpp"
 #include "analysis/verdict/criteria.hpp"
@@ -89,6 +92,23 @@ Candidate judge_candidate(const Evidence& evidence, std::size_t index, const Thr
   return candidate;
 }
 
+// Each by itself, on all cores.
+std::vector<Candidate> judge_candidates(const Evidence& evidence, const Thresholds& thresholds) {
+  std::vector<Candidate> candidates(evidence.candidates.size());
+  std::atomic<std::size_t> next{0};
+  const auto work = [&] {
+    for (std::size_t i = next++; i < candidates.size(); i = next++)
+      candidates[i] = judge_candidate(evidence, i, thresholds);
+  };
+  const std::size_t cores = std::max(1U, std::thread::hardware_concurrency());
+  std::vector<std::future<void>> workers;
+  for (std::size_t i = 1; i < std::min(cores, candidates.size()); ++i)
+    workers.push_back(std::async(std::launch::async, work));
+  work();
+  for (auto& worker : workers) worker.get();
+  return candidates;
+}
+
 int order_of(State state) {
   return state == State::pass ? 0 : state == State::inconclusive ? 1 : 2;
 }
@@ -171,8 +191,7 @@ Verdict judge(const Evidence& evidence, const Thresholds& thresholds) {
     const auto& reference = evidence.candidates.front().reference;
     verdict.reference = fmt::format("{} ({})", reference.name, reference.plan);
   }
-  for (std::size_t i = 0; i < evidence.candidates.size(); ++i)
-    verdict.candidates.push_back(judge_candidate(evidence, i, thresholds));
+  verdict.candidates = judge_candidates(evidence, thresholds);
   for (const auto& yardstick : evidence.yardsticks) verdict.yardsticks.push_back(yardstick.candidate.name);
   if (!evidence.repeats.empty()) verdict.noise_floor = statistics::noise_floor(pointers(evidence.repeats));
   if (evidence.candidates.size() > 1)

@@ -92,7 +92,7 @@ struct World {
 };
 
 FlipLaw fitted(const Measurement& m) {
-  const auto law = fit_flip_law(margin_rows(m), Drawn(m.prompts.size(), 1));
+  const auto law = FlipLawFitter(margin_rows(m)).fit(Drawn(m.prompts.size(), 1));
   EXPECT_TRUE(law.has_value());
   return law.value_or(FlipLaw());
 }

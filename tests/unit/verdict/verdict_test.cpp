@@ -21,7 +21,7 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 
 // KL of each row about `kl`; the first `changed` prompts flip in row 20.
-Measurement run(const std::string& name, double kl, int prompts = 100, int changed = 0, int rows = 256) {
+Measurement run(const std::string& name, double kl, int prompts = 100, int changed = 0, int rows = 32) {
   return measurement(name, prompts, rows, [=](int prompt, int row) {
     Step step = differing_step(row, kl * (0.5 + 0.1 * ((prompt * 7 + row) % 11)));
     if (row == 20 && prompt < changed) statistics::testing::flip(step, 0.05);
@@ -32,6 +32,7 @@ Measurement run(const std::string& name, double kl, int prompts = 100, int chang
 Thresholds quick(const std::string& name) {
   Thresholds thresholds = preset(name);
   thresholds.bootstrap.resamples = 200;
+  thresholds.tokens = 32;
   return thresholds;
 }
 
@@ -45,6 +46,7 @@ Thresholds only(const std::string& limit, double value) {
   Thresholds thresholds;
   thresholds.source = "test";
   thresholds.bootstrap.resamples = 200;
+  thresholds.tokens = 32;
   thresholds.limits = {{&limit_kind(limit), value}};
   return thresholds;
 }
@@ -91,7 +93,7 @@ TEST(Verdict, ThreeStatesByTheInterval) {
   ASSERT_TRUE(open.candidates[0].criteria[0].prompts_needed.has_value());
   EXPECT_GT(*open.candidates[0].criteria[0].prompts_needed, 100);
   EXPECT_NEAR(open.candidates[0].criteria[0].estimate.value, 0.18, 1e-12);
-  // The interval is the exact one of a share: nothing is cut before 256 tokens.
+  // The interval is the exact one of a share: nothing is cut before 32 tokens.
   const auto exact = statistics::proportion(18, 100, 0.95);
   EXPECT_NEAR(open.candidates[0].criteria[0].estimate.interval.low, exact.interval.low, 1e-9);
 }
@@ -116,7 +118,8 @@ TEST(Verdict, FewPromptsProveLittle) {
 }
 
 TEST(Verdict, TextsShorterThanAskedAbout) {
-  const auto limits = only("changed_prompts", 0.2);
+  auto limits = only("changed_prompts", 0.2);
+  limits.tokens = 256;
   const auto open = verdict_of(run("a", 1e-3, 100, 0, 64), limits);
   EXPECT_EQ(open.state, State::inconclusive);
   EXPECT_THAT(open.candidates[0].criteria[0].reason, HasSubstr("--max-new-tokens 256"));
@@ -168,7 +171,7 @@ TEST(Verdict, NoiseFloorIsTakenOffByName) {
   EXPECT_THAT(verdict.candidates[0].criteria[0].reason, HasSubstr("above a noise floor of"));
   EXPECT_THAT(verdict.paragraph, HasSubstr("does not repeat itself"));
   // The usual floor: nothing to take off, and it is said.
-  evidence.repeats = {equal_measurement("again", 100, 256)};
+  evidence.repeats = {equal_measurement("again", 100, 32)};
   const auto quiet = judge(evidence, limits);
   EXPECT_FALSE(quiet.candidates[0].criteria[0].floor.has_value());
   EXPECT_THAT(quiet.paragraph, HasSubstr("changed no bit in 100 prompts"));
@@ -245,15 +248,15 @@ TEST(Verdict, TwoShardsHaveOneOrder) {
 
 TEST(Verdict, TextAndJsonSayTheSame) {
   Evidence evidence;
-  evidence.candidates = {run("tp2", 1e-3, 100, 30), equal_measurement("pp2", 100, 256)};
-  evidence.repeats = {equal_measurement("again", 100, 256)};
+  evidence.candidates = {run("tp2", 1e-3, 100, 30), equal_measurement("pp2", 100, 32)};
+  evidence.repeats = {equal_measurement("again", 100, 32)};
   evidence.yardsticks = {run("int8", 1e-2)};
   const auto verdict = judge(evidence, quick("strict"));
   const std::string text = verdict_text(verdict);
   EXPECT_THAT(text, HasSubstr("verdict: fail\n"));
   EXPECT_THAT(text, HasSubstr("30%"));
   EXPECT_THAT(text, HasSubstr("pp2: pass"));
-  EXPECT_THAT(text, HasSubstr("zero bits in 25600 rows of 100 prompts"));
+  EXPECT_THAT(text, HasSubstr("zero bits in 3200 rows of 100 prompts"));
   EXPECT_THAT(verdict.recommendation, HasSubstr("use pp2"));
   const auto json = nlohmann::json::parse(to_json(verdict));
   EXPECT_EQ(json.at("schema"), "shardrift gate 1");
