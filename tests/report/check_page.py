@@ -2,7 +2,7 @@
 
 usage: check_page.py MAKE_PAGE FOLDER     makes a report of made-up runs in FOLDER and checks it
        check_page.py FILE.html FOLDER     checks this report; screenshots go to FOLDER
-Exit code 77: there is no browser (a failure where SHARDRIFT_REQUIRE_BROWSER is set).
+Exit code 77: there is no browser (a failure where SHARDRIFT_REQUIRE_TOOLS is set).
 """
 
 import os
@@ -169,7 +169,7 @@ def main() -> int:
     path = chromium.program()
     if path is None:
         print(f"no browser: none of {', '.join(chromium.PROGRAMS)} is installed (scripts/setup installs chromium)")
-        return 1 if "SHARDRIFT_REQUIRE_BROWSER" in os.environ else 77
+        return 1 if "SHARDRIFT_REQUIRE_TOOLS" in os.environ else 77
     folder.mkdir(parents=True, exist_ok=True)
     made_up = source.suffix != ".html"
     html = folder / "report.html" if made_up else source
