@@ -213,9 +213,14 @@ PromptMeasurement measure_prompt(const Reader& reference, const Reader& candidat
 // More threads than this wait for memory, not for each other's rows.
 constexpr unsigned kMaxThreads = 16;
 
-unsigned threads_of(const MeasureRuns& how) {
+// Of all threads' buffers: four rows of float64 each.
+constexpr std::int64_t kBufferBytes = 256 << 20;
+
+unsigned threads_of(const MeasureRuns& how, std::int64_t vocabulary) {
   const unsigned wanted = how.threads > 0 ? how.threads : std::thread::hardware_concurrency();
-  return std::clamp(wanted, 1U, kMaxThreads);
+  const auto fit =
+      static_cast<unsigned>(std::min<std::int64_t>(kMaxThreads, kBufferBytes / (32 * vocabulary)));
+  return std::clamp(wanted, 1U, std::max(1U, fit));
 }
 
 }  // namespace
@@ -245,7 +250,7 @@ Measurement measure_runs(const Reader& reference, const Reader& candidate, const
   result.candidate = summary_of(candidate);
   result.differences = differences_of(reference.run(), candidate.run());
   std::vector<RowComparer> comparers;
-  for (unsigned i = 0; i < threads_of(how); ++i)
+  for (unsigned i = 0; i < threads_of(how, reference.run().model.vocabulary); ++i)
     comparers.emplace_back(reference.run().logits_dtype, candidate.run().logits_dtype,
                            reference.run().model.vocabulary);
   const auto ids = common_prompts(reference, candidate, result.missing);

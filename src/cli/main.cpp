@@ -6,6 +6,7 @@
 #include <system_error>
 
 #include "cli/commands.hpp"
+#include "record/crash_guard.hpp"
 
 namespace shardrift::cli {
 namespace {
@@ -76,6 +77,7 @@ void print(const std::string& text) {
 }  // namespace shardrift::cli
 
 int main(int argc, char** argv) {
+  shardrift::record::install_crash_guard();
   try {
     return static_cast<int>(shardrift::cli::dispatch({argv + 1, argv + argc}));
   } catch (const shardrift::Error& error) {

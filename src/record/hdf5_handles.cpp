@@ -74,7 +74,11 @@ Handle create_file(const std::filesystem::path& path) {
 }
 
 Handle open_file(const std::filesystem::path& path) {
-  return {H5Fopen(path.c_str(), H5F_ACC_RDONLY, access_properties()), H5Fclose, "cannot open as HDF5"};
+  Handle file(H5Fopen(path.c_str(), H5F_ACC_RDONLY, access_properties()), H5Fclose, "cannot open as HDF5");
+  H5F_info2_t info;
+  check(H5Fget_info2(file, &info), "superblock");
+  if (info.super.version < 2) throw Hdf5Error("superblock: " + std::string(kOldFormat));
+  return file;
 }
 
 void finish_file(Handle& file) {

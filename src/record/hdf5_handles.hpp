@@ -64,7 +64,11 @@ class Handle {
 
 // A new file in the 1.10 format, whose metadata carry checksums; an existing one is truncated.
 Handle create_file(const std::filesystem::path& path);
-Handle open_file(const std::filesystem::path& path);  // read-only
+// Read-only. Formats without checksums are refused, here and wherever an object is opened: the library does
+// not survive all that chance can do to them.
+Handle open_file(const std::filesystem::path& path);
+inline constexpr const char* kOldFormat =
+    "is in an HDF5 format without checksums; records are in that of HDF5 1.10 (h5py: libver='v110')";
 // Write everything out and close. Errors of a full disk surface here at the latest.
 void finish_file(Handle& file);
 

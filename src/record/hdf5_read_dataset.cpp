@@ -8,7 +8,8 @@
 namespace shardrift::record::h5 {
 namespace {
 
-constexpr std::uint64_t kMaxChunkBytes = 1ULL << 30U;
+constexpr std::uint64_t kMaxChunkBytes = 64ULL
+                                         << 20U;  // the library holds a whole chunk to read a part of it
 constexpr std::uint64_t kMaxDeflateRatio = 1032;  // of the format: no valid stream grows more
 constexpr std::uint64_t kMaxWholeBytes = 512ULL << 20U;
 constexpr std::uint64_t kHuge = std::numeric_limits<std::uint64_t>::max();

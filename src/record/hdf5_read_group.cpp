@@ -9,6 +9,7 @@ namespace shardrift::record::h5 {
 namespace {
 
 constexpr std::size_t kMaxNames = 1'000'000;
+constexpr hsize_t kMaxElements = 1U << 22U;  // of one list: tokens of a text or a vocabulary, prompts
 constexpr std::size_t kMaxTextBytes = 64U << 20U;
 
 template <typename... Args>
@@ -76,9 +77,29 @@ std::string read_text(hid_t attribute, hid_t type, const std::string& what) {
   return trimmed(text.data(), text.size());
 }
 
+// Of an object's header: version 2 has a checksum.
+unsigned header_version(hid_t group, const std::string& name, const std::string& what) {
+#if H5_VERSION_GE(1, 12, 0)
+  H5O_native_info_t info;
+  check(H5Oget_native_info_by_name(group, name.c_str(), &info, H5O_NATIVE_INFO_HDR, H5P_DEFAULT), what);
+#else
+  H5O_info_t info;
+  check(H5Oget_info_by_name2(group, name.c_str(), &info, H5O_INFO_HDR, H5P_DEFAULT), what);
+#endif
+  return info.hdr.version;
+}
+
+// A list becomes a vector, and every text of one an object: few stored bytes may claim very many.
+void require_listable(const Dataset& data) {
+  data.require_readable();
+  if (data.dims()[0] > kMaxElements)
+    refuse("{}: {} elements are more than {}", data.path(), data.dims()[0], kMaxElements);
+}
+
 }  // namespace
 
 Group Group::root(hid_t file, std::uint64_t file_bytes) {
+  if (header_version(file, "/", "/") < 2) refuse("/: {}", kOldFormat);
   return {Handle(H5Gopen2(file, "/", H5P_DEFAULT), H5Gclose, "/"), "", file_bytes};
 }
 
@@ -98,6 +119,7 @@ Handle Group::open_child(const std::string& name, H5I_type_t kind) const {
   check(H5Lget_info(handle_, name.c_str(), &info, H5P_DEFAULT), what);
   if (info.type != H5L_TYPE_HARD)
     refuse("{}: is a soft or external link; records hold their data themselves", what);
+  if (header_version(handle_, name, what) < 2) refuse("{}: {}", what, kOldFormat);
   Handle object(H5Oopen(handle_, name.c_str(), H5P_DEFAULT), H5Oclose, what);
   if (H5Iget_type(object) != kind) refuse("{}: is not a {}", what, wanted);
   return object;
@@ -166,7 +188,7 @@ std::vector<std::int32_t> Group::read_int32(const std::string& name) const {
   if (data.dims().size() != 1) refuse("{}: has {} dimensions, not 1", data.path(), data.dims().size());
   const Handle type = int32_type();
   data.require_type(type, "int32");
-  data.require_readable();
+  require_listable(data);
   std::vector<std::int32_t> values(data.dims()[0]);
   data.read(type, values.data());
   return values;
@@ -182,7 +204,7 @@ std::vector<std::string> Group::read_texts(const std::string& name) const {
   if (data.dims().size() != 1) refuse("{}: has {} dimensions, not 1", data.path(), data.dims().size());
   const Handle type(H5Dget_type(data.id()), H5Tclose, data.path());
   if (!is_fixed_text(type)) refuse("{}: does not hold texts of fixed length", data.path());
-  data.require_readable();
+  require_listable(data);
   const std::size_t width = H5Tget_size(type);
   std::string block(width * data.dims()[0], '\0');
   data.read(type, block.data());

@@ -96,9 +96,11 @@ void write_texts(hid_t parent, const std::string& name, const std::vector<std::s
   std::string block(width * texts.size(), '\0');
   for (std::size_t i = 0; i < texts.size(); ++i)
     std::copy(texts[i].begin(), texts[i].end(), block.begin() + static_cast<std::ptrdiff_t>(i * width));
-  write_dataset(
-      parent, name, text_type(width), std::array<hsize_t, 1>{texts.size()}, block.data(), description,
-      {.chunk_rows = 8192, .deflate = 1});  // mostly padding: deflate takes it to the size of the text
+  constexpr std::size_t kChunkBytes = 4U << 20U;
+  write_dataset(parent, name, text_type(width), std::array<hsize_t, 1>{texts.size()}, block.data(),
+                description,
+                {.chunk_rows = std::clamp<std::size_t>(kChunkBytes / width, 1, 8192),
+                 .deflate = 1});  // mostly padding: deflate takes it to the size of the text
 }
 
 }  // namespace shardrift::record::h5

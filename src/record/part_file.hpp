@@ -5,6 +5,7 @@
 #include <new>
 #include <string>
 
+#include "record/crash_guard.hpp"
 #include "record/hdf5_read.hpp"
 #include "record/schema.hpp"
 
@@ -31,6 +32,7 @@ std::uint64_t regular_file_bytes(const std::filesystem::path& path);
 template <typename Read>
 decltype(auto) reading(const std::filesystem::path& path, Read&& read) {
   const h5::Lock lock;
+  const InsideLibrary inside(path);
   try {
     return read();
   } catch (const h5::Hdf5Error& error) {

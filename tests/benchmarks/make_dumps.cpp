@@ -1,7 +1,7 @@
 // make_dumps DIR DTYPE PROMPTS ROWS VOCABULARY: two records for timing compare, DIR/reference.h5 and
-// DIR/candidate.h5. Logits as of a language model under tensor parallelism: normal with deviation 3 around 0, a
-// few likely tokens far above, and in the candidate a change of about 0.05 in nearly all of them, rounded to
-// DTYPE. Both are fed the same tokens (mode score), so every row is compared.
+// DIR/candidate.h5. Logits as of a language model under tensor parallelism: normal with deviation 3 around 0,
+// a few likely tokens far above, and in the candidate a change of about 0.05 in nearly all of them, rounded
+// to DTYPE. Both are fed the same tokens (mode score), so every row is compared.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -75,6 +75,11 @@ void append(std::vector<std::byte>& words, DType dtype, float value) {
   }
 }
 
+float rounded(DType dtype, float value) {
+  if (dtype == DType::bfloat16) return float_from_bfloat16(bfloat16_from_float(value));
+  return dtype == DType::float16 ? float_from_float16(float16_from_float(value)) : value;
+}
+
 record::PromptRecord prompt_of(const Shape& shape, int index, bool candidate) {
   Noise logits(static_cast<std::uint64_t>(index) + 1);
   Noise change(static_cast<std::uint64_t>(index) + 1000);
@@ -97,6 +102,7 @@ record::PromptRecord prompt_of(const Shape& shape, int index, bool candidate) {
     record::Row about;
     about.input_id = static_cast<std::int32_t>(tokens() % row.size());
     about.position = i;
+    for (auto& value : row) value = rounded(shape.dtype, value);
     about.chosen = static_cast<std::int32_t>(std::max_element(row.begin(), row.end()) - row.begin());
     about.phase = record::Phase::prefill;
     record.rows.push_back(about);

@@ -2,7 +2,7 @@
 """The metrics of `shardrift compare` for two records, written the straightforward way: h5py and NumPy, a block of rows
 at a time, float64. What scripts/bench-analysis times shardrift against, and a second opinion on its numbers.
 
-    numpy_baseline.py REFERENCE.h5 CANDIDATE.h5 [--json FILE]
+    numpy_baseline.py REFERENCE.h5 CANDIDATE.h5 [--json FILE] [--raw]
 """
 
 from __future__ import annotations
@@ -32,6 +32,21 @@ def words_of(values: np.ndarray, dtype: str) -> np.ndarray:
     if dtype == "bfloat16":  # h5py widens it exactly to float32
         return (values.view(np.uint32) >> 16).astype(np.uint16)
     return values.view({2: np.uint16, 4: np.uint32, 8: np.uint64}[values.itemsize])
+
+
+def read_rows(prompt: h5py.Group, rows: slice, dtype: str, raw: bool) -> np.ndarray:
+    data = prompt["logits"]
+    if not raw:
+        return data[rows]
+    # the stored words as they are: HDF5's own conversion of 16-bit floats is slow
+    count = min(rows.stop, data.shape[0]) - rows.start
+    words = np.empty((count, data.shape[1]), {2: np.uint16, 4: np.float32, 8: np.float64}[data.id.get_type().get_size()])
+    file_space = data.id.get_space()
+    file_space.select_hyperslab((rows.start, 0), words.shape)
+    data.id.read(h5py.h5s.create_simple(words.shape), file_space, words, mtype=data.id.get_type())
+    if dtype == "bfloat16":
+        return (words.astype(np.uint32) << 16).view(np.float32)
+    return words.view(np.float16) if dtype == "float16" else words
 
 
 def top_sets(x: np.ndarray) -> np.ndarray:
@@ -82,7 +97,9 @@ def main() -> None:
     parser.add_argument("reference")
     parser.add_argument("candidate")
     parser.add_argument("--json", help="write the mean of every metric here")
+    parser.add_argument("--raw", action="store_true", help="read stored words, not HDF5's conversion of them")
     arguments = parser.parse_args()
+    raw = arguments.raw
     columns: dict[str, list[np.ndarray]] = {}
     with h5py.File(arguments.reference) as reference, h5py.File(arguments.candidate) as candidate:
         dtype = reference.attrs["logits_dtype"].decode()
@@ -92,7 +109,7 @@ def main() -> None:
             following = np.append(a["input_ids"][1:], 0)
             for begin in range(0, len(chosen_a), BLOCK):
                 rows = slice(begin, begin + BLOCK)
-                block = block_metrics(a["logits"][rows], b["logits"][rows], dtype, chosen_a[rows], chosen_b[rows],
+                block = block_metrics(read_rows(a, rows, dtype, raw), read_rows(b, rows, dtype, raw), dtype, chosen_a[rows], chosen_b[rows],
                                       following[rows])
                 for key, values in block.items():
                     columns.setdefault(key, []).append(values)
