@@ -68,7 +68,8 @@ Handle create_file(const std::filesystem::path& path);
 // not survive all that chance can do to them.
 Handle open_file(const std::filesystem::path& path);
 inline constexpr const char* kOldFormat =
-    "is in an HDF5 format without checksums; records are in that of HDF5 1.10 (h5py: libver='v110')";
+    "not a record of shardrift, or rewritten: an HDF5 format without checksums, records are in that of HDF5 "
+    "1.10 (h5py: libver='v110')";
 // Write everything out and close. Errors of a full disk surface here at the latest.
 void finish_file(Handle& file);
 
