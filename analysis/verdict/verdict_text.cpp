@@ -91,10 +91,10 @@ std::string overview_text(const Verdict& verdict) {
 std::string flips_text(const Candidate& candidate) {
   const auto& s = candidate.statistics;
   if (s.flips + s.flips_at_ties == 0 && (!candidate.flips || candidate.flips->law.scale == 0)) return {};
-  std::string text =
-      wrapped(fmt::format("  choices that differ: {} of {}; {} of them at an exact tie in one of the runs",
-                          s.flips + s.flips_at_ties, counted(s.rows, "row"), s.flips_at_ties),
-              "    ");
+  const auto differ = s.flips + s.flips_at_ties;
+  std::string text = fmt::format("  choices that differ: {} of {}", differ, counted(s.rows, "row"));
+  if (differ > 0) text += fmt::format(", {} of them at an exact tie in one of the runs", s.flips_at_ties);
+  text += "\n";
   if (!candidate.flips) return text;
   const auto& prediction = *candidate.flips;
   std::string law = fmt::format("  flip law: {}", prediction.law.formula());
@@ -104,9 +104,13 @@ std::string flips_text(const Candidate& candidate) {
         "score "
         "{:.3g} ({:.3g})",
         c->expected, c->flips, c->log_loss, c->log_loss_base, c->brier, c->brier_base);
+  const bool useless =
+      prediction.calibration && prediction.calibration->log_loss > prediction.calibration->log_loss_base;
+  if (useless) law += ": worse than the base rate, not to be relied on";
   text += wrapped(law, "    ");
-  if (prediction.forecast) {
+  if (prediction.forecast && !useless) {
     const auto& last = prediction.forecast->points.back();
+    if (std::isnan(last.identical.value)) return text;
     auto changed = last.identical;
     changed.value = 1 - changed.value;
     changed.interval = {1 - last.identical.interval.high, 1 - last.identical.interval.low};

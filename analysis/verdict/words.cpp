@@ -44,33 +44,41 @@ std::string tally(const Verdict& verdict) {
   return fmt::format("{}", fmt::join(parts, ", "));
 }
 
-// What happens to the text: how many prompts change, and when.
+// The limits in this state, by name: "kl_mean and flips".
+std::string limits_in(const Candidate& candidate, State state) {
+  std::vector<std::string> names;
+  for (const auto& criterion : candidate.criteria)
+    if (criterion.state == state) names.emplace_back(criterion.limit.kind->name);
+  if (names.size() < 2) return fmt::format("{}", fmt::join(names, ""));
+  return fmt::format("{} and {}", fmt::join(names.begin(), names.end() - 1, ", "), names.back());
+}
+
+// What happens to the answers: how many change, and when.
 std::string text_sentence(const Candidate& candidate, const Thresholds& thresholds) {
-  const auto& s = candidate.statistics;
-  const auto& curve = s.survival;
+  const auto& curve = candidate.statistics.survival;
   if (curve.prompts == 0) return {};
-  const auto asked = curve.after(thresholds.tokens);
-  const auto tokens = asked ? thresholds.tokens : curve.longest;
-  const auto point = asked ? *asked : *curve.after(curve.longest);
+  const auto tokens = curve.after(thresholds.tokens) ? thresholds.tokens : curve.longest;
   if (curve.changed == 0)
-    return fmt::format("the text of all {} stays the same over the {} compared",
-                       counted(curve.prompts, "prompt"),
-                       counted(curve.longest > 0 ? curve.longest : s.rows, "token"));
+    return fmt::format("the answers to all {} stay the same, as far as compared ({})",
+                       counted(curve.prompts, "prompt"), counted(candidate.statistics.rows, "token"));
+  const auto point = *curve.after(tokens);
   statistics::Estimate changed;
   changed.value = 1 - point.share;
   changed.interval = {1 - point.interval.high, 1 - point.interval.low};
   changed.method = statistics::IntervalMethod::exact;
-  std::string text = fmt::format("the text of {} of prompts has changed after {}",
-                                 amount(changed, Unit::share), counted(tokens, "token"));
-  if (const auto median = curve.median()) text += fmt::format(", half of them by token {}", *median);
+  std::string text = fmt::format("{} of answers say something else after {}", amount(changed, Unit::share),
+                                 counted(tokens, "token"));
+  if (const auto median = curve.median()) text += fmt::format(" (half of all by token {})", *median);
   return text;
 }
 
 std::string distance_sentence(const Candidate& candidate, const Verdict& verdict) {
   const auto* kl = candidate.statistics.of("kl");
-  if (kl == nullptr) return {};
+  const auto* delta = candidate.statistics.of("delta_p");
+  if (kl == nullptr || delta == nullptr) return {};
   std::string text =
-      fmt::format("probabilities move by {} a token (mean KL)", amount(kl->average.value, Unit::nats));
+      fmt::format("a token's probability moves by {} on average (mean KL {})",
+                  amount(delta->average.value, Unit::share), amount(kl->average.value, Unit::nats));
   for (std::size_t i = 0; i < candidate.yardsticks.size(); ++i)
     if (!std::isnan(candidate.yardsticks[i].ratio.value))
       text += fmt::format(", {} as much as {}", amount(candidate.yardsticks[i].ratio.value, Unit::times),
@@ -82,28 +90,33 @@ std::string distance_sentence(const Candidate& candidate, const Verdict& verdict
 }
 
 std::string describe(const Candidate& candidate, const Verdict& verdict) {
+  const std::string name = fmt::format("{} ({})", candidate.name, candidate.plan);
   if (candidate.bit_equal)
-    return fmt::format("{} ({}) gives exactly the reference's bits in all {}.", candidate.name,
-                       candidate.plan, counted(candidate.statistics.prompts, "prompt"));
+    return fmt::format("{} gives exactly the reference's bits in all {}.", name,
+                       counted(candidate.statistics.prompts, "prompt"));
+  std::string text = name;
+  if (candidate.state == State::pass) text += " keeps every limit";
+  if (candidate.state == State::fail) text += " breaks " + limits_in(candidate, State::fail);
+  if (candidate.state == State::inconclusive)
+    text += " is undecided on " + limits_in(candidate, State::inconclusive);
   std::vector<std::string> parts;
   for (auto& part : {text_sentence(candidate, verdict.thresholds), distance_sentence(candidate, verdict)})
     if (!part.empty()) parts.push_back(part);
   if (parts.empty()) parts.emplace_back("nothing could be compared");
-  return fmt::format("{} ({}): {}.", candidate.name, candidate.plan, fmt::join(parts, "; "));
+  return fmt::format("{}: {}.", text, fmt::join(parts, "; "));
 }
 
 std::string noise_sentence(const Verdict& verdict) {
-  if (!verdict.noise_floor)
-    return " No repeat of the reference was given, so its own noise is not known (--noise-floor).";
+  if (!verdict.noise_floor) return " Whether the reference repeats itself was not measured (--noise-floor).";
   const auto& floor = *verdict.noise_floor;
   if (floor.zero_bits)
     return fmt::format(
-        " Repeating the reference changed no bit in {}, so every difference here comes from the candidate.",
+        " Running the reference again changed no bit in {}, so every difference here comes from "
+        "the candidate.",
         counted(floor.prompts, "prompt"));
   return fmt::format(
       " The reference does not repeat itself: run again it differs in {} of {} and chooses another token {}; "
-      "what "
-      "can be subtracted was subtracted.",
+      "what can be subtracted was subtracted.",
       floor.rows_differ, counted(floor.rows, "row"), counted(floor.flips, "time"));
 }
 
@@ -132,6 +145,7 @@ std::optional<std::int64_t> prompts_asked(const Candidate& candidate) {
 
 std::string amount(double value, Unit unit) {
   if (std::isnan(value)) return "-";
+  if (std::isinf(value)) return "infinite";
   switch (unit) {
     case Unit::share:
       return percent(value);
@@ -170,10 +184,9 @@ std::string power_of(const Verdict& verdict) {
   if (prompts == 0) return "no prompt was compared: nothing can be said";
   const double confidence = verdict.thresholds.bootstrap.confidence;
   std::string text = fmt::format(
-      "with {}, an effect that touches fewer than {} of prompts can go unseen (one that touches more would "
-      "have "
-      "shown at least once with {} probability)",
-      counted(prompts, "prompt"), amount(statistics::detectable_share(prompts, confidence), Unit::share),
+      "an effect that touches fewer than {} of prompts can go unseen in {} (a larger one would have shown at "
+      "least once, with {} probability)",
+      amount(statistics::detectable_share(prompts, confidence), Unit::share), counted(prompts, "prompt"),
       confidence_text(verdict.thresholds));
   for (const auto& limit : verdict.thresholds.limits) {
     if (std::string_view(limit.kind->name) != "changed_prompts" || !(limit.value > 0)) continue;
@@ -200,6 +213,8 @@ std::string recommendation_of(const Verdict& verdict) {
     std::string text = fmt::format("stay with the reference for now; nearest to passing is {}", name);
     if (const auto asked = prompts_asked(best))
       text += fmt::format(", which about {} would decide", counted(*asked, "prompt"));
+    else
+      text += fmt::format(" ({})", best.headline);
     return text;
   }
   return fmt::format("stay with the reference: no candidate keeps the limits; {} diverges least", name);
@@ -207,26 +222,28 @@ std::string recommendation_of(const Verdict& verdict) {
 
 std::string headline_of(const Verdict& verdict) {
   if (verdict.candidates.size() == 1)
-    return fmt::format("{} {}", verdict.candidates.front().name,
+    return fmt::format("{} {} {}", verdict.candidates.front().name,
                        verdict.state == State::pass   ? "passes"
                        : verdict.state == State::fail ? "fails"
-                                                      : "is undecided");
-  return fmt::format("of {} {}", counted(static_cast<std::int64_t>(verdict.candidates.size()), "candidate"),
+                                                      : "is undecided by",
+                       verdict.thresholds.source);
+  return fmt::format("by {}, of {} {}", verdict.thresholds.source,
+                     counted(static_cast<std::int64_t>(verdict.candidates.size()), "candidate"),
                      tally(verdict));
 }
 
 std::string paragraph_of(const Verdict& verdict) {
   if (verdict.candidates.empty()) return "Nothing was compared.";
-  std::string text = fmt::format("Judged by {} against {}, {}.", verdict.thresholds.source, verdict.reference,
-                                 headline_of(verdict));
+  std::string headline = headline_of(verdict);
+  if (verdict.candidates.size() > 1) headline.front() = 'B';
+  std::string text = fmt::format("{}, compared with {}.", headline, verdict.reference);
   for (std::size_t i = 0; i < std::min(kNamed, verdict.ranking.size()); ++i)
     text += " " + describe(verdict.candidates[verdict.ranking[i].candidate], verdict);
   if (verdict.ranking.size() > kNamed)
     text += fmt::format(" {} more {} in the table.", verdict.ranking.size() - kNamed,
                         verdict.ranking.size() == kNamed + 1 ? "is" : "are");
   text += noise_sentence(verdict);
-  text += fmt::format(" Ranges are {} intervals over prompts; {}.", confidence_text(verdict.thresholds),
-                      verdict.power);
+  text += fmt::format(" Ranges are {} intervals; {}.", confidence_text(verdict.thresholds), verdict.power);
   text += fmt::format(" Recommendation: {}.", verdict.recommendation);
   return text;
 }

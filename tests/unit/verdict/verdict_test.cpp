@@ -219,7 +219,7 @@ TEST(Verdict, RecommendsTheLeastDivergentThatIsNotDear) {
   EXPECT_NEAR(verdict.candidates[2].cost.times_reference, 1.4, 1e-12);
   EXPECT_THAT(verdict.recommendation, HasSubstr("use near (TP=2)"));
   EXPECT_EQ(verdict.state, State::fail);  // one does
-  EXPECT_THAT(verdict.headline, HasSubstr("4 pass, 1 fails"));
+  EXPECT_THAT(verdict.headline, HasSubstr("of 5 candidates 4 pass, 1 fails"));
   limits.cost_slack = 1;
   EXPECT_EQ(ranked(judge(evidence, limits)).front(), "far");
   // Where none passes, divergence alone: there is nothing to pay for.
