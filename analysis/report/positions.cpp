@@ -1,8 +1,8 @@
-// How far apart the two runs are, by position in the sequence and by row of the record.
+// How far apart the two runs are, by row of the record, position in the sequence, prompt length.
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <limits>
+#include <map>
 
 #include "analysis/report/payload.hpp"
 #include "analysis/report/sampling.hpp"
@@ -11,6 +11,7 @@
 namespace shardrift::report {
 namespace {
 
+using analysis::PromptMeasurement;
 using analysis::Step;
 
 struct Metric {
@@ -29,31 +30,59 @@ constexpr std::array<Metric, 6> kMetrics{{
 
 struct Axis {
   const char* key;
-  std::int64_t (*of)(const Step&);
+  bool prefill_only;
+  std::int64_t (*of)(const PromptMeasurement&, const Step&);
 };
 
-constexpr std::array<Axis, 2> kAxes{{
-    {"position", [](const Step& step) { return std::int64_t{step.position}; }},
-    {"step", [](const Step& step) { return step.step; }},
+// By prompt length: rows of the pass over the prompt only, whose kernels see that many rows.
+constexpr std::array<Axis, 3> kAxes{{
+    {"step", false, [](const PromptMeasurement&, const Step& step) { return step.step; }},
+    {"position", false,
+     [](const PromptMeasurement&, const Step& step) { return std::int64_t{step.position}; }},
+    {"length", true, [](const PromptMeasurement& prompt, const Step&) { return prompt.prompt_tokens; }},
 }};
 
+// visit(place, step) for every row of a run that the axis shows.
 template <typename Visit>
-void for_each_measured(const Report& report, Visit visit) {
-  for (std::size_t run = 0; run < report.runs.size(); ++run)
-    for (const auto& prompt : report.runs[run].measurement.prompts)
-      for (const auto& step : prompt.steps)
-        if (step.measured) visit(run, step);
+void for_each_row(const analysis::Measurement& measurement, const Axis& axis, Visit visit) {
+  for (const auto& prompt : measurement.prompts)
+    for (const auto& step : prompt.steps)
+      if (step.measured && (!axis.prefill_only || step.phase == record::Phase::prefill))
+        visit(axis.of(prompt, step), step);
 }
 
-Bins bins_of(const Report& report, const Axis& axis) {
-  std::int64_t first = std::numeric_limits<std::int64_t>::max();
-  std::int64_t last = std::numeric_limits<std::int64_t>::min();
-  for_each_measured(report, [&](std::size_t, const Step& step) {
-    first = std::min(first, axis.of(step));
-    last = std::max(last, axis.of(step));
-  });
-  return first > last ? Bins(0, 0, 1) : Bins(first, last, kPositionBins);
-}
+// Where rows are drawn: each at its own place where there are few, else in bins of equal width.
+class Places {
+ public:
+  Places(const Report& report, const Axis& axis) : bins_(0, 0, 1) {
+    for (const auto& run : report.runs)
+      for_each_row(run.measurement, axis, [&](std::int64_t place, const Step&) { own_[place] = 0; });
+    if (own_.empty()) return;
+    std::size_t next = 0;
+    for (auto& [place, index] : own_) index = next++;
+    single_ = own_.size() <= kPositionBins;
+    if (!single_) bins_ = Bins(own_.begin()->first, own_.rbegin()->first, kPositionBins);
+  }
+  std::size_t count() const { return single_ ? own_.size() : bins_.count(); }
+  std::size_t of(std::int64_t place) const { return single_ ? own_.at(place) : bins_.of(place); }
+  std::int64_t width() const { return single_ ? 1 : bins_.width(); }
+  // The middle of each, in order.
+  Json middles() const {
+    Json json = Json::array();
+    if (single_)
+      for (const auto& [place, index] : own_) json.push_back(place);
+    else
+      for (std::size_t bin = 0; bin < bins_.count(); ++bin)
+        json.push_back(
+            number(static_cast<double>(bins_.begin(bin)) + static_cast<double>(bins_.width() - 1) / 2));
+    return json;
+  }
+
+ private:
+  std::map<std::int64_t, std::size_t> own_;
+  Bins bins_;
+  bool single_ = true;
+};
 
 // One metric of one run: 10th percentile, median and 90th percentile of every bin.
 Json percentiles_json(std::vector<std::vector<double>>& bins) {
@@ -72,26 +101,24 @@ Json percentiles_json(std::vector<std::vector<double>>& bins) {
 }
 
 Json axis_json(const Report& report, const Axis& axis) {
-  const Bins bins = bins_of(report, axis);
-  using Values = std::vector<std::vector<double>>;  // [bin]
+  const Places places(report, axis);
+  using Values = std::vector<std::vector<double>>;  // [place]
   Json runs = Json::array();
   for (std::size_t run = 0; run < report.runs.size(); ++run) {
     std::array<Values, kMetrics.size()> values;
-    for (auto& one : values) one.resize(bins.count());
+    for (auto& one : values) one.resize(places.count());
     bool any = false;
-    for (const auto& prompt : report.runs[run].measurement.prompts)
-      for (const auto& step : prompt.steps) {
-        if (!step.measured) continue;
-        any = true;
-        const std::size_t bin = bins.of(axis.of(step));
-        for (std::size_t m = 0; m < kMetrics.size(); ++m) values[m][bin].push_back(kMetrics[m].of(step));
-      }
+    for_each_row(report.runs[run].measurement, axis, [&](std::int64_t place, const Step& step) {
+      any = true;
+      for (std::size_t m = 0; m < kMetrics.size(); ++m)
+        values[m][places.of(place)].push_back(kMetrics[m].of(step));
+    });
     if (!any) continue;
     Json one = {{"run", run}};
     for (std::size_t m = 0; m < kMetrics.size(); ++m) one[kMetrics[m].key] = percentiles_json(values[m]);
     runs.push_back(std::move(one));
   }
-  return {{"begin", bins.begin(0)}, {"width", bins.width()}, {"bins", bins.count()}, {"runs", runs}};
+  return {{"x", places.middles()}, {"width", places.width()}, {"runs", runs}};
 }
 
 }  // namespace

@@ -86,6 +86,14 @@ def check_interaction(checks: Checks, page: chromium.Page) -> None:
     page.value("document.querySelector('.chip').click()")
     checks.that(page.value(lines) == before, "and comes back")
 
+    names = "[...document.querySelectorAll('#configurations tbody th')].map((n) => n.firstChild.childNodes[1].textContent).join()"
+    unsorted = page.value(names)
+    page.value("[...document.querySelectorAll('#configurations .sort')].find((n) => n.textContent === 'KL mean').click()")
+    largest = page.value("Math.max(...runs.map((run) => run.kl.mean[0]))".replace("runs", "JSON.parse(document.getElementById('data').textContent).runs"))
+    top = page.value("JSON.parse(document.getElementById('data').textContent).runs.find((run) => run.name === "
+                     "document.querySelector('#configurations tbody th').firstChild.childNodes[1].textContent).kl.mean[0]")
+    checks.that(page.value(names) != unsorted and top == largest, "the table sorts by a column", (top, largest))
+
     ticks = "[...document.querySelectorAll('[data-plot=survival] .axis text')].map((t) => t.textContent).join()"
     whole = page.value(ticks)
     page.value("document.querySelector('[data-plot=survival] [aria-label^=\"Zoom in\"]').click()")
@@ -113,9 +121,10 @@ def check_interaction(checks: Checks, page: chromium.Page) -> None:
                            ".map((f) => f.dataset.plot)"), "every plot has its numbers as a table")
     page.value("document.querySelectorAll('figure details').forEach((d) => { d.open = false; })")
     checks.that(page.value("document.querySelector('#tokens tr.here').textContent.endsWith('<-- here')"), "the token table marks the flip")
-    page.value("document.querySelector('#positions select').dispatchEvent(new Event('change'))")
-    page.settle()
-    checks.none(page.value(EMPTY_PLOTS), "plots are drawn after choosing an axis")
+    for axis in page.value("[...document.querySelector('#positions select').options].map((o) => o.value)"):
+        page.value("{ const s = document.querySelector('#positions select'); s.value = '" + axis + "'; s.dispatchEvent(new Event('change')); }")
+        page.settle()
+        checks.none(page.value(EMPTY_PLOTS), f"plots are drawn along {axis}")
 
 
 def check_page(checks: Checks, browser: chromium.Browser, html: pathlib.Path, folder: pathlib.Path, made_up: bool) -> None:

@@ -126,10 +126,24 @@ TEST(Payload, PositionsAreMediansOfTheirBin) {
   second.steps[0].kl = 0.75;
   report.runs[0].measurement.prompts.push_back(second);
   const Json step = positions_json(report)["step"];
-  EXPECT_EQ(step["bins"], 1);
+  EXPECT_EQ(step["x"], Json::parse("[0]"));
   EXPECT_EQ(step["runs"][0]["kl"]["median"], Json::parse("[0.5]"));
   EXPECT_EQ(step["runs"][0]["kl"]["low"], Json::parse("[0.3]"));
   EXPECT_EQ(step["runs"][0]["kl"]["high"], Json::parse("[0.7]"));
+}
+
+TEST(Payload, ManyPlacesAreDrawnInGroupsAndPromptLengthsByThePassOverThePrompt) {
+  Report report;
+  report.runs.push_back(run_of({"tp2", 2, 1e-6, 7, 200}));  // too little noise to flip anything
+  const Json json = positions_json(report);
+  EXPECT_EQ(json["step"]["width"], 4);  // 200 rows in 50 groups
+  ASSERT_EQ(json["step"]["x"].size(), 50U);
+  EXPECT_EQ(json["step"]["x"][0], 1.5);
+  EXPECT_EQ(json["length"]["x"], Json::parse("[9,10,11,12,13]"));
+  // Prompts 0 and 5 have 9 tokens; only their first rows count.
+  const auto& prompts = report.runs[0].measurement.prompts;
+  EXPECT_EQ(json["length"]["runs"][0]["kl"]["median"][0],
+            number((prompts[0].steps[0].kl + prompts[5].steps[0].kl) / 2));
 }
 
 TEST(Payload, TheMarginPlotKeepsEveryFlip) {

@@ -48,6 +48,29 @@ function table(columns, rows, options = {}) {
     h('tbody', {}, rows.map((row) => h('tr', {class: row.class || null}, (row.cells || row).map(cell)))));
 }
 
+// Heads become buttons that sort the rows by these values: values[row][column], numbers or texts; what has
+// none stays last.
+function sortable(node, values) {
+  const body = node.tBodies[0];
+  const rows = [...body.rows];
+  const heads = [...node.tHead.rows[0].cells];
+  let by = -1;
+  let up = false;
+  function sort(column) {
+    up = column === by ? !up : false;
+    by = column;
+    const order = rows.map((_, i) => i).sort((a, b) => {
+      const [x, y] = [values[a][column], values[b][column]];
+      if (x === null || y === null) return (x === null) - (y === null);
+      return (x < y ? -1 : x > y ? 1 : 0) * (up ? 1 : -1) || a - b;
+    });
+    body.append(...order.map((i) => rows[i]));
+    heads.forEach((head, i) => head.setAttribute('aria-sort', i !== by ? 'none' : up ? 'ascending' : 'descending'));
+  }
+  heads.forEach((head, i) => head.replaceChildren(h('button', {type: 'button', class: 'sort', onclick: () => sort(i)}, ...head.childNodes)));
+  return node;
+}
+
 // -- numbers for people ----------------------------------------------------------------------------------------
 const kSuper = {'-': '⁻', 0: '⁰', 1: '¹', 2: '²', 3: '³', 4: '⁴', 5: '⁵', 6: '⁶', 7: '⁷', 8: '⁸', 9: '⁹'};
 

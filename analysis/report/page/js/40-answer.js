@@ -105,9 +105,15 @@ function configurations() {
     text(run.delta_p && run.delta_p.max), ...compared.map(([, , of]) => times(run.verdict && of(run.verdict))), text(run.ranks),
     text(run.decode_speed), times(run.verdict && [run.verdict.cost]),
   ]);
+  const order = ['pass', 'inconclusive', 'fail'];
+  const first = (value) => (value ? value[0] : null);
+  const keys = runs.map((run) => [run.name, run.verdict ? order.indexOf(run.verdict.state) : null,
+    run.compared ? run.prompts_same_text / run.compared : null, run.flip_median, run.steps ? run.same_choice / run.steps : null,
+    run.flips + run.tie_flips, run.max_abs && run.max_abs.max, first(run.kl && run.kl.mean), first(run.kl && run.kl.p99), run.delta_p && run.delta_p.max,
+    ...compared.map(([, , of]) => first(run.verdict && of(run.verdict))), run.ranks, run.decode_speed, run.verdict && run.verdict.cost]);
   const node = section('configurations', 'Configurations compared',
     `Each against the reference ${data.reference.name}. Bits: whether stored logits are the same words. A flip is a step at which ` +
     'another token is chosen; after it a free-running answer is another text and is no longer compared.',
-    scrollable('Configurations compared', table(columns, rows, {class: 'sticky runs', rowHeads: true})));
+    scrollable('Configurations compared', sortable(table(columns, rows, {class: 'sticky runs', rowHeads: true}), keys)));
   node.classList.add('runs');
 }

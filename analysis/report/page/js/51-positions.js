@@ -8,43 +8,45 @@ const kMetrics = {
   delta_p: ['|Δp| of the chosen token', '|Δp| of the reference’s token'],
 };
 
+// what, x axis
+const kAlong = {
+  step: ['row (generated token)', {label: 'row of the record', kind: 'linear', whole: true}, 'by row'],
+  position: ['position in the sequence', {label: 'position in the sequence', kind: 'linear', whole: true}, 'by position'],
+  length: ['prompt length (the pass over the prompt)', {label: 'tokens of the prompt', kind: 'log'}, 'by prompt length'],
+};
+
 function positions() {
   if (!data.positions.step.runs.length) return;
   let axis = 'step';
-  const figures = [];
 
   function figure(first) {
     const choice = h('select', {'aria-label': 'What is drawn', onchange: () => restart()},
       Object.entries(kMetrics).map(([key, [name]]) => h('option', {value: key, selected: key === first}, name)));
     const holder = h('div', {});
-    let now = null;
+    let drawn = null;
     function restart() {
-      if (now) redraws.splice(redraws.indexOf(now.draw), 1);
+      if (drawn) redraws.splice(redraws.indexOf(drawn), 1);
       const metric = choice.value;
+      const [name, label] = kMetrics[metric];
       const node = plot({
-        id: 'position-' + metric, what: kMetrics[metric][0] + (axis === 'step' ? ' by row' : ' by position'), interval: '10th to 90th percentile',
-        x: {label: axis === 'step' ? 'row of the record' : 'position in the sequence', kind: 'linear', whole: true},
-        y: {label: kMetrics[metric][1], kind: 'log'},
+        id: 'position-' + metric, what: `${name} ${kAlong[axis][2]}`, interval: '10th to 90th percentile', x: kAlong[axis][1], y: {label, kind: 'log'},
         series: () => data.positions[axis].runs.map((one) => ({run: one.run, name: runs[one.run].name, kind: 'line', points: points(one[metric])})),
       });
-      now = {draw: redraws[redraws.length - 1]};
+      drawn = redraws[redraws.length - 1];
       holder.replaceChildren(h('div', {class: 'controls'}, h('label', {}, 'Show', choice)), node);
     }
     restart();
     return {holder, restart};
   }
-  function points(values) {
-    const {begin, width} = data.positions[axis];
-    return values.median.map((median, bin) => [begin + bin * width + (width - 1) / 2, median, values.low[bin], values.high[bin]])
-      .filter((p) => p[1] !== null);
-  }
+  const points = (values) => data.positions[axis].x.map((x, i) => [x, values.median[i], values.low[i], values.high[i]]).filter(hasPlace);
 
-  figures.push(figure('kl'), figure('max_abs'));
+  const figures = [figure('kl'), figure('max_abs')];
+  const offered = Object.keys(kAlong).filter((key) => data.positions[key].runs.length && (key !== 'length' || data.positions.length.x.length > 2));
   const select = h('select', {onchange: () => { axis = select.value; figures.forEach((one) => one.restart()); }},
-    h('option', {value: 'step'}, 'row (generated token)'), h('option', {value: 'position'}, 'position in the sequence'));
+    offered.map((key) => h('option', {value: key}, kAlong[key][0])));
   const {width} = data.positions.step;
   section('positions', 'How far apart, and where',
-    'Line: median over prompts; shaded: 10th to 90th percentile. Both axes of size are logarithmic; rows of exactly equal bits lie on 0.' +
+    'Line: median over prompts; shaded: 10th to 90th percentile. The size of the difference is on a logarithmic axis; rows of exactly equal bits lie on 0.' +
     (width > 1 ? ` Rows are drawn in groups of ${width}.` : ''),
     h('div', {class: 'controls'}, h('label', {}, 'Along', select)),
     h('div', {class: 'plots'}, figures.map((one) => one.holder)));

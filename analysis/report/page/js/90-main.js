@@ -17,6 +17,14 @@ function about() {
       h('li', {}, `Made by shardrift ${data.version}${data.created ? ', ' + data.created : ''}`, data.command ? ': ' : '', data.command ? h('code', {}, data.command) : null)));
 }
 
+// Where to go from the top: built last, from the sections that are there.
+function contents() {
+  const sections = [...document.querySelectorAll('section[aria-labelledby]')];
+  if (sections.length < 3) return;
+  document.querySelector('.masthead').append(h('nav', {class: 'contents', 'aria-label': 'Contents'},
+    sections.map((node) => h('a', {href: '#' + node.id}, node.querySelector('h2').textContent))));
+}
+
 if (data.reference) {
   facts();
   answer();
@@ -30,6 +38,7 @@ if (data.reference) {
   orders();
   tokens();
   environment();
+  contents();
 }
 about();
 document.documentElement.setAttribute('data-ready', 'yes');
