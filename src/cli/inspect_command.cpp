@@ -1,7 +1,10 @@
 // shardrift inspect FILE
 #include <algorithm>
+#include <filesystem>
 
 #include "analysis/measure/differences.hpp"
+#include "analysis/measure/metrics_file.hpp"
+#include "analysis/measure/totals.hpp"
 #include "analysis/text/text_columns.hpp"
 #include "cli/commands.hpp"
 #include "record/reader.hpp"
@@ -9,17 +12,62 @@
 namespace shardrift::cli {
 namespace {
 
+namespace fs = std::filesystem;
+
 constexpr const char* kHelp = R"(usage: shardrift inspect FILE
 
 Prints what a file of shardrift-run holds: the run, its plan, the devices and
-libraries it ran on, and its prompts. FILE is OUT.h5, or the OUT.h5.parts of a
-run that has not finished.
+libraries it ran on, its prompts, and which comparisons of it are kept. FILE is
+OUT.h5, the OUT.h5.parts of a run that has not finished, or a metrics file that
+compare keeps.
 
-  shardrift inspect one.h5
+  shardrift inspect tp2.h5
+  shardrift inspect tp2.vs.one.metrics
 )";
 
 std::string line(const std::string& name, const std::string& value) {
   return fmt::format("{:<14} {}\n", name, value);
+}
+
+std::string timing_text(const record::RunTiming& timing) {
+  if (timing.prefill_tokens + timing.decode_tokens == 0) return "";
+  return line("timing",
+              fmt::format("load {:.3g} s, prefill {} tokens in {:.3g} s, decode {} tokens in {:.3g} s",
+                          timing.load_seconds, timing.prefill_tokens, timing.prefill_seconds,
+                          timing.decode_tokens, timing.decode_seconds));
+}
+
+// Metrics files beside the record that have its name.
+std::string kept_text(const fs::path& record) {
+  std::vector<std::string> names;
+  std::error_code error;
+  const auto folder = record.has_parent_path() ? record.parent_path() : fs::path(".");
+  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
+    const std::string name = it->path().filename().string();
+    if (name.ends_with(".metrics") && name.starts_with(record.stem().string() + ".vs."))
+      names.push_back(name);
+  }
+  std::sort(names.begin(), names.end());
+  std::string text;
+  for (const auto& name : names) text += line(text.empty() ? "compared" : "", name);
+  return text;
+}
+
+std::string metrics_text(const fs::path& path) {
+  const auto kept = analysis::read_metrics(path);
+  const auto& measurement = kept.measurement;
+  const auto totals = analysis::totals_of(measurement);
+  const auto run = [](const char* name, const analysis::RunSummary& one, const record::Identity& identity) {
+    return line(name, fmt::format("{}: {}", one.path, one.plan)) +
+           line("", fmt::format("created {}, {} bytes, {} prompts, {}, logits {}", one.run.created,
+                                identity.bytes, one.prompts, one.run.mode, name_of(one.run.logits_dtype)));
+  };
+  return line("file", path.string()) + run("reference", measurement.reference, kept.from.reference) +
+         run("candidate", measurement.candidate, kept.from.candidate) +
+         line("holds", fmt::format("{} prompts, {} rows compared, {} measured, {} differ, {} flips",
+                                   measurement.prompts.size(), totals.steps, totals.steps_measured,
+                                   totals.steps_differ, totals.steps - totals.top1_equal)) +
+         line("", "used by compare, report, gate and study while neither record changes");
 }
 
 std::string run_text(const record::Reader& reader) {
@@ -32,6 +80,7 @@ std::string run_text(const record::Reader& reader) {
          line("plan", analysis::describe_plan(run)) + line("", run.plan) +
          line("run",
               fmt::format("mode {}, level {}, logits {}", run.mode, run.level, name_of(run.logits_dtype))) +
+         timing_text(reader.timing()) +
          line("model", fmt::format("{}, {}, quantization {}, vocabulary {} ({})", run.model.architecture,
                                    run.model.dtype, run.model.quantization, run.model.vocabulary, vocab)) +
          line("identity", run.model.identity);
@@ -108,8 +157,13 @@ ExitCode inspect(const std::vector<std::string>& arguments) {
   }
   if (arguments.size() != 1 || arguments[0].starts_with("--"))
     throw usage_error("inspect: needs one file: shardrift inspect FILE.h5");
+  if (fs::path(arguments[0]).extension() == ".metrics") {
+    print(metrics_text(arguments[0]));
+    return ExitCode::ok;
+  }
   const auto reader = record::Reader::open(arguments[0]);
-  print(run_text(reader) + environment_text(reader.run().environment) + "\n" + prompts_text(reader));
+  print(run_text(reader) + kept_text(reader.path()) + environment_text(reader.run().environment) + "\n" +
+        prompts_text(reader));
   return ExitCode::ok;
 }
 

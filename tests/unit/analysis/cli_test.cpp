@@ -123,6 +123,12 @@ TEST_F(Program, MetricsAreKeptUnlessToldNotTo) {
   EXPECT_EQ(run("compare a.h5 b.h5"), 1);
   EXPECT_EQ(out_, want);
   EXPECT_EQ(error_, "");
+  EXPECT_EQ(run("inspect b.h5"), 0);
+  EXPECT_THAT(out_, HasSubstr("compared       b.vs.a.metrics\n"));
+  EXPECT_THAT(out_, HasSubstr("decode 5 tokens in 3 s"));
+  EXPECT_EQ(run("inspect b.vs.a.metrics"), 0);
+  EXPECT_THAT(out_, HasSubstr("1 prompts, 2 rows compared, 2 measured, 1 differ, 1 flips"));
+  EXPECT_EQ(run("inspect none.metrics"), 65);
 }
 
 }  // namespace
