@@ -11,7 +11,7 @@ using statistics::Estimate;
 
 // JSON has no NaN and no infinity.
 Json number(double value) {
-  return std::isfinite(value) ? Json(value) : std::isinf(value) ? Json("infinity") : Json();
+  return std::isfinite(value) ? Json(value) : Json();
 }
 
 Json estimate_json(const Estimate& estimate) {

@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 
+#include <filesystem>
+#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "analysis/statistics/proportion.hpp"
@@ -40,6 +42,15 @@ Verdict verdict_of(Measurement candidate, const Thresholds& thresholds) {
   Evidence evidence;
   evidence.candidates.push_back(std::move(candidate));
   return judge(evidence, thresholds);
+}
+
+// Left in build/tests/gate-json for json_schema.py.
+nlohmann::json kept_json(const std::string& name, const Verdict& verdict) {
+  const std::filesystem::path folder = SHARDRIFT_BINARY_DIR "/tests/gate-json";
+  std::filesystem::create_directories(folder);
+  const std::string text = to_json(verdict);
+  std::ofstream(folder / (name + ".json")) << text;
+  return nlohmann::json::parse(text);
 }
 
 Thresholds only(const std::string& limit, double value) {
@@ -191,6 +202,7 @@ TEST(Verdict, TruthAndYardstick) {
   EXPECT_NEAR(c.yardsticks[0].ratio.value, 0.05, 1e-9);
   EXPECT_EQ(c.criteria[0].state, State::fail);
   EXPECT_EQ(c.criteria[1].state, State::pass);
+  kept_json("truth", verdict);
   EXPECT_EQ(verdict.state, State::fail);
   EXPECT_THAT(verdict.paragraph, HasSubstr("0.05x as much as int8"));
   EXPECT_THAT(verdict.paragraph, HasSubstr("1.5x the reference's own"));
@@ -258,7 +270,7 @@ TEST(Verdict, TextAndJsonSayTheSame) {
   EXPECT_THAT(text, HasSubstr("pp2: pass"));
   EXPECT_THAT(text, HasSubstr("zero bits in 3200 rows of 100 prompts"));
   EXPECT_THAT(verdict.recommendation, HasSubstr("use pp2"));
-  const auto json = nlohmann::json::parse(to_json(verdict));
+  const auto json = kept_json("everything", verdict);
   EXPECT_EQ(json.at("schema"), "shardrift gate 1");
   EXPECT_EQ(json.at("state"), "fail");
   EXPECT_EQ(json.at("ranking")[0].at("candidate"), "pp2");
@@ -269,9 +281,9 @@ TEST(Verdict, TextAndJsonSayTheSame) {
   // Infinite and missing values are no JSON numbers.
   Measurement infinite = run("a", 1e-3);
   infinite.prompts[5].steps[5].kl = std::numeric_limits<double>::infinity();
-  EXPECT_NO_THROW(nlohmann::json::parse(to_json(verdict_of(infinite, quick("serving")))));
-  EXPECT_NO_THROW(nlohmann::json::parse(to_json(verdict_of(Measurement(), quick("serving")))));
-  EXPECT_NO_THROW(nlohmann::json::parse(to_json(judge({}, quick("serving")))));
+  EXPECT_NO_THROW(kept_json("infinite", verdict_of(infinite, quick("serving"))));
+  EXPECT_NO_THROW(kept_json("nothing", verdict_of(Measurement(), quick("serving"))));
+  EXPECT_NO_THROW(kept_json("no-candidate", judge({}, quick("serving"))));
   EXPECT_FALSE(verdict_text(judge({}, quick("serving"))).empty());
   EXPECT_FALSE(verdict_text(verdict_of(Measurement(), quick("serving"))).empty());
 }
