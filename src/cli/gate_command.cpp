@@ -54,6 +54,7 @@ struct Options {
   std::string thresholds;
   std::string preset;
   std::string json;
+  bool no_cache = false;
 };
 
 po::options_description described(Options& options) {
@@ -66,7 +67,9 @@ po::options_description described(Options& options) {
       "truth", po::value(&options.truth), "FILE: the same prompts in float64 or float32")(
       "yardstick", po::value(&options.yardsticks),
       "FILE: the same prompts quantized or in another dtype; may be repeated")(
-      "json", po::value(&options.json), "FILE: write the same results as JSON")("help,h", "this text");
+      "json", po::value(&options.json), "FILE: write the same results as JSON")(
+      "no-cache", po::bool_switch(&options.no_cache),
+      "measure again, and keep nothing beside the candidates")("help,h", "this text");
   return known;
 }
 
