@@ -74,10 +74,11 @@ po::options_description described(Options& options) {
 }
 
 verdict::Evidence measured(const Options& options) {
-  const auto measure = [](const std::string& reference, const std::string& candidate) {
-    return analysis::measurement_of(reference, candidate, {.say = [](const std::string& note) {
-                                      std::fprintf(stderr, "shardrift: %s\n", note.c_str());
-                                    }});
+  analysis::MeasureOptions how;
+  how.use_kept = how.keep = !options.no_cache;
+  how.say = [](const std::string& note) { std::fprintf(stderr, "note: %s\n", note.c_str()); };
+  const auto measure = [&](const std::string& reference, const std::string& candidate) {
+    return analysis::measurement_of(reference, candidate, how);
   };
   const std::string& reference = options.files.front();
   const std::vector<std::string> candidates(options.files.begin() + 1, options.files.end());
@@ -92,11 +93,16 @@ verdict::Evidence measured(const Options& options) {
   return evidence;
 }
 
-void write_json(const std::string& path, const std::string& text) {
-  std::ofstream file(path, std::ios::binary | std::ios::trunc);
-  file << text;
-  file.close();
-  if (!file) throw failure("--json {}: cannot be written", path);
+// Opened before anything is measured: what cannot be written is known at once.
+std::ofstream open_json(const Options& options) {
+  std::ofstream file;
+  if (options.json.empty()) return file;
+  for (const auto* inputs : {&options.files, &options.noise_floors, &options.yardsticks})
+    refuse_input("--json", options.json, *inputs);
+  refuse_input("--json", options.json, {options.truth, options.thresholds});
+  file.open(options.json, std::ios::binary | std::ios::trunc);
+  if (!file) throw failure("--json {}: cannot be written", options.json);
+  return file;
 }
 
 }  // namespace
@@ -129,9 +135,14 @@ ExitCode gate(const std::vector<std::string>& arguments) {
   const auto thresholds = !options.thresholds.empty()
                               ? verdict::read_thresholds(options.thresholds)
                               : verdict::preset(options.preset.empty() ? "serving" : options.preset);
+  std::ofstream json = open_json(options);
   const auto result = verdict::judge(measured(options), thresholds);
   print(verdict::verdict_text(result));
-  if (!options.json.empty()) write_json(options.json, verdict::to_json(result));
+  if (json.is_open()) {
+    json << verdict::to_json(result);
+    json.close();
+    if (!json) throw failure("--json {}: cannot be written", options.json);
+  }
   return static_cast<ExitCode>(verdict::exit_code(result));
 }
 

@@ -84,6 +84,8 @@ TEST_F(Gate, WhatCannotBeIsRefusedInOneLine) {
                                                 {"one.h5 tp2.h5 --preset lax", 64},
                                                 {"one.h5 tp2.h5 --preset strict --thresholds bad.toml", 64},
                                                 {"one.h5 tp2.h5 --nonsense", 64},
+                                                {"one.h5 tp2.h5 --json tp2.h5", 64},
+                                                {"one.h5 tp2.h5 --truth again.h5 --json again.h5", 64},
                                                 {"one.h5 tp2.h5 --thresholds bad.toml", 65},
                                                 {"one.h5 tp2.h5 --thresholds none.toml", 65},
                                                 {"one.h5 noise.h5", 65},
@@ -97,6 +99,7 @@ TEST_F(Gate, WhatCannotBeIsRefusedInOneLine) {
   EXPECT_EQ(run("one.h5 tp2.h5 --thresholds bad.toml"), 65);
   EXPECT_THAT(error_, HasSubstr("bad.toml:3: "));
   EXPECT_THAT(error_, HasSubstr("kl_maen"));
+  EXPECT_EQ(run("one.h5 again.h5 --preset bitwise"), 0);  // nothing was overwritten
   EXPECT_EQ(run("--help"), 0);
   EXPECT_THAT(out_, HasSubstr("exit code"));
 }
