@@ -100,6 +100,6 @@ int run_ranks(int argc, char** argv, const std::vector<std::string>& arguments) 
 
 int main(int argc, char** argv) {
   const std::vector<std::string> arguments(argv + 1, argv + argc);
-  if (answered_alone(arguments)) return 0;
+  if (answered_alone(arguments)) leave(0);
   leave(run_ranks(argc, argv, arguments));
 }
