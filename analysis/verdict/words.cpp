@@ -10,7 +10,7 @@
 namespace shardrift::verdict {
 namespace {
 
-constexpr std::size_t kNamed = 3;  // candidates that the paragraph describes
+constexpr std::size_t kNamed = 3;  // candidates with other bits that the paragraph describes
 
 // 100 % and 0 % are only said where it is all or none.
 std::string percent(double share) {
@@ -104,6 +104,30 @@ std::string describe(const Candidate& candidate, const Verdict& verdict) {
     if (!part.empty()) parts.push_back(part);
   if (parts.empty()) parts.emplace_back("nothing could be compared");
   return fmt::format("{}: {}.", text, fmt::join(parts, "; "));
+}
+
+// Candidates in the order of the ranking, those with the reference's bits or the others.
+std::vector<const Candidate*> ranked(const Verdict& verdict, bool bit_equal) {
+  std::vector<const Candidate*> result;
+  for (const auto& one : verdict.ranking)
+    if (verdict.candidates[one.candidate].bit_equal == bit_equal)
+      result.push_back(&verdict.candidates[one.candidate]);
+  return result;
+}
+
+// One sentence for all of them: their results are one result.
+std::string equal_sentence(const std::vector<const Candidate*>& equal, const Verdict& verdict) {
+  if (equal.empty()) return {};
+  if (equal.size() == 1) return " " + describe(*equal.front(), verdict);
+  std::vector<std::string> names;
+  std::int64_t prompts = equal.front()->statistics.prompts;
+  for (const auto* candidate : equal) {
+    names.push_back(candidate->name);
+    prompts = std::min(prompts, candidate->statistics.prompts);
+  }
+  return fmt::format(" {} and {} give exactly the reference's bits in all {}.",
+                     fmt::join(names.begin(), names.end() - 1, ", "), names.back(),
+                     counted(prompts, "prompt"));
 }
 
 std::string noise_sentence(const Verdict& verdict) {
@@ -227,9 +251,16 @@ std::string headline_of(const Verdict& verdict) {
                        : verdict.state == State::fail ? "fails"
                                                       : "is undecided by",
                        verdict.thresholds.source);
-  return fmt::format("by {}, of {} {}", verdict.thresholds.source,
+  const auto equal = ranked(verdict, true).size();
+  const std::string bits = equal == 0                           ? ""
+                           : equal == verdict.candidates.size() ? ", all with the reference's bits"
+                                                                : fmt::format(
+                                                                      "; {} of them with the "
+                                                                      "reference's bits",
+                                                                      equal);
+  return fmt::format("by {}, of {} {}{}", verdict.thresholds.source,
                      counted(static_cast<std::int64_t>(verdict.candidates.size()), "candidate"),
-                     tally(verdict));
+                     tally(verdict), bits);
 }
 
 std::string paragraph_of(const Verdict& verdict) {
@@ -237,11 +268,13 @@ std::string paragraph_of(const Verdict& verdict) {
   std::string headline = headline_of(verdict);
   if (verdict.candidates.size() > 1) headline.front() = 'B';
   std::string text = fmt::format("{}, compared with {}.", headline, verdict.reference);
-  for (std::size_t i = 0; i < std::min(kNamed, verdict.ranking.size()); ++i)
-    text += " " + describe(verdict.candidates[verdict.ranking[i].candidate], verdict);
-  if (verdict.ranking.size() > kNamed)
-    text += fmt::format(" {} more {} in the table.", verdict.ranking.size() - kNamed,
-                        verdict.ranking.size() == kNamed + 1 ? "is" : "are");
+  text += equal_sentence(ranked(verdict, true), verdict);
+  const auto others = ranked(verdict, false);
+  for (std::size_t i = 0; i < std::min(kNamed, others.size()); ++i)
+    text += " " + describe(*others[i], verdict);
+  if (others.size() > kNamed)
+    text += fmt::format(" {} more {} in the table.", others.size() - kNamed,
+                        others.size() == kNamed + 1 ? "is" : "are");
   text += noise_sentence(verdict);
   text += fmt::format(" Ranges are {} intervals; {}.", confidence_text(verdict.thresholds), verdict.power);
   text += fmt::format(" Recommendation: {}.", verdict.recommendation);

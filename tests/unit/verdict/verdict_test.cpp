@@ -239,6 +239,22 @@ TEST(Verdict, RecommendsTheLeastDivergentThatIsNotDear) {
   EXPECT_THAT(judge(evidence, only("kl_mean", 1e-12)).recommendation, HasSubstr("stay with the reference"));
 }
 
+// What a manager must not miss: a pass by limits is not a pass by bits.
+TEST(Verdict, CandidatesWithTheReferencesBitsAreOneSentenceAndTheOthersAreDescribed) {
+  Evidence evidence;
+  evidence.candidates = {equal_measurement("pp2", 100, 32), run("tp2", 1e-5, 100, 70),
+                         equal_measurement("dp2", 100, 32)};
+  auto verdict = judge(evidence, only("kl_mean", 0.1));
+  EXPECT_THAT(verdict.headline, HasSubstr("of 3 candidates 3 pass; 2 of them with the reference's bits"));
+  EXPECT_THAT(verdict.paragraph,
+              HasSubstr("pp2 and dp2 give exactly the reference's bits in all 100 prompts."));
+  EXPECT_THAT(verdict.paragraph, HasSubstr("tp2 (TP=2) keeps every limit: 70%"));
+  EXPECT_THAT(verdict.paragraph, Not(HasSubstr("in the table")));
+  evidence.candidates.erase(evidence.candidates.begin() + 1);
+  verdict = judge(evidence, only("kl_mean", 0.1));
+  EXPECT_THAT(verdict.headline, HasSubstr("2 pass, all with the reference's bits"));
+}
+
 TEST(Verdict, PredictedRunsHaveNoCost) {
   Measurement predicted = run("s4", 1e-4);
   predicted.candidate.run.plan =
