@@ -31,7 +31,7 @@ function scrollable(label, node) {
   return h('div', {class: 'scroll', tabindex: 0, role: 'region', 'aria-label': label}, node);
 }
 
-// table(['a', {text: 'b', n: true}], rows): cells are texts, nodes, or {node, n, class}.
+// table(['a', {text: 'b', n: true, class}], rows): cells are texts, nodes, or {node, n, class}.
 function table(columns, rows, options = {}) {
   const heads = columns.map((column) => (typeof column === 'string' ? {text: column} : column));
   const cell = (value, i) => {
@@ -44,7 +44,7 @@ function table(columns, rows, options = {}) {
   return h('table', {class: options.class || null},
     options.caption ? h('caption', {}, options.caption) : null,
     h('thead', {}, h('tr', {}, heads.map((head) =>
-      h('th', {scope: 'col', class: head.n ? 'n' : null, title: head.title || null}, head.text)))),
+      h('th', {scope: 'col', class: [head.n ? 'n' : '', head.class || ''].join(' ').trim() || null, title: head.title || null}, head.text)))),
     h('tbody', {}, rows.map((row) => h('tr', {class: row.class || null}, (row.cells || row).map(cell)))));
 }
 

@@ -1,9 +1,12 @@
 // How long answers stay the same, and every prompt in every configuration.
 function survival() {
   if (!data.survival.length) return;
+  // A forecast may reach far beyond what was run: drawn as far again.
+  const longest = d3.max(data.survival, (one) => d3.max(one.measured, (p) => p[0]));
+  const near = (points) => points.filter((p) => p[0] <= 2 * longest);
   const series = () => data.survival.flatMap((one) => {
     const list = [{run: one.run, name: runs[one.run].name, kind: 'step', points: one.measured}];
-    if (one.predicted.length) list.push({run: one.run, name: runs[one.run].name + ', predicted', kind: 'line', dash: '1 5', points: one.predicted, band: false, dots: false});
+    if (one.predicted.length) list.push({run: one.run, name: runs[one.run].name + ', predicted', kind: 'line', dash: '1 5', points: near(one.predicted), band: false, dots: false});
     return list;
   });
   const end = (one) => one.measured[one.measured.length - 1];

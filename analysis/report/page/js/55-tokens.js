@@ -13,20 +13,20 @@ function tokens() {
     prompt.replaceChildren(...own.map((one) => h('option', {value: one.prompt, selected: one.prompt === wanted}, one.prompt)));
   }
   const cells = (cell) => (cell ? [{node: spelled(cell[0]) || '#' + cell[0], class: 'token'}, {node: String(cell[0]), class: 'id'}, text(cell[1])]
-    : [{node: '', class: 'token'}, '', '']);
+    : [{node: '', class: 'token'}, {node: '', class: 'id'}, '']);
   function draw() {
     const found = tables.find((one) => one.run === Number(run.value) && one.prompt === prompt.value);
     if (!found) return;
     let past = false;
     const rows = found.rows.map(([step, position, reference, candidate, here]) => {
-      const row = {class: here ? 'here' : past ? 'after' : null, cells: [text(step), text(position), ...cells(reference), ...cells(candidate),
+      const row = {class: here ? 'here' : past ? 'after' : null, cells: [text(step), {node: text(position), class: 'position'}, ...cells(reference), ...cells(candidate),
         here ? {node: '<-- here', class: 'mark'} : '']};
       past = past || Boolean(here);
       return row;
     });
     place.replaceChildren(scrollable('Tokens side by side', table(
-      [{text: 'row', n: true}, {text: 'position', n: true}, data.reference.name, {text: 'id', n: true}, {text: 'p', n: true},
-        runs[found.run].name, {text: 'id', n: true}, {text: 'p', n: true}, ''], rows, {class: 'tokens'})));
+      [{text: 'row', n: true}, {text: 'position', n: true, class: 'position'}, data.reference.name, {text: 'id', n: true, class: 'id'}, {text: 'p', n: true},
+        runs[found.run].name, {text: 'id', n: true, class: 'id'}, {text: 'p', n: true}, ''], rows, {class: 'tokens'})));
   }
   pickTokens = (wantedRun, wantedPrompt) => {
     if (!tables.some((one) => one.run === wantedRun && one.prompt === wantedPrompt)) return;
