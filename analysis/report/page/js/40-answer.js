@@ -112,7 +112,7 @@ function configurations() {
     run.flips + run.tie_flips, run.max_abs && run.max_abs.max, first(run.kl && run.kl.mean), first(run.kl && run.kl.p99), run.delta_p && run.delta_p.max,
     ...compared.map(([, , of]) => first(run.verdict && of(run.verdict))), run.ranks, run.decode_speed, run.verdict && run.verdict.cost]);
   const node = section('configurations', 'Configurations compared',
-    `Each against the reference ${data.reference.name}. Bits: whether stored logits are the same words. A flip is a step at which ` +
+    `Each against the reference (${data.reference.name}). Bits: whether stored logits are the same words. A flip is a step at which ` +
     'another token is chosen; after it a free-running answer is another text and is no longer compared.',
     scrollable('Configurations compared', sortable(table(columns, rows, {class: 'sticky runs', rowHeads: true}), keys)));
   node.classList.add('runs');

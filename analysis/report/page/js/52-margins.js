@@ -1,4 +1,6 @@
 // Why tokens flip: the reference was nearly undecided there.
+const kFewRows = 10;  // say nothing about a share
+
 function margins() {
   const {scatter, laws} = data.margins;
   if (!scatter.length) return;
@@ -41,10 +43,10 @@ function margins() {
   if (laws.some((law) => law.calibration.length)) {
     figures.push(plot({
       id: 'calibration', square: true, what: 'Is the law right? Predicted against counted', interval: '95 % interval', height: 360,
-      reading: 'Every prompt predicted by a law fitted on others. On the diagonal: what it says happens as often as it says.',
+      reading: `Every prompt predicted by a law fitted on others. On the diagonal: what it says happens as often as it says. Groups of fewer than ${kFewRows} rows are not drawn.`,
       x: {label: 'predicted probability of a flip', kind: 'linear', low: 0, format: percent},
       y: {label: 'counted share', kind: 'linear', low: 0, format: percent},
-      series: () => laws.map((law) => ({run: law.run, name: name(law.run), kind: 'points', points: law.calibration, whiskers: true, radius: 4, tell: counts})),
+      series: () => laws.map((law) => ({run: law.run, name: name(law.run), kind: 'points', points: law.calibration.filter((p) => p[5] >= kFewRows), whiskers: true, radius: 4, tell: counts})),
       under: ({body, X, Y}) => body.append('path').attr('class', 'rule').attr('d', `M${X(0)},${Y(0)}L${X(1)},${Y(1)}`),
     }));
   }

@@ -1,6 +1,7 @@
 // In which order the collective adds: coloured bands over the message, a small tree for each colour.
 const treeColour = (tree) => (tree < 0 ? 'var(--faint)' : `var(--t${tree % 8})`);
 const kTreesDrawn = 24;
+const treesOf = (map) => [...new Set(map.messages.flatMap((message) => message.bands.map((band) => band[2])))].sort((a, b) => a - b);
 
 // "((1+2)+3)+0" -> nested pairs; null where it is no such text.
 function parseTree(source) {
@@ -48,6 +49,18 @@ function drawTree(source) {
   return svg.node();
 }
 
+// Neighbouring sizes that are added alike, in one row.
+function alike(messages) {
+  const pattern = (one) => [one.operation, one.dtype, ...one.bands.map(([, end, tree]) => `${Math.round((200 * end) / one.count)}:${tree}`)].join();
+  const groups = [];
+  for (const one of messages) {
+    const last = groups[groups.length - 1];
+    if (last && pattern(last[0]) === pattern(one)) last.push(one);
+    else groups.push([one]);
+  }
+  return groups;
+}
+
 function orders() {
   const {trees, maps} = data.orders;
   if (!maps.length) return;
@@ -56,32 +69,38 @@ function orders() {
   const legend = h('ul', {class: 'trees'});
   const facts = h('p', {class: 'small'});
   const numbers = h('details', {}, h('summary', {}, 'The same as a table'));
-  const choice = h('select', {onchange: () => draw()}, maps.map((map, i) => h('option', {value: i}, label(map))));
+  const richest = d3.scan(maps, (a, b) => treesOf(b).length - treesOf(a).length || b.messages.length - a.messages.length);
+  const choice = h('select', {onchange: () => draw()}, maps.map((map, i) => h('option', {value: i, selected: i === richest}, label(map))));
 
   function draw() {
     const map = maps[Number(choice.value)];
-    const used = [...new Set(map.messages.flatMap((message) => message.bands.map((band) => band[2])))].sort((a, b) => a - b);
+    const used = treesOf(map);
+    const groups = alike(map.messages);
+    const size = (one) => (one.bytes ? bytes(one.count * one.bytes) : text(one.count));
     const width = Math.max(place.clientWidth || 640, 260);
-    const names = width < 500 ? 92 : 150;
+    const names = width < 500 ? 116 : 160;
     const line = 24;
     const w = width - names - 6;
-    const svg = d3.create('svg').attr('class', 'plot').attr('viewBox', `0 0 ${width} ${map.messages.length * line + 30}`)
+    const svg = d3.create('svg').attr('class', 'plot').attr('viewBox', `0 0 ${width} ${groups.length * line + 30}`)
       .attr('role', 'img').attr('aria-label', `Order map of ${label(map)}: ${plural(map.messages.length, 'message size')}, ${plural(used.length, 'tree')}: ` +
         used.map((t) => (t < 0 ? 'several' : trees[t])).join(', '));
-    map.messages.forEach((message, row) => {
+    groups.forEach((group, row) => {
+      const message = group[0];
+      const span = group.length === 1 ? size(message) : `${size(message)} to ${size(group[group.length - 1])}`;
       svg.append('text').attr('x', names - 8).attr('y', row * line + 16).attr('text-anchor', 'end')
-        .text(message.bytes ? bytes(message.count * message.bytes) : text(message.count));
+        .text(span);
       message.bands.forEach(([begin, end, tree]) => svg.append('rect').attr('x', names + (w * begin) / message.count).attr('y', row * line + 2)
         .attr('width', Math.max((w * (end - begin)) / message.count, 0.4)).attr('height', line - 4).style('fill', treeColour(tree))
         .on('pointermove', () => showTip(d3.event, null, tree < 0 ? 'several trees, too fine to draw' : trees[tree], [
-          [null, 'elements', `${text(begin)} to ${text(end - 1)} of ${text(message.count)}`],
-          [null, 'message', `${message.operation}, ${message.dtype}`],
+          [null, 'message', group.length === 1 ? span : `${span}, ${group.length} sizes`],
+          [null, 'elements', `${text(begin)} to ${text(end - 1)} of ${text(message.count)}` + (group.length > 1 ? ' (of the smallest)' : '')],
+          [null, 'sum', `${message.operation}, ${message.dtype}`],
           [null, 'how', [message.algorithm, message.protocol, message.channels && message.channels + ' channels'].filter(Boolean).join(', ') || 'not known'],
           [null, 'known from', message.source]]))
         .on('pointerleave', hideTip));
     });
-    svg.append('text').attr('x', names).attr('y', map.messages.length * line + 18).text('first element');
-    svg.append('text').attr('x', width - 6).attr('y', map.messages.length * line + 18).attr('text-anchor', 'end').text('last');
+    svg.append('text').attr('x', names).attr('y', groups.length * line + 18).text('first element');
+    svg.append('text').attr('x', width - 6).attr('y', groups.length * line + 18).attr('text-anchor', 'end').text('last');
     place.replaceChildren(svg.node());
     legend.replaceChildren(...used.slice(0, kTreesDrawn).map((tree) => {
       const colourKey = d3.create('svg').attr('width', 34).attr('height', 12).attr('aria-hidden', 'true');
@@ -101,7 +120,7 @@ function orders() {
   }
 
   section('orders', 'In which order partial sums are added',
-    'Every row is one message of the collective, small to large; a colour is one way of adding the ranks’ partials. Rounding follows the order, so a colour that changes changes bits.',
+    'Every row is a message of the collective, small to large (sizes that are added alike in one row); a colour is one way of adding the ranks’ partials. Rounding follows the order, so a colour that changes changes bits.',
     maps.length > 1 ? h('div', {class: 'controls'}, h('label', {}, 'Configuration', choice)) : null, place, legend, facts, numbers);
   let width = 0;
   new ResizeObserver(() => { if (Math.abs(place.clientWidth - width) > 2) { width = place.clientWidth; draw(); } }).observe(place);
