@@ -51,29 +51,73 @@ record::DeviceInfo describe_cpu(const World& world) {
   return info;
 }
 
-record::Environment gather_environment(const World& world, const record::DeviceInfo& mine, Device device,
-                                       int threads) {
-  record::Environment environment;
-  const json my_json = {mine.rank, mine.host, mine.name, mine.uuid, mine.compute_capability, mine.driver};
-  for (const auto& text : world.gather_all(my_json.dump())) {
-    const auto item = json::parse(text);
-    environment.devices.push_back({item[0], item[1], item[2], item[3], item[4], item[5]});
-  }
+namespace {
+
+// What this process sees: libraries, variables, settings.
+record::Environment describe_here(Device device, int threads) {
+  record::Environment here;
   for (char** variable = environ; *variable != nullptr; ++variable) {
     const std::string text = *variable;
     const auto equals = text.find('=');
     if (equals != std::string::npos && recorded_variable(text))
-      environment.variables[text.substr(0, equals)] = text.substr(equals + 1);
+      here.variables[text.substr(0, equals)] = text.substr(equals + 1);
   }
-  add_torch_versions(environment.libraries, environment.settings);
-  environment.libraries["mpi"] = mpi_library_version();
+  add_torch_versions(here.libraries, here.settings);
+  here.libraries["mpi"] = mpi_library_version();
 #ifdef SHARDRIFT_HAVE_CUDA
-  if (device == Device::cuda) environment.libraries["nccl"] = nccl_version();
+  if (device == Device::cuda) here.libraries["nccl"] = nccl_version();
 #endif
-  environment.settings["matmul"] = device == Device::cuda
-                                       ? "ATen cuBLAS, reduced-precision reductions off"
-                                       : "ATen MKL/oneDNN on one thread; own kernel for one float32 row";
-  environment.settings["kernel_threads"] = std::to_string(threads);
+  here.settings["matmul"] = device == Device::cuda
+                                ? "ATen cuBLAS, reduced-precision reductions off"
+                                : "ATen MKL/oneDNN on one thread; own kernel for one float32 row";
+  here.settings["kernel_threads"] = std::to_string(threads);
+  return here;
+}
+
+}  // namespace
+
+std::map<std::string, std::string> joined_by_host(const std::vector<HostValues>& hosts) {
+  std::map<std::string, std::string> joined = hosts.at(0).values;
+  for (std::size_t i = 1; i < hosts.size(); ++i) {
+    for (const auto& [name, value] : hosts[i].values)
+      if (const auto first = hosts[0].values.find(name);
+          first == hosts[0].values.end() || first->second != value)
+        joined[name + "@" + hosts[i].host] = value;
+    for (const auto& [name, value] : hosts[0].values)
+      if (!hosts[i].values.contains(name)) joined[name + "@" + hosts[i].host] = "(not set)";
+  }
+  return joined;
+}
+
+record::Environment gather_environment(const World& world, const record::DeviceInfo& mine, Device device,
+                                       int threads) {
+  const auto here = describe_here(device, threads);
+  json text = {
+      {"device", {mine.rank, mine.host, mine.name, mine.uuid, mine.compute_capability, mine.driver}}};
+  if (world.local_rank() == 0) {  // the ranks of one host see the same
+    text["libraries"] = here.libraries;
+    text["variables"] = here.variables;
+    text["settings"] = here.settings;
+  }
+  record::Environment environment;
+  std::vector<HostValues> libraries;
+  std::vector<HostValues> variables;
+  std::vector<HostValues> settings;
+  // A variable may hold any bytes; JSON only UTF-8.
+  for (const auto& other : world.gather_all(text.dump(-1, ' ', false, json::error_handler_t::replace))) {
+    const auto item = json::parse(other);
+    const auto& device_of = item["device"];
+    environment.devices.push_back(
+        {device_of[0], device_of[1], device_of[2], device_of[3], device_of[4], device_of[5]});
+    if (!item.contains("libraries")) continue;
+    const std::string& host = environment.devices.back().host;
+    libraries.push_back({host, item["libraries"]});
+    variables.push_back({host, item["variables"]});
+    settings.push_back({host, item["settings"]});
+  }
+  environment.libraries = joined_by_host(libraries);
+  environment.variables = joined_by_host(variables);
+  environment.settings = joined_by_host(settings);
   std::map<std::string, int> hosts;
   for (const auto& info : environment.devices) ++hosts[info.host];
   for (const auto& [host, ranks] : hosts) environment.topology += fmt::format("{}: {} ranks\n", host, ranks);

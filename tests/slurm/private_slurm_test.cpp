@@ -1,0 +1,52 @@
+// The cluster itself: up, down, and down when its owner is killed.
+#include <csignal>
+
+#include "slurm_fixture.hpp"
+
+namespace shardrift::testing {
+namespace {
+
+namespace fs = std::filesystem;
+
+const char* const kScript = SHARDRIFT_SOURCE_DIR "/tests/slurm/private-slurm";
+
+// Of a cluster in `folder`.
+bool anything_left(const fs::path& folder) {
+  return run_program({"bash", "-c", "grep -lazsF \"SHARDRIFT_PRIVATE_SLURM=$0\" /proc/[0-9]*/environ",
+                      folder.string()})
+             .code == 0;
+}
+
+class PrivateSlurm : public Slurm {};
+
+TEST_F(PrivateSlurm, OneNodeRunsAJobAndLeavesNothing) {
+  const fs::path folder = "/tmp/slurm-one-" + std::to_string(getpid());
+  ASSERT_EQ(run_program({kScript, "start", folder.string()}, 90).code, 0);
+  const auto job =
+      run_program({"bash", "-c",
+                   "source \"$0/env.sh\"; srun --mpi=pmix --ntasks=2 --gpus-per-node=h100:2 hostname; "
+                   "sbatch --parsable --output=/dev/null --wrap 'sleep 300'",
+                   folder.string()});
+  EXPECT_EQ(job.code, 0) << job.output;
+  EXPECT_TRUE(anything_left(folder));
+  EXPECT_EQ(run_program({kScript, "stop", folder.string()}).code, 0);
+  EXPECT_FALSE(anything_left(folder));
+  EXPECT_FALSE(fs::exists(folder));
+  EXPECT_EQ(run_program({kScript, "stop", folder.string()}).code, 0) << "may be repeated";
+}
+
+TEST_F(PrivateSlurm, EndsWithItsOwner) {
+  const fs::path folder = "/tmp/slurm-own-" + std::to_string(getpid());
+  Running owner({"sleep", "300"});
+  ASSERT_EQ(
+      run_program({kScript, "start", folder.string(), "n1", "n2", "--owner", std::to_string(owner.pid())}, 90)
+          .code,
+      0);
+  EXPECT_TRUE(anything_left(folder));
+  kill(owner.pid(), SIGKILL);
+  owner.wait();
+  EXPECT_TRUE(wait_until([&] { return !anything_left(folder) && !fs::exists(folder); }, 30));
+}
+
+}  // namespace
+}  // namespace shardrift::testing
