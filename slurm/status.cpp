@@ -26,11 +26,20 @@ std::string log_of(const Submission& submission, const std::string& name) {
   return (submission.folder() / "logs" / (name + ".log")).string();
 }
 
+// Array tasks that never began are one entry once they are cancelled: "12", or "12_[0-3]".
+bool is_whole_array(const std::string& entry, const std::string& job) {
+  const auto number = job.substr(0, job.find('_'));
+  return job.size() > number.size() && (entry == number || entry.starts_with(number + "_["));
+}
+
 const QueueEntry* find(const std::vector<QueueEntry>* queue, const std::string& job) {
   if (queue == nullptr || job.empty()) return nullptr;
-  const auto it =
-      std::find_if(queue->begin(), queue->end(), [&](const QueueEntry& entry) { return entry.job == job; });
-  return it == queue->end() ? nullptr : &*it;
+  const QueueEntry* whole = nullptr;
+  for (const auto& entry : *queue) {
+    if (entry.job == job) return &entry;
+    if (is_whole_array(entry.job, job)) whole = &entry;
+  }
+  return whole;
 }
 
 bool is_pending(const std::string& state) {
@@ -79,7 +88,7 @@ void from_queue(JobRow& row, const QueueEntry& entry, const std::optional<TaskNo
     if (row.ranks > 0) row.words += ", " + prompts_text(row);
   } else {
     const bool told =
-        note && note->job == entry.job && (note->state == "failed" || note->state == "interrupted");
+        note && note->job == row.job && (note->state == "failed" || note->state == "interrupted");
     if (told && entry.state != "NODE_FAIL") return from_note(row, *note, submission, true);
     const bool cancelled = entry.state.starts_with("CANCELLED") || entry.state == "PREEMPTED";
     row.state = cancelled ? JobState::interrupted : JobState::failed;
@@ -157,7 +166,7 @@ JobRow describe(const Submission& submission, const std::string& name, bool reco
   const bool analysis = row.ranks == 0;
   const auto* entry = find(queue, row.job);
   const bool finished =
-      analysis ? note && note->state == "done" && (entry == nullptr || note->job == entry->job) : recorded;
+      analysis ? note && note->state == "done" && (entry == nullptr || note->job == row.job) : recorded;
   if (finished && (entry == nullptr || !is_pending(entry->state))) {
     row.state = JobState::done;
     if (note) row.nodes = note->nodes;

@@ -48,9 +48,9 @@ Cluster::~Cluster() {
   run_program({kScript, "stop", folder_.string()}, 60);
 }
 
-std::vector<std::string> Cluster::processes() const {
+std::vector<std::string> daemons_of(const fs::path& folder) {
   std::vector<std::string> found;
-  const auto marker = "SHARDRIFT_PRIVATE_SLURM=" + folder_.string();
+  const auto marker = "SHARDRIFT_PRIVATE_SLURM=" + folder.string();
   std::error_code ignored;
   for (const auto& entry : fs::directory_iterator("/proc", ignored)) {
     std::ifstream file(entry.path() / "environ", std::ios::binary);

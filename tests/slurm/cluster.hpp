@@ -22,12 +22,12 @@ class Cluster {
   Cluster(const Cluster&) = delete;
   Cluster& operator=(const Cluster&) = delete;
 
-  const std::filesystem::path& folder() const { return folder_; }
-  std::vector<std::string> processes() const;  // of it and of its jobs
-
  private:
   std::filesystem::path folder_;
 };
+
+// Process numbers of the daemons of a private Slurm in `folder`, of theirs too.
+std::vector<std::string> daemons_of(const std::filesystem::path& folder);
 
 // build/bin/shardrift in `folder`.
 Finished shardrift(const std::filesystem::path& folder, std::vector<std::string> arguments);

@@ -2,6 +2,7 @@
 #include <sys/utsname.h>
 
 #include <cstdlib>
+#include <fstream>
 #include <set>
 
 #include "record/reader.hpp"

@@ -10,13 +10,6 @@ namespace fs = std::filesystem;
 
 const char* const kScript = SHARDRIFT_SOURCE_DIR "/tests/slurm/private-slurm";
 
-// Of a cluster in `folder`.
-bool anything_left(const fs::path& folder) {
-  return run_program({"bash", "-c", "grep -lazsF \"SHARDRIFT_PRIVATE_SLURM=$0\" /proc/[0-9]*/environ",
-                      folder.string()})
-             .code == 0;
-}
-
 class PrivateSlurm : public Slurm {};
 
 TEST_F(PrivateSlurm, OneNodeRunsAJobAndLeavesNothing) {
@@ -28,9 +21,9 @@ TEST_F(PrivateSlurm, OneNodeRunsAJobAndLeavesNothing) {
                    "sbatch --parsable --output=/dev/null --wrap 'sleep 300'",
                    folder.string()});
   EXPECT_EQ(job.code, 0) << job.output;
-  EXPECT_TRUE(anything_left(folder));
+  EXPECT_FALSE(daemons_of(folder).empty());
   EXPECT_EQ(run_program({kScript, "stop", folder.string()}).code, 0);
-  EXPECT_FALSE(anything_left(folder));
+  EXPECT_TRUE(daemons_of(folder).empty());
   EXPECT_FALSE(fs::exists(folder));
   EXPECT_EQ(run_program({kScript, "stop", folder.string()}).code, 0) << "may be repeated";
 }
@@ -42,10 +35,10 @@ TEST_F(PrivateSlurm, EndsWithItsOwner) {
       run_program({kScript, "start", folder.string(), "n1", "n2", "--owner", std::to_string(owner.pid())}, 90)
           .code,
       0);
-  EXPECT_TRUE(anything_left(folder));
+  EXPECT_FALSE(daemons_of(folder).empty());
   kill(owner.pid(), SIGKILL);
   owner.wait();
-  EXPECT_TRUE(wait_until([&] { return !anything_left(folder) && !fs::exists(folder); }, 30));
+  EXPECT_TRUE(wait_until([&] { return daemons_of(folder).empty() && !fs::exists(folder); }, 30));
 }
 
 }  // namespace

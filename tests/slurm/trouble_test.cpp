@@ -41,7 +41,7 @@ TEST_F(Slurm, WhatTheClusterCannotIsSaidBeforeAnythingIsSubmitted) {
   EXPECT_THAT(refusal({{"partition", "\"gpux\""}}),
               HasSubstr("this cluster has no partition gpux; it has a1, c1, h1, main"));
   EXPECT_THAT(refusal({{"constraint", "\"h100\""}}), HasSubstr("has constraint h100"));
-  EXPECT_THAT(refusal({{"account", "\"nobody\""}, {"cpus", "64"}}), HasSubstr("what is asked for"));
+  EXPECT_THAT(refusal({{"memory", "\"9999G\""}}), HasSubstr("what is asked for"));
   EXPECT_THAT(refusal(gpu_site("c1")), HasSubstr("partition c1 has no GPU"));
   auto large = gpu_site("h1");
   large["ranks_per_node"] = "4";

@@ -86,6 +86,16 @@ TEST_F(Describe, NeverStarted) {
   EXPECT_EQ(tp2("", "").state, JobState::not_started);
 }
 
+TEST_F(Describe, ACancelledArrayIsOneEntry) {
+  for (const char* job : {"12", "12_[0-1]"}) {
+    const std::vector<QueueEntry> queue{{job, "CANCELLED", "None", "0:00", "1:00", "", "N/A"}};
+    EXPECT_EQ(describe(submission_, "pp2", false, 0, std::nullopt, &queue).state, JobState::interrupted)
+        << job;
+  }
+  const std::vector<QueueEntry> other{{"120", "CANCELLED", "None", "0:00", "1:00", "", "N/A"}};
+  EXPECT_EQ(describe(submission_, "pp2", false, 0, std::nullopt, &other).state, JobState::not_started);
+}
+
 TEST_F(Describe, WithoutSlurmTheNotesHaveToDo) {
   EXPECT_EQ(describe(submission_, "tp2", false, 3, note("running", 0, ""), nullptr).state, JobState::running);
   EXPECT_EQ(describe(submission_, "tp2", false, 3, note("failed", 70, "x"), nullptr).state, JobState::failed);
