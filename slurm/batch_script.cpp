@@ -29,6 +29,14 @@ class Header {
   std::string text_;
 };
 
+// A study's name may be any text; a job's is one plain word.
+std::string job_name(const JobPlan& plan, const std::string& part) {
+  std::string name = plan.study + "." + part;
+  for (char& c : name)
+    if (std::isalnum(static_cast<unsigned char>(c)) == 0 && c != '.' && c != '-' && c != '_') c = '-';
+  return name;
+}
+
 void add_settings(Header& header, const JobSettings& job) {
   header.add("partition", job.partition);
   header.add("account", job.account);
@@ -55,7 +63,7 @@ void add_gpus(Header& header, const JobArray& array, const SiteProfile& profile)
 
 std::string array_header(const JobPlan& plan, const JobArray& array, const SiteProfile& profile) {
   Header header;
-  header.add("job-name", plan.study + "." + array.name);
+  header.add("job-name", job_name(plan, array.name));
   header.add("array", fmt::format("0-{}{}", array.tasks.size() - 1,
                                   profile.at_once == 0 ? "" : fmt::format("%{}", profile.at_once)));
   header.add_path("chdir", plan.directory.string());
@@ -74,7 +82,7 @@ std::string array_header(const JobPlan& plan, const JobArray& array, const SiteP
 
 std::string analysis_header(const JobPlan& plan, const SiteProfile& profile) {
   Header header;
-  header.add("job-name", plan.study + ".analysis");
+  header.add("job-name", job_name(plan, "analysis"));
   header.add_path("chdir", plan.directory.string());
   header.add_path("output", (plan.folder / "logs" / "analysis.log").string());
   header.add("open-mode", "append");

@@ -74,9 +74,9 @@ constexpr std::array kGpuRequests{
     std::pair{"gpus-per-task", GpuRequest::gpus_per_task}, std::pair{"none", GpuRequest::none}};
 
 // sbatch's own spellings: minutes, minutes:seconds, hours:minutes:seconds, days-hours[:minutes[:seconds]]
-std::string time_limit(TomlTable& table, std::string otherwise) {
+std::string time_limit(TomlTable& table, const std::string& otherwise) {
   static const std::regex kTime(R"(\d+(:\d{1,2}){0,2}|\d+-\d{1,2}(:\d{1,2}){0,2})");
-  auto text = word(table, "time_limit", std::move(otherwise));
+  auto text = word(table, "time_limit", otherwise);
   if (!std::regex_match(text, kTime))
     throw error_at(table.file(), table.line(),
                    "time_limit of {} is \"{}\"; \"HH:MM:SS\" or \"D-HH:MM:SS\" is expected", table.title(),

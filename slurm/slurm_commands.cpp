@@ -16,8 +16,6 @@
 
 #include "common/error.hpp"
 
-extern char** environ;
-
 namespace shardrift::slurm {
 namespace {
 
@@ -65,6 +63,7 @@ pid_t start(const std::vector<std::string>& words, const Pipe& out, const Pipe& 
   posix_spawn_file_actions_adddup2(&actions, out.ends[1], STDOUT_FILENO);
   posix_spawn_file_actions_adddup2(&actions, err.ends[1], STDERR_FILENO);
   std::vector<char*> argv;
+  argv.reserve(words.size() + 1);
   for (const auto& word : words) argv.push_back(const_cast<char*>(word.c_str()));
   argv.push_back(nullptr);
   pid_t pid = -1;

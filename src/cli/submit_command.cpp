@@ -124,14 +124,35 @@ void refuse_changes(const std::optional<runner::StudyStatus>& earlier, const stu
                     output.string(), changed.front().name, changed.front().what);
 }
 
-// Finished: the record is complete and nothing about its run has changed since.
-bool is_finished(const std::optional<runner::StudyStatus>& earlier, const study::Configuration& one) {
-  const auto* run = earlier ? earlier->find(one.name) : nullptr;
-  return run != nullptr && run->fingerprint == one.fingerprint && runner::is_record_of(one);
+// The chosen runs: those whose record is complete and about which nothing has changed since, and the others.
+struct Split {
+  std::vector<study::Configuration> chosen;
+  std::vector<study::Configuration> missing;  // of the chosen
+  std::set<std::string> finished;             // of the chosen
+  bool is_missing(const std::string& name) const {
+    return std::any_of(missing.begin(), missing.end(), [&](const auto& one) { return one.name == name; });
+  }
+};
+
+Split split(const study::StudyPlan& plan, const std::vector<std::string>& only,
+            const std::optional<runner::StudyStatus>& earlier) {
+  const auto names = runner::chosen_names(plan, only);
+  Split parts;
+  for (const auto& one : plan.configurations) {
+    if (std::find(names.begin(), names.end(), one.name) == names.end()) continue;
+    parts.chosen.push_back(one);
+    const auto* run = earlier ? earlier->find(one.name) : nullptr;
+    if (run != nullptr && run->fingerprint == one.fingerprint && runner::is_record_of(one))
+      parts.finished.insert(one.name);
+    else
+      parts.missing.push_back(one);
+  }
+  return parts;
 }
 
-runner::StudyStatus status_for(const study::Study& study, const study::StudyPlan& plan,
-                               const std::set<std::string>& finished, const fs::path& output) {
+// The study's own status, of all its runs: what is submitted now waits, of the others what was known stays.
+runner::StudyStatus status_for(const study::Study& study, const study::StudyPlan& plan, const Split& split,
+                               const std::optional<runner::StudyStatus>& earlier, const fs::path& output) {
   runner::StudyStatus status;
   status.study = study.file;
   status.name = study.name;
@@ -144,7 +165,10 @@ runner::StudyStatus status_for(const study::Study& study, const study::StudyPlan
   for (const auto& one : plan.configurations) {
     auto run = runner::status_of(one, output);
     run.log = output / "slurm" / "logs" / (one.name + ".log");
-    run.state = finished.contains(one.name) ? runner::RunState::done : runner::RunState::waiting;
+    const auto* before = earlier ? earlier->find(one.name) : nullptr;
+    if (before != nullptr && before->fingerprint == one.fingerprint && !split.is_missing(one.name))
+      run = *before;
+    if (split.finished.contains(one.name)) run.state = runner::RunState::done;
     status.runs.push_back(run);
   }
   return status;
@@ -219,22 +243,10 @@ ExitCode submit(const std::vector<std::string>& arguments) {
   const auto output =
       fs::absolute(flags.output.empty() ? fs::path("out") / study.name : flags.output).lexically_normal();
   const auto device = device_for(flags, profile);
-  auto whole = plan_for_cluster(study, device, output);
-
+  const auto whole = plan_for_cluster(study, device, output);
   const auto earlier = runner::read_status(output);
   refuse_changes(earlier, study, whole, output);
-  const auto names = runner::chosen_names(whole, names_in(flags.only));
-  std::erase_if(whole.configurations, [&](const study::Configuration& one) {
-    return std::find(names.begin(), names.end(), one.name) == names.end();
-  });
-  std::set<std::string> finished;
-  std::vector<study::Configuration> missing;
-  for (const auto& one : whole.configurations) {
-    if (is_finished(earlier, one))
-      finished.insert(one.name);
-    else
-      missing.push_back(one);
-  }
+  const auto parts = split(whole, names_in(flags.only), earlier);
 
   slurm::JobPlan plan;
   plan.study = study.name;
@@ -247,10 +259,9 @@ ExitCode submit(const std::vector<std::string>& arguments) {
   plan.study_options = words_of(flags.overrides);
   plan.study_options.insert(plan.study_options.end(),
                             {"--device", device, "--devices", std::to_string(kClusterDevices)});
-  if (!flags.only.empty()) plan.study_options.insert(plan.study_options.end(), {"--only", flags.only});
-  plan = slurm::plan_jobs(plan, missing, profile);
+  plan = slurm::plan_jobs(plan, parts.missing, profile);
 
-  print(plan_text(plan, profile, finished));
+  print(plan_text(plan, profile, parts.finished));
   if (flags.dry_run) {
     print(scripts_text(plan, profile));
     return ExitCode::ok;
@@ -258,8 +269,8 @@ ExitCode submit(const std::vector<std::string>& arguments) {
   slurm::refuse_second_submission(output);
   slurm::write_scripts(plan, profile);
   if (!study.text.empty()) write_text_durably(output / "study.toml", study.text);
-  runner::write_status(status_for(study, whole, finished, output), output);
-  const auto submission = slurm::hand_over(plan, profile, whole.configurations, runner::utc_now());
+  runner::write_status(status_for(study, whole, parts, earlier, output), output);
+  const auto submission = slurm::hand_over(plan, profile, parts.chosen, runner::utc_now());
   std::string jobs;
   for (const auto& job : submission.jobs) jobs += fmt::format("  {} {}\n", job.id, job.name);
   print(fmt::format("\nsubmitted:\n{}shardrift status {}\n", jobs, output.string()));

@@ -107,6 +107,15 @@ TEST(ArrayScript, TakesAHostileNameAsAWord) {
       << "sbatch stops reading at the first command";
 }
 
+TEST(ArrayScript, AStudysNameMayBeAnyText) {
+  auto empty = empty_plan();
+  empty.study = "is 1 = \"2\"?";
+  const auto profile = load_site_profile("generic");
+  const auto plan = plan_jobs(empty, scale_out(), profile);
+  EXPECT_THAT(array_script(plan, plan.arrays[0], profile),
+              HasSubstr("#SBATCH --job-name=is-1----2--.1-rank\n"));
+}
+
 TEST(ArrayScript, AsksForNoGpusOnCpus) {
   const auto profile = load_site_profile("generic");
   const auto plan = plan_jobs(empty_plan(), scale_out("cpu"), profile);
