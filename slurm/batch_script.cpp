@@ -29,14 +29,6 @@ class Header {
   std::string text_;
 };
 
-// A study's name may be any text; a job's is one plain word.
-std::string job_name(const JobPlan& plan, const std::string& part) {
-  std::string name = plan.study + "." + part;
-  for (char& c : name)
-    if (std::isalnum(static_cast<unsigned char>(c)) == 0 && c != '.' && c != '-' && c != '_') c = '-';
-  return name;
-}
-
 void add_settings(Header& header, const JobSettings& job) {
   header.add("partition", job.partition);
   header.add("account", job.account);
@@ -63,7 +55,7 @@ void add_gpus(Header& header, const JobArray& array, const SiteProfile& profile)
 
 std::string array_header(const JobPlan& plan, const JobArray& array, const SiteProfile& profile) {
   Header header;
-  header.add("job-name", job_name(plan, array.name));
+  header.add("job-name", plan.study + "." + array.name);
   header.add("array", fmt::format("0-{}{}", array.tasks.size() - 1,
                                   profile.at_once == 0 ? "" : fmt::format("%{}", profile.at_once)));
   header.add_path("chdir", plan.directory.string());
@@ -82,7 +74,7 @@ std::string array_header(const JobPlan& plan, const JobArray& array, const SiteP
 
 std::string analysis_header(const JobPlan& plan, const SiteProfile& profile) {
   Header header;
-  header.add("job-name", job_name(plan, "analysis"));
+  header.add("job-name", plan.study + ".analysis");
   header.add_path("chdir", plan.directory.string());
   header.add_path("output", (plan.folder / "logs" / "analysis.log").string());
   header.add("open-mode", "append");
@@ -145,13 +137,20 @@ std::string task_case(int index, const Configuration& configuration) {
                      configuration.estimated_bytes, option_lines(configuration.arguments, "      "));
 }
 
+// A file's name in a comment: on one line.
+std::string commented(std::string name) {
+  for (char& c : name)
+    if (static_cast<unsigned char>(c) < ' ') c = '?';
+  return name;
+}
+
 std::string opening(const JobPlan& plan, const SiteProfile& profile, const std::string& what,
                     const std::string& header) {
   return fmt::format(
-      "#!/usr/bin/env bash\n# {}\n# Made by `shardrift submit` from {} and the site profile {};\n# what all "
-      "jobs have "
-      "in common is in task.sh beside this file.\n{}set -euo pipefail\n\nfolder={}\n",
-      what, plan.file.filename().string(), profile.name, header, bash_word(plan.folder.string()));
+      "#!/usr/bin/env bash\n# {}\n# Made by `shardrift submit` from {} and the site profile {};\n"
+      "# what all jobs have in common is in task.sh beside this file.\n{}set -euo pipefail\n\nfolder={}\n",
+      what, commented(plan.file.filename().string()), commented(profile.name), header,
+      bash_word(plan.folder.string()));
 }
 
 constexpr const char* kSource =

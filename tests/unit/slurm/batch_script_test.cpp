@@ -107,13 +107,12 @@ TEST(ArrayScript, TakesAHostileNameAsAWord) {
       << "sbatch stops reading at the first command";
 }
 
-TEST(ArrayScript, AStudysNameMayBeAnyText) {
+TEST(ArrayScript, AFilesNameStaysInItsComment) {
   auto empty = empty_plan();
-  empty.study = "is 1 = \"2\"?";
-  const auto profile = load_site_profile("generic");
+  empty.file = "/home/me/a\nreboot\n.toml";
+  const auto profile = site_profile_from_text("modules = ['x']", "b\nreboot\n.toml");
   const auto plan = plan_jobs(empty, scale_out(), profile);
-  EXPECT_THAT(array_script(plan, plan.arrays[0], profile),
-              HasSubstr("#SBATCH --job-name=is-1----2--.1-rank\n"));
+  EXPECT_THAT(array_script(plan, plan.arrays[0], profile), Not(HasSubstr("\nreboot")));
 }
 
 TEST(ArrayScript, AsksForNoGpusOnCpus) {
