@@ -103,6 +103,13 @@ std::vector<std::string> launch_words(const JobArray& array, const SiteProfile& 
   return words;
 }
 
+// A file's name in a comment: on one line.
+std::string commented(std::string name) {
+  for (char& c : name)
+    if (static_cast<unsigned char>(c) < ' ') c = '?';
+  return name;
+}
+
 std::string set_up_function(const SiteProfile& profile) {
   std::string body;
   for (const auto& module : profile.modules) body += "  load_module " + bash_word(module) + "\n";
@@ -116,7 +123,8 @@ std::string set_up_function(const SiteProfile& profile) {
   }
   if (body.empty()) body = "  :\n";
   return fmt::format("# From the site profile {}: before the command, in each task.\n{}set_up() {{\n{}}}\n",
-                     profile.name, profile.setup.empty() ? "" : "# shellcheck disable=SC1090,SC1091\n", body);
+                     commented(profile.name),
+                     profile.setup.empty() ? "" : "# shellcheck disable=SC1090,SC1091\n", body);
 }
 
 // A flag and its value on one line each.
@@ -135,13 +143,6 @@ std::string task_case(int index, const Configuration& configuration) {
   return fmt::format("  {})\n    name={}\n    record={}\n    bytes={}\n    options=(\n{}    )\n    ;;\n",
                      index, bash_word(configuration.name), bash_word(configuration.output.string()),
                      configuration.estimated_bytes, option_lines(configuration.arguments, "      "));
-}
-
-// A file's name in a comment: on one line.
-std::string commented(std::string name) {
-  for (char& c : name)
-    if (static_cast<unsigned char>(c) < ' ') c = '?';
-  return name;
 }
 
 std::string opening(const JobPlan& plan, const SiteProfile& profile, const std::string& what,
