@@ -72,11 +72,10 @@ void Slurm::write_site(const std::map<std::string, std::string>& keys) const {
   write("site.toml", text);
 }
 
-void Slurm::write_study(const std::string& more, const std::string& run) const {
-  write_prompts(folder_, 12);
-  write("study.toml", "[run]\nmodel = \"" + fixture("tiny-llama").string() +
-                          "\"\nprompts = \"prompts-12.jsonl\"\ndtype = \"float32\"\nignore-eos = true\n" +
-                          (run.empty() ? "max-new-tokens = 9\n" : run) +
+void Slurm::write_study(const std::string& more, const std::string& run, int prompts) const {
+  const auto file = write_prompts(folder_, prompts);
+  write("study.toml", "[run]\nmodel = \"" + fixture("tiny-llama").string() + "\"\nprompts = \"" +
+                          file.filename().string() + "\"\ndtype = \"float32\"\nignore-eos = true\n" + run +
                           "[reference]\n[[candidate]]\nname = \"tp2\"\ntensor-parallel = 2\n"
                           "[[candidate]]\nname = \"pp2\"\npipeline = 2\n" +
                           more);

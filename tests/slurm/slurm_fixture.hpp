@@ -26,7 +26,8 @@ class Slurm : public ::testing::Test {
   // site.toml: a short profile for CPUs, with these keys instead or besides, as TOML values.
   void write_site(const std::map<std::string, std::string>& keys = {}) const;
   // study.toml: reference, tp2 and pp2 on the tiny model, and what `more` adds.
-  void write_study(const std::string& more = "", const std::string& run = "") const;
+  void write_study(const std::string& more = "", const std::string& run = "max-new-tokens = 9\n",
+                   int prompts = 12) const;
 
   Finished submit(std::vector<std::string> more = {}) const;  // study.toml with site.toml into out/
   std::string status() const;                                 // the table

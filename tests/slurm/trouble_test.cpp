@@ -84,14 +84,14 @@ TEST_F(Slurm, TwoModelsOfGpuInOneStudyAreRefused) {
   EXPECT_TRUE(fs::exists(folder_ / "out/slurm/gpu-model"));
 }
 
-// A file system of 4 MiB, where root may mount one.
+// A file system of 96 MiB, where root may mount one.
 class FullDisk : public Slurm {
  protected:
   void SetUp() override {
     Slurm::SetUp();
     if (IsSkipped() || HasFatalFailure()) return;
     fs::create_directories(disk());
-    mounted_ = mount("none", disk().c_str(), "tmpfs", 0, "size=4m") == 0;
+    mounted_ = mount("none", disk().c_str(), "tmpfs", 0, "size=96m") == 0;
     if (!mounted_) GTEST_SKIP() << "no file system can be mounted here";
     fs::create_directory_symlink(disk() / "out", folder_ / "out");
     fs::create_directories(disk() / "out");
@@ -121,7 +121,7 @@ TEST_F(FullDisk, TooSmallIsSaidBeforeTheRunBegins) {
 }
 
 TEST_F(FullDisk, FullInTheMiddleOfARunIsSaidAndLosesNothing) {
-  write_study("", "max-new-tokens = 30\n");
+  write_study("", "max-new-tokens = 150\n", 200);
   write_site();
   ASSERT_EQ(submit({"--only", "reference"}).code, 0);
   ASSERT_TRUE(wait_until([&] { return fs::exists(record("reference").string() + ".parts"); }, 40))
