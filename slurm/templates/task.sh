@@ -135,24 +135,22 @@ run_ranks() {
   started=
 }
 
-# The worker's last sentence, or the launcher's, since byte $1 of this job's log.
-last_words() {
-  local log words
-  log=$(readlink -f /proc/self/fd/2)
-  [[ -f $log ]] || return 0
-  words=$(tail -c "+$(($1 + 1))" "$log" | grep -aE '^(shardrift-run|shardrift): ' | tail -n 1) ||
-    words=$(tail -c "+$(($1 + 1))" "$log" | grep -aE '^(srun|slurmstepd[^:]*|mpirun)?:? ?error: ' | tail -n 1) || true
-  printf '%s' "$words"
-}
-
 log_size() { stat -L -c %s /proc/self/fd/2 2>/dev/null || echo 0; }
 
-explain_code() {
-  case $1 in
-    137) echo "a rank was killed (SIGKILL: out of memory, or by hand)" ;;
-    139) echo "a rank crashed (SIGSEGV)" ;;
-    *) echo "exit code $1" ;;
-  esac
+# why CODE SIZE: the program's last sentence since byte SIZE of this job's log; without one, what the code says, or the
+# launcher.
+why() {
+  local log said
+  log=$(readlink -f /proc/self/fd/2)
+  said=$(tail -c "+$(($2 + 1))" "$log" 2>/dev/null | grep -aE '^(shardrift-run|shardrift): ' | tail -n 1) || true
+  if [[ -z $said ]]; then
+    case $1 in
+      137) said="a rank was killed (SIGKILL: out of memory, or by hand)" ;;
+      139) said="a rank crashed (SIGSEGV)" ;;
+      *) said=$(tail -c "+$(($2 + 1))" "$log" 2>/dev/null | grep -aE '^(srun|slurmstepd|mpirun)[^:]*: ' | tail -n 1) || true ;;
+    esac
+  fi
+  printf '%s' "${said:-exit code $1}"
 }
 
 # A task that cannot finish one prompt within its time limit would be requeued for ever.
@@ -173,7 +171,7 @@ go_on_later() {
 }
 
 run_task() {
-  local code=0 before size words
+  local code=0 before size
   say "$name: job $job on ${SLURM_JOB_NODELIST:-$HOSTNAME}, start $((${SLURM_RESTART_COUNT:-0} + 1))"
   note running ''
   set_up
@@ -191,27 +189,25 @@ run_task() {
   fi
   # 138: SIGUSR1 came before the worker was ready for it.
   if [[ -n $stopping ]] && ((code == 75 || code == 138)); then go_on_later "$before"; fi
-  words=$(last_words "$size")
   if ((code == 75)); then
-    note interrupted 75 "${words:-stopped by a signal}"
+    note interrupted 75 "stopped by a signal; $(finished_prompts) prompts are recorded"
     exit 75
   fi
-  fail "$code" "${words:-$(explain_code "$code")}"
+  fail "$code" "$(why "$code" "$size")"
 }
 
 # -- the analysis --------------------------------------------------------------------------------------------
 # Runs whatever became of the tasks. `check` refuses records of different devices; `command` says which are missing.
 run_analysis() {
-  local code=0 size words
+  local code=0 size
   say "analysis: job $job"
   note running ''
   set_up
   size=$(log_size)
   "${check[@]}" && "${command[@]}" || code=$?
-  words=$(last_words "$size")
   case $code in
     0) note 'done' 0 ;;
     2) note 'done' 2 "without the runs that have no record" ;;
-    *) fail "$code" "${words:-$(explain_code "$code")}" ;;
+    *) fail "$code" "$(why "$code" "$size")" ;;
   esac
 }

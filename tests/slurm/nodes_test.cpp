@@ -22,7 +22,8 @@ bool own_host_names() {
 
 std::set<std::string> hosts(const fs::path& file) {
   std::set<std::string> names;
-  for (const auto& device : record::Reader::open(file).run().environment.devices) names.insert(device.host);
+  const auto reader = record::Reader::open(file);
+  for (const auto& device : reader.run().environment.devices) names.insert(device.host);
   return names;
 }
 
