@@ -46,7 +46,7 @@ function answer() {
   const detail = (open, title, content) => node.append(h('details', {open}, h('summary', {}, title), content));
   if (verdict.ranking.length > 1) {
     detail(verdict.ranking.length <= 4, 'Candidates, best first', h('ol', {}, verdict.ranking.map((one) =>
-      h('li', {}, h('strong', {}, runs[one.run].name), ' ', stateTag(runs[one.run].verdict.state), ' ' + one.why))));
+      h('li', {}, h('strong', {}, runs[one.run].name), ' ', stateTag(runs[one.run].verdict.state), ' ' + one.why.replace(/^(pass|fail|inconclusive), /, '')))));
   }
   const judged = runs.filter((run) => run.verdict);
   const measured = (one) => h('div', {}, stateTag(one.state), h('div', {class: 'small'}, one.reason +
