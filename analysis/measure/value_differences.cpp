@@ -14,11 +14,13 @@ constexpr double kLargest = std::numeric_limits<double>::max();
 
 using Int16s __attribute__((vector_size(16))) = std::int16_t;
 using Int32s __attribute__((vector_size(32))) = std::int32_t;
+using Unsigned32s __attribute__((vector_size(32))) = std::uint32_t;
 
 // Words as integers in the order of the numbers they stand for, both zeros 0: neighbours differ by 1.
-template <typename Signed>
+// Negated as unsigned: lanes that are not chosen are computed too, and may run over.
+template <typename Unsigned, typename Signed>
 SHARDRIFT_INLINE Signed ordered(const Signed& words, const Signed& lowest) {
-  return words < 0 ? lowest - words : words;
+  return words < 0 ? (Signed)((Unsigned)lowest - (Unsigned)words) : words;
 }
 
 // Eight stored words of a dtype: which differ (1 or 0 in lanes of `Counts`), and by how many ulps.
@@ -31,8 +33,8 @@ struct Stored16 {
   }
   SHARDRIFT_INLINE static Doubles ulps(const Words& u, const Words& v) {
     const Int32s lowest = Int32s{} - 0x8000;
-    const Int32s a = ordered(__builtin_convertvector(u, Int32s), lowest);
-    const Int32s b = ordered(__builtin_convertvector(v, Int32s), lowest);
+    const Int32s a = ordered<Unsigned32s>(__builtin_convertvector(u, Int32s), lowest);
+    const Int32s b = ordered<Unsigned32s>(__builtin_convertvector(v, Int32s), lowest);
     return magnitude(__builtin_convertvector(b - a, Doubles));
   }
 };
@@ -46,8 +48,8 @@ struct Stored32 {
   SHARDRIFT_INLINE static Doubles ulps(const Words& u, const Words& v) {
     const Int32s lowest = Int32s{} + std::numeric_limits<std::int32_t>::min();
     // Subtracted as float64, exactly: between numbers of opposite signs lie more than int32 counts.
-    return magnitude(__builtin_convertvector(ordered(v, lowest), Doubles) -
-                     __builtin_convertvector(ordered(u, lowest), Doubles));
+    return magnitude(__builtin_convertvector(ordered<Unsigned32s>(v, lowest), Doubles) -
+                     __builtin_convertvector(ordered<Unsigned32s>(u, lowest), Doubles));
   }
 };
 struct Stored64 {
@@ -60,8 +62,8 @@ struct Stored64 {
   }
   SHARDRIFT_INLINE static Doubles ulps(const Words& u, const Words& v) {
     const Integers lowest = Integers{} + std::numeric_limits<std::int64_t>::min();
-    const Integers a = ordered(u, lowest);
-    const Integers b = ordered(v, lowest);
+    const Integers a = ordered<Unsigned>(u, lowest);
+    const Integers b = ordered<Unsigned>(v, lowest);
     // Unsigned: between float64 of opposite signs lie up to 2^64 numbers.
     const Unsigned distance = b > a ? (Unsigned)b - (Unsigned)a : (Unsigned)a - (Unsigned)b;
     return __builtin_convertvector(distance, Doubles);

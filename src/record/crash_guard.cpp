@@ -18,7 +18,7 @@ void write_text(const char* text) {
 }
 
 // Only what a signal handler may call.
-void on_crash(int signal) {
+[[maybe_unused]] void on_crash(int signal) {
   if (t_file == nullptr) {  // our own: SA_RESETHAND has put the default action back
     ::raise(signal);
     return;
