@@ -140,6 +140,7 @@ Spread spread_of(const std::vector<const Measurement*>& candidates, const Bootst
   if (candidates.empty()) return spread;
   spread.runs = static_cast<int>(candidates.size()) + 1;
   std::vector<std::map<std::string, const PromptMeasurement*>> prompts;
+  prompts.reserve(candidates.size());
   for (const auto* candidate : candidates) prompts.push_back(by_id(*candidate));
   std::vector<double> index;
   std::vector<double> diverged;

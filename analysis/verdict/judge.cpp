@@ -19,6 +19,7 @@ using analysis::Measurement;
 
 std::vector<const Measurement*> pointers(const std::vector<Measurement>& measurements) {
   std::vector<const Measurement*> result;
+  result.reserve(measurements.size());
   for (const auto& measurement : measurements) result.push_back(&measurement);
   return result;
 }

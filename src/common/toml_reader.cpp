@@ -124,6 +124,7 @@ std::vector<std::string> TomlTable::left() const {
     if (!asked_.contains(key.str())) keys.push_back({node.source().begin, std::string(key.str())});
   std::sort(keys.begin(), keys.end(), [](const Key& a, const Key& b) { return a.at < b.at; });
   std::vector<std::string> names;
+  names.reserve(keys.size());
   for (auto& key : keys) names.push_back(std::move(key.name));
   return names;
 }
