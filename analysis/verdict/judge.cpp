@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cmath>
 #include <future>
+#include <map>
 #include <numeric>
 #include <thread>
 
@@ -72,7 +73,7 @@ Candidate judge_candidate(const Evidence& evidence, std::size_t index, const Thr
   candidate.statistics = statistics::statistics_of(measurement, thresholds.bootstrap);
   candidate.flips = statistics::predict_flips(measurement, thresholds.tokens, thresholds.bootstrap);
   candidate.bit_equal = every_bit_equal(measurement, candidate.statistics);
-  if (evidence.truth_reference)
+  if (evidence.truth_reference && index < evidence.truth_candidates.size())
     candidate.excess_error =
         statistics::ratio_on_common_rows(evidence.truth_candidates[index], *evidence.truth_reference,
                                          statistics::metric("kl"), thresholds.bootstrap);
@@ -108,6 +109,14 @@ std::vector<Candidate> judge_candidates(const Evidence& evidence, const Threshol
   work();
   for (auto& worker : workers) worker.get();
   return candidates;
+}
+
+// Files of one name in several folders are called by their paths.
+void name_apart(std::vector<Candidate>& candidates) {
+  std::map<std::string, int> uses;
+  for (const auto& candidate : candidates) ++uses[candidate.name];
+  for (auto& candidate : candidates)
+    if (uses[candidate.name] > 1 && !candidate.path.empty()) candidate.name = candidate.path;
 }
 
 int order_of(State state) {
@@ -193,6 +202,7 @@ Verdict judge(const Evidence& evidence, const Thresholds& thresholds) {
     verdict.reference = fmt::format("{} ({})", reference.name, reference.plan);
   }
   verdict.candidates = judge_candidates(evidence, thresholds);
+  name_apart(verdict.candidates);
   for (const auto& yardstick : evidence.yardsticks) verdict.yardsticks.push_back(yardstick.candidate.name);
   if (!evidence.repeats.empty()) verdict.noise_floor = statistics::noise_floor(pointers(evidence.repeats));
   if (evidence.candidates.size() > 1)

@@ -255,6 +255,17 @@ TEST(Verdict, CandidatesWithTheReferencesBitsAreOneSentenceAndTheOthersAreDescri
   EXPECT_THAT(verdict.headline, HasSubstr("2 pass, all with the reference's bits"));
 }
 
+TEST(Verdict, FilesOfOneNameAreCalledByTheirPaths) {
+  Evidence evidence;
+  evidence.candidates = {run("tp2", 1e-6), run("tp2", 1e-4), run("pp2", 1e-4)};
+  evidence.candidates[0].candidate.path = "a/tp2.h5";
+  evidence.candidates[1].candidate.path = "b/tp2.h5";
+  const auto verdict = judge(evidence, quick("serving"));
+  EXPECT_EQ(verdict.candidates[0].name, "a/tp2.h5");
+  EXPECT_EQ(verdict.candidates[1].name, "b/tp2.h5");
+  EXPECT_EQ(verdict.candidates[2].name, "pp2");
+}
+
 TEST(Verdict, PredictedRunsHaveNoCost) {
   Measurement predicted = run("s4", 1e-4);
   predicted.candidate.run.plan =
