@@ -60,16 +60,17 @@ Command command_of(const study::Configuration& configuration, const Launcher& la
     command.words = {"mpirun", "-n", ranks};
   }
   command.words.push_back(launcher.worker.string());
-  command.words.emplace_back("run");
+  command.words.push_back(configuration.command);
   command.words.insert(command.words.end(), configuration.arguments.begin(), configuration.arguments.end());
   command.words.insert(command.words.end(), {"--output", configuration.output.string()});
   const auto given = [&](const char* flag) {
     return std::find(configuration.arguments.begin(), configuration.arguments.end(), flag) !=
            configuration.arguments.end();
   };
-  if (threads > 0 && !given("--threads"))
+  if (threads > 0 && !given("--threads") && configuration.command == "run")
     command.words.insert(command.words.end(), {"--threads", std::to_string(threads)});
-  if (replace) command.words.emplace_back("--overwrite");
+  // A probe that was cut off has nothing to go on from.
+  if (replace || configuration.command == "probe") command.words.emplace_back("--overwrite");
   command.environment = usual_environment(configuration);
   if (!devices.empty())
     command.environment["CUDA_VISIBLE_DEVICES"] = fmt::format("{}", fmt::join(devices, ","));

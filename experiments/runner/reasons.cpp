@@ -47,6 +47,20 @@ std::string signal_text(int signal) {
 
 }  // namespace
 
+std::string output_of_attempt(const std::filesystem::path& log) {
+  std::string text;
+  std::ifstream file(log);
+  for (std::string line; std::getline(file, line);) {
+    if (line.starts_with(kAttemptMark)) {
+      text.clear();
+      std::getline(file, line);  // the command
+      continue;
+    }
+    text += line + "\n";
+  }
+  return text;
+}
+
 std::string reason_of(const Ended& ended, const std::filesystem::path& log) {
   const Tail tail = tail_of(log);
   const auto with = [&](const std::string& what) {

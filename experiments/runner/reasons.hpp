@@ -14,4 +14,7 @@ inline constexpr const char* kAttemptMark = "== ";
 // line.
 std::string reason_of(const Ended& ended, const std::filesystem::path& log);
 
+// What the last attempt printed, without the command that started it.
+std::string output_of_attempt(const std::filesystem::path& log);
+
 }  // namespace shardrift::runner

@@ -412,8 +412,10 @@ class Runner {
     }
     for (const auto& one : running_) {
       const auto& run = *status_.find(one.configuration->name);
-      text += fmt::format(" | {}: {}/{} prompts", run.name,
-                          finished_prompts(run.output, run.replacing ? 0 : run.prompts), run.prompts);
+      text += " | " + run.name;
+      if (run.prompts == 0) continue;
+      text += fmt::format(": {}/{} prompts", finished_prompts(run.output, run.replacing ? 0 : run.prompts),
+                          run.prompts);
     }
     line_.show(text);
   }

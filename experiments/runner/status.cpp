@@ -33,9 +33,11 @@ std::string_view role_name(study::Role role) {
     case study::Role::truth:
       return "truth";
     case study::Role::yardstick:
+      return "yardstick";
+    case study::Role::probe:
       break;
   }
-  return "yardstick";
+  return "probe";
 }
 
 json json_of(const RunStatus& run) {
@@ -242,6 +244,10 @@ bool is_complete(const fs::path& output) {
 }
 
 bool is_record_of(const study::Configuration& configuration) {
+  if (configuration.role == study::Role::probe) {
+    std::error_code error;
+    return fs::exists(configuration.output, error);
+  }
   return is_complete(configuration.output) &&
          record::Reader::open(configuration.output).run().plan == configuration.plan_json;
 }

@@ -14,20 +14,23 @@ enum class Role {
   repeat,     // the reference's plan once more: the noise floor
   truth,      // float64 or float32 where memory forbids: which side is closer to exact arithmetic
   yardstick,  // another dtype or quantization: how far people already go without worry
+  probe,      // no model is run: in which order does the live collective add?
 };
 
 struct Configuration {
   std::string
       name;  // unique in the study; [A-Za-z0-9_-][A-Za-z0-9._-]{0,63}: file and job names are made of it
   Role role = Role::candidate;
-  std::string device;      // cpu | cuda
-  int ranks = 1;           // processes = devices: R x P x D
-  int gpu = -1;            // of a single-device run: on this device; -1: on any
-  std::string plan;        // described for people: "TP=2 x PP=2, native, bfloat16, cuda"
-  bool predicted = false;  // shards on fewer devices stand for ranks that the machine lacks (same bits)
-  std::string asked;       // where predicted: the plan asked for; else empty
-  std::string prediction;  // where predicted: why the bits are the same, naming the profile; else empty
-  // Words after `shardrift-run run`: model, prompts, plan, mode; without --output, --overwrite and --quiet.
+  std::string device;           // cpu | cuda
+  int ranks = 1;                // processes = devices: R x P x D
+  int gpu = -1;                 // of a single-device run: on this device; -1: on any
+  std::string plan;             // described for people: "TP=2 x PP=2, native, bfloat16, cuda"
+  bool predicted = false;       // shards on fewer devices stand for ranks that the machine lacks (same bits)
+  std::string asked;            // where predicted: the plan asked for; else empty
+  std::string prediction;       // where predicted: why the bits are the same, naming the profile; else empty
+  std::string command = "run";  // of shardrift-run: run, or probe
+  // Words after `shardrift-run run` (or probe): model, prompts, plan, mode; without --output, --overwrite and
+  // --quiet.
   std::vector<std::string> arguments;
   std::filesystem::path output;       // OUT.h5, absolute
   std::vector<std::string> after;     // names of configurations whose records this one reads (--follow)

@@ -1,6 +1,7 @@
 #include "experiments/study/plan_study.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <map>
 #include <optional>
 #include <utility>
@@ -11,14 +12,18 @@
 #include "experiments/study/prediction.hpp"
 #include "experiments/study/prompts_file.hpp"
 #include "parallel/plan/plan_json.hpp"
+#include "parallel/probe/given_sum.hpp"
 #include "weights/model_config.hpp"
 #include "weights/safetensors.hpp"
 #include "worker/options.hpp"
+#include "worker/probe_options.hpp"
 
 namespace shardrift::study {
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr double kProbeSeconds = 5;  // libraries and communicator; the collectives take milliseconds
 
 struct Model {
   ModelConfig config;
@@ -127,7 +132,51 @@ class Planner {
             options.mode == Mode::score ? 0 : summary.prompts * options.max_new_tokens};
   }
 
+  // How many ranks a probe asks for: the setting `ranks`, which is no flag.
+  static int take_ranks(Settings& settings) {
+    const auto found = settings.find("ranks");
+    if (found == settings.end()) throw usage_error("[[probe]] needs ranks = N, 2 to {}", kMaxProbeRanks);
+    const std::string text = found->second.text;
+    settings.erase(found);
+    int ranks = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), ranks);
+    if (error != std::errc() || end != text.data() + text.size() || ranks < 2 || ranks > kMaxProbeRanks)
+      throw usage_error("ranks = {}: 2 to {} can be probed", text, kMaxProbeRanks);
+    return ranks;
+  }
+
+  void add_probe(const Entry& entry) {
+    Settings settings = entry.settings;
+    Configuration one;
+    one.name = entry.name;
+    one.role = entry.role;
+    one.command = "probe";
+    one.device = machine_.device;
+    one.ranks = take_ranks(settings);
+    one.output = options_.output / (entry.name + ".h5");
+    one.line = entry.line;
+    settings["device"] = {machine_.device, false, true, 0};
+    one.arguments = words_of(settings, {});
+    bool helped = false;
+    const auto probe = parse_probe_options(one.arguments, helped);
+    for (const auto dtype : probe.dtypes)
+      if (!probe.numbers.empty()) check_numbers(probe.numbers, one.ranks, dtype);
+    if (one.ranks > machine_.devices) {
+      leave_out(entry, fmt::format("a live collective of {} ranks is probed with {} {}, here {} {}",
+                                   one.ranks, one.ranks, machine_.device == "cuda" ? "GPUs" : "cores",
+                                   machine_.devices == 1 ? "is" : "are", machine_.devices));
+      return;
+    }
+    one.plan = fmt::format("probe of {}, {} ranks, {}", name_of(probe.operation), one.ranks, one.device);
+    one.estimated_seconds = kProbeSeconds;
+    std::string text = std::to_string(one.ranks);
+    for (const auto& word : one.arguments) text += '\0' + word;
+    one.fingerprint = sha256_hex(text);
+    plan_.configurations.push_back(std::move(one));
+  }
+
   void add(const Entry& entry) {
+    if (entry.role == Role::probe) return add_probe(entry);
     Settings settings = entry.settings;
     const auto device = settings.find("device");
     if (device != settings.end() && device->second.text != "auto" && device->second.text != machine_.device) {

@@ -70,20 +70,27 @@ class StudyFile {
     apply_overrides(each_axes);
     std::vector<Section> sections;
     add_sections(file, "reference", Role::reference, sections);
-    if (sections.empty()) {  // the plain one: [run] on one device
+    std::vector<Section> probes;
+    add_sections(file, "probe", Role::probe, probes);
+    const bool only_probes = !probes.empty() && !run && sections.empty();
+    if (sections.empty() && !only_probes) {  // the plain one: [run] on one device
       sections.emplace_back();
       sections.back().role = Role::reference;
       sections.back().title = "[reference]";
     }
     if (sections.size() > 1)
       throw error_at(name_, sections[1].line, "a second [reference]: use [each] for several comparisons");
-    if (!sections.front().axes.empty())
+    if (!sections.empty() && !sections.front().axes.empty())
       throw error_at(name_, sections.front().line,
                      "[reference] is one run and has no matrix: use [each] for several comparisons");
     add_sections(file, "truth", Role::truth, sections);
     add_sections(file, "yardstick", Role::yardstick, sections);
     add_sections(file, "candidate", Role::candidate, sections);
     file.done();
+    if (only_probes && !sections.empty())
+      throw error_at(name_, sections.front().line, "{} needs [run]: a model and prompts",
+                     sections.front().title);
+    add_probes(probes);
     for (const auto& combination : multiply(each_axes, {}, {}, name_)) add_group(combination, sections);
     check_names();
     put_in_order();
@@ -178,7 +185,7 @@ class StudyFile {
   }
 
   void add_sections(TomlTable& file, std::string_view key, Role role, std::vector<Section>& sections) const {
-    const bool list = role == Role::candidate || role == Role::yardstick;
+    const bool list = role == Role::candidate || role == Role::yardstick || role == Role::probe;
     const auto title = fmt::format("{}{}{}", list ? "[[" : "[", key, list ? "]]" : "]");
     for (auto& table : file.tables(key, title)) {
       Section section;
@@ -207,6 +214,26 @@ class StudyFile {
         throw error_at(name_, section.line,
                        "[reference] is what the others are compared with: no compare-with");
       sections.push_back(std::move(section));
+    }
+  }
+
+  // Probes run no model: [run] and [each] say nothing about them.
+  void add_probes(const std::vector<Section>& probes) {
+    for (const auto& section : probes) {
+      if (!section.follow.empty() || !section.compare_with.empty() || section.repeats > 0 ||
+          section.gpu >= 0 || section.predict)
+        throw error_at(
+            name_, section.line,
+            "[[probe]] takes flags of shardrift-run probe and ranks; follow, compare-with, repeats, "
+            "gpu and predict are for runs of a model");
+      for (const auto& combination : multiply(section.axes, section.exclusions, section.settings, name_)) {
+        Entry entry;
+        entry.role = Role::probe;
+        entry.settings = overlaid(section.settings, combination.settings);
+        entry.name = name_of_entry(section, combination, entry.settings);
+        entry.line = section.line;
+        study_.entries.push_back(std::move(entry));
+      }
     }
   }
 

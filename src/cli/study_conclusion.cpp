@@ -9,6 +9,7 @@
 #include "analysis/verdict/verdict_text.hpp"
 #include "common/durable_file.hpp"
 #include "common/error.hpp"
+#include "experiments/runner/reasons.hpp"
 #include "record/reader.hpp"
 
 namespace shardrift::cli {
@@ -42,6 +43,10 @@ class Conclusion {
       : study_(study), plan_(plan), status_(status), output_(std::move(output)), line_(line) {}
 
   void write() {
+    for (const auto& probe : plan_.configurations)
+      if (probe.role == Role::probe && is_done(probe))
+        line_.say(fmt::format("\n{} ({})\n{}", probe.name, probe.plan,
+                              runner::output_of_attempt(status_.find(probe.name)->log)));
     for (const auto& reference : plan_.configurations) {
       const auto others = compared_with(reference);
       if (!others.empty() && is_done(reference)) compare(reference, others);

@@ -103,7 +103,7 @@ std::string plan_text(const study::Study& study, const study::StudyPlan& plan,
     const bool done = run != nullptr && run->state == runner::RunState::done;
     if (one.predicted) ++predicted;
     table.add({one.name, one.predicted ? one.asked + " (predicted)" : one.plan, std::to_string(one.ranks),
-               std::to_string(one.prompts), duration_text(one.estimated_seconds),
+               one.prompts > 0 ? std::to_string(one.prompts) : "-", duration_text(one.estimated_seconds),
                bytes_text(static_cast<double>(one.estimated_memory)),
                bytes_text(static_cast<double>(one.estimated_bytes)),
                is_chosen ? state_text(run) : "left out"});

@@ -106,6 +106,11 @@ study::StudyPlan plan_for_cluster(const study::Study& study, const std::string& 
   options.output = output;
   options.collective_profiles = study::shipped_profile_folders();
   auto plan = study::plan_study(study, runner::unseen_machine({device, kClusterDevices}).machine, options);
+  // The jobs' scripts start runs of a model only.
+  for (const auto& one : plan.configurations)
+    if (one.role == study::Role::probe)
+      plan.not_possible.push_back({one.name, "a probe: shardrift study runs it, inside an allocation", one.line});
+  std::erase_if(plan.configurations, [](const auto& one) { return one.role == study::Role::probe; });
   for (const auto& one : plan.not_possible)
     print(fmt::format("not possible: {}: {}\n", one.name, one.reason));
   if (plan.configurations.empty()) throw usage_error("{}: nothing of it can run", study.name);

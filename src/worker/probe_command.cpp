@@ -4,10 +4,12 @@
 #include <fmt/ranges.h>
 
 #include <cstdio>
+#include <numeric>
 #include <set>
 
 #include "common/error.hpp"
 #include "common/hash.hpp"
+#include "parallel/probe/given_sum.hpp"
 #include "parallel/profile/profile.hpp"
 #include "parallel/profile/protocol_spans.hpp"
 #include "record/environment_file.hpp"
@@ -58,9 +60,14 @@ void require_agreement(const World& world, const ProbeResult& probe) {
                                                        rank, probe.count, name_of(probe.dtype)));
 }
 
-std::vector<ProbedCollective> probe_all(const World& world, const ProbeOptions& options, Transport& transport,
-                                        Backend& backend) {
-  std::vector<ProbedCollective> fresh;
+struct Probed {
+  std::vector<ProbedCollective> collectives;
+  std::vector<std::vector<GivenSum>> sums;  // of --numbers, one list a collective; empty without
+};
+
+Probed probe_all(const World& world, const ProbeOptions& options, Transport& transport, Backend& backend) {
+  Probed probed;
+  auto& fresh = probed.collectives;
   for (const DType dtype : options.dtypes)
     for (auto count : options.counts) {
       if (options.operation == CollectiveOperation::reduce_scatter)
@@ -73,8 +80,10 @@ std::vector<ProbedCollective> probe_all(const World& world, const ProbeOptions& 
       fresh.push_back({options.operation, probe_sum(ranks, count, dtype, sum), std::nullopt, std::nullopt});
       fresh.back().told = told_of(transport.take_calls(), options.operation, fresh.back().probe);
       require_agreement(world, fresh.back().probe);
+      if (!options.numbers.empty())
+        probed.sums.push_back(given_sums(ranks, count, dtype, sum, options.numbers));
     }
-  return fresh;
+  return probed;
 }
 
 // Where the protocol of NCCL's all-reduce changes with size. Two ranks have one order whatever the protocol
@@ -104,7 +113,8 @@ std::vector<NcclProtocolSpan> ask_protocols(const World& world, const ProbeOptio
 
 // Rank 0: verdicts, text, files.
 int conclude(const ProbeOptions& options, const Pinning& pinning, CollectiveProfile machine,
-             const record::Environment& environment, std::vector<ProbedCollective> fresh) {
+             const record::Environment& environment, Probed probed) {
+  auto& fresh = probed.collectives;
   std::optional<CollectiveProfile> reference;
   if (!options.profile.empty()) reference = read_profile(options.profile);
   if (!options.save_profile.empty() && std::filesystem::exists(options.save_profile)) {
@@ -147,6 +157,10 @@ int conclude(const ProbeOptions& options, const Pinning& pinning, CollectiveProf
                  one.told->channels);
     print_map(probe, options.segments);
     fmt::print("  {}\n", verdict.text);
+    if (!options.numbers.empty())
+      fmt::print("  what the ranks give, in rank order, and its sum by elements (exact: {})\n{}",
+                 std::accumulate(options.numbers.begin(), options.numbers.end(), 0.0),
+                 describe(probed.sums[static_cast<std::size_t>(&one - fresh.data())], options.segments));
   }
   if (!options.save_profile.empty()) write_profile(machine, options.save_profile);
   if (!options.output.empty()) record::write_environment_file(output, options.output, options.overwrite);
@@ -179,6 +193,9 @@ int probe_command(const World& world, const std::vector<std::string>& arguments,
       throw usage_error(
           "probe needs 2 to {} ranks, this is {}: mpirun -np 4 shardrift-run probe …, or --local ORDER",
           kMaxProbeRanks, world.size());
+    if (!options.numbers.empty())
+      for (const auto dtype : options.dtypes)
+        check_numbers(options.numbers, options.local ? options.shards : world.size(), dtype);
     if (world.rank() == 0 && !options.output.empty() && !options.overwrite &&
         std::filesystem::exists(options.output))
       throw usage_error("{}: already exists; use --overwrite to replace it", options.output.string());
@@ -191,11 +208,11 @@ int probe_command(const World& world, const std::vector<std::string>& arguments,
 
   const Communicator ranks = world.split(0, world.rank());
   const auto transport = make_transport(ranks, options.device, *device.backend);
-  auto fresh = probe_all(world, options, *transport, *device.backend);
+  auto probed = probe_all(world, options, *transport, *device.backend);
   machine.told_spans = ask_protocols(world, options, *transport, *device.backend);
   int code = 0;
   world.together([&] {
-    if (world.rank() == 0) code = conclude(options, pinning, machine, environment, std::move(fresh));
+    if (world.rank() == 0) code = conclude(options, pinning, machine, environment, std::move(probed));
   });
   return static_cast<int>(world.sum(code));
 }

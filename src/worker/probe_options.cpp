@@ -27,6 +27,8 @@ Examples:
         --save-profile h100x4.json
   does the order model predict it? (exit code 1 and the first element where it does not)
     mpirun -np 3 shardrift-run probe --count 1024 --check --mpi-allreduce ring
+  three numbers whose sum depends on who meets whom first
+    mpirun -np 3 shardrift-run probe --count 6000 --dtype bfloat16 --numbers 4096,-4096,1
   is this machine still the one of the profile?
     mpirun -np 4 shardrift-run probe --device cuda --tokens 256 --hidden 576 --dtype bfloat16 \
         --check --collective-profile h100x4.json
@@ -39,7 +41,7 @@ failure inside, or a pinned setting that was not honoured.
 
 struct Texts {
   std::string device = "cpu", counts, tokens, hidden, dtypes = "float32", operation = "all-reduce", local,
-              accumulate;
+              accumulate, given;
 };
 
 po::options_description describe_options(ProbeOptions& o, Texts& t) {
@@ -55,7 +57,9 @@ po::options_description describe_options(ProbeOptions& o, Texts& t) {
       "bytes)")("local", po::value(&t.local),
                 "a local fold instead: linear, chain, ring, tree, tree:K, perm:…, exact")(
       "shards", po::value(&o.shards), "shards of --local, 2 to 8 (default 4)")(
-      "accumulate", po::value(&t.accumulate), "where --local rounds: message (every add), float32, float64");
+      "accumulate", po::value(&t.accumulate), "where --local rounds: message (every add), float32, float64")(
+      "numbers", po::value(&t.given),
+      "show what the sum makes of these, one a rank, turned round among the ranks: 4096,-4096,1");
   po::options_description results("What to do with it");
   results.add_options()("check", po::bool_switch(&o.check), "compare with the order model")(
       "collective-profile", po::value(&o.profile), "compare with this profile instead")(
@@ -92,7 +96,20 @@ std::vector<std::int64_t> numbers(std::string_view flag, const std::string& list
   return values;
 }
 
+std::vector<double> given_numbers(const std::string& list) {
+  std::vector<double> values;
+  for (const auto& part : parts_of(list)) {
+    double value = 0;
+    const auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), value);
+    if (error != std::errc() || end != part.data() + part.size())
+      throw usage_error("--numbers {}: '{}' is not a number", list, part);
+    values.push_back(value);
+  }
+  return values;
+}
+
 void apply(const Texts& t, ProbeOptions& o) {
+  o.numbers = given_numbers(t.given);
   o.device = device_from_name(t.device);
   o.counts = numbers("--count", t.counts);
   const auto tokens = numbers("--tokens", t.tokens);

@@ -24,6 +24,7 @@ struct ProbeOptions {
   bool overwrite = false;
   bool quiet = false;
   int segments = 8;     // printed of one map
+  std::vector<double> numbers;  // one a rank, summed and shown too; empty: none
   std::string command;  // as typed
 };
 

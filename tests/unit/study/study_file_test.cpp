@@ -170,6 +170,8 @@ INSTANTIATE_TEST_SUITE_P(
         Wrong{"[reference]\nmatrix = { shards = [1] }", ":1: [reference] is one run"},
         Wrong{"[[reference]]\n[[reference]]", ":2: a second [reference]"},
         Wrong{"[reference]\nrepeats = -1", ":2: repeats of [reference] is -1"},
+        Wrong{"[[probe]]\nranks = 2\nfollow = 'x'", ":1: [[probe]] takes flags of shardrift-run probe"},
+        Wrong{"[[probe]]\nranks = 2\n[[candidate]]\nshards = 2", ":3: [[candidate]] needs [run]"},
         Wrong{"[judge]\npreset = 3", ":2: preset of [judge] is an integer"},
         Wrong{"[judge]\nlimit = 3", ":2: [judge] knows no key 'limit'"}));
 

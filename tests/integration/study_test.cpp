@@ -1,0 +1,221 @@
+// Studies with the real worker on MPI ranks: predictions against live runs, interruption, failures, and the
+// shipped studies on a fixture model.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <csignal>
+#include <fstream>
+#include <thread>
+
+#include "common/json_file.hpp"
+#include "experiments/runner/status.hpp"
+#include "program.hpp"
+#include "record/reader.hpp"
+#include "recorded.hpp"
+
+namespace shardrift::testing {
+namespace {
+
+namespace fs = std::filesystem;
+using runner::RunState;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+// A study in a folder of its own, on tiny-llama in bfloat16.
+class Study {
+ public:
+  Study(const std::string& name, const std::string& sections, int prompts = 4, int tokens = 9)
+      : folder_(scratch("study-" + name)) {
+    std::ofstream(folder_ / "study.toml")
+        << "[run]\nmodel = '" << fixture("tiny-llama").string() << "'\nprompts = '"
+        << write_prompts(folder_, prompts).string()
+        << "'\ndtype = 'bfloat16'\nignore-eos = true\nmax-new-tokens = " << tokens << "\n"
+        << sections;
+  }
+  std::vector<std::string> command(const std::vector<std::string>& more = {}) const {
+    std::vector<std::string> words{SHARDRIFT_BINARY_DIR "/bin/shardrift",
+                                   "study",
+                                   (folder_ / "study.toml").string(),
+                                   "--output",
+                                   output().string(),
+                                   "--device",
+                                   "cpu",
+                                   "--devices",
+                                   "4"};
+    words.insert(words.end(), more.begin(), more.end());
+    return words;
+  }
+  Finished run(const std::vector<std::string>& more = {}) const { return run_program(command(more), 300); }
+  fs::path output() const { return folder_ / "out"; }
+  fs::path record(const std::string& name) const { return output() / (name + ".h5"); }
+  runner::StudyStatus status() const { return runner::read_status(output()).value(); }
+  void wait_for_prompts(const std::string& name, std::int64_t count) const {
+    for (int i = 0; i < 6000 && runner::finished_prompts(record(name), 0) < count; ++i)
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    ASSERT_GE(runner::finished_prompts(record(name), 0), count);
+  }
+
+ private:
+  fs::path folder_;
+};
+
+// The shipped profiles of OpenMPI 4.1.4 speak for this machine's own ranks.
+TEST(StudyOnRanks, PredictionsHaveTheBitsOfLiveRuns) {
+  const Study study("predicted", R"(
+[[candidate]]
+matrix = { tensor-parallel = [2, 3, 4] }
+[[candidate]]
+matrix = { tensor-parallel = [2, 3, 4] }
+predict = true
+name = "predicted-{tensor-parallel}"
+[[candidate]]
+name = "tp2-pp2"
+tensor-parallel = 2
+pipeline = 2
+[[candidate]]
+name = "predicted-tp2-pp2"
+tensor-parallel = 2
+pipeline = 2
+predict = true
+[[candidate]]
+shards = 4
+reduction = "linear"
+name = "another-order"
+)");
+  const auto finished = study.run({"--jobs", "2"});
+  ASSERT_EQ(finished.code, 0) << finished.output;
+  EXPECT_THAT(finished.output,
+              AllOf(HasSubstr("predicted-4 (predicted)"), HasSubstr("openmpi-4.1.4-4ranks.json"),
+                    HasSubstr("verdict:"), HasSubstr("report:")));
+  for (const auto* ranks : {"2", "3", "4"}) {
+    const auto live = study.record(std::string("tp") + ranks);
+    EXPECT_EQ(first_difference(live, study.record(std::string("predicted-") + ranks)), "");
+    EXPECT_EQ(record::Reader::open(live).run().environment.devices.size(), std::stoul(ranks));
+  }
+  EXPECT_EQ(first_difference(study.record("tp2-pp2"), study.record("predicted-tp2-pp2")), "");
+  // The controls: another order of the same four shards, and one device, have other bits.
+  EXPECT_NE(first_difference(study.record("tp4"), study.record("another-order")), "");
+  EXPECT_NE(first_difference(study.record("tp4"), study.record("reference")), "");
+  EXPECT_TRUE(study.status().find("predicted-3")->predicted);
+  EXPECT_FALSE(study.status().find("tp3")->predicted);
+}
+
+TEST(StudyOnRanks, KilledOrInterruptedItGoesOnToTheSameBits) {
+  const std::string sections = "[[candidate]]\ntensor-parallel = 2\n";
+  const Study whole("whole", sections, 30, 60);
+  ASSERT_EQ(whole.run().code, 0);
+  const Study study("resumed", sections, 30, 60);
+  for (const int number : {SIGKILL, SIGTERM}) {
+    const auto before = runner::finished_prompts(study.record("tp2"), 0);
+    Running running(study.command());
+    study.wait_for_prompts("tp2", before + 3);
+    kill(running.pid(), number);
+    const auto stopped = running.wait(90);
+    if (number == SIGTERM) {
+      EXPECT_EQ(stopped.code, 75) << stopped.output;
+      EXPECT_EQ(study.status().find("tp2")->state, RunState::interrupted);
+    }
+    EXPECT_FALSE(fs::exists(study.record("tp2")));
+  }
+  const auto finished = study.run();
+  ASSERT_EQ(finished.code, 0) << finished.output;
+  EXPECT_THAT(finished.output,
+              AllOf(HasSubstr("reference: done already"), HasSubstr("started where it stopped")));
+  EXPECT_EQ(study.status().find("tp2")->attempts, 3);
+  EXPECT_EQ(first_difference(whole.record("tp2"), study.record("tp2")), "");
+}
+
+TEST(StudyOnRanks, OneThatFailsSaysWhyAndTheOthersAreThere) {
+  const Study study("failing", R"(
+[[candidate]]
+name = "wrong-profile"
+shards = 4
+reduction = "profile"
+collective-profile = ")" SHARDRIFT_SOURCE_DIR R"(/experiments/profiles/openmpi-4.1.4-3ranks.json"
+[[candidate]]
+tensor-parallel = 2
+[[yardstick]]
+name = "follows-it"
+dtype = "float16"
+follow = "wrong-profile"
+[[yardstick]]
+dtype = "float16"
+follow = "reference"
+mode = "score"
+)");
+  const auto finished = study.run();
+  EXPECT_EQ(finished.code, 70) << finished.output;
+  EXPECT_THAT(finished.output,
+              AllOf(HasSubstr("a profile of 3 ranks predicts --shards 3, not 4"),
+                    HasSubstr("follows-it: skipped: follows wrong-profile, which failed"),
+                    HasSubstr("compared with reference"), HasSubstr("left out: wrong-profile")));
+  EXPECT_EQ(study.status().find("tp2")->state, RunState::done);
+  // Scored at once: the rows of the prompt and of what the reference said after it.
+  const auto one = record::Reader::open(study.record("reference")).prompt("p2");
+  const auto scored = record::Reader::open(study.record("float16-score")).prompt("p2");
+  EXPECT_EQ(scored.rows.size(), one.prompt.tokens.size() + one.rows.size() - 1);
+}
+
+TEST(StudyOnRanks, NeighboursChangeNoBits) {
+  const std::string sections = "[reference]\nrepeats = 3\n";
+  const Study together("together", sections);
+  const auto finished = together.run({"--jobs", "4"});
+  ASSERT_EQ(finished.code, 0) << finished.output;
+  const Study alone("alone", sections);
+  ASSERT_EQ(alone.run().code, 0);
+  for (const auto* name : {"reference", "reference-again1", "reference-again2", "reference-again3"})
+    EXPECT_EQ(first_difference(together.record(name), alone.record(name)), "") << name;
+}
+
+TEST(ShippedStudies, RunOnAFixtureModel) {
+  const fs::path folder = scratch("shipped-studies");
+  const auto prompts = write_prompts(folder, 2);
+  for (const std::string name : {"reduction-order", "row-linear", "same-gpu-twice"}) {
+    const auto finished = run_program(
+        {SHARDRIFT_BINARY_DIR "/bin/shardrift", "study",
+         SHARDRIFT_SOURCE_DIR "/experiments/studies/" + name + ".toml", "--model",
+         fixture("tiny-llama").string(), "--prompts", prompts.string(), "--set", "max-new-tokens=3",
+         "--output", (folder / name).string(), "--device", "cpu", "--devices", "2", "--jobs", "2"},
+        300);
+    EXPECT_EQ(finished.code, 0) << finished.output;
+    EXPECT_THAT(finished.output, HasSubstr("verdict: "));
+  }
+}
+
+// Three numbers through the live all-reduce of 3 and 4 ranks. OpenMPI 4.1 adds 3 ranks in the order (0+1)+2
+// where the message is small, and as a ring where it is 4 KiB and more: there each third of it has its own
+// order.
+TEST(ShippedStudies, ThreeNumbersShowTheLiveOrder) {
+  const fs::path folder = scratch("nonassociative");
+  const auto finished =
+      run_program({SHARDRIFT_BINARY_DIR "/bin/shardrift", "study",
+                   SHARDRIFT_SOURCE_DIR "/experiments/studies/nonassociative.toml", "--output",
+                   (folder / "out").string(), "--device", "cpu", "--devices", "4"},
+                  120);
+  ASSERT_EQ(finished.code, 0) << finished.output;
+  EXPECT_THAT(finished.output, AllOf(HasSubstr("  100000000 -100000000 1: [0, 1) 1\n"),
+                                     HasSubstr("  1 100000000 -100000000: [0, 1) 0\n"),
+                                     HasSubstr("  100000000 -100000000 1: [0, 3264) 1 / [3264, 6528) 0")));
+  const auto again = run_program({SHARDRIFT_BINARY_DIR "/bin/shardrift", "study",
+                                  SHARDRIFT_SOURCE_DIR "/experiments/studies/nonassociative.toml", "--output",
+                                  (folder / "out").string(), "--device", "cpu", "--devices", "4"});
+  EXPECT_THAT(again.output, HasSubstr("float32-3-ranks: done already"));
+}
+
+TEST(ScaleOut, EndsWithTableVerdictAndReport) {
+  const fs::path folder = scratch("scale-out");
+  const auto finished = run_program(
+      {SHARDRIFT_BINARY_DIR "/bin/shardrift", "scale-out", "--model", fixture("tiny-llama").string(), "--to",
+       "3", "--prompts", write_prompts(folder, 4).string(), "--max-new-tokens", "4", "--dtype", "bfloat16",
+       "--output", (folder / "out").string(), "--device", "cpu", "--devices", "2"},
+      300);
+  ASSERT_EQ(finished.code, 0) << finished.output;
+  EXPECT_THAT(finished.output,
+              AllOf(HasSubstr("tp3 (predicted)"), HasSubstr("verdict: "), HasSubstr("report")));
+  EXPECT_TRUE(fs::exists(folder / "out/report-reference.html"));
+  // The prediction was checked where it could be.
+  EXPECT_EQ(first_difference(folder / "out/tp2.h5", folder / "out/tp2-check.h5"), "");
+}
+
+}  // namespace
+}  // namespace shardrift::testing
