@@ -462,6 +462,9 @@ std::vector<std::string> chosen_names(const study::StudyPlan& plan, const std::v
   for (const auto& configuration : plan.configurations) all.push_back(configuration.name);
   if (only.empty()) return all;
   std::set<std::string> chosen(only.begin(), only.end());
+  for (const auto& one : plan.not_possible)
+    if (chosen.contains(one.name))
+      throw usage_error("--only {}: not possible here: {}", one.name, one.reason);
   for (const auto& name : only)
     if (std::find(all.begin(), all.end(), name) == all.end())
       throw usage_error("--only {}: there is no such run here; there are {}", name, fmt::join(all, ", "));

@@ -3,6 +3,7 @@
 //   FAKE_SECONDS   of each prompt
 //   FAKE_EXIT      "NAME:CODE:MESSAGE": the run of NAME.h5 ends so after its first prompt
 //   FAKE_SIGNAL    "NAME:SIGNAL"
+//   FAKE_CUDA      says that it was built with CUDA
 //   FAKE_MEET      "NAME,OTHER": both wait for each other, at most 3 s, else exit code 70
 #include <unistd.h>
 
@@ -156,7 +157,7 @@ int run(const std::vector<std::string>& arguments) {
 int main(int argc, char** argv) {
   const std::vector<std::string> arguments(argv + 1, argv + argc);
   if (!arguments.empty() && arguments[0] == "--version") {
-    std::puts("fake (cpu)");
+    std::puts(shardrift::environment("FAKE_CUDA").empty() ? "fake (cpu)" : "fake (cpu, cuda)");
     return 0;
   }
   for (const int number : {SIGTERM, SIGUSR1}) std::signal(number, [](int) { shardrift::g_stop = 1; });

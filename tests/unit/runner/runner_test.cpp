@@ -253,6 +253,70 @@ TEST_F(StudyProgram, SingleDevicesRunSideBySide) {
   EXPECT_THAT(alone.output, HasSubstr("reference: failed: failed: reference-again.h5 was not running"));
 }
 
+// Four GPUs that are a script called nvidia-smi.
+class StudyOnGpus : public StudyProgram {
+ protected:
+  void SetUp() override {
+    StudyProgram::SetUp();
+    write(
+        "[run]\nmodel = 'model'\nprompts = 'prompts.jsonl'\n[reference]\nrepeats = 1\n"
+        "[[candidate]]\nname = 'third'\ngpu = 2\n[[candidate]]\ntensor-parallel = 2\n");
+    const auto script = folder_.write("nvidia-smi", R"(#!/bin/sh
+for i in 0 1 2 3; do echo "$i, NVIDIA ${GPU:-H100}, 81559, GPU-a$i"; done
+)");
+    fs::permissions(script, fs::perms::owner_all);
+  }
+  Finished on_gpus(const std::vector<std::string>& more,
+                   std::map<std::string, std::string> environment = {}) {
+    environment["PATH"] = folder_.path().string() + ":" + std::getenv("PATH");
+    environment.emplace("FAKE_CUDA", "1");
+    auto words = command(more, environment);
+    const auto device = std::find(words.begin(), words.end(), "--device");
+    words.erase(device, device + 4);  // --device cpu --devices 4
+    return run_program(words);
+  }
+  std::string devices_of(const std::string& name) const {
+    const auto log = log_of(name);
+    const std::string variable = "CUDA_VISIBLE_DEVICES=";
+    const auto at = log.find(variable);
+    return at == std::string::npos
+               ? ""
+               : log.substr(at + variable.size(), log.find(' ', at) - at - variable.size());
+  }
+};
+
+TEST_F(StudyOnGpus, EachRunHasItsOwn) {
+  const auto finished = on_gpus({"--jobs", "4"}, {{"FAKE_MEET", "reference,reference-again"}});
+  EXPECT_EQ(finished.code, 0) << finished.output;
+  EXPECT_THAT(finished.output,
+              AllOf(HasSubstr("machine: 4 x NVIDIA H100"), HasSubstr("TP=2, native, float32, cuda")));
+  EXPECT_EQ(devices_of("reference"), "0");
+  EXPECT_EQ(devices_of("reference-again"), "1");
+  EXPECT_EQ(devices_of("third"), "2");
+  EXPECT_EQ(devices_of("tp2"), "0,1");
+}
+
+TEST_F(StudyOnGpus, TheUsersOwnChoiceOfDevicesHolds) {
+  const auto finished =
+      on_gpus({"--only", "reference,third", "--jobs", "2"}, {{"CUDA_VISIBLE_DEVICES", "3,GPU-a1"}});
+  EXPECT_EQ(finished.code, 64) << finished.output;  // third asks for GPU 2 of two
+  EXPECT_THAT(finished.output, HasSubstr("--only third: not possible here: asks for GPU 2, here are 2"));
+  EXPECT_EQ(on_gpus({"--only", "reference,tp2"}, {{"CUDA_VISIBLE_DEVICES", "3,GPU-a1"}}).code, 0);
+  EXPECT_EQ(devices_of("reference"), "3");
+  EXPECT_EQ(devices_of("tp2"), "3,GPU-a1");
+}
+
+TEST_F(StudyOnGpus, WhatCannotBeUsedIsSaid) {
+  EXPECT_THAT(on_gpus({"--dry-run"}, {{"FAKE_CUDA", ""}}).output, HasSubstr("was built without CUDA"));
+  const auto none = on_gpus({"--dry-run", "--device", "cuda"}, {{"CUDA_VISIBLE_DEVICES", ""}});
+  EXPECT_EQ(none.code, 64);
+  EXPECT_THAT(none.output, HasSubstr("--device cuda: no GPU found"));
+  const auto many = on_gpus({"--dry-run", "--devices", "5"});
+  EXPECT_EQ(many.code, 64);
+  EXPECT_THAT(many.output, HasSubstr("--devices 5: here are 4 GPUs"));
+  EXPECT_EQ(on_gpus({"--dry-run", "--jobs", "5"}).code, 64);
+}
+
 TEST_F(StudyProgram, WithoutRunningWhatIsThereIsCompared) {
   ASSERT_EQ(run({"--only", "reference,tp2"}).code, 0);
   fs::remove(status_path(output()));
