@@ -15,8 +15,6 @@
 
 #include "common/error.hpp"
 
-extern char** environ;
-
 namespace shardrift::runner {
 namespace {
 
@@ -54,12 +52,13 @@ std::vector<std::string> environment_with(const std::map<std::string, std::strin
     const std::string text = *variable;
     if (!changes.contains(text.substr(0, text.find('=')))) all.push_back(text);
   }
-  for (const auto& [name, value] : changes) all.push_back(name + "=" + value);
+  for (const auto& [name, value] : changes) all.push_back(fmt::format("{}={}", name, value));
   return all;
 }
 
 std::vector<char*> pointers_to(std::vector<std::string>& words) {
   std::vector<char*> pointers;
+  pointers.reserve(words.size() + 1);
   for (auto& word : words) pointers.push_back(word.data());
   pointers.push_back(nullptr);
   return pointers;

@@ -123,7 +123,7 @@ class Runner {
     if (earlier && !earlier->name.empty() && earlier->name != study_.name)
       throw usage_error("{}: holds the study '{}', not '{}': use another --output", options_.output.string(),
                         earlier->name, study_.name);
-    if (earlier && !options_.rerun_changed) refuse_changes(*earlier);
+    if (!options_.rerun_changed) refuse_changes(earlier);
     status_.study = study_.file;
     status_.name = study_.name;
     status_.question = study_.question;
@@ -138,7 +138,10 @@ class Runner {
     const std::set<std::string> chosen(names.begin(), names.end());
     for (const auto& configuration : plan_.configurations) {
       auto run = status_of(configuration, options_.output);
-      if (const auto* old = earlier ? earlier->find(run.name) : nullptr) take_over(*old, run);
+      if (const auto* old = earlier ? earlier->find(run.name) : nullptr)
+        take_over(*old, run);
+      else
+        run.replacing = is_stranger(configuration);
       // Without a status that says so, the worker decides whether what is there is this record.
       const bool done =
           (run.state == RunState::done || options_.start_nothing) && is_record_of(configuration);
@@ -154,12 +157,23 @@ class Runner {
     if (!study_.text.empty()) write_text_durably(options_.output / "study.toml", study_.text);
   }
 
-  void refuse_changes(const StudyStatus& earlier) const {
+  // A finished record that nobody wrote down here, and of another plan.
+  static bool is_stranger(const Configuration& configuration) {
+    return is_complete(configuration.output) && !is_record_of(configuration);
+  }
+
+  void refuse_changes(const std::optional<StudyStatus>& earlier) const {
     const auto names = chosen_names(plan_, options_.only);
+    const auto chosen = [&](const std::string& name) {
+      return std::find(names.begin(), names.end(), name) != names.end();
+    };
     std::string text;
-    for (const auto& changed : changed_since(earlier, plan_))
-      if (std::find(names.begin(), names.end(), changed.name) != names.end())
-        text += fmt::format("\n  {}: {}", changed.name, changed.what);
+    if (earlier)
+      for (const auto& changed : changed_since(*earlier, plan_))
+        if (chosen(changed.name)) text += fmt::format("\n  {}: {}", changed.name, changed.what);
+    for (const auto& one : plan_.configurations)
+      if (chosen(one.name) && (!earlier || earlier->find(one.name) == nullptr) && is_stranger(one))
+        text += fmt::format("\n  {}: a record of another plan lies there", one.name);
     if (text.empty()) return;
     throw usage_error(
         "{} holds records that were made otherwise:{}\nGive --rerun-changed to make these again (their "

@@ -118,7 +118,7 @@ class Planner {
     return found == plan_.configurations.end() ? nullptr : &*found;
   }
 
-  Work work_of(const Entry& entry, const RunOptions& options) {
+  Work work_of(const Entry& entry, const RunOptions& options, const ModelConfig& config) {
     if (!entry.follow.empty()) {
       Work work;
       if (const auto found = work_.find(entry.follow); found != work_.end()) work = found->second;
@@ -128,6 +128,9 @@ class Planner {
       return work;
     }
     const auto& summary = prompts_at(options.prompts);
+    if (!summary.estimated && summary.longest > config.max_positions)  // of texts the worker knows
+      throw usage_error("--prompts {}: a prompt of {} tokens, the model's context ends at {}",
+                        options.prompts.string(), summary.longest, config.max_positions);
     return {summary.prompts, summary.tokens, summary.longest,
             options.mode == Mode::score ? 0 : summary.prompts * options.max_new_tokens};
   }
@@ -246,7 +249,7 @@ class Planner {
     one.plan_json = plan_to_json(plan);
     one.arguments = words_of(settings, followed);
 
-    const Work work = work_of(entry, options);
+    const Work work = work_of(entry, options, model.config);
     work_[entry.name] = work;
     const auto cost = estimate(options, model.config, work, machine_);
     one.prompts = work.prompts;

@@ -87,7 +87,7 @@ ExitCode study(const std::vector<std::string>& arguments) {
   if (wanted.file.empty()) throw usage_error("study: needs a file: shardrift study FILE.toml");
   const auto loaded = study::load_study(wanted.file, wanted.overrides);
   if (wanted.flags.device == "auto") wanted.flags.device = device_of(loaded);
-  return run_study([&](const study::Machine&) { return loaded; }, wanted.flags);
+  return run_study([&](const study::Machine&) -> study::Study { return loaded; }, wanted.flags);
 }
 
 }  // namespace shardrift::cli

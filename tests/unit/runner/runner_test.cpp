@@ -114,6 +114,17 @@ TEST_F(StudyProgram, ALostStatusFileRepeatsNothing) {
   EXPECT_EQ(runs_of("tp2", "p0"), 1);  // the worker found its record complete
 }
 
+TEST_F(StudyProgram, AStrangersRecordIsNotTakenForOurs) {
+  ASSERT_EQ(run({"--only", "reference"}).code, 0);
+  fs::remove(status_path(output()));
+  fs::rename(output() / "reference.h5", output() / "tp2.h5");
+  const auto refused = run();
+  EXPECT_EQ(refused.code, 64) << refused.output;
+  EXPECT_THAT(refused.output, HasSubstr("tp2: a record of another plan lies there"));
+  EXPECT_EQ(run({"--rerun-changed"}).code, 0);
+  EXPECT_EQ(status().find("tp2")->state, RunState::done);
+}
+
 TEST_F(StudyProgram, ADryRunStartsNothing) {
   const auto shown = run({"--dry-run"});
   EXPECT_EQ(shown.code, 0) << shown.output;

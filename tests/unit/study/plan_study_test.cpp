@@ -227,6 +227,8 @@ TEST_F(PlanStudy, MissingFilesAreBadData) {
   EXPECT_THROW(plan_study(study_from_text("[run]\nmodel='none'\nprompts='prompts.jsonl'", folder_ / "s.toml"),
                           cpu(1), options_),
                Error);
+  make_prompts(folder_ / "prompts.jsonl", 1, 600);
+  expect_bad_data([&] { plan("", cpu(1)); }, {"a prompt of 600 tokens, the model's context ends at 512"});
   folder_.write("prompts.jsonl", "{\"id\": \"a\"}\n");
   expect_bad_data([&] { plan("", cpu(1)); }, {"prompts.jsonl line 1", "either \"text\" or \"tokens\""});
 }
