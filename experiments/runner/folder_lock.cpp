@@ -28,7 +28,8 @@ pid_t written_pid(int descriptor) {
 }  // namespace
 
 FolderLock::FolderLock(const std::filesystem::path& folder,
-                       const std::function<void(const std::string&)>& say) {
+                       const std::function<void(const std::string&)>& say,
+                       const std::function<bool()>& stop) {
   const auto path = folder / ".lock";
   descriptor_ = ::open(path.c_str(), O_RDWR | O_CREAT, 0666);  // inherited: no O_CLOEXEC
   if (descriptor_ < 0) throw failure("{}: cannot be written: {}", path.string(), std::strerror(errno));
@@ -36,10 +37,12 @@ FolderLock::FolderLock(const std::filesystem::path& folder,
     const int error = errno;
     const pid_t holder = written_pid(descriptor_);
     const bool alive = holder > 0 && kill(holder, 0) == 0;
-    if (error != EWOULDBLOCK || alive || tenths >= 10 * kWaitSeconds) {
+    const bool stopped = stop();
+    if (error != EWOULDBLOCK || alive || stopped || tenths >= 10 * kWaitSeconds) {
       ::close(descriptor_);
       if (error != EWOULDBLOCK)
         throw failure("{}: cannot be locked: {}", path.string(), std::strerror(error));
+      if (stopped) throw Error(ExitCode::interrupted, "interrupted before anything was started");
       if (alive)
         throw usage_error(
             "{}: another study (process {}) is running there: wait for it or use another --output",

@@ -11,8 +11,10 @@ namespace shardrift::runner {
 class FolderLock {
  public:
   // Throws usage_error where a study that is still alive holds it, or after half a minute; failure where the
-  // folder cannot be written. say: told once where it has to wait.
-  FolderLock(const std::filesystem::path& folder, const std::function<void(const std::string&)>& say);
+  // folder cannot be written; interrupted where `stop` says so while it waits. say: told once where it has to
+  // wait.
+  FolderLock(const std::filesystem::path& folder, const std::function<void(const std::string&)>& say,
+             const std::function<bool()>& stop);
   ~FolderLock();
   FolderLock(const FolderLock&) = delete;
   FolderLock& operator=(const FolderLock&) = delete;

@@ -102,9 +102,10 @@ class Runner {
 
   StudyStatus run() {
     make_folders();
-    const FolderLock lock(options_.output, [&](const std::string& text) { line_.say(text); });
-    prepare_status();
     const SignalCounter signals;
+    const FolderLock lock(
+        options_.output, [&](const std::string& text) { line_.say(text); }, [] { return g_signals > 0; });
+    prepare_status();
     save();
     while (step()) std::this_thread::sleep_for(kPoll);
     conclude();

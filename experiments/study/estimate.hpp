@@ -2,6 +2,7 @@
 // rate, and says whose.
 #pragma once
 #include <cstdint>
+#include <set>
 
 #include "experiments/study/machine.hpp"
 #include "weights/model_config.hpp"
@@ -14,6 +15,7 @@ struct Work {
   std::int64_t prompts = 0;
   std::int64_t prompt_tokens = 0;  // of all prompts
   std::int64_t longest = 0;        // tokens of the longest prompt
+  std::set<std::int64_t> lengths;  // of prompts, in tokens
   std::int64_t new_tokens = 0;  // rows decoded after them, of all prompts: an upper bound (end of sequence)
 };
 

@@ -118,12 +118,23 @@ class Planner {
     return found == plan_.configurations.end() ? nullptr : &*found;
   }
 
+  // Elements of the messages that are summed: of each prompt's prefill, and of a decode pass. Where prompts
+  // are texts, of lengths like theirs.
+  static std::set<std::int64_t> message_counts(const Plan& plan, const RunOptions& options,
+                                               const ModelConfig& config, const Work& work) {
+    std::set<std::int64_t> counts;
+    for (const auto length : work.lengths) counts.insert(length * config.hidden);
+    if (options.mode != Mode::score) counts.insert(plan.batch * config.hidden);
+    return counts;
+  }
+
   Work work_of(const Entry& entry, const RunOptions& options, const ModelConfig& config) {
     if (!entry.follow.empty()) {
       Work work;
       if (const auto found = work_.find(entry.follow); found != work_.end()) work = found->second;
       if (options.mode != Mode::score || work.prompts == 0) return work;
       work.longest += work.new_tokens / work.prompts;
+      work.lengths = {work.longest};  // where texts end is not known
       work.prompt_tokens += std::exchange(work.new_tokens, 0);
       return work;
     }
@@ -131,7 +142,7 @@ class Planner {
     if (!summary.estimated && summary.longest > config.max_positions)  // of texts the worker knows
       throw usage_error("--prompts {}: a prompt of {} tokens, the model's context ends at {}",
                         options.prompts.string(), summary.longest, config.max_positions);
-    return {summary.prompts, summary.tokens, summary.longest,
+    return {summary.prompts, summary.tokens, summary.longest, summary.lengths,
             options.mode == Mode::score ? 0 : summary.prompts * options.max_new_tokens};
   }
 
@@ -226,11 +237,13 @@ class Planner {
       leave_out(entry, fmt::format("is compared with {}, which cannot run here", entry.compare_with));
       return;
     }
+    const Work work = work_of(entry, options, model.config);
     const bool needs_less = world_size(plan) > (entry.predict ? 1 : machine_.devices);
     if (needs_less) {
       Machine machine = machine_;
       if (entry.predict) machine.devices = 1;
-      const auto outcome = predict(plan, settings, machine, options_);
+      const auto outcome =
+          predict(plan, settings, machine, options_, message_counts(plan, options, model.config, work));
       if (const auto* none = std::get_if<NoPrediction>(&outcome)) {
         leave_out(entry, none->reason);
         return;
@@ -249,7 +262,6 @@ class Planner {
     one.plan_json = plan_to_json(plan);
     one.arguments = words_of(settings, followed);
 
-    const Work work = work_of(entry, options, model.config);
     work_[entry.name] = work;
     const auto cost = estimate(options, model.config, work, machine_);
     one.prompts = work.prompts;

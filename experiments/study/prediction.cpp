@@ -30,7 +30,8 @@ void put(Settings& settings, const std::string& flag, const std::string& value) 
 }  // namespace
 
 std::variant<Prediction, NoPrediction> predict(const Plan& plan, const Settings& settings,
-                                               const Machine& machine, const PlanOptions& options) {
+                                               const Machine& machine, const PlanOptions& options,
+                                               const std::set<std::int64_t>& counts) {
   Prediction prediction{settings, {}};
   auto& flags = prediction.settings;
   std::vector<std::string> why;
@@ -61,8 +62,13 @@ std::variant<Prediction, NoPrediction> predict(const Plan& plan, const Settings&
       const auto operation = plan.row_linear == RowLinear::scatter ? CollectiveOperation::reduce_scatter
                                                                    : CollectiveOperation::all_reduce;
       std::vector<std::string> passed;
-      const auto chosen = find_profile({plan.shards, operation, plan.dtype, pinned}, machine,
-                                       options.collective_profiles, passed);
+      ProfileWanted wanted{plan.shards, operation, plan.dtype, pinned, counts};
+      if (operation == CollectiveOperation::reduce_scatter) {
+        wanted.counts.clear();
+        for (const auto count : counts)
+          wanted.counts.insert(padded_count(count, storage_of(plan.dtype), plan.shards));
+      }
+      const auto chosen = find_profile(wanted, machine, options.collective_profiles, passed);
       if (!chosen)
         return NoPrediction{fmt::format(
             "needs {} {}, here {} {}; a prediction needs a collective profile of {} ranks ({}){}: make one "

@@ -1,5 +1,7 @@
 // More ranks than devices: which plan gives the same bits on fewer (docs/architecture.md, equality rules)?
 #pragma once
+#include <cstdint>
+#include <set>
 #include <string>
 #include <variant>
 
@@ -21,6 +23,7 @@ struct NoPrediction {
 // number: a local fold has the same bits on any R, the live sum of two shards has one possible order, and
 // that of more is folded as a collective profile says.
 std::variant<Prediction, NoPrediction> predict(const Plan& plan, const Settings& settings,
-                                               const Machine& machine, const PlanOptions& options);
+                                               const Machine& machine, const PlanOptions& options,
+                                               const std::set<std::int64_t>& counts);
 
 }  // namespace shardrift::study

@@ -33,6 +33,14 @@ std::string misfit(const CollectiveProfile& profile, const ProfileWanted& wanted
         return one.operation == wanted.operation && one.probe.dtype == dtype;
       });
   if (!probed) return fmt::format("has no {} in {}", name_of(wanted.operation), name_of(dtype));
+  for (const auto count : wanted.counts) {
+    try {
+      profile.map_for(wanted.operation, dtype, count);
+    } catch (const Error&) {
+      return fmt::format("does not know the {} of {} {} elements", name_of(wanted.operation), count,
+                         name_of(dtype));
+    }
+  }
   return {};
 }
 
@@ -81,7 +89,8 @@ std::optional<ChosenProfile> find_profile(const ProfileWanted& wanted, const Mac
       return;
     }
     if (const auto reason = misfit(profile, wanted, machine); !reason.empty()) {
-      passed.push_back(fmt::format("{} {}", file.filename().string(), reason));
+      const bool alike = profile.transport == machine.collective_library && profile.ranks == wanted.ranks;
+      if (named || alike) passed.push_back(fmt::format("{} {}", file.filename().string(), reason));
       return;
     }
     const int like = likeness(profile, machine) + (named ? 4 : 0);  // what the user names comes first

@@ -2,6 +2,7 @@
 #pragma once
 #include <filesystem>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -14,7 +15,8 @@ struct ProfileWanted {
   int ranks = 0;
   CollectiveOperation operation = CollectiveOperation::all_reduce;
   DType dtype = DType::float32;
-  bool pinned = false;  // the collective's algorithm is pinned by flags
+  bool pinned = false;            // the collective's algorithm is pinned by flags
+  std::set<std::int64_t> counts;  // elements of messages whose order must be known
 };
 
 struct ChosenProfile {

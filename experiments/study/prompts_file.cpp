@@ -53,6 +53,7 @@ PromptsSummary summarize_prompts(const std::filesystem::path& path) {
     ++summary.prompts;
     summary.tokens += tokens;
     summary.longest = std::max(summary.longest, tokens);
+    summary.lengths.insert(tokens);
   }
   if (summary.prompts == 0) throw bad_data("{}: holds no prompt", path.string());
   return summary;

@@ -2,16 +2,18 @@
 #pragma once
 #include <cstdint>
 #include <filesystem>
+#include <set>
 #include <string>
 
 namespace shardrift::study {
 
 struct PromptsSummary {
   std::int64_t prompts = 0;
-  std::int64_t tokens = 0;   // of all prompts; of texts estimated
-  std::int64_t longest = 0;  // tokens
-  bool estimated = false;    // some prompts are texts: their tokens are guessed from their length
-  std::string sha256;        // of the file
+  std::int64_t tokens = 0;         // of all prompts; of texts estimated
+  std::int64_t longest = 0;        // tokens
+  std::set<std::int64_t> lengths;  // that occur, in tokens
+  bool estimated = false;          // some prompts are texts: their tokens are guessed from their length
+  std::string sha256;              // of the file
 };
 
 // Throws bad_data naming file and line: unreadable, no JSON objects, neither "text" nor "tokens", no prompt.

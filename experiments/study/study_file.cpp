@@ -25,6 +25,9 @@ constexpr std::array kPaths{"model", "prompts", "collective-profile"};
 // Flags that are the runner's own.
 constexpr std::array kRunnersOwn{"output", "overwrite", "quiet", "config", "help"};
 
+// compare-with of a run that others are compared with, itself with none.
+constexpr const char* kNothing = "none";
+
 bool one_of(std::string_view name, const auto& list) {
   return std::find(list.begin(), list.end(), name) != list.end();
 }
@@ -93,6 +96,7 @@ class StudyFile {
     add_probes(probes);
     for (const auto& combination : multiply(each_axes, {}, {}, name_)) add_group(combination, sections);
     check_names();
+    check_scored();
     put_in_order();
     return std::move(study_);
   }
@@ -256,6 +260,7 @@ class StudyFile {
         if (section.role == Role::reference) reference = entry.name;
         if (section.role != Role::reference)
           entry.compare_with = section.compare_with.empty() ? reference : named(section.compare_with);
+        if (section.compare_with == kNothing) entry.compare_with.clear();
         if (!section.follow.empty()) {
           entry.follow = named(section.follow);
           const auto mode = entry.settings.find("mode");
@@ -313,11 +318,34 @@ class StudyFile {
                        "two runs are called '{}': give one a name, e.g. name = \"tp{{tensor-parallel}}\"",
                        entry.name);
     }
+    if (names.contains(kNothing))
+      throw error_at(name_, study_.find(kNothing)->line, "name '{}': it means no run in compare-with",
+                     kNothing);
     for (const auto& entry : study_.entries)
       for (const auto& other : {entry.follow, entry.compare_with})
         if (!other.empty() && !names.contains(other))
           throw error_at(name_, entry.line, "'{}' names '{}', but there is no such run (there are {})",
                          entry.name, other, fmt::join(names, ", "));
+  }
+
+  // A run that is fed a record at once has its answers in the prompt: only another such run has the same
+  // tokens.
+  void check_scored() const {
+    const auto scored = [](const Entry& entry) {
+      const auto mode = entry.settings.find("mode");
+      return !entry.follow.empty() && mode != entry.settings.end() && mode->second.text == "score";
+    };
+    for (const auto& entry : study_.entries) {
+      if (entry.compare_with.empty()) continue;
+      const auto& other = *study_.find(entry.compare_with);
+      if (scored(entry) == scored(other) && (!scored(entry) || entry.follow == other.follow)) continue;
+      throw error_at(
+          name_, entry.line,
+          "'{}' and '{}', which it is compared with, do not get the same tokens: where one has mode = "
+          "\"score\" and follow, the other needs them too (compare-with names it, \"none\" is for the "
+          "first of them)",
+          entry.name, other.name);
+    }
   }
 
   // Followers after what they follow; apart from that the file's order.

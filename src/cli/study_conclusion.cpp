@@ -86,17 +86,27 @@ class Conclusion {
   void compare(const Configuration& reference, const std::vector<const Configuration*>& others) {
     std::vector<analysis::Section> sections;
     verdict::Evidence evidence;
+    std::vector<const Configuration*> candidates;
     const Configuration* truth = nullptr;
     for (const auto* other : others) {
       analysis::Section section;
-      section.measurement = measure(reference, *other);
-      if (other->role == Role::candidate) evidence.candidates.push_back(section.measurement);
+      try {
+        section.measurement = measure(reference, *other);
+      } catch (const Error& error) {
+        line_.say(fmt::format("not compared: {}: {}", other->name, error.what()));
+        continue;
+      }
+      if (other->role == Role::candidate) {
+        evidence.candidates.push_back(section.measurement);
+        candidates.push_back(other);
+      }
       if (other->role == Role::repeat) evidence.repeats.push_back(section.measurement);
       if (other->role == Role::yardstick) evidence.yardsticks.push_back(section.measurement);
       if (other->role == Role::truth) truth = other;
       section.measurement.candidate.path = section.measurement.candidate.name;  // the tables' first column
       sections.push_back(std::move(section));
     }
+    if (sections.empty()) return;
     line_.say(fmt::format("\ncompared with {} ({})", shown_name(reference),
                           reference.predicted ? reference.asked : reference.plan));
     line_.say(analysis::summary_text(sections));
@@ -105,8 +115,8 @@ class Conclusion {
     if (reference.role != Role::reference || evidence.candidates.empty()) return;
     if (truth != nullptr) {
       evidence.truth_reference = measure(*truth, reference);
-      for (const auto* other : others)
-        if (other->role == Role::candidate) evidence.truth_candidates.push_back(measure(*truth, *other));
+      for (const auto* candidate : candidates)
+        evidence.truth_candidates.push_back(measure(*truth, *candidate));
     }
     const auto verdict = verdict::judge(evidence, thresholds());
     line_.say(verdict::short_verdict_text(verdict));

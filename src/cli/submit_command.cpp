@@ -109,7 +109,8 @@ study::StudyPlan plan_for_cluster(const study::Study& study, const std::string& 
   // The jobs' scripts start runs of a model only.
   for (const auto& one : plan.configurations)
     if (one.role == study::Role::probe)
-      plan.not_possible.push_back({one.name, "a probe: shardrift study runs it, inside an allocation", one.line});
+      plan.not_possible.push_back(
+          {one.name, "a probe: shardrift study runs it, inside an allocation", one.line});
   std::erase_if(plan.configurations, [](const auto& one) { return one.role == study::Role::probe; });
   for (const auto& one : plan.not_possible)
     print(fmt::format("not possible: {}: {}\n", one.name, one.reason));
