@@ -27,8 +27,8 @@ struct ChosenProfile {
 // The best of all profiles that fit: of the machine's collective library, of that many ranks, with that
 // operation and dtype probed, pinned or not as wanted; first those of the machine's library version, then
 // those of its device, then the earlier in the list. Folders in `places` are searched for *.json; files in
-// folders that are no profiles are passed over, a file named itself must be one (bad_data). Names of what was
-// there but did not fit go to `passed`.
+// folders that are no profiles are passed over, a file named itself must be one (bad_data). What is
+// named, or is of that library and number of ranks, but does not fit otherwise goes to `passed`.
 std::optional<ChosenProfile> find_profile(const ProfileWanted& wanted, const Machine& machine,
                                           const std::vector<std::filesystem::path>& places,
                                           std::vector<std::string>& passed);
