@@ -76,7 +76,7 @@ load_module() {
   module load "$1" >"$printed" 2>&1 || code=$?
   set -u
   cat "$printed"
-  if ((code != 0)) || grep -qiE 'error|unable to locate|unknown module|no such' "$printed"; then
+  if ((code != 0)) || grep -qE 'ERROR:|Unable to locate a modulefile' "$printed"; then
     rm -f "$printed"
     fail 70 "module $1 cannot be loaded on $HOSTNAME: see 'module avail' and the profile's modules"
   fi
