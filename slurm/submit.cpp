@@ -105,6 +105,7 @@ void write_scripts(const JobPlan& plan, const SiteProfile& profile) {
     for (std::size_t i = 0; i < array.tasks.size(); ++i) {
       link_log(folder, array.tasks[i].name, fmt::format("{}-{}.log", array.name, i));
       fs::remove(folder / "state" / array.tasks[i].name, ignored);
+      fs::remove(folder / "state" / (array.tasks[i].name + ".stalled"), ignored);
     }
   }
   write_text_durably(folder / "analysis.sbatch", analysis_script(plan, profile));

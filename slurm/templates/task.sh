@@ -153,16 +153,22 @@ why() {
   printf '%s' "${said:-exit code $1}"
 }
 
-# A task that cannot finish one prompt within its time limit would be requeued for ever.
+# go_on_later BEFORE: requeued, unless two tries in a row finished no prompt: that would go on for ever.
 go_on_later() {
-  local finished
+  local finished stalled=$folder/state/$name.stalled
   finished=$(finished_prompts)
   if [[ -e $folder/cancelled ]]; then
     note interrupted 75 "cancelled; $finished prompts are recorded"
     exit 75
   fi
-  ((finished > $1)) || fail 70 "no prompt was finished within the time limit: raise time_limit in the profile" \
-    "($finished prompts are recorded)"
+  if ((finished > $1)); then
+    rm -f "$stalled"
+  elif [[ -e $stalled ]]; then
+    fail 70 "no prompt was finished within the time limit, twice: raise time_limit in the profile" \
+      "($finished prompts are recorded)"
+  else
+    : >"$stalled"
+  fi
   note interrupted 75 "stopped before the time limit and requeued; $finished prompts are recorded"
   say "requeued; $finished prompts are recorded"
   scontrol requeue "$job" || fail 70 "this cluster refuses to requeue: shardrift submit goes on from $finished prompts"

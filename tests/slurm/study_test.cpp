@@ -78,9 +78,8 @@ TEST_F(Slurm, ScaleOutSurvivesAKillAndATimeLimit) {
 }
 
 TEST_F(Slurm, TheTimeLimitItselfInterruptsAndRequeues) {
-  // Slurm sends the signal up to 60 s early: with 55 s before the minute is over, within seconds of the
-  // start.
-  write_site({{"time_limit", "\"1\""}, {"signal_seconds", "55"}});
+  // slurmctld looks every 30 s and signals up to 30 s early: here between 10 and 40 s after the start.
+  write_site({{"time_limit", "\"1\""}, {"signal_seconds", "20"}});
   write_study("", "max-new-tokens = 200\n", 2000);
   ASSERT_EQ(submit({"--only", "reference"}).code, 0);
   ASSERT_TRUE(
@@ -94,6 +93,15 @@ TEST_F(Slurm, TheTimeLimitItselfInterruptsAndRequeues) {
   EXPECT_TRUE(wait_until([&] { return log("reference").find("start 2") != std::string::npos; }, 40))
       << status();
   EXPECT_TRUE(wait_until([&] { return parts(record("reference")) > kept; }, 20)) << status();
+}
+
+TEST_F(Slurm, ATimeLimitTooShortForOnePromptEndsAfterTwoTries) {
+  write_site({{"setup", "['kill -USR1 $$']"}});  // as if the limit were near before anything was done
+  write_study();
+  ASSERT_EQ(submit({"--only", "reference"}).code, 0);
+  const auto table = wait_for_end(60);
+  EXPECT_THAT(row_of(table, "reference"), HasSubstr("no prompt was finished within the time limit, twice"));
+  EXPECT_THAT(log("reference"), HasSubstr("start 2"));
 }
 
 TEST_F(Slurm, AFailedRunLeavesNothingPending) {
