@@ -27,6 +27,7 @@ class Measuring {
   }
   std::vector<Measurement> against_reference(const std::vector<File>& files) const {
     std::vector<Measurement> measurements;
+    measurements.reserve(files.size());
     for (const auto& file : files) measurements.push_back(against_reference(file));
     return measurements;
   }

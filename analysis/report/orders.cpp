@@ -11,7 +11,6 @@ namespace shardrift::report {
 namespace {
 
 using record::CollectiveInfo;
-using record::CollectiveSegment;
 
 constexpr std::size_t kMessages = 40;  // of one run
 constexpr std::int64_t kMixed = -1;    // a band of several trees, too fine to draw

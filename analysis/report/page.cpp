@@ -18,7 +18,7 @@ std::string policy_hash(std::string_view script) {
   unsigned int size = 0;
   if (EVP_Digest(script.data(), script.size(), digest.data(), &size, EVP_sha256(), nullptr) != 1)
     throw failure("report: SHA-256 failed");
-  std::array<unsigned char, 2 * EVP_MAX_MD_SIZE> text{};
+  std::array<unsigned char, std::size_t{2} * EVP_MAX_MD_SIZE> text{};
   const int length = EVP_EncodeBlock(text.data(), digest.data(), static_cast<int>(size));
   return fmt::format("'sha256-{}'", std::string(text.begin(), text.begin() + length));
 }

@@ -63,6 +63,7 @@ std::string command_line(const std::vector<std::string>& arguments) {
 
 std::vector<report::File> unnamed(const std::vector<std::string>& paths) {
   std::vector<report::File> files;
+  files.reserve(paths.size());
   for (const auto& path : paths) files.push_back({path, ""});
   return files;
 }
