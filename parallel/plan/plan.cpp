@@ -145,7 +145,8 @@ std::string describe(const Plan& plan) {
   const bool sums = plan.row_linear != RowLinear::gather;
   if (plan.shards > 1 && sums) text += fmt::format(", {}", order_text(plan.reduction));
   if (plan.row_linear != RowLinear::reduce) text += fmt::format(", row-linear {}", name_of(plan.row_linear));
-  if (plan.reduction.partial != PartialDType::model) text += ", float32 partials";
+  if (plan.reduction.partial != PartialDType::model)
+    text += fmt::format(", {} partials", name_of(plan.reduction.partial));
   const bool says_sums = plan.reduction.order == ReductionOrder::exact;
   if (plan.reduction.accumulator != Accumulator::message && !says_sums)
     text += fmt::format(", {} sums", name_of(plan.reduction.accumulator));

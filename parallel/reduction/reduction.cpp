@@ -81,7 +81,7 @@ void check_native(const Reduction& reduction, int shards, int ranks) {
         "--accumulate {} needs a local fold, --reduction native adds in the message's dtype: use --reduction "
         "linear",
         name_of(reduction.accumulator));
-  if (reduction.partial != PartialDType::model)
+  if (reduction.partial == PartialDType::float32)
     throw usage_error(
         "--partial {} needs a local fold, --reduction native sends the model's dtype: use --reduction linear",
         name_of(reduction.partial));
@@ -102,7 +102,15 @@ std::string_view name_of(Accumulator accumulator) {
 }
 
 std::string_view name_of(PartialDType partial) {
-  return partial == PartialDType::model ? "model" : "float32";
+  switch (partial) {
+    case PartialDType::model:
+      return "model";
+    case PartialDType::rounded:
+      return "rounded";
+    case PartialDType::float32:
+      break;
+  }
+  return "float32";
 }
 
 Accumulator accumulator_from_name(std::string_view name) {
@@ -112,9 +120,9 @@ Accumulator accumulator_from_name(std::string_view name) {
 }
 
 PartialDType partial_dtype_from_name(std::string_view name) {
-  for (const auto partial : {PartialDType::model, PartialDType::float32})
+  for (const auto partial : {PartialDType::model, PartialDType::rounded, PartialDType::float32})
     if (name == name_of(partial)) return partial;
-  throw usage_error("unknown --partial '{}': use model or float32", name);
+  throw usage_error("unknown --partial '{}': use model, rounded or float32", name);
 }
 
 std::string order_text(const Reduction& reduction) {

@@ -29,8 +29,9 @@ enum class Accumulator { message, float32, float64 };
 
 // What a shard's product is stored as before it is summed. float32: the matrix product's accumulators as they
 // are. For a 16-bit model that asks the library for another output dtype, which may choose another kernel:
-// two things change, rounding and kernel (docs/reductions.md).
-enum class PartialDType { model, float32 };
+// two things change, rounding and kernel (docs/reductions.md). rounded: these accumulators, rounded to the
+// model's dtype by ourselves: what lies between the two others, so that one thing changes at a time.
+enum class PartialDType { model, rounded, float32 };
 
 struct Reduction {
   ReductionOrder order = ReductionOrder::native;

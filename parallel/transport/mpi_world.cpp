@@ -7,6 +7,8 @@
 namespace shardrift {
 namespace {
 
+constexpr std::size_t kPiece = std::size_t{1} << 30;  // MPI counts are int
+
 // MPI's default error handler ends the job itself, so return codes carry nothing.
 std::string broadcast_text(MPI_Comm comm, const std::string& text, int root) {
   int rank = 0;
@@ -14,9 +16,9 @@ std::string broadcast_text(MPI_Comm comm, const std::string& text, int root) {
   auto length = static_cast<std::int64_t>(text.size());
   MPI_Bcast(&length, 1, MPI_INT64_T, root, comm);
   std::string copy = rank == root ? text : std::string(static_cast<std::size_t>(length), '\0');
-  constexpr std::int64_t kPiece = 1 << 30;  // MPI counts are int
-  for (std::int64_t begin = 0; begin < length; begin += kPiece)
-    MPI_Bcast(copy.data() + begin, static_cast<int>(std::min(kPiece, length - begin)), MPI_CHAR, root, comm);
+  for (std::size_t begin = 0; begin < copy.size(); begin += kPiece)
+    MPI_Bcast(copy.data() + begin, static_cast<int>(std::min(kPiece, copy.size() - begin)), MPI_CHAR, root,
+              comm);
   return copy;
 }
 
@@ -51,6 +53,30 @@ void Communicator::broadcast(std::vector<std::int32_t>& values, int root) const 
 
 void Communicator::barrier() const {
   MPI_Barrier(comm_);
+}
+
+void Communicator::sum_to(std::vector<std::uint64_t>& values, int root) const {
+  for (std::size_t begin = 0; begin < values.size(); begin += kPiece) {
+    const auto count = static_cast<int>(std::min(kPiece, values.size() - begin));
+    std::uint64_t* piece = values.data() + begin;
+    if (rank() == root) {
+      MPI_Reduce(MPI_IN_PLACE, piece, count, MPI_UINT64_T, MPI_SUM, root, comm_);
+    } else {
+      MPI_Reduce(piece, nullptr, count, MPI_UINT64_T, MPI_SUM, root, comm_);
+    }
+  }
+}
+
+void Communicator::send(std::span<const std::byte> bytes, int peer) const {
+  for (std::size_t begin = 0; begin < bytes.size(); begin += kPiece)
+    MPI_Send(bytes.data() + begin, static_cast<int>(std::min(kPiece, bytes.size() - begin)), MPI_BYTE, peer,
+             0, comm_);
+}
+
+void Communicator::receive(std::span<std::byte> bytes, int peer) const {
+  for (std::size_t begin = 0; begin < bytes.size(); begin += kPiece)
+    MPI_Recv(bytes.data() + begin, static_cast<int>(std::min(kPiece, bytes.size() - begin)), MPI_BYTE, peer,
+             0, comm_, MPI_STATUS_IGNORE);
 }
 
 World::World(int& argc, char**& argv) {

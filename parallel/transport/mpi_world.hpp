@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -32,6 +33,12 @@ class Communicator {
   int size() const;
   void broadcast(std::vector<std::int32_t>& values, int root) const;  // every rank passes the same size
   void barrier() const;
+  // Sums modulo 2^64, element by element, to root; values elsewhere are kept. Every rank passes the same
+  // size.
+  void sum_to(std::vector<std::uint64_t>& values, int root) const;
+  // Bytes of host memory between two ranks; the receiver knows how many.
+  void send(std::span<const std::byte> bytes, int peer) const;
+  void receive(std::span<std::byte> bytes, int peer) const;
 
  private:
   MPI_Comm comm_ = MPI_COMM_NULL;

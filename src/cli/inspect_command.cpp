@@ -130,6 +130,19 @@ std::string environment_text(const record::Environment& environment) {
   return text;
 }
 
+// What was recorded beside the logits.
+std::string traces_text(const record::PromptRecord& prompt) {
+  const std::string hidden = prompt.hidden.streams == 0
+                                 ? ""
+                                 : fmt::format("hidden {} x {} {}", prompt.hidden.streams,
+                                               prompt.hidden.width, name_of(prompt.hidden.dtype));
+  const std::string sums =
+      prompt.checksums.empty()
+          ? ""
+          : fmt::format("{} checksums a row", record::point_count(prompt.checksums.layers));
+  return hidden.empty() && sums.empty() ? "no" : hidden + (hidden.empty() || sums.empty() ? "" : ", ") + sums;
+}
+
 std::string prompts_text(const record::Reader& reader) {
   using analysis::Align;
   analysis::TextColumns table({{"prompt", Align::left},
@@ -137,13 +150,14 @@ std::string prompts_text(const record::Reader& reader) {
                                {"steps", Align::right},
                                {"stop", Align::left},
                                {"logits", Align::left},
+                               {"traces", Align::left},
                                {"hash", Align::left},
                                {"text", Align::left}});
   for (const auto& id : reader.prompt_ids()) {
     const auto prompt = reader.prompt(id);
     table.add({id, std::to_string(prompt.prompt.tokens.size()), std::to_string(prompt.rows.size()),
-               prompt.stop, reader.has_logits(id) ? "yes" : "no", prompt.hash.substr(0, 12),
-               analysis::quoted(prompt.prompt.text, 40)});
+               prompt.stop, reader.has_logits(id) ? "yes" : "no", traces_text(prompt),
+               prompt.hash.substr(0, 12), analysis::quoted(prompt.prompt.text, 40)});
   }
   return table.str();
 }

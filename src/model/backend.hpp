@@ -79,7 +79,7 @@ class Backend {
   // out[rows, N] = x[rows, K] · weight[N, K]ᵀ. out.dtype may be float32 where x is narrower: the float32
   // accumulators, unrounded.
   virtual void linear(const Matrix& x, const Matrix& weight, const Matrix& out) = 0;
-  // qkv [rows, (query_heads + 2 · kv_heads) · head_dim]: rotates queries in place, writes rotated keys and
+  // qkv [rows, (query_heads + 2 · kv_heads) · head_dim]: rotates queries and keys in place, writes keys and
   // values to the cache. cosines, sines: float32 [max_length, head_dim / 2].
   virtual void rope_and_cache(const Matrix& qkv, std::int64_t query_heads, const float* cosines,
                               const float* sines, const RowIndex& index, const CacheView& cache) = 0;
@@ -100,6 +100,9 @@ class Backend {
                     Accumulator accumulator, const Matrix& out) = 0;
   // out [rows, columns] from its slices [rows][width]; pads dropped. A copy of bits.
   virtual void join_columns(const ColumnSlices& slices, const Matrix& out) = 0;
+  // sums[r] += Σ mix64(index + j, bits of m[r, columns.begin + j]) over j in [0, columns.size()), modulo 2^64
+  // (common/mix64.hpp). sums: device, [m.rows]. Integers: the order of the sum changes nothing.
+  virtual void checksum(const Matrix& m, Range columns, std::int64_t index, std::uint64_t* sums) = 0;
 };
 
 std::unique_ptr<Backend> make_cpu_backend(int threads);

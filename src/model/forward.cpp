@@ -6,6 +6,7 @@
 #include "model/rope.hpp"
 
 namespace shardrift {
+using record::Operation;
 namespace {
 
 template <typename T>
@@ -52,7 +53,9 @@ Forward::Forward(const ModelConfig& config, const Plan& plan, const Place& place
       capacity_(capacity),
       orders_(std::move(orders)),
       gathers_(plan.row_linear == RowLinear::gather && plan.shards > 1),
-      partial_dtype_(partial_dtype(plan.reduction, plan.dtype)) {
+      partial_dtype_(partial_dtype(plan.reduction, plan.dtype)),
+      rounds_partials_(plan.reduction.partial == PartialDType::rounded &&
+                       size_of(plan.dtype) < size_of(DType::float32)) {
   if (plan.reduction.needs_profile() && !orders_)
     throw usage_error("--reduction profile needs --collective-profile FILE: whose order is it to be?");
   const auto ids = static_cast<std::size_t>(capacity.rows) * sizeof(std::int32_t);
@@ -69,6 +72,7 @@ Forward::Forward(const ModelConfig& config, const Plan& plan, const Place& place
   residual_ = OwnedMatrix(backend, capacity.rows, config.hidden, dtype);
   normed_ = OwnedMatrix(backend, capacity.rows, config.hidden, dtype);
   reduced_ = OwnedMatrix(backend, capacity.rows, config.hidden, dtype);
+  if (rounds_partials_) product_ = OwnedMatrix(backend, capacity.rows, config.hidden, DType::float32);
   const std::size_t partial_stride = stride_of({nullptr, capacity.rows, config.hidden, partial_dtype_});
   std::size_t partials = static_cast<std::size_t>(hosted) * partial_stride;
   if (plan.row_linear == RowLinear::scatter) {
@@ -154,20 +158,29 @@ std::span<const std::byte> Forward::run(const Pass& pass) {
 
   // The residual stream [rows, hidden] is the same on every rank of a stage; stages hand it on as it is.
   const Matrix residual = residual_.view.first_rows(rows);
+  const std::int64_t logit_rows = pass.all_logits ? rows : 1;
+  if (trace_ != nullptr) trace_->begin(rows - logit_rows, logit_rows);
   if (place_.first_stage) {
     embed(index);
+    if (trace_ != nullptr) {
+      trace_->whole(Operation::embedding, 0, residual);
+      trace_->stream(0, residual);
+    }
   } else {
     stage_group_.receive(residual.data, residual.bytes(), place_.stage - 1);
   }
   for (std::size_t layer = 0; layer < weights_.layers.size(); ++layer) {
     attention_block(layer, index);
     mlp_block(layer, rows);
+    if (trace_ != nullptr) trace_->stream(model_layer(layer) + 1, residual);
   }
-  if (!place_.last_stage) {
+  if (place_.last_stage) {
+    head(pass);
+  } else {
     stage_group_.send(residual.data, residual.bytes(), place_.stage + 1);
-    return {};
   }
-  head(pass);
+  if (trace_ != nullptr) trace_->end();
+  if (!place_.last_stage) return {};
   return place_.writes() ? std::span<const std::byte>(host_logits_) : std::span<const std::byte>();
 }
 
@@ -191,51 +204,78 @@ void Forward::attention_block(std::size_t layer, const RowIndex& index) {
   const std::int64_t rows = index.rows;
   const Matrix x = normed_.view.first_rows(rows);
   backend_.rms_norm(residual_.view.first_rows(rows), weights.attention_norm.view, config_.rms_norm_eps, x);
+  if (trace_ != nullptr) trace_->whole(Operation::attention_norm, model_layer(layer), x);
   for (std::size_t s = 0; s < weights.shards.size(); ++s) {
     const auto& shard = weights.shards[s];
-    const Matrix out = partial(static_cast<std::int64_t>(s), rows);
-    if (shard.query_heads == 0) {
-      if (!gathers_) backend_.fill_negative_zero(out);
-      continue;
-    }
-    const Matrix qkv = qkv_[s].view.first_rows(rows);
     const Matrix attended = row_input(attended_[s], s, rows, true);
-    const AttentionShape shape{shard.query_heads, shard.local_kv.as<std::int32_t>(), config_.sliding_window};
-    backend_.linear(x, shard.qkv.view, qkv);
-    backend_.rope_and_cache(qkv, shard.query_heads, cosines_.as<float>(), sines_.as<float>(), index,
-                            cache(layer, s));
-    backend_.attention(qkv, shape, index, cache(layer, s), attended);
-    if (!gathers_) backend_.linear(attended, shard.output.view, out);
+    if (shard.query_heads > 0) {
+      const Matrix qkv = qkv_[s].view.first_rows(rows);
+      const AttentionShape shape{shard.query_heads, shard.local_kv.as<std::int32_t>(),
+                                 config_.sliding_window};
+      backend_.linear(x, shard.qkv.view, qkv);
+      if (trace_ != nullptr) trace_->qkv(model_layer(layer), s, qkv);
+      backend_.rope_and_cache(qkv, shard.query_heads, cosines_.as<float>(), sines_.as<float>(), index,
+                              cache(layer, s));
+      if (trace_ != nullptr) trace_->rotated(model_layer(layer), s, qkv);
+      backend_.attention(qkv, shape, index, cache(layer, s), attended);
+      if (trace_ != nullptr) trace_->attended(model_layer(layer), s, attended);
+    }
+    if (!gathers_) row_product(layer, s, true, attended);
   }
-  if (gathers_) {
-    add_gathered(layer, true, rows);
-  } else {
-    add_reduced(rows);
-  }
+  close_block(layer, true, rows);
 }
 
 void Forward::mlp_block(std::size_t layer, std::int64_t rows) {
   const auto& weights = weights_.layers[layer];
   const Matrix x = normed_.view.first_rows(rows);
   backend_.rms_norm(residual_.view.first_rows(rows), weights.mlp_norm.view, config_.rms_norm_eps, x);
+  if (trace_ != nullptr) trace_->whole(Operation::mlp_norm, model_layer(layer), x);
   for (std::size_t s = 0; s < weights.shards.size(); ++s) {
     const auto& shard = weights.shards[s];
-    const Matrix out = partial(static_cast<std::int64_t>(s), rows);
-    if (shard.columns == 0) {
-      if (!gathers_) backend_.fill_negative_zero(out);
-      continue;
-    }
-    const Matrix gate_up = gate_up_[s].view.first_rows(rows);
     const Matrix activated = row_input(activated_[s], s, rows, false);
-    backend_.linear(x, shard.gate_up.view, gate_up);
-    backend_.silu_multiply(gate_up, activated);
-    if (!gathers_) backend_.linear(activated, shard.down.view, out);
+    if (shard.columns > 0) {
+      const Matrix gate_up = gate_up_[s].view.first_rows(rows);
+      backend_.linear(x, shard.gate_up.view, gate_up);
+      if (trace_ != nullptr) trace_->gate_up(model_layer(layer), s, gate_up);
+      backend_.silu_multiply(gate_up, activated);
+      if (trace_ != nullptr) trace_->activated(model_layer(layer), s, activated);
+    }
+    if (!gathers_) row_product(layer, s, false, activated);
   }
-  if (gathers_) {
-    add_gathered(layer, false, rows);
+  close_block(layer, false, rows);
+}
+
+// A shard's partial: its product, or -0 where it has no columns of K.
+void Forward::row_product(std::size_t layer, std::size_t shard, bool attention, const Matrix& x) {
+  const auto& weights = weights_.layers[layer].shards[shard];
+  const Matrix out = partial(static_cast<std::int64_t>(shard), x.rows);
+  const Matrix& weight = attention ? weights.output.view : weights.down.view;
+  if (x.cols == 0) {
+    backend_.fill_negative_zero(out);
+  } else if (!rounds_partials_) {
+    backend_.linear(x, weight, out);
   } else {
-    add_reduced(rows);
+    // The product's float32 accumulators, rounded by ourselves: one shard's fold adds nothing.
+    const Matrix product = product_.view.first_rows(x.rows);
+    backend_.linear(x, weight, product);
+    backend_.fold(product.data, product.bytes(), product.dtype, rounding_map(x.rows), Accumulator::message,
+                  out);
   }
+  if (trace_ != nullptr)
+    trace_->partial(attention ? Operation::attention_partials : Operation::mlp_partials, model_layer(layer),
+                    shard, out);
+}
+
+// The shards' products become one tensor [rows, hidden], which is added to the residual stream.
+void Forward::close_block(std::size_t layer, bool attention, std::int64_t rows) {
+  const Matrix residual = residual_.view.first_rows(rows);
+  const Matrix sum = gathers_ ? gathered_product(layer, attention, rows) : reduced(rows);
+  if (trace_ != nullptr)
+    trace_->whole(attention ? Operation::attention_sum : Operation::mlp_sum, model_layer(layer), sum);
+  backend_.add(residual, sum);
+  if (trace_ != nullptr)
+    trace_->whole(attention ? Operation::attention_residual : Operation::mlp_residual, model_layer(layer),
+                  residual);
 }
 
 // Where a shard's input of a row-parallel linear goes: its own buffer, or its slice of what is gathered.
@@ -259,9 +299,9 @@ ColumnSlices Forward::all_slices(const void* hosted, std::size_t stride, const C
 }
 
 // Inputs of all shards -> [rows, K]; each shard multiplies its rows of the output over all of K -> [rows,
-// hidden] -> residual. Bytes move, nothing is added across shards; every product has the same shape wherever
-// its shard lives.
-void Forward::add_gathered(std::size_t layer, bool attention, std::int64_t rows) {
+// hidden]. Bytes move, nothing is added across shards; every product has the same shape wherever its shard
+// lives.
+Matrix Forward::gathered_product(std::size_t layer, bool attention, std::int64_t rows) {
   const Columns& inputs = attention ? attended_columns_ : activated_columns_;
   const Matrix x{joined_.data(), rows, inputs.count, plan_.dtype};
   // Slices of an input are written without pads: width 0.
@@ -273,7 +313,7 @@ void Forward::add_gathered(std::size_t layer, bool attention, std::int64_t rows)
   }
   const Matrix sum = reduced_.view.first_rows(rows);
   backend_.join_columns(all_slices(partials_.data(), stride_of(out), hidden_columns_, out.cols), sum);
-  backend_.add(residual_.view.first_rows(rows), sum);
+  return sum;
 }
 
 // A rank's equal part of the sum is a multiple of 16 bytes: the message is padded with (negative) zeros,
@@ -290,15 +330,10 @@ void Forward::sum_by_scatter(const Matrix& message) {
                            static_cast<std::size_t>(part) * size_of(message.dtype));
 }
 
-// partials of all S shards -> one tensor -> residual. The only place where values of different shards are
-// added.
-void Forward::add_reduced(std::int64_t rows) {
-  const Matrix residual = residual_.view.first_rows(rows);
+// The partials of all S shards -> one tensor. The only place where values of different shards are added.
+Matrix Forward::reduced(std::int64_t rows) {
   const Matrix first = partial(0, rows);
-  if (plan_.shards == 1 && first.dtype == plan_.dtype) {
-    backend_.add(residual, first);
-    return;
-  }
+  if (plan_.shards == 1 && first.dtype == plan_.dtype) return first;
   if (plan_.reduction.order == ReductionOrder::native) {
     // The library's own order: it depends on rank, position in the message and message size
     // (docs/architecture.md).
@@ -307,8 +342,7 @@ void Forward::add_reduced(std::int64_t rows) {
     } else {
       tensor_group_.all_reduce(first.data, first.count(), plan_.dtype);
     }
-    backend_.add(residual, first);
-    return;
+    return first;
   }
   const void* partials = partials_.data();
   const std::size_t stride = stride_of(first);
@@ -320,7 +354,7 @@ void Forward::add_reduced(std::int64_t rows) {
   const Matrix sum = reduced_.view.first_rows(rows);
   // Every rank folds the same bytes in the same order: the same bits as one device hosting all S shards.
   backend_.fold(partials, stride, partial_dtype_, order_map(rows), plan_.reduction.accumulator, sum);
-  backend_.add(residual, sum);
+  return sum;
 }
 
 // The order depends on an element's place in the message and, in ring and profile, on the message's size.
@@ -336,6 +370,13 @@ const DeviceOrderMap& Forward::order_map(std::int64_t rows) {
   return order_maps_.try_emplace(rows, backend_, std::move(map)).first->second;
 }
 
+// One shard's tree: a fold by it is one rounding.
+const DeviceOrderMap& Forward::rounding_map(std::int64_t rows) {
+  if (const auto known = rounding_maps_.find(rows); known != rounding_maps_.end()) return known->second;
+  return rounding_maps_.try_emplace(rows, backend_, uniform_map(linear_tree(1), rows * config_.hidden))
+      .first->second;
+}
+
 void Forward::head(const Pass& pass) {
   const std::int64_t rows = pass.rows();
   const std::int64_t wanted = pass.all_logits ? rows : 1;
@@ -345,27 +386,34 @@ void Forward::head(const Pass& pass) {
     const std::int64_t block = std::min(kHeadRows, wanted - done);
     std::byte* host =
         place_.writes() ? host_logits_.data() + static_cast<std::size_t>(done) * row_bytes : nullptr;
-    head_product(rows - wanted + done, block, host);
+    head_product(rows - wanted + done, done, block, host);
   }
 }
 
-void Forward::head_product(std::int64_t first_row, std::int64_t rows, std::byte* host) {
+// Rows [first_row, first_row + rows) of the pass, of whose logits `done` rows are computed.
+void Forward::head_product(std::int64_t first_row, std::int64_t done, std::int64_t rows, std::byte* host) {
   const Matrix x = head_input_.view.first_rows(rows);
   const auto offset = static_cast<std::size_t>(first_row * config_.hidden) * size_of(plan_.dtype);
   const Matrix tail{static_cast<std::byte*>(residual_.view.data) + offset, rows, config_.hidden, plan_.dtype};
   backend_.rms_norm(tail, weights_.final_norm.view, config_.rms_norm_eps, x);
+  if (trace_ != nullptr) {
+    trace_->narrow(done, rows);
+    trace_->whole(Operation::final_norm, 0, x);
+  }
 
   const auto& slices = config_.tied_head ? weights_.embedding : weights_.head;
   const std::int64_t width = slices.front().share.width;
   const Matrix logits = logits_.view.first_rows(rows);
   if (plan_.shards == 1) {
     backend_.linear(x, slices.front().rows.view, logits);
+    if (trace_ != nullptr) trace_->logits(0, logits);
   } else {
     Matrix slice{head_slices_.data(), rows, width, plan_.logits_dtype};
     const std::size_t stride = stride_of(slice);
     for (std::size_t s = 0; s < slices.size(); ++s) {
       slice.data = head_slices_.as<std::byte>() + s * stride;
       backend_.linear(x, slices[s].rows.view, slice);
+      if (trace_ != nullptr) trace_->logits(s, slice);
     }
     const ColumnSlices all = all_slices(head_slices_.data(), stride, vocabulary_, width);
     if (place_.writes()) backend_.join_columns(all, logits);

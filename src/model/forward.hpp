@@ -10,6 +10,7 @@
 #include "model/backend.hpp"
 #include "model/device_order_map.hpp"
 #include "model/shard_weights.hpp"
+#include "model/trace.hpp"
 #include "parallel/transport/transport.hpp"
 
 namespace shardrift {
@@ -47,6 +48,9 @@ class Forward {
   // empty span.
   std::span<const std::byte> run(const Pass& pass);
 
+  // From the next pass on, what it computes on the way is traced; null: no more. The trace must outlive it.
+  void trace_to(Trace* trace) { trace_ = trace; }
+
   static constexpr std::int64_t kHeadRows =
       256;  // rows of one head product in score mode: a constant of the numerics
 
@@ -54,14 +58,20 @@ class Forward {
   void embed(const RowIndex& index);
   void attention_block(std::size_t layer, const RowIndex& index);
   void mlp_block(std::size_t layer, std::int64_t rows);
-  void add_reduced(std::int64_t rows);
+  void row_product(std::size_t layer, std::size_t shard, bool attention, const Matrix& x);
+  void close_block(std::size_t layer, bool attention, std::int64_t rows);
+  Matrix reduced(std::int64_t rows);
   void sum_by_scatter(const Matrix& message);
-  void add_gathered(std::size_t layer, bool attention, std::int64_t rows);
+  Matrix gathered_product(std::size_t layer, bool attention, std::int64_t rows);
   Matrix row_input(const OwnedMatrix& own, std::size_t shard, std::int64_t rows, bool attention) const;
   void head(const Pass& pass);
-  void head_product(std::int64_t first_row, std::int64_t rows, std::byte* host);
+  void head_product(std::int64_t first_row, std::int64_t done, std::int64_t rows, std::byte* host);
   Matrix partial(std::int64_t hosted, std::int64_t rows) const;
   const DeviceOrderMap& order_map(std::int64_t rows);
+  const DeviceOrderMap& rounding_map(std::int64_t rows);
+  std::int64_t model_layer(std::size_t layer) const {
+    return place_.layers.begin + static_cast<std::int64_t>(layer);
+  }
   CacheView cache(std::size_t layer, std::size_t shard) const;
 
   // How the columns of a matrix are dealt to the shards.
@@ -85,15 +95,19 @@ class Forward {
   Transport& stage_group_;   // the P ranks with this t
   Capacity capacity_;
   OrderMapSource orders_;
+  Trace* trace_ = nullptr;
   bool gathers_;                                       // --row-linear gather with something to gather
   DType partial_dtype_;                                // the model's, or float32
+  bool rounds_partials_;                               // --partial rounded, where there is something to round
   std::map<std::int64_t, DeviceOrderMap> order_maps_;  // by rows of the message, made at first use
+  std::map<std::int64_t, DeviceOrderMap> rounding_maps_;
 
   Buffer tokens_, positions_, slots_;  // int32 [capacity.rows]
   Buffer cosines_, sines_;
   Buffer vocabulary_owner_;  // int32 [vocabulary]: tensor-parallel rank holding the token's row
   std::vector<std::vector<Buffer>> keys_, values_;  // [layers of the stage][hosted shards]
   OwnedMatrix residual_, normed_, reduced_;         // [rows, hidden]
+  OwnedMatrix product_;                             // [rows, hidden] float32, before it is rounded
   std::vector<OwnedMatrix> qkv_, attended_, gate_up_,
       activated_;           // one a hosted shard: its own aligned buffers
   Buffer partials_;         // hosted shards' partials, one aligned stride apart

@@ -69,6 +69,18 @@ void copy_chunks(hid_t from, hid_t to, hid_t space, hid_t properties, const std:
   } while (advance(offset, dims, chunk));
 }
 
+// Not the source's own property list: of a group with more than 8 links it names the heap in the source's
+// file that holds them, and HDF5 1.10.8 believes that of the copy as well.
+Handle group_properties(hid_t source, const std::string& name) {
+  const Handle own(H5Gget_create_plist(source), H5Pclose, name);
+  unsigned order = 0;
+  check(H5Pget_link_creation_order(own, &order), name);
+  Handle properties(H5Pcreate(H5P_GROUP_CREATE), H5Pclose, name);
+  check(H5Pset_link_creation_order(properties, order), name);
+  check(H5Pset_obj_track_times(properties, false), name);
+  return properties;
+}
+
 void copy_dataset(hid_t source, const std::string& name, hid_t to) {
   const Handle type(H5Dget_type(source), H5Tclose, name);
   const Handle space(H5Dget_space(source), H5Sclose, name);
@@ -84,7 +96,7 @@ void copy_dataset(hid_t source, const std::string& name, hid_t to) {
 
 void copy_group(hid_t from, const std::string& name, hid_t to) {
   const Handle source(H5Gopen2(from, name.c_str(), H5P_DEFAULT), H5Gclose, name);
-  const Handle properties(H5Gget_create_plist(source), H5Pclose, name);
+  const Handle properties = group_properties(source, name);
   const Handle copy(H5Gcreate2(to, name.c_str(), H5P_DEFAULT, properties, H5P_DEFAULT), H5Gclose, name);
   copy_attributes(source, copy);
   std::vector<std::string> names;

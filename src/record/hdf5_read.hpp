@@ -55,6 +55,7 @@ class Dataset {
   const std::vector<hsize_t>& dims() const { return dims_; }
   hid_t id() const { return handle_; }
   void require_dims(const std::vector<hsize_t>& dims) const;
+  bool has_type(hid_t type) const;
   void require_type(hid_t type, const char* name) const;
   // Dims are only numbers: refuses a dataset that claims more elements than its stored bytes can hold.
   void require_stored() const;
@@ -66,8 +67,13 @@ class Dataset {
   void read(hid_t type, void* out) const;
   // Rows [begin, end) of a rank-2 dataset, without conversion.
   void read_rows(hid_t type, std::uint64_t begin, std::uint64_t end, void* out) const;
+  // Rows [begin, end) of plane i of a rank-3 dataset, without conversion.
+  void read_plane_rows(hid_t type, std::uint64_t i, std::uint64_t begin, std::uint64_t end, void* out) const;
 
  private:
+  void read_block(hid_t type, const std::vector<hsize_t>& start, const std::vector<hsize_t>& count,
+                  void* out) const;
+
   Handle handle_;
   std::string path_;
   std::uint64_t file_bytes_;

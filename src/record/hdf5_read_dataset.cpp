@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <array>
 #include <limits>
 
 #include "common/error.hpp"
@@ -84,10 +83,13 @@ void Dataset::require_dims(const std::vector<hsize_t>& dims) const {
     throw Hdf5Error(fmt::format("{}: has shape {}, not {}", path_, shape(dims_), shape(dims)));
 }
 
-void Dataset::require_type(hid_t type, const char* name) const {
+bool Dataset::has_type(hid_t type) const {
   const Handle own(H5Dget_type(handle_), H5Tclose, path_);
-  if (!check_bool(H5Tequal(own, type), path_))
-    throw Hdf5Error(fmt::format("{}: is not of type {}", path_, name));
+  return check_bool(H5Tequal(own, type), path_);
+}
+
+void Dataset::require_type(hid_t type, const char* name) const {
+  if (!has_type(type)) throw Hdf5Error(fmt::format("{}: is not of type {}", path_, name));
 }
 
 void Dataset::require_stored() const {
@@ -118,14 +120,23 @@ void Dataset::read(hid_t type, void* out) const {
 }
 
 void Dataset::read_rows(hid_t type, std::uint64_t begin, std::uint64_t end, void* out) const {
-  if (begin == end) return;
-  const std::array<hsize_t, 2> start{begin, 0};
-  const std::array<hsize_t, 2> count{end - begin, dims_.at(1)};
+  read_block(type, {begin, 0}, {end - begin, dims_.at(1)}, out);
+}
+
+void Dataset::read_plane_rows(hid_t type, std::uint64_t i, std::uint64_t begin, std::uint64_t end,
+                              void* out) const {
+  read_block(type, {i, begin, 0}, {1, end - begin, dims_.at(2)}, out);
+}
+
+void Dataset::read_block(hid_t type, const std::vector<hsize_t>& start, const std::vector<hsize_t>& count,
+                         void* out) const {
+  if (product(count, 1) == 0) return;
   const Handle file_space(H5Dget_space(handle_), H5Sclose, path_);
   check(H5Sselect_hyperslab(file_space, H5S_SELECT_SET, start.data(), nullptr, count.data(), nullptr), path_);
-  const Handle memory_space(H5Screate_simple(2, count.data(), nullptr), H5Sclose, path_);
+  const Handle memory_space(H5Screate_simple(static_cast<int>(count.size()), count.data(), nullptr), H5Sclose,
+                            path_);
   check(H5Dread(handle_, type, memory_space, file_space, H5P_DEFAULT, out),
-        path_ + fmt::format(" rows {} to {}", begin, end - 1));
+        path_ + fmt::format(" from {}, {}", shape(start), shape(count)));
 }
 
 }  // namespace shardrift::record::h5

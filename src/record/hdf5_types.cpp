@@ -63,5 +63,8 @@ Handle int32_type() {
 Handle int64_type() {
   return copy_of(H5T_STD_I64LE);
 }
+Handle uint64_type() {
+  return copy_of(H5T_STD_U64LE);
+}
 
 }  // namespace shardrift::record::h5

@@ -18,5 +18,6 @@ Handle text_type(std::size_t bytes);  // fixed length, UTF-8, padded with NUL; 0
 Handle phase_type();                  // uint8 enum {prefill, decode}
 Handle int32_type();
 Handle int64_type();
+Handle uint64_type();
 
 }  // namespace shardrift::record::h5

@@ -23,6 +23,7 @@ Handle dataset_properties(std::span<const hsize_t> dims, const Layout& layout, c
   if (dims.empty() || empty) return properties;  // scalar or nothing to check
   std::vector<hsize_t> chunk(dims.begin(), dims.end());
   if (layout.chunk_rows > 0) chunk[0] = std::min(chunk[0], layout.chunk_rows);
+  if (layout.chunk_columns > 0 && chunk.size() > 1) chunk[1] = std::min(chunk[1], layout.chunk_columns);
   check(H5Pset_chunk(properties, static_cast<int>(chunk.size()), chunk.data()), what);
   if (layout.deflate > 0) {
     check(H5Pset_shuffle(properties), what);

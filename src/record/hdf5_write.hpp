@@ -21,8 +21,9 @@ Handle create_group(hid_t parent, const std::string& name, std::string_view desc
 Handle create_group(hid_t parent, const std::string& name);  // one that is described by who fills it
 
 struct Layout {
-  hsize_t chunk_rows = 0;  // rows of one chunk, 0 = all in one
-  int deflate = 0;         // level, 0 = none
+  hsize_t chunk_rows = 0;     // of the first dimension in one chunk, 0 = all
+  hsize_t chunk_columns = 0;  // of the second
+  int deflate = 0;            // level, 0 = none
 };
 
 // Chunked with fletcher32, so that a flipped bit is found when it is read. data: dims' product elements of

@@ -29,6 +29,11 @@ void check_record(const PromptRecord& record, const LogitsShape& shape) {
   if (!record.logits.empty() && record.logits.size() != logits)
     throw failure("prompt {}: {} bytes of logits for {} rows, expected {}", record.prompt.id,
                   record.logits.size(), steps, logits);
+  if (!record.hidden.words.empty() && record.hidden.rows() != static_cast<std::int64_t>(steps))
+    throw failure("prompt {}: hidden states of {} rows, not {}", record.prompt.id, record.hidden.rows(),
+                  steps);
+  if (!record.checksums.empty() && record.checksums.rows != static_cast<std::int64_t>(steps))
+    throw failure("prompt {}: checksums of {} rows, not {}", record.prompt.id, record.checksums.rows, steps);
   if (record.top.ids.size() != top || record.top.log_probabilities.size() != top)
     throw failure("prompt {}: top holds {} ids and {} log-probabilities, expected {}", record.prompt.id,
                   record.top.ids.size(), record.top.log_probabilities.size(), top);

@@ -159,6 +159,8 @@ void write_prompt(hid_t prompts, const PromptRecord& record, const LogitsShape& 
               "argmax of the row, lowest id at ties, [steps]");
   write_forward(group, record.rows);
   if (record.top.k > 0) write_top(group, record.top, record.rows.size());
+  if (!record.hidden.words.empty()) write_hidden(group, record.hidden, compression);
+  if (!record.checksums.empty()) write_checksums(group, record.checksums);
   if (record.logits.empty()) return;
   const std::int64_t row_bytes = shape.vocabulary * static_cast<std::int64_t>(size_of(shape.dtype));
   h5::write_dataset(group, "logits", h5::float_type(shape.dtype),
@@ -187,6 +189,12 @@ PromptRecord read_prompt(const h5::Group& prompts, const std::string& id, const 
   record.rows = read_rows(group, shape.vocabulary);
   if (group.has("top")) record.top = read_top(group.group("top"), record.rows.size(), shape.vocabulary);
   open_logits(group, shape, record.rows.size());
+  if (const auto hidden = open_hidden(group, record.rows.size())) {
+    record.hidden.streams = static_cast<std::int64_t>(hidden->words.dims()[0]);
+    record.hidden.width = static_cast<std::int64_t>(hidden->words.dims()[2]);
+    record.hidden.dtype = hidden->dtype;
+  }
+  if (group.has("checksums")) record.checksums = read_checksums(group.group("checksums"), record.rows.size());
   return record;
 }
 

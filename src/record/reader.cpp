@@ -74,9 +74,12 @@ struct Reader::State {
   // The logits read last: rows are asked for in blocks.
   std::optional<h5::Dataset> logits;
   std::string logits_id;
+  std::optional<HiddenDataset> hidden;
+  std::string hidden_id;
 
   ~State() {
     const h5::Lock lock;
+    hidden.reset();
     logits.reset();
     file.reset();
   }
@@ -90,6 +93,8 @@ struct Reader::State {
     if (parts && open_id != id) {
       logits.reset();
       logits_id.clear();
+      hidden.reset();
+      hidden_id.clear();
       file.reset();
       file.emplace(open_record_file(part_path(path, id)));
       open_id = id;
@@ -193,6 +198,28 @@ void Reader::read_logits(const std::string& id, std::int64_t begin, std::int64_t
                size_of(shape.dtype));
     state_->logits->read_rows(h5::float_type(shape.dtype), static_cast<std::uint64_t>(begin),
                               static_cast<std::uint64_t>(end), out.data());
+  });
+}
+
+void Reader::read_hidden(const std::string& id, std::int64_t stream, std::int64_t begin, std::int64_t end,
+                         std::vector<std::byte>& out) const {
+  reading(state_->file_of(id), [&] {
+    if (state_->hidden_id != id) {
+      state_->hidden.reset();
+      state_->hidden_id.clear();
+      state_->hidden = open_hidden(state_->prompts_of(id).group(id), std::nullopt);
+      if (!state_->hidden) throw h5::Hdf5Error(fmt::format("/prompts/{}/hidden: was not recorded", id));
+      state_->hidden_id = id;
+    }
+    const auto& [words, dtype] = *state_->hidden;
+    const auto& dims = words.dims();
+    if (stream < 0 || stream >= static_cast<std::int64_t>(dims[0]) || begin < 0 || end < begin ||
+        end > static_cast<std::int64_t>(dims[1]))
+      throw h5::Hdf5Error(fmt::format("/prompts/{}/hidden: rows [{}, {}) of {}, stream {} of {}", id, begin,
+                                      end, dims[1], stream, dims[0]));
+    out.resize(static_cast<std::size_t>(end - begin) * dims[2] * size_of(dtype));
+    words.read_plane_rows(h5::float_type(dtype), static_cast<std::uint64_t>(stream),
+                          static_cast<std::uint64_t>(begin), static_cast<std::uint64_t>(end), out.data());
   });
 }
 

@@ -26,12 +26,15 @@ class Reader {
   const RunTiming& timing() const;              // zeros where the file does not say (parts)
   std::vector<std::string> prompt_ids() const;  // by index
 
-  // Everything but the logits (logits and top may be absent: logits is left empty). Throws bad_data if there
-  // is no such prompt.
+  // Everything but the words of logits and hidden states (which, like top and checksums, may be absent).
+  // Throws bad_data if there is no such prompt.
   PromptRecord prompt(const std::string& id) const;
   bool has_logits(const std::string& id) const;
   // Raw stored words of rows [begin, end) of one prompt, vocabulary words each, into `out` (resized).
   void read_logits(const std::string& id, std::int64_t begin, std::int64_t end,
+                   std::vector<std::byte>& out) const;
+  // Raw stored words of rows [begin, end) of one residual stream of one prompt, Hidden::width words each.
+  void read_hidden(const std::string& id, std::int64_t stream, std::int64_t begin, std::int64_t end,
                    std::vector<std::byte>& out) const;
 
  private:

@@ -7,11 +7,12 @@
 #include <vector>
 
 #include "common/dtype.hpp"
+#include "record/operations.hpp"
 
 namespace shardrift::record {
 
 inline constexpr int kSchemaMajor = 1;
-inline constexpr int kSchemaMinor = 1;  // 1: /environment/collectives
+inline constexpr int kSchemaMinor = 2;  // 1: /environment/collectives; 2: hidden, checksums
 
 struct DeviceInfo {
   int rank = 0;
@@ -76,7 +77,7 @@ struct RunInfo {
   std::string version;  // of shardrift
   std::string plan;     // JSON
   std::string mode;     // greedy | follow | score
-  std::string level;    // top | logits
+  std::string level;    // top | logits | hidden
   std::string prompts_hash;
   std::string resume_key;  // SHA-256 of plan, mode, limits, model identity and prompts: equal keys may resume
   DType logits_dtype = DType::float32;
@@ -112,6 +113,19 @@ struct Top {  // [steps, k]
   std::vector<float> log_probabilities;  // float64 log-softmax, rounded
 };
 
+// The residual stream, at level "hidden".
+struct Hidden {
+  std::int64_t streams = 0;      // layers + 1: after the embedding, after each layer
+  std::int64_t width = 0;        // of the stream: the model's hidden size
+  DType dtype = DType::float32;  // the model's, as stored
+  std::vector<std::byte> words;  // [streams, rows, width]; empty: not recorded, or not read
+  std::int64_t rows() const {
+    return streams * width == 0
+               ? 0
+               : static_cast<std::int64_t>(words.size() / size_of(dtype)) / (streams * width);
+  }
+};
+
 // One finished prompt. Owns raw little-endian words, never converted.
 struct PromptRecord {
   Prompt prompt;
@@ -123,6 +137,8 @@ struct PromptRecord {
   std::vector<std::byte> logits;  // rows x vocabulary words of RunInfo::logits_dtype; empty at level "top"
   Top top;
   std::string hash;  // SHA-256 of the logits words (also where they are not recorded)
+  Hidden hidden;     // Reader::prompt() leaves the words out
+  Checksums checksums;
 };
 
 // Wall seconds and tokens by phase, of the process that finished the run.

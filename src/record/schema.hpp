@@ -38,4 +38,14 @@ PromptRecord read_prompt(const h5::Group& prompts, const std::string& id,
 std::optional<h5::Dataset> open_logits(const h5::Group& prompt, const LogitsShape& shape,
                                        std::optional<std::uint64_t> steps);
 
+// What a pass computed on the way (levels beyond the logits); each absent where it was not recorded.
+void write_hidden(hid_t prompt, const Hidden& hidden, int compression);
+void write_checksums(hid_t prompt, const Checksums& checksums);
+struct HiddenDataset {
+  h5::Dataset words;  // [streams, steps, width]
+  DType dtype = DType::float32;
+};
+std::optional<HiddenDataset> open_hidden(const h5::Group& prompt, std::optional<std::uint64_t> steps);
+Checksums read_checksums(const h5::Group& checksums, std::uint64_t steps);
+
 }  // namespace shardrift::record

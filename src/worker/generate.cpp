@@ -14,6 +14,7 @@ std::atomic<bool> stop_requested{false};
 struct Generator::Sequence {
   const Job* job = nullptr;
   record::PromptRecord record;
+  RowTraces trace;
   std::int64_t length = 0;  // tokens fed so far
   std::int64_t rows = 0;    // recorded so far, known to every rank
   std::int32_t chosen = 0;  // of the newest row; on other ranks than the writer only after share()
@@ -101,7 +102,9 @@ double Generator::timed_pass(const Pass& pass, std::span<const std::byte>& logit
   const auto begin = std::chrono::steady_clock::now();
   logits = forward_.run(pass);
   ++forward_calls_;
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  if (traces_ != nullptr) traces_->collect();
+  return seconds;
 }
 
 void Generator::prefill(Sequence& sequence, std::int32_t slot) {
@@ -116,7 +119,7 @@ void Generator::prefill(Sequence& sequence, std::int32_t slot) {
   timing_.prefill_tokens += pass.rows();
   sequence.length = pass.rows();
   const auto last = static_cast<std::int32_t>(pass.rows() - 1);
-  take_row(sequence, logits,
+  take_row(sequence, logits, 0,
            {pass.tokens.back(), last, 0, forward_calls_ - 1, static_cast<std::int32_t>(pass.rows()), last,
             record::Phase::prefill, seconds});
 }
@@ -139,7 +142,7 @@ void Generator::decode(std::vector<Sequence>& sequences, const std::vector<std::
     if (sequence.done) continue;
     ++sequence.length;
     ++timing_.decode_tokens;
-    take_row(sequence, logits.empty() ? logits : logits.subspan(i * row_bytes, row_bytes),
+    take_row(sequence, logits.empty() ? logits : logits.subspan(i * row_bytes, row_bytes), i,
              {fed[i], pass.positions[i], 0, forward_calls_ - 1, static_cast<std::int32_t>(pass.rows()),
               static_cast<std::int32_t>(i), record::Phase::decode, seconds});
   }
@@ -160,13 +163,15 @@ void Generator::score(Sequence& sequence) {
   const std::size_t row_bytes = logits.size() / pass.tokens.size();
   for (std::size_t i = 0; i < pass.tokens.size(); ++i) {
     const auto row = static_cast<std::int32_t>(i);
-    take_row(sequence, logits.empty() ? logits : logits.subspan(i * row_bytes, row_bytes),
+    take_row(sequence, logits.empty() ? logits : logits.subspan(i * row_bytes, row_bytes), i,
              {pass.tokens[i], row, 0, forward_calls_ - 1, static_cast<std::int32_t>(pass.rows()), row,
               record::Phase::prefill, seconds});
   }
 }
 
-void Generator::take_row(Sequence& sequence, std::span<const std::byte> row, const record::Row& where) {
+// row: its logits; i: which of the pass's rows with logits it is.
+void Generator::take_row(Sequence& sequence, std::span<const std::byte> row, std::size_t i,
+                         const record::Row& where) {
   ++sequence.rows;
   ++progress_.tokens;
   if (recorder_ == nullptr) return;
@@ -179,12 +184,14 @@ void Generator::take_row(Sequence& sequence, std::span<const std::byte> row, con
   sequence.chosen = recorded.chosen;
   sequence.record.rows.push_back(recorded);
   sequence.record.logits.insert(sequence.record.logits.end(), row.begin(), row.end());
+  if (traces_ != nullptr) traces_->append(i, sequence.trace);
   callback_(progress_);
 }
 
 void Generator::finish(Sequence& sequence) {
   ++progress_.prompts_done;
   if (recorder_ == nullptr) return;
+  if (traces_ != nullptr) traces_->finish(sequence.trace, sequence.record);
   sequence.record.device = device_label_;
   sequence.record.replica = replica_index_;
   recorder_->add(std::move(sequence.record));

@@ -13,6 +13,7 @@
 #include "worker/options.hpp"
 #include "worker/prompts.hpp"
 #include "worker/recorder.hpp"
+#include "worker/traces.hpp"
 
 namespace shardrift {
 
@@ -36,6 +37,8 @@ class Generator {
   // dropped.
   bool run_group(std::span<const Job> jobs);
 
+  // Passes are traced: what the ranks traced is recorded with each row. Null: nothing is.
+  void trace_with(PassTraces* traces) { traces_ = traces; }
   void on_progress(std::function<void(const Progress&)> callback) { callback_ = std::move(callback); }
   const record::RunTiming& timing() const { return timing_; }
   std::int64_t decode_passes() const { return decode_passes_; }
@@ -45,7 +48,7 @@ class Generator {
   void prefill(Sequence& sequence, std::int32_t slot);
   void decode(std::vector<Sequence>& sequences, const std::vector<std::int32_t>& fed);
   void score(Sequence& sequence);
-  void take_row(Sequence& sequence, std::span<const std::byte> row, const record::Row& where);
+  void take_row(Sequence& sequence, std::span<const std::byte> row, std::size_t i, const record::Row& where);
   bool share(std::vector<Sequence>& sequences, std::vector<std::int32_t>& next);
   void settle(Sequence& sequence, std::int32_t chosen) const;
   void finish(Sequence& sequence);
@@ -57,6 +60,7 @@ class Generator {
   const Communicator& replica_;
   int writer_rank_;
   Recorder* recorder_;
+  PassTraces* traces_ = nullptr;
   std::string device_label_;
   int replica_index_;
   std::function<void(const Progress&)> callback_ = [](const Progress&) {};

@@ -69,7 +69,8 @@ po::options_description describe_options(RunOptions& o, Texts& t, int& shards) {
       "collective-profile", po::value(&o.collective_profile),
       "the profile that --reduction profile folds by")(
       "partial", po::value(&t.partial),
-      "dtype of a shard's product before the sum: model, or float32 (may change the product's kernel)")(
+      "a shard's product before the sum: model, the library's; float32, its accumulators as they are (may "
+      "change the product's kernel); rounded, these rounded to the model's dtype by ourselves")(
       "accumulate", po::value(&t.accumulate),
       "where the sum rounds: message (every add, default), or once at the end of a float32 or float64 sum")(
       "row-linear", po::value(&t.row_linear),
@@ -84,7 +85,10 @@ po::options_description describe_options(RunOptions& o, Texts& t, int& shards) {
       "the record whose tokens --mode follow feeds one by one, and --mode score at once")(
       "max-new-tokens", po::value(&o.max_new_tokens), "stop after N tokens (default 64)")(
       "ignore-eos", po::bool_switch(&o.ignore_eos), "do not stop at end of sequence")(
-      "record", po::value(&t.record), "top: the k most likely; logits: every logit (default)")(
+      "record", po::value(&t.record),
+      "top: the k most likely; logits: every logit (default); hidden: also the residual stream of every "
+      "layer")("checksums", po::bool_switch(&o.checksums),
+               "record a checksum of every operation's output, for shardrift explain; changes no bits")(
       "top-k", po::value(&o.top_k), "k of the recorded top list (default 10)")(
       "compress", po::value(&o.compression), "deflate level of the logits, 0 to 9 (default 0)")(
       "quiet", po::bool_switch(&o.quiet), "no progress")("help", "this text");
@@ -121,9 +125,9 @@ Mode mode_from_name(const std::string& name) {
 }
 
 RecordLevel level_from_name(const std::string& name) {
-  for (const auto level : {RecordLevel::top, RecordLevel::logits})
+  for (const auto level : {RecordLevel::top, RecordLevel::logits, RecordLevel::hidden})
     if (name == name_of(level)) return level;
-  throw usage_error("unknown --record '{}': this version has top and logits", name);
+  throw usage_error("unknown --record '{}': use top, logits or hidden", name);
 }
 
 void only(std::string_view flag, const std::string& value, std::string_view supported) {
@@ -187,7 +191,15 @@ std::string_view name_of(Mode mode) {
 }
 
 std::string_view name_of(RecordLevel level) {
-  return level == RecordLevel::top ? "top" : "logits";
+  switch (level) {
+    case RecordLevel::top:
+      return "top";
+    case RecordLevel::logits:
+      return "logits";
+    case RecordLevel::hidden:
+      break;
+  }
+  return "hidden";
 }
 
 std::string run_help() {

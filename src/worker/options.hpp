@@ -9,7 +9,7 @@
 namespace shardrift {
 
 enum class Mode { greedy, follow, score };
-enum class RecordLevel { top, logits };
+enum class RecordLevel { top, logits, hidden };
 
 struct RunOptions {
   std::filesystem::path model;
@@ -23,6 +23,7 @@ struct RunOptions {
   Plan plan;
   Mode mode = Mode::greedy;
   RecordLevel level = RecordLevel::logits;
+  bool checksums = false;
   int max_new_tokens = 64;
   int top_k = 10;
   int threads = 0;  // of one rank's own kernels; 0: cores of the host / ranks on it

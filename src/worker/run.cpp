@@ -25,6 +25,7 @@
 #include "worker/prompts.hpp"
 #include "worker/rank_device.hpp"
 #include "worker/recorder.hpp"
+#include "worker/traces.hpp"
 
 namespace shardrift {
 namespace {
@@ -106,9 +107,9 @@ record::RunInfo describe_run(const World& world, const RunOptions& options, cons
                {}};
   run.prompts_hash = sha256_hex(jobs_to_json(jobs));
   run.resume_key = sha256_hex(fmt::format(
-      "{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}", run.version, run.plan, run.mode, run.level, options.max_new_tokens,
-      options.ignore_eos, options.top_k, options.compression, run.model.identity, run.prompts_hash,
-      profile ? sha256_hex(profile_to_json(*profile)) : ""));
+      "{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}", run.version, run.plan, run.mode, run.level, options.checksums,
+      options.max_new_tokens, options.ignore_eos, options.top_k, options.compression, run.model.identity,
+      run.prompts_hash, profile ? sha256_hex(profile_to_json(*profile)) : ""));
   return run;
 }
 
@@ -222,14 +223,22 @@ int run_plan(const World& world, const RunOptions& options, const ModelConfig& c
   const double load_seconds = seconds_since(load_begin);
   Groups groups(world, plan, place, *device.backend);
   std::optional<Forward> forward;
+  std::optional<Trace> trace;
+  std::optional<PassTraces> traces;
   std::unique_ptr<Recorder> recorder;
+  const Capacity capacity = capacity_for(options, config, jobs);
   world.together([&] {
-    forward.emplace(config, plan, place, weights, *device.backend, *groups.tensor, *groups.stage,
-                    capacity_for(options, config, jobs),
+    forward.emplace(config, plan, place, weights, *device.backend, *groups.tensor, *groups.stage, capacity,
                     profile ? orders_of(*profile, plan) : OrderMapSource());
     if (place.writes())
-      recorder = std::make_unique<Recorder>(writer_options, run, options.top_k,
-                                            options.level == RecordLevel::logits);
+      recorder =
+          std::make_unique<Recorder>(writer_options, run, options.top_k, options.level != RecordLevel::top);
+    const TraceOptions traced{options.level == RecordLevel::hidden, options.checksums};
+    if (traced.any()) {
+      trace.emplace(config, plan, place, *device.backend, traced, capacity.logit_rows);
+      traces.emplace(*trace, config, plan, place, groups.replica_ranks);
+      forward->trace_to(&*trace);
+    }
   });
 
   // What the collectives do: seen now, at every message size of this run and before the first prompt, so that
@@ -248,6 +257,7 @@ int run_plan(const World& world, const RunOptions& options, const ModelConfig& c
   const int writer = (plan.pipeline - 1) * plan.tensor_parallel;
   Generator generator(options, config, *forward, groups.replica_ranks, writer, recorder.get(),
                       fmt::format("{} ({})", device.info.name, world.host()), place.replica);
+  if (traces) generator.trace_with(&*traces);
   const auto begin = Clock::now();
   ProgressLine running(place.replica == 0 && place.writes() && !options.quiet);
   generator.on_progress([&](const Progress& now) {

@@ -266,6 +266,25 @@ TEST_P(CudaBackendTest, WideOutputHoldsTheAccumulators) {
   EXPECT_LE(relative_error(read(*gpu, wide.gpu.view), read(*cpu, wide.cpu.view), DType::float32), 2e-6);
 }
 
+// Integers: the same on both devices, whole or in parts.
+TEST_P(CudaBackendTest, ChecksumsAreTheCpus) {
+  for (const std::int64_t cols : {1, 255, 576, 4099}) {
+    const std::int64_t rows = 7;
+    const auto m = matrix(rows, cols, 31);
+    const std::vector<std::uint64_t> zeros(static_cast<std::size_t>(rows), 0);
+    const Buffer gpu_sums(*gpu, zeros.size() * 8);
+    std::vector<std::uint64_t> cpu_sums = zeros;
+    for (const Range part : {Range{0, cols / 3}, Range{cols / 3, cols}, Range{cols, cols}}) {
+      gpu->checksum(m.gpu.view, part, part.begin + 9, gpu_sums.as<std::uint64_t>());
+      cpu->checksum(m.cpu.view, part, part.begin + 9, cpu_sums.data());
+    }
+    std::vector<std::uint64_t> sums = zeros;
+    gpu->download(sums.data(), gpu_sums.data(), sums.size() * 8);
+    EXPECT_EQ(sums, cpu_sums) << cols;
+    EXPECT_NE(sums, zeros);
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(DTypes, CudaBackendTest,
                          ::testing::Values(DType::float64, DType::float32, DType::float16, DType::bfloat16),
                          [](const auto& dtype) { return std::string(name_of(dtype.param)); });

@@ -78,6 +78,36 @@ TEST_P(GpuEquality, TwoShardsHaveOneOrder) {
                {shards(2, 1, GetParam()), {2, {"--tensor-parallel", "2", "--dtype", GetParam()}}});
 }
 
+// Checksums of every operation and the residual stream of every layer: shards add up, whoever hosts them.
+TEST_P(GpuEquality, TracesOfStagesShardsAndReplicas) {
+  const int gpus = cuda_device_count();
+  const std::string dtype = GetParam();
+  const auto compare = [&](const std::string& name, std::vector<Case> cases, bool one_dealing) {
+    std::erase_if(cases, [&](const Case& c) { return c.ranks > gpus; });
+    const fs::path folder = scratch("gpu-trace-" + name + dtype);
+    fs::path first;
+    for (std::size_t i = 0; i < cases.size(); ++i) {
+      cases[i].flags.insert(cases[i].flags.end(),
+                            {"--device", "cuda", "--dtype", dtype, "--record", "hidden", "--checksums"});
+      const auto record =
+          record_of(name == "exact" ? "tiny-exact-bf16" : "tiny-llama", cases[i], folder, std::to_string(i));
+      if (::testing::Test::HasFailure()) return;
+      if (i == 0) first = record;
+      EXPECT_EQ(first_trace_difference(first, record, one_dealing), "") << name << ", case " << i;
+    }
+  };
+  const auto fold = [](int s, int ranks) {
+    return Case{
+        ranks,
+        {"--shards", std::to_string(s), "--tensor-parallel", std::to_string(ranks), "--reduction", "linear"}};
+  };
+  compare("stages", {{1, {}}, {1, {}}, {2, {"--pipeline", "2"}}, {2, {"--replicas", "2"}}}, true);
+  compare("shards", {fold(4, 1), fold(4, 2), fold(4, 4)}, true);
+  compare("rounded", {{1, {"--partial", "rounded"}}, {1, {"--partial", "float32", "--reduction", "linear"}}},
+          false);
+  compare("exact", {{1, {}}, fold(2, 1), fold(3, 1), {2, {"--tensor-parallel", "2"}}}, false);
+}
+
 INSTANTIATE_TEST_SUITE_P(DTypes, GpuEquality, ::testing::Values("float32", "float16", "bfloat16"),
                          [](const auto& dtype) { return std::string(dtype.param); });
 

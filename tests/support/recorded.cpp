@@ -78,4 +78,37 @@ std::string first_difference(const fs::path& one, const fs::path& other) {
   return {};
 }
 
+std::string first_trace_difference(const fs::path& one, const fs::path& other, bool shards) {
+  const auto a = record::Reader::open(one);
+  const auto b = record::Reader::open(other);
+  if (a.prompt_ids() != b.prompt_ids() || a.prompt_ids().empty()) return "other prompts";
+  std::vector<std::byte> x;
+  std::vector<std::byte> y;
+  for (const auto& id : a.prompt_ids()) {
+    const auto p = a.prompt(id);
+    const auto q = b.prompt(id);
+    const auto& sums = p.checksums;
+    if (sums.empty() && p.hidden.streams == 0) return id + ": not traced";
+    if (sums.rows != q.checksums.rows || sums.layers != q.checksums.layers) return id + ": other checksums";
+    for (std::int64_t i = 0; i < record::point_count(sums.layers) && !sums.empty(); ++i) {
+      const auto point = record::point_at(i, sums.layers);
+      if (record::per_shard(point.operation) && (!shards || !sums.partials || !q.checksums.partials))
+        continue;
+      for (std::int64_t row = 0; row < sums.rows; ++row)
+        if (sums.at(point, row) != q.checksums.at(point, row))
+          return id + " row " + std::to_string(row) + ": " + std::string(name_of(point.operation)) +
+                 " of layer " + std::to_string(point.layer);
+    }
+    if (p.hidden.streams != q.hidden.streams || p.hidden.dtype != q.hidden.dtype)
+      return id + ": other streams";
+    for (std::int64_t stream = 0; stream < p.hidden.streams; ++stream) {
+      const auto rows = static_cast<std::int64_t>(p.rows.size());
+      a.read_hidden(id, stream, 0, rows, x);
+      b.read_hidden(id, stream, 0, rows, y);
+      if (x.empty() || x != y) return id + ": stream " + std::to_string(stream);
+    }
+  }
+  return {};
+}
+
 }  // namespace shardrift::testing

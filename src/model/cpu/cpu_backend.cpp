@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "common/error.hpp"
+#include "common/mix64.hpp"
 #include "model/backend.hpp"
 #include "model/cpu/attention.hpp"
 #include "model/cpu/fold.hpp"
@@ -107,8 +108,10 @@ class CpuBackend final : public Backend {
           const std::int64_t at =
               ((index.slots[r] * cache.kv_heads + h) * cache.max_length + index.positions[r]) *
               cache.head_dim;
-          const T* key = row + (query_heads + h) * cache.head_dim;
-          rotate(key, cosine, sine, half, static_cast<T*>(cache.keys) + at);
+          T* key = row + (query_heads + h) * cache.head_dim;
+          rotate(key, cosine, sine, half, key);
+          std::memcpy(static_cast<T*>(cache.keys) + at, key,
+                      static_cast<std::size_t>(cache.head_dim) * sizeof(T));
           std::memcpy(static_cast<T*>(cache.values) + at, key + cache.kv_heads * cache.head_dim,
                       static_cast<std::size_t>(cache.head_dim) * sizeof(T));
         }
@@ -178,7 +181,31 @@ class CpuBackend final : public Backend {
     }
   }
 
+  void checksum(const Matrix& m, Range columns, std::int64_t index, std::uint64_t* sums) override {
+    switch (size_of(m.dtype)) {
+      case 8:
+        return add_checksums<std::uint64_t>(m, columns, index, sums);
+      case 4:
+        return add_checksums<std::uint32_t>(m, columns, index, sums);
+      default:
+        return add_checksums<std::uint16_t>(m, columns, index, sums);
+    }
+  }
+
  private:
+  template <typename Word>
+  void add_checksums(const Matrix& m, Range columns, std::int64_t index, std::uint64_t* sums) {
+    threads_.for_range(m.rows, 8, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t r = begin; r < end; ++r) {
+        const Word* words = row_of<Word>(m, r) + columns.begin;
+        std::uint64_t sum = 0;
+        for (std::int64_t j = 0; j < columns.size(); ++j)
+          sum += mix64(static_cast<std::uint64_t>(index + j), words[j]);
+        sums[r] += sum;
+      }
+    });
+  }
+
   // Rotates halves: (a, b) -> (a·cos - b·sin, b·cos + a·sin), the layout of Hugging Face checkpoints.
   template <typename T>
   static void rotate(const T* in, const float* cosine, const float* sine, std::int64_t half, T* out) {

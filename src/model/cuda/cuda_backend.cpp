@@ -101,6 +101,11 @@ class CudaBackend final : public Backend {
     cuda::join_columns(slices, out, stream_);
     launched("join_columns");
   }
+  void checksum(const Matrix& m, Range columns, std::int64_t index, std::uint64_t* sums) override {
+    if (m.rows == 0 || columns.empty()) return;
+    cuda::checksum(m, columns, index, sums, stream_);
+    launched("checksum");
+  }
 
  private:
   static void launched(const char* operation) { check(cudaGetLastError(), operation); }

@@ -23,5 +23,6 @@ void fill_negative_zero(const Matrix& out, cudaStream_t stream);
 void fold(const void* partials, std::size_t stride, DType partial_dtype, const DeviceOrderMap& map,
           Accumulator accumulator, const Matrix& out, cudaStream_t stream);
 void join_columns(const ColumnSlices& slices, const Matrix& out, cudaStream_t stream);
+void checksum(const Matrix& m, Range columns, std::int64_t index, std::uint64_t* sums, cudaStream_t stream);
 
 }  // namespace shardrift::cuda

@@ -1,5 +1,6 @@
 // Row- and element-local operations. One thread or one block computes an element in a fixed order, whatever
 // the number of rows, shards or multiprocessors.
+#include "common/mix64.hpp"
 #include "model/cuda/kernels.hpp"
 #include "model/scalar.hpp"
 
@@ -88,8 +89,14 @@ __global__ void rope_kernel(T* qkv, std::int64_t qkv_cols, std::int64_t query_he
     const C sine = static_cast<C>(sines[position * half + i]);
     const C a = static_cast<C>(source[i]);
     const C b = static_cast<C>(source[i + half]);
-    target[i] = static_cast<T>(a * cosine - b * sine);
-    target[i + half] = static_cast<T>(b * cosine + a * sine);
+    const T first = static_cast<T>(a * cosine - b * sine);
+    const T second = static_cast<T>(b * cosine + a * sine);
+    target[i] = first;
+    target[i + half] = second;
+    if (target != source) {  // a key: in place as well
+      source[i] = first;
+      source[i + half] = second;
+    }
   }
 }
 
@@ -138,6 +145,30 @@ __global__ void join_kernel(ColumnSlices slices, std::int64_t cols, std::int64_t
     const auto* slice = static_cast<const std::byte*>(slices.data) + shard * slices.stride;
     out[i] = reinterpret_cast<const T*>(slice)[row * width + c - begin];
   }
+}
+
+// One block a row.
+template <typename Word>
+__global__ void checksum_kernel(const Word* m, std::int64_t cols, Range columns, std::int64_t index,
+                                std::uint64_t* sums) {
+  __shared__ std::uint64_t parts[kThreads];
+  const Word* words = m + blockIdx.x * cols + columns.begin;
+  std::uint64_t sum = 0;
+  for (std::int64_t j = threadIdx.x; j < columns.end - columns.begin; j += kThreads)
+    sum += mix64(static_cast<std::uint64_t>(index + j), words[j]);
+  parts[threadIdx.x] = sum;
+  for (int half = kThreads / 2; half > 0; half /= 2) {
+    __syncthreads();
+    if (threadIdx.x < half) parts[threadIdx.x] += parts[threadIdx.x + half];
+  }
+  if (threadIdx.x == 0) sums[blockIdx.x] += parts[0];
+}
+
+template <typename Word>
+void launch_checksum(const Matrix& m, Range columns, std::int64_t index, std::uint64_t* sums,
+                     cudaStream_t stream) {
+  checksum_kernel<Word><<<static_cast<unsigned>(m.rows), kThreads, 0, stream>>>(
+      static_cast<const Word*>(m.data), m.cols, columns, index, sums);
 }
 
 }  // namespace
@@ -200,6 +231,17 @@ void join_columns(const ColumnSlices& slices, const Matrix& out, cudaStream_t st
     join_kernel<T><<<blocks_for(out.count()), kThreads, 0, stream>>>(slices, out.cols, out.count(),
                                                                      static_cast<T*>(out.data));
   });
+}
+
+void checksum(const Matrix& m, Range columns, std::int64_t index, std::uint64_t* sums, cudaStream_t stream) {
+  switch (size_of(m.dtype)) {
+    case 8:
+      return launch_checksum<std::uint64_t>(m, columns, index, sums, stream);
+    case 4:
+      return launch_checksum<std::uint32_t>(m, columns, index, sums, stream);
+    default:
+      return launch_checksum<std::uint16_t>(m, columns, index, sums, stream);
+  }
 }
 
 }  // namespace shardrift::cuda

@@ -8,6 +8,7 @@
 #include <random>
 #include <vector>
 
+#include "common/mix64.hpp"
 #include "model/device_order_map.hpp"
 
 namespace shardrift {
@@ -230,6 +231,44 @@ TEST_F(CpuBackendTest, JoinTakesSlicesOfAnyWidth) {
   const std::vector<std::int64_t> offsets{0, 1, 1, 4, 4};
   backend->join_columns({slices.data(), kAlignment, 4, offsets.data(), 0}, out.view);
   EXPECT_EQ(values_of(out.view), (std::vector<float>{0, 20, 21, 22, 1, 23, 24, 25}));
+}
+
+// A tensor's checksum is the sum of its parts' by index, for every element size; a moved or changed element
+// shows.
+TEST_F(CpuBackendTest, ChecksumsOfPartsAddUp) {
+  for (const auto dtype : {DType::float64, DType::float32, DType::bfloat16, DType::float16}) {
+    constexpr std::int64_t kRows = 11, kCols = 37;
+    OwnedMatrix m(*backend, kRows, kCols, dtype);
+    std::mt19937 random(41);
+    std::vector<std::uint8_t> bytes(m.view.bytes());
+    for (auto& byte : bytes) byte = static_cast<std::uint8_t>(random());
+    backend->upload(m.view.data, bytes.data(), bytes.size());
+    std::vector<std::uint64_t> expected(kRows, 0);
+    for (std::size_t r = 0; r < kRows; ++r)
+      for (std::size_t c = 0; c < kCols; ++c) {
+        std::uint64_t bits = 0;
+        std::memcpy(&bits, bytes.data() + (r * kCols + c) * size_of(dtype), size_of(dtype));
+        expected[r] += mix64(c, bits);
+      }
+    std::vector<std::uint64_t> whole(kRows, 0);
+    backend->checksum(m.view, {0, kCols}, 0, whole.data());
+    EXPECT_EQ(whole, expected);
+    std::vector<std::uint64_t> parts(kRows, 0);
+    for (const Range part : {Range{20, 37}, Range{0, 1}, Range{1, 20}, Range{5, 5}})
+      backend->checksum(m.view, part, part.begin, parts.data());
+    EXPECT_EQ(parts, expected);
+
+    std::vector<std::uint64_t> moved(kRows, 0);
+    backend->checksum(m.view, {0, kCols}, 1, moved.data());
+    bytes[size_of(dtype) * kCols * 3] ^= 1U;  // the lowest bit of row 3's first element
+    backend->upload(m.view.data, bytes.data(), bytes.size());
+    std::vector<std::uint64_t> changed(kRows, 0);
+    backend->checksum(m.view, {0, kCols}, 0, changed.data());
+    for (std::size_t r = 0; r < kRows; ++r) {
+      EXPECT_NE(moved[r], expected[r]);
+      EXPECT_EQ(changed[r] == expected[r], r != 3);
+    }
+  }
 }
 
 }  // namespace

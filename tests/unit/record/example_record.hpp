@@ -113,6 +113,19 @@ inline PromptRecord example_prompt(const RunInfo& run, const std::string& id, st
   return record;
 }
 
+// Random hidden states and checksums of a model of 2 layers and hidden size 5.
+inline void add_traces(PromptRecord& record, DType dtype, bool partials = true) {
+  constexpr std::int64_t kLayers = 2;
+  const std::size_t rows = record.rows.size();
+  record.hidden = {kLayers + 1, 5, dtype, random_bytes((kLayers + 1) * 5 * rows * size_of(dtype), 77)};
+  record.checksums = {kLayers, static_cast<std::int64_t>(rows), partials, {}};
+  std::mt19937_64 random(78);
+  for (std::int64_t point = 0; point < point_count(kLayers); ++point)
+    for (std::size_t row = 0; row < rows; ++row)
+      record.checksums.sums.push_back(record.checksums.has(point_at(point, kLayers).operation) ? random()
+                                                                                               : 0);
+}
+
 inline std::string contents(const std::filesystem::path& path) {
   std::ifstream file(path, std::ios::binary);
   return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};

@@ -1,0 +1,86 @@
+// What a pass computed on the way to its logits, of the rows whose logits are asked for: a checksum of every
+// operation's output, and the residual stream after the embedding and after each layer. Reads buffers between
+// operations and changes none, so a traced pass has the bits of an untraced one.
+//
+// Checksums are sums over elements by their index in the unsharded tensor, so what the ranks of a replica
+// trace adds up: shards sum their own elements; a tensor that every rank of a tensor-parallel group has is
+// summed by its first one (t = 0); stages have the layers they host.
+#pragma once
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "model/backend.hpp"
+#include "record/operations.hpp"
+#include "weights/model_config.hpp"
+
+namespace shardrift {
+
+struct TraceOptions {
+  bool hidden = false;
+  bool checksums = false;
+  bool any() const { return hidden || checksums; }
+};
+
+class Trace {
+ public:
+  // rows: the most that one pass is asked for.
+  Trace(const ModelConfig& config, const Plan& plan, const Place& place, Backend& backend,
+        const TraceOptions& options, std::int64_t rows);
+
+  // A pass of which rows [first, first + count) are traced. The functions below get matrices of all its rows.
+  void begin(std::int64_t first, std::int64_t count);
+  // From here on matrices have the traced rows [done, done + count) alone: the head works in blocks.
+  void narrow(std::int64_t done, std::int64_t count);
+  void end();  // waits for the device; then sums() and streams() are the pass's
+
+  // layer: of the model. s: which of this rank's shards.
+  void whole(record::Operation operation, std::int64_t layer, const Matrix& m);
+  void partial(record::Operation operation, std::int64_t layer, std::size_t s, const Matrix& m);
+  void qkv(std::int64_t layer, std::size_t s, const Matrix& m);
+  void rotated(std::int64_t layer, std::size_t s, const Matrix& m);
+  void attended(std::int64_t layer, std::size_t s, const Matrix& m);
+  void gate_up(std::int64_t layer, std::size_t s, const Matrix& m);
+  void activated(std::int64_t layer, std::size_t s, const Matrix& m);
+  void logits(std::size_t s, const Matrix& m);
+  // The residual stream after the embedding (0) or after layer stream - 1.
+  void stream(std::int64_t stream, const Matrix& residual);
+
+  const TraceOptions& options() const { return options_; }
+  std::int64_t rows() const { return count_; }  // of the pass
+  // [point_count(layers), rows()]; what this rank knows, 0 elsewhere. Empty where not asked for.
+  std::span<const std::uint64_t> sums() const { return sums_; }
+  // Words of the streams this rank's stage has, [streams, rows(), hidden]. Empty on ranks with t > 0.
+  std::span<const std::byte> words() const { return words_; }
+  Range streams() const { return streams_; }  // which of the model's layers + 1
+
+ private:
+  void add(record::Operation operation, std::int64_t layer, const Matrix& m, Range columns,
+           std::int64_t index);
+  void add_heads(record::Operation operation, std::int64_t layer, std::size_t s, const Matrix& m,
+                 bool values);
+  Matrix traced(const Matrix& m) const;
+
+  // The unsharded columns that a hosted shard's matrices hold.
+  struct ShardColumns {
+    HeadShare heads;
+    Range counted_kv;  // of the model's KV heads: those that no earlier shard holds
+    Range columns;     // of the MLP
+    Range vocabulary;
+    std::int64_t shard = 0;
+  };
+
+  const ModelConfig& config_;
+  Backend& backend_;
+  TraceOptions options_;
+  bool first_of_group_;
+  Range streams_;
+  std::vector<ShardColumns> shards_;
+  std::int64_t count_ = 0;
+  std::int64_t from_ = 0, to_ = 0, window_ = 0;  // rows [from, from + window) of a matrix are [to, …) traced
+  Buffer device_sums_;
+  std::vector<std::uint64_t> sums_;
+  std::vector<std::byte> words_;
+};
+
+}  // namespace shardrift

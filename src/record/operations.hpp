@@ -1,0 +1,72 @@
+// The operations of a forward pass that are checksummed, in the order they run. What a checksum is of, and
+// between which runs it may be compared, is docs/file-format.md's table.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+namespace shardrift::record {
+
+enum class Operation {
+  embedding,           // the residual stream before the first layer
+  attention_norm,      // of each layer, from here …
+  qkv,                 // queries, keys and values, before rope
+  rope,                // rotated queries and keys
+  attention,           // heads' outputs, side by side
+  attention_partials,  // each shard's o_proj product
+  attention_sum,       // their sum, as it is added to the residual stream
+  attention_residual,  // the stream after that
+  mlp_norm,
+  gate_up,       // both products
+  activation,    // silu(gate) · up
+  mlp_partials,  // each shard's down_proj product
+  mlp_sum,
+  mlp_residual,  // … to here: the layer's output
+  final_norm,
+  logits,
+};
+inline constexpr int kOperations = 16;
+inline constexpr int kLayerOperations = 13;
+
+std::string_view name_of(Operation operation);
+std::optional<Operation> operation_from_name(std::string_view name);
+Operation operation_at(int i);  // 0 <= i < kOperations
+
+// True for those that run once a layer, false for those that run once a pass.
+constexpr bool in_layer(Operation operation) {
+  return operation > Operation::embedding && operation < Operation::final_norm;
+}
+// True for those that exist only per shard: comparable between runs with the same shards, dtype of partials
+// and row-linear mode. All others are whole tensors, comparable across every plan of one dtype.
+constexpr bool per_shard(Operation operation) {
+  return operation == Operation::attention_partials || operation == Operation::mlp_partials;
+}
+
+// A place in the forward pass: an operation of a layer (0 for those outside layers), in running order.
+struct Point {
+  Operation operation = Operation::embedding;
+  std::int64_t layer = 0;
+  bool operator==(const Point&) const = default;
+};
+constexpr std::int64_t point_count(std::int64_t layers) {
+  return kOperations - kLayerOperations + layers * kLayerOperations;
+}
+std::int64_t index_of(const Point& point, std::int64_t layers);  // [0, point_count(layers))
+Point point_at(std::int64_t index, std::int64_t layers);
+
+// Checksums of the recorded rows of one prompt.
+struct Checksums {
+  std::int64_t layers = 0;
+  std::int64_t rows = 0;
+  bool partials = true;             // false: --row-linear gather, which has none
+  std::vector<std::uint64_t> sums;  // [point_count(layers), rows]; empty: not recorded
+
+  bool empty() const { return sums.empty(); }
+  bool has(Operation operation) const { return partials || !per_shard(operation); }
+  std::uint64_t at(const Point& point, std::int64_t row) const {
+    return sums[static_cast<std::size_t>(index_of(point, layers) * rows + row)];
+  }
+};
+
+}  // namespace shardrift::record

@@ -1,0 +1,108 @@
+// /prompts/<id>/hidden and /prompts/<id>/checksums: what a pass computed before its logits.
+#include <algorithm>
+#include <array>
+
+#include "common/error.hpp"
+#include "record/hdf5_types.hpp"
+#include "record/hdf5_write.hpp"
+#include "record/schema.hpp"
+
+namespace shardrift::record {
+namespace {
+
+constexpr std::int64_t kChunkBytes = 256 << 10;
+constexpr std::int64_t kMaxLayers = 1 << 16;
+constexpr std::int64_t kMaxWidth = 1 << 24;
+constexpr std::uint64_t kMaxSums = 1 << 28;  // of one prompt: 2 GiB
+
+std::string description(Operation operation) {
+  return per_shard(operation)
+             ? "sum of mix64(shard · hidden + column, bits) over all shards' products, [layers, steps]"
+             : "sum of mix64(column of the unsharded row, bits), [layers or 1, steps]";
+}
+
+}  // namespace
+
+void write_hidden(hid_t prompt, const Hidden& hidden, int compression) {
+  const auto rows = static_cast<hsize_t>(hidden.rows());
+  const auto row_bytes = hidden.width * static_cast<std::int64_t>(size_of(hidden.dtype));
+  h5::write_dataset(
+      prompt, "hidden", h5::float_type(hidden.dtype),
+      std::array<hsize_t, 3>{static_cast<hsize_t>(hidden.streams), rows, static_cast<hsize_t>(hidden.width)},
+      hidden.words.data(),
+      "residual stream after the embedding and after each layer, [layers + 1, steps, hidden]",
+      {.chunk_rows = 1,
+       .chunk_columns = static_cast<hsize_t>(std::max<std::int64_t>(1, kChunkBytes / row_bytes)),
+       .deflate = compression});
+}
+
+std::optional<HiddenDataset> open_hidden(const h5::Group& prompt, std::optional<std::uint64_t> steps) {
+  if (!prompt.has("hidden")) return std::nullopt;
+  auto words = prompt.dataset("hidden");
+  const auto& dims = words.dims();
+  if (dims.size() != 3)
+    throw h5::Hdf5Error(fmt::format("{}: has {} dimensions, not 3", words.path(), dims.size()));
+  words.require_dims({dims[0], steps.value_or(dims[1]), dims[2]});
+  if (dims[0] < 2 || dims[0] > kMaxLayers + 1 || dims[2] < 1 || dims[2] > kMaxWidth)
+    throw h5::Hdf5Error(
+        fmt::format("{}: {} streams of width {} are no model's", words.path(), dims[0], dims[2]));
+  words.require_stored();
+  for (const auto dtype : {DType::float64, DType::float32, DType::float16, DType::bfloat16})
+    if (words.has_type(h5::float_type(dtype))) return HiddenDataset{std::move(words), dtype};
+  throw h5::Hdf5Error(words.path() + ": is of no type that models have");
+}
+
+void write_checksums(hid_t prompt, const Checksums& checksums) {
+  const auto group = h5::create_group(prompt, "checksums",
+                                      "of every operation's output, in running order (docs/file-format.md)");
+  const auto rows = static_cast<hsize_t>(checksums.rows);
+  std::vector<std::uint64_t> sums;
+  for (int i = 0; i < kOperations; ++i) {
+    const Operation operation = operation_at(i);
+    if (!checksums.has(operation)) continue;
+    const std::int64_t layers = in_layer(operation) ? checksums.layers : 1;
+    sums.clear();
+    for (std::int64_t layer = 0; layer < layers; ++layer)
+      for (std::int64_t row = 0; row < checksums.rows; ++row)
+        sums.push_back(checksums.at({operation, layer}, row));
+    h5::write_dataset(group, std::string(name_of(operation)), h5::uint64_type(),
+                      std::array<hsize_t, 2>{static_cast<hsize_t>(layers), rows}, sums.data(),
+                      description(operation));
+  }
+}
+
+Checksums read_checksums(const h5::Group& group, std::uint64_t steps) {
+  const auto type = h5::uint64_type();
+  Checksums checksums;
+  checksums.rows = static_cast<std::int64_t>(steps);
+  checksums.partials = group.has(std::string(name_of(Operation::attention_partials)));
+  const auto first = group.dataset(std::string(name_of(Operation::attention_norm)));
+  if (first.dims().size() != 2 || first.dims()[0] < 1 || first.dims()[0] > kMaxLayers)
+    throw h5::Hdf5Error(first.path() + ": is not [layers, steps]");
+  first.require_dims({first.dims()[0], steps});
+  first.require_readable();
+  checksums.layers = static_cast<std::int64_t>(first.dims()[0]);
+  const auto points = static_cast<std::uint64_t>(point_count(checksums.layers));
+  if (steps > kMaxSums / points)
+    throw h5::Hdf5Error(
+        fmt::format("{}: {} layers of {} rows are too large", group.path(), checksums.layers, steps));
+  checksums.sums.resize(points * steps);
+  std::vector<std::uint64_t> sums;
+  for (int i = 0; i < kOperations; ++i) {
+    const Operation operation = operation_at(i);
+    if (!checksums.has(operation)) continue;
+    const auto dataset = group.dataset(std::string(name_of(operation)));
+    const std::int64_t layers = in_layer(operation) ? checksums.layers : 1;
+    dataset.require_dims({static_cast<hsize_t>(layers), steps});
+    dataset.require_type(type, "uint64");
+    dataset.require_readable();
+    sums.resize(static_cast<std::size_t>(layers) * steps);
+    dataset.read(type, sums.data());
+    for (std::int64_t layer = 0; layer < layers; ++layer)
+      std::copy_n(sums.begin() + layer * checksums.rows, checksums.rows,
+                  checksums.sums.begin() + index_of({operation, layer}, checksums.layers) * checksums.rows);
+  }
+  return checksums;
+}
+
+}  // namespace shardrift::record
