@@ -17,6 +17,7 @@ usage: shardrift COMMAND ...
 
   compare REF CAND...   bit for bit, in numbers and token by token
   envelope FILE...      how far each logit moves among several runs
+  explain REF CAND      which operation differs first, how it grows, and why
   gate REF CAND...      pass, fail or inconclusive, by limits; one recommendation
   report REF CAND...    one HTML page that opens offline: answer, tables, plots
   inspect FILE          what a file holds: run, plan, environment, prompts
@@ -41,6 +42,7 @@ ExitCode dispatch(const std::vector<std::string>& arguments) {
   const std::vector<std::string> rest(arguments.begin() + 1, arguments.end());
   if (command == "compare") return compare(rest);
   if (command == "envelope") return envelope(rest);
+  if (command == "explain") return explain(rest);
   if (command == "gate") return gate(rest);
   if (command == "inspect") return inspect(rest);
   if (command == "report") return report(rest);

@@ -1,0 +1,35 @@
+// From two records to an Explanation.
+#pragma once
+#include <filesystem>
+#include <optional>
+
+#include "analysis/explain/explanation.hpp"
+#include "analysis/measure/measurement_of.hpp"
+#include "record/reader.hpp"
+
+namespace shardrift::analysis {
+
+// Bounded memory: hidden states are read row by row, checksums prompt by prompt; logits come from the
+// metrics kept beside the candidate, or are measured now. Throws bad_data as measurement_of does.
+Explanation explain_runs(const std::filesystem::path& reference, const std::filesystem::path& candidate,
+                         const MeasureOptions& options = {});
+
+// What two runs' checksums may say of each other.
+struct Comparability {
+  std::string reason;     // why nothing is comparable; empty: something is
+  bool partials = false;  // the shards' own products too
+  bool logits = false;    // of one dtype
+  bool has(record::Operation operation) const {
+    if (!reason.empty()) return false;
+    return record::per_shard(operation) ? partials : operation != record::Operation::logits || logits;
+  }
+};
+Comparability comparability(const record::RunInfo& reference, const record::RunInfo& candidate);
+
+// Index of the first point at which row r of the reference and row c of the candidate differ; nullopt where
+// none that is comparable does. Both have the same number of layers.
+std::optional<std::int64_t> first_point(const record::Checksums& reference, std::int64_t r,
+                                        const record::Checksums& candidate, std::int64_t c,
+                                        const Comparability& comparable);
+
+}  // namespace shardrift::analysis

@@ -1,0 +1,95 @@
+// The explanation ladder: runs between the reference and a real run on several devices, each changing one
+// thing against the one before (DESIGN section 6, docs/explain.md). Their differences say what each thing
+// does; the last rung predicts the real run, and what is left of it is the residue, in bits.
+#pragma once
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "analysis/explain/explanation.hpp"
+#include "parallel/plan/plan.hpp"
+
+namespace shardrift::analysis {
+
+enum class RungKind {
+  reference,   // one device, one shard, the library's products
+  product,     // row-parallel products in float32, rounded by ourselves: another kernel, the same shape
+  shards,      // S shards, their float32 products added exactly: other shapes, nothing rounded between
+  partials,    // each shard's product rounded to the model's dtype before the exact sum
+  hops,        // rounded at every add as well, in shard order
+  order,       // … in the order of the real collective
+  prediction,  // … of the products the library itself rounds: all that a real run does, on one device
+  real,        // several devices and their collective
+};
+std::string_view name_of(RungKind kind);
+std::optional<RungKind> rung_from_name(std::string_view name);
+std::string_view changes(RungKind kind);  // against the rung before it, in words
+
+// The rung that a run is by its plan; nullopt where it is none of them.
+std::optional<RungKind> rung_of(const Plan& plan);
+
+// The plans of the rungs between reference and real run, in order, on one device. Rungs that would repeat
+// the one before are left out: in float32 and float64 there is no narrower product to round, two shards have
+// one order, --row-linear gather sums nothing. real: the plan that is explained, its ranks and stages
+// ignored. has_profile: without one, three shards and more have no order and prediction. Throws usage_error
+// for S = 1.
+struct PlannedRung {
+  RungKind kind = RungKind::reference;
+  Plan plan;
+};
+std::vector<PlannedRung> planned_rungs(const Plan& real, bool has_profile);
+
+struct RungFile {
+  std::string name;
+  std::optional<RungKind> kind;
+  std::filesystem::path path;
+};
+// Recognises each file by its plan and puts them in order. Throws usage_error where one is no rung or two are
+// the same, naming --rung.
+std::vector<RungFile> recognised(const std::vector<std::filesystem::path>& paths);
+
+// Two runs' logits over the ladder's rows.
+struct LogitDifference {
+  std::int64_t rows_differ = 0;
+  std::int64_t elements_differ = 0;
+  std::int64_t bits = 0;      // stored bits that differ, of all words
+  double rms = kNoValue;      // sqrt(mean (y - x)²)
+  double kl_mean = kNoValue;  // KL(x || y), nats
+  std::int64_t flips = 0;     // rows with another chosen token
+};
+
+struct LadderRung {
+  std::string name;
+  std::optional<RungKind> kind;
+  RunSummary run;
+  LogitDifference step;   // against the rung before it; the first's is nothing
+  LogitDifference total;  // against the first
+  // Part of the way from first to last rung that this step goes: <step, whole> / <whole, whole> over all
+  // logits. The shares add up to 1; one may be negative, or above 1, where a step leads away and a later one
+  // back. NaN where first and last are bit-equal.
+  double share = kNoValue;
+  std::optional<FirstDifference> first;  // against the rung before, where both have checksums
+};
+
+struct Ladder {
+  std::vector<LadderRung> rungs;
+  std::int64_t prompts = 0;
+  std::int64_t rows = 0;  // that all runs have in common
+  std::int64_t elements = 0;
+  std::vector<std::string> notes;
+  bool has_real = false;  // the last rung is a real run
+  // Between the last rung and the one before it, where the last is real: 0 when the explanation is complete.
+  const LogitDifference* residue() const { return has_real ? &rungs.back().step : nullptr; }
+};
+
+// Rows that were fed the same tokens in all runs, in one pass over all files; a few rows of each in memory.
+// Throws bad_data where the files do not belong together, or have no logits, or other dtypes.
+Ladder measure_ladder(const std::vector<RungFile>& files);
+
+std::string ladder_text(const Ladder& ladder);
+std::string ladder_json(const Ladder& ladder);
+std::string explanation_text(const Explanation& explanation);
+std::string explanation_json(const Explanation& explanation);
+
+}  // namespace shardrift::analysis

@@ -1,0 +1,151 @@
+// Which rungs there are, and which a plan is.
+#include <algorithm>
+#include <array>
+#include <set>
+
+#include "analysis/explain/ladder.hpp"
+#include "common/error.hpp"
+#include "parallel/plan/plan_json.hpp"
+#include "record/reader.hpp"
+
+namespace shardrift::analysis {
+namespace {
+
+struct About {
+  RungKind kind;
+  std::string_view name;
+  std::string_view changes;
+};
+constexpr std::array<About, 8> kRungs{
+    {{RungKind::reference, "reference", "one device, one shard"},
+     {RungKind::product, "product", "row-parallel products in float32, rounded by us (kernel)"},
+     {RungKind::shards, "shards", "cut into shards, added exactly (shape)"},
+     {RungKind::partials, "partials", "each shard's product rounded before the sum"},
+     {RungKind::hops, "hops", "rounded at every add, in shard order"},
+     {RungKind::order, "order", "the collective's own order"},
+     {RungKind::prediction, "prediction", "products as the library rounds them (kernel)"},
+     {RungKind::real, "real", "several devices"}}};
+
+const About& about(RungKind kind) {
+  return kRungs.at(static_cast<std::size_t>(kind));
+}
+
+// Products narrower than the library's accumulators.
+bool rounds_products(const Plan& plan) {
+  return size_of(plan.dtype) < size_of(DType::float32);
+}
+
+RungKind local_rung(bool profile, bool library_products) {
+  if (library_products) return RungKind::prediction;
+  return profile ? RungKind::order : RungKind::hops;
+}
+
+}  // namespace
+
+std::string_view name_of(RungKind kind) {
+  return about(kind).name;
+}
+
+std::optional<RungKind> rung_from_name(std::string_view name) {
+  for (const auto& rung : kRungs)
+    if (rung.name == name) return rung.kind;
+  return std::nullopt;
+}
+
+std::string_view changes(RungKind kind) {
+  return about(kind).changes;
+}
+
+std::optional<RungKind> rung_of(const Plan& plan) {
+  const auto& [order, tree, permutation, partial, accumulator] = plan.reduction;
+  const bool narrow = rounds_products(plan);
+  if (plan.shards == 1)
+    return partial == PartialDType::model || !narrow ? RungKind::reference : RungKind::product;
+  if (plan.row_linear == RowLinear::gather)
+    return plan.tensor_parallel == 1 ? RungKind::shards : RungKind::real;
+  if (order == ReductionOrder::native) return RungKind::real;
+  if (order == ReductionOrder::exact) {
+    if (!narrow || partial == PartialDType::float32) return RungKind::shards;
+    return partial == PartialDType::rounded ? std::optional(RungKind::partials) : std::nullopt;
+  }
+  if (accumulator != Accumulator::message || partial == PartialDType::float32) return std::nullopt;
+  const bool profile = order == ReductionOrder::profile;
+  const bool library = partial == PartialDType::model;
+  // In float32 a product is what the library makes of it: the real order is the prediction. Two shards have
+  // one order.
+  if (!narrow) {
+    if (profile) return RungKind::prediction;
+    return order == ReductionOrder::linear ? std::optional(RungKind::hops) : std::nullopt;
+  }
+  if (!profile && order != ReductionOrder::linear) return std::nullopt;
+  if (library && !profile && plan.shards > 2) return std::nullopt;
+  return local_rung(profile, library);
+}
+
+std::vector<PlannedRung> planned_rungs(const Plan& real, bool has_profile) {
+  if (real.shards < 2)
+    throw usage_error("explain --run: one shard has nothing to explain: give --shards N, at least 2");
+  Plan base = real;
+  base.tensor_parallel = 1;
+  base.pipeline = 1;
+  base.replicas = 1;
+  base.stage_layers.clear();
+  base.row_linear = RowLinear::reduce;
+  base.reduction = Reduction();
+  const bool narrow = rounds_products(base);
+
+  std::vector<PlannedRung> rungs;
+  const auto add = [&](RungKind kind, int shards, ReductionOrder order, PartialDType partial) {
+    Plan plan = base;
+    plan.shards = shards;
+    plan.reduction.order = order;
+    plan.reduction.partial = partial;
+    if (order == ReductionOrder::exact) plan.reduction.accumulator = Accumulator::float64;
+    rungs.push_back({kind, plan});
+  };
+  add(RungKind::reference, 1, ReductionOrder::native, PartialDType::model);
+  if (real.row_linear == RowLinear::gather) {  // every product of every shard, and nothing to add
+    add(RungKind::shards, real.shards, ReductionOrder::native, PartialDType::model);
+    rungs.back().plan.row_linear = RowLinear::gather;
+    return rungs;
+  }
+  if (narrow) add(RungKind::product, 1, ReductionOrder::native, PartialDType::rounded);
+  const auto wide = narrow ? PartialDType::float32 : PartialDType::model;
+  const auto rounded = narrow ? PartialDType::rounded : PartialDType::model;
+  add(RungKind::shards, real.shards, ReductionOrder::exact, wide);
+  if (narrow) add(RungKind::partials, real.shards, ReductionOrder::exact, rounded);
+  // A float64 model's exact sum is its sum in shard order.
+  if (base.dtype != DType::float64) add(RungKind::hops, real.shards, ReductionOrder::linear, rounded);
+  const bool ordered = real.shards > 2 && has_profile;
+  const bool scatter = real.row_linear == RowLinear::scatter;
+  const auto in_order = [&](RungKind kind, PartialDType partial) {
+    add(kind, real.shards, real.shards > 2 ? ReductionOrder::profile : ReductionOrder::linear, partial);
+    if (scatter && real.shards > 2)
+      rungs.back().plan.row_linear = RowLinear::scatter;  // that collective's order
+  };
+  if (ordered && narrow) in_order(RungKind::order, PartialDType::rounded);
+  if ((ordered || real.shards == 2) && (narrow || ordered))
+    in_order(RungKind::prediction, PartialDType::model);
+  return rungs;
+}
+
+std::vector<RungFile> recognised(const std::vector<std::filesystem::path>& paths) {
+  std::vector<RungFile> files;
+  std::set<RungKind> seen;
+  for (const auto& path : paths) {
+    const auto reader = record::Reader::open(path);
+    const Plan plan = plan_from_json(reader.run().plan);
+    const auto kind = rung_of(plan);
+    if (!kind)
+      throw usage_error("{}: '{}' is no rung of the ladder: name it yourself, --rung NAME={}", path.string(),
+                        describe(plan), path.string());
+    if (!seen.insert(*kind).second)
+      throw usage_error("{}: is the second '{}' among the files: leave one out, or name them, --rung NAME={}",
+                        path.string(), name_of(*kind), path.string());
+    files.push_back({std::string(name_of(*kind)), kind, path});
+  }
+  std::sort(files.begin(), files.end(), [](const auto& a, const auto& b) { return *a.kind < *b.kind; });
+  return files;
+}
+
+}  // namespace shardrift::analysis

@@ -1,0 +1,128 @@
+// shardrift explain REF CAND, shardrift explain --ladder FILE…
+#include <boost/program_options.hpp>
+#include <fstream>
+#include <iostream>
+#include <sstream>
+
+#include "analysis/explain/explain_runs.hpp"
+#include "analysis/explain/ladder.hpp"
+#include "cli/commands.hpp"
+
+namespace shardrift::cli {
+namespace {
+
+namespace po = boost::program_options;
+
+constexpr const char* kHelp = R"(usage: shardrift explain REF CAND [--json FILE]
+       shardrift explain --ladder FILE FILE... [--json FILE]
+       shardrift explain --rung NAME=FILE --rung NAME=FILE... [--json FILE]
+
+Why do two runs differ?
+
+REF CAND: the first operation and layer whose bits differ, and how the
+difference grows by layer, position and prompt length. Record both runs with
+--checksums --record hidden; what is not recorded is left out.
+
+  shardrift explain one.h5 tp4.h5
+
+The ladder: runs between the reference and a real run on several devices, each
+changing one thing; each one's share, and what is left unexplained, in bits.
+--ladder recognises the rungs by their plans, --rung takes them as you name
+them, in the order you give; the rung named 'real' comes last.
+
+  shardrift explain --ladder one.h5 shards.h5 hops.h5 predicted.h5 tp4.h5
+  shardrift explain --rung one=one.h5 --rung fast-kernel=k.h5 --rung real=tp4.h5
+
+exit code: 0 done, 1 the ladder leaves a residue, 64 usage, 65 a file that
+cannot be used, 70 failure
+)";
+
+struct Options {
+  std::vector<std::string> files;
+  std::vector<std::string> rungs;
+  std::string json;
+  bool ladder = false;
+};
+
+po::options_description described(Options& options) {
+  po::options_description known("options");
+  known.add_options()("ladder", po::bool_switch(&options.ladder),
+                      "the files are rungs of a ladder, in any order")(
+      "rung", po::value(&options.rungs), "NAME=FILE: the next rung; may be repeated")(
+      "json", po::value(&options.json), "FILE: write the same results as JSON")("help,h", "this text");
+  return known;
+}
+
+void write_json(const std::string& path, const std::string& text) {
+  if (path.empty()) return;
+  std::ofstream file(path, std::ios::binary | std::ios::trunc);
+  file << text;
+  file.close();
+  if (!file) throw failure("--json {}: cannot be written", path);
+}
+
+std::vector<analysis::RungFile> named_rungs(const std::vector<std::string>& rungs) {
+  std::vector<analysis::RungFile> files;
+  for (const auto& rung : rungs) {
+    const auto equals = rung.find('=');
+    if (equals == 0 || equals == std::string::npos || equals + 1 == rung.size())
+      throw usage_error("--rung {}: write NAME=FILE, for example --rung real=tp4.h5", rung);
+    const std::string name = rung.substr(0, equals);
+    if (std::any_of(files.begin(), files.end(), [&](const auto& file) { return file.name == name; }))
+      throw usage_error("--rung {}: there is a rung '{}' already", rung, name);
+    if (!files.empty() && files.back().kind == analysis::RungKind::real)
+      throw usage_error("--rung {}: the rung 'real' comes last", rung);
+    files.push_back({name, analysis::rung_from_name(name), rung.substr(equals + 1)});
+  }
+  return files;
+}
+
+ExitCode show_ladder(const std::vector<analysis::RungFile>& rungs, const std::string& json) {
+  const auto ladder = analysis::measure_ladder(rungs);
+  print(analysis::ladder_text(ladder));
+  write_json(json, analysis::ladder_json(ladder));
+  const auto* residue = ladder.residue();
+  return residue != nullptr && residue->bits > 0 ? ExitCode::beyond_tolerance : ExitCode::ok;
+}
+
+}  // namespace
+
+ExitCode explain(const std::vector<std::string>& arguments) {
+  Options options;
+  const po::options_description known = described(options);
+  po::options_description all;
+  all.add(known).add_options()("file", po::value(&options.files));
+  po::positional_options_description files;
+  files.add("file", -1);
+  po::variables_map values;
+  try {
+    po::store(po::command_line_parser(arguments).options(all).positional(files).run(), values);
+    po::notify(values);
+  } catch (const po::error& error) {
+    throw usage_error("explain: {}: see shardrift explain --help", error.what());
+  }
+  if (values.count("help") != 0) {
+    std::ostringstream text;
+    text << kHelp << "\n" << known;
+    print(text.str());
+    return ExitCode::ok;
+  }
+  if (!options.rungs.empty() && (options.ladder || !options.files.empty()))
+    throw usage_error("explain: --rung names every file: leave out --ladder and '{}'",
+                      options.files.empty() ? "" : options.files.front());
+  if (!options.rungs.empty()) return show_ladder(named_rungs(options.rungs), options.json);
+  if (options.ladder)
+    return show_ladder(analysis::recognised({options.files.begin(), options.files.end()}), options.json);
+  if (options.files.size() != 2)
+    throw usage_error(
+        "explain: needs a reference and a candidate: shardrift explain REF.h5 CAND.h5 (several runs: "
+        "--ladder)");
+  const auto explanation = analysis::explain_runs(
+      options.files[0], options.files[1],
+      {.say = [](const auto& note) { std::cerr << "shardrift: note: " << note << "\n"; }});
+  print(analysis::explanation_text(explanation));
+  write_json(options.json, analysis::explanation_json(explanation));
+  return ExitCode::ok;
+}
+
+}  // namespace shardrift::cli

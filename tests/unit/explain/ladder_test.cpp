@@ -1,0 +1,182 @@
+// A ladder's numbers, on records whose logits are chosen; and the command.
+#include "analysis/explain/ladder.hpp"
+
+#include <gmock/gmock.h>
+#include <sys/wait.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+
+#include "tests/unit/explain/traced_runs.hpp"
+
+namespace shardrift::analysis {
+namespace {
+
+using record::Operation;
+using record::testing::contents;
+using record::testing::error_of;
+using record::testing::Scratch;
+using record::testing::write_record;
+using testing::change_sum;
+using ::testing::HasSubstr;
+using testing::score_run;
+using testing::scored_prompt;
+
+constexpr const char* kShards = R"(,"shards":3,"reduction":"exact","accumulate":"float64")";
+constexpr const char* kHops = R"(,"shards":3,"reduction":"linear")";
+constexpr const char* kReal = R"(,"shards":3,"tensor_parallel":3)";
+
+class LadderOf : public ::testing::Test {
+ protected:
+  void write(const std::string& name, const std::string& plan, const testing::Rows& rows) {
+    write_record(scratch_ / (name + ".h5"), score_run(plan), {scored_prompt(score_run(), "p0", 0, rows)});
+  }
+  RungFile file(const std::string& name) { return {name, rung_from_name(name), scratch_ / (name + ".h5")}; }
+  int run(const std::string& arguments) {
+    const int status = std::system(fmt::format("cd {} && {}/bin/shardrift explain {} > out 2> err",
+                                               scratch_.path().string(), SHARDRIFT_BINARY_DIR, arguments)
+                                       .c_str());
+    out_ = contents(scratch_ / "out");
+    error_ = contents(scratch_ / "err");
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  }
+  Scratch scratch_;
+  std::string out_, error_;
+};
+
+TEST_F(LadderOf, StepsTotalsAndShares) {
+  write("reference", "", {{1, 0, 0, 0, 0}, {0, 1, 0, 0, 0}});
+  write("shards", kShards, {{3, 0, 0, 0, 0}, {0, 1, 0, 0, 0}});  // +2
+  write("hops", kHops, {{3, 0, 1, 0, 0}, {0, 1, 0, 0, 0}});      // and +1 elsewhere
+  write("real", kReal, {{2, 0, 1, 0, 0}, {0, 1, 1.5, 0, 0}});    // -1, +1.5: another choice
+  const auto ladder = measure_ladder({file("reference"), file("shards"), file("hops"), file("real")});
+  EXPECT_EQ(ladder.rows, 2);
+  EXPECT_EQ(ladder.elements, 10);
+  ASSERT_EQ(ladder.rungs.size(), 4U);
+  EXPECT_NEAR(ladder.rungs[1].step.rms, std::sqrt(4.0 / 10), 1e-12);
+  EXPECT_EQ(ladder.rungs[1].step.elements_differ, 1);
+  EXPECT_EQ(ladder.rungs[1].step.rows_differ, 1);
+  EXPECT_NEAR(ladder.rungs[2].step.rms, std::sqrt(1.0 / 10), 1e-12);
+  EXPECT_NEAR(ladder.rungs[2].total.rms, std::sqrt(5.0 / 10), 1e-12);
+  EXPECT_NEAR(ladder.rungs[3].total.rms, std::sqrt((1 + 1 + 2.25) / 10), 1e-12);
+  EXPECT_EQ(ladder.rungs[3].step.flips, 1);
+  EXPECT_EQ(ladder.rungs[3].total.flips, 1);
+  EXPECT_EQ(ladder.rungs[2].step.flips, 0);
+  EXPECT_GT(ladder.rungs[3].step.kl_mean, 0);
+  // whole = (1, 1, 1.5); steps (2, 0, 0), (0, 1, 0), (-1, 0, 1.5)
+  EXPECT_NEAR(ladder.rungs[1].share, 2 / 4.25, 1e-12);
+  EXPECT_NEAR(ladder.rungs[2].share, 1 / 4.25, 1e-12);
+  EXPECT_NEAR(ladder.rungs[3].share, 1.25 / 4.25, 1e-12);
+  // 3.0F and 2.0F differ in one bit, 0 and 1.5F in 8 bits.
+  ASSERT_NE(ladder.residue(), nullptr);
+  EXPECT_EQ(ladder.residue()->bits, 1 + 8);
+  EXPECT_EQ(ladder.residue()->elements_differ, 2);
+  EXPECT_THAT(ladder_text(ladder), HasSubstr("residue: 9 bits in 2 of 10 logits"));
+}
+
+TEST_F(LadderOf, CompleteExplanationHasNoResidue) {
+  write("reference", "", {{1, 0, 0, 0, 0}});
+  write("hops", kHops, {{3, 0, 0, 0, 0}});
+  write("real", kReal, {{3, 0, 0, 0, 0}});
+  const auto ladder = measure_ladder({file("reference"), file("hops"), file("real")});
+  EXPECT_EQ(ladder.residue()->bits, 0);
+  EXPECT_EQ(ladder.rungs[1].share, 1);
+  EXPECT_EQ(ladder.rungs[2].share, 0);
+  EXPECT_THAT(ladder_text(ladder), HasSubstr("residue: 0 bits: the explanation is complete"));
+  const auto json = nlohmann::json::parse(ladder_json(ladder));
+  EXPECT_EQ(json.at("complete"), true);
+  EXPECT_EQ(json.at("residue").at("bits"), 0);
+  EXPECT_EQ(json.at("rungs")[1].at("kind"), "hops");
+  EXPECT_EQ(json.at("rungs")[1].at("share"), 1);
+}
+
+TEST_F(LadderOf, EqualEndsHaveNoShares) {
+  write("reference", "", {{1, 0, 0, 0, 0}});
+  write("hops", kHops, {{1, 0, 0, 0, 0}});
+  const auto ladder = measure_ladder({file("reference"), file("hops")});
+  EXPECT_TRUE(std::isnan(ladder.rungs[1].share));
+  EXPECT_EQ(ladder.residue(), nullptr);
+  EXPECT_THAT(ladder_text(ladder), HasSubstr("no real run"));
+  EXPECT_EQ(nlohmann::json::parse(ladder_json(ladder)).at("residue"), nullptr);
+}
+
+TEST_F(LadderOf, FirstOperationsOfEachStep) {
+  write("reference", "", {{1, 0, 0, 0, 0}});
+  auto shards = scored_prompt(score_run(), "p0", 0, {{1, 0, 0, 0, 0}});
+  change_sum(shards, {Operation::qkv, 1}, 0);
+  write_record(scratch_ / "shards.h5", score_run(kShards), {shards});
+  change_sum(shards, {Operation::attention_partials, 0}, 0);
+  change_sum(shards, {Operation::mlp_sum, 0}, 0);
+  write_record(scratch_ / "hops.h5", score_run(kHops), {shards});
+  const auto ladder = measure_ladder({file("reference"), file("shards"), file("hops")});
+  EXPECT_EQ(ladder.rungs[1].first->point, (record::Point{Operation::qkv, 1}));
+  EXPECT_EQ(ladder.rungs[2].first->point, (record::Point{Operation::attention_partials, 0}));
+}
+
+// Greedy files part after a flip: only rows that all runs were fed alike count.
+TEST_F(LadderOf, GreedyRowsEndAtTheFirstFlip) {
+  const auto greedy = [&](const std::string& name, const testing::Rows& rows) {
+    auto run = score_run();
+    run.mode = "greedy";
+    write_record(scratch_ / (name + ".h5"), run, {testing::greedy_prompt(run, "p0", 0, rows)});
+  };
+  greedy("reference", {{1, 0, 0, 0, 0}, {0, 1, 0, 0, 0}, {1, 0, 0, 0, 0}});
+  greedy("hops", {{1, 0, 0, 0, 0}, {0, 1, 2, 0, 0}, {7, 0, 0, 0, 0}});
+  const auto ladder = measure_ladder({file("reference"), file("hops")});
+  EXPECT_EQ(ladder.rows, 2);
+  EXPECT_EQ(ladder.rungs[1].step.flips, 1);
+}
+
+TEST_F(LadderOf, FilesThatDoNotBelongTogether) {
+  write("reference", "", {{1, 0, 0, 0, 0}});
+  write("hops", kHops, {{1, 0, 0, 0, 0}, {1, 0, 0, 0, 0}});
+  EXPECT_THAT(error_of([&] {
+                measure_ladder({file("reference"), file("hops")});
+              }).what(),
+              HasSubstr("other tokens"));
+  write_record(scratch_ / "shards.h5", score_run("", DType::bfloat16),
+               {scored_prompt(score_run("", DType::bfloat16), "p0", 0, {{1, 0, 0, 0, 0}})});
+  EXPECT_THAT(error_of([&] {
+                measure_ladder({file("reference"), file("shards")});
+              }).what(),
+              HasSubstr("one thing at a time"));
+  auto bare = scored_prompt(score_run(), "p0", 0, {{1, 0, 0, 0, 0}});
+  bare.logits.clear();
+  write_record(scratch_ / "real.h5", score_run(kReal), {bare});
+  EXPECT_THAT(error_of([&] {
+                measure_ladder({file("reference"), file("real")});
+              }).what(),
+              HasSubstr("no logits"));
+  EXPECT_EQ(error_of([&] { measure_ladder({file("reference")}); }).code(), ExitCode::usage);
+}
+
+TEST_F(LadderOf, TheCommand) {
+  write("one", "", {{1, 0, 0, 0, 0}});
+  write("h", kHops, {{3, 0, 0, 0, 0}});
+  write("s", kShards, {{2, 0, 0, 0, 0}});
+  write("tp3", kReal, {{3, 0, 0, 0, 0}});
+  write("other", kReal, {{4, 0, 0, 0, 0}});
+  EXPECT_EQ(run("--ladder tp3.h5 h.h5 one.h5 s.h5 --json l.json"), 0) << error_;  // in order by their plans
+  EXPECT_THAT(out_, HasSubstr("residue: 0 bits"));
+  const auto json = nlohmann::json::parse(contents(scratch_ / "l.json"));
+  std::vector<std::string> names;
+  for (const auto& rung : json.at("rungs")) names.push_back(rung.at("name"));
+  EXPECT_THAT(names, ::testing::ElementsAre("reference", "shards", "hops", "real"));
+  EXPECT_EQ(run("--rung mine=one.h5 --rung hops=h.h5 --rung real=other.h5"), 1) << error_;
+  EXPECT_THAT(out_, HasSubstr("(named by you)"));
+  EXPECT_EQ(run("one.h5 h.h5 --json e.json"), 0);
+  EXPECT_EQ(nlohmann::json::parse(contents(scratch_ / "e.json")).at("schema"), "shardrift explain 1");
+  for (const char* usage :
+       {"", "one.h5", "one.h5 h.h5 s.h5", "--ladder tp3.h5 other.h5 one.h5", "--rung one.h5",
+        "--rung a=one.h5 --rung a=h.h5", "--rung real=tp3.h5 --rung a=one.h5", "--rung a=one.h5 h.h5",
+        "--rung a=one.h5", "--nonsense"}) {
+    EXPECT_EQ(run(usage), 64) << usage << error_;
+    EXPECT_THAT(error_, ::testing::StartsWith("shardrift: "));
+  }
+  EXPECT_EQ(run("one.h5 none.h5"), 65);
+  EXPECT_EQ(run("--help"), 0);
+}
+
+}  // namespace
+}  // namespace shardrift::analysis
