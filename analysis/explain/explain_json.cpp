@@ -79,7 +79,10 @@ std::string explanation_json(const Explanation& explanation) {
                        {"elements_differ", growth.elements_differ},
                        {"rms_reference", growth.rms_reference},
                        {"rms_difference", growth.rms_difference},
-                       {"relative", or_null(growth.relative())}});
+                       {"relative", or_null(growth.relative())},
+                       {"row_median", or_null(growth.row_median)},
+                       {"row_low", or_null(growth.row_low)},
+                       {"row_high", or_null(growth.row_high)}});
   const auto changed = jumps(explanation.prompt_lengths);
   Json lengths = groups_json(explanation.prompt_lengths, "tokens");
   for (auto& length : lengths) length["jump"] = false;
@@ -120,6 +123,7 @@ std::string ladder_json(const Ladder& ladder) {
                      {"rows", ladder.rows},
                      {"elements", ladder.elements},
                      {"rungs", std::move(rungs)},
+                     {"additivity", or_null(ladder.additivity)},
                      {"residue", residue != nullptr ? difference_json(*residue) : Json(nullptr)},
                      {"complete", residue != nullptr ? Json(residue->bits == 0) : Json(nullptr)},
                      {"notes", ladder.notes}};

@@ -184,11 +184,14 @@ std::string ladder_text(const Ladder& ladder) {
   for (const auto& rung : ladder.rungs)
     text += fmt::format("{:<10}  {}  {}\n", rung.name, rung.run.path, rung.run.plan);
   text += "\n" + table.str() + "\n";
-  text += fmt::format(
-      "A step is against the rung before. Shares are parts of the way from '{}' to '{}' and add up to 100%; "
-      "RMS "
-      "and KL do not add up.\n",
-      ladder.rungs.front().name, ladder.rungs.back().name);
+  text += "A step is against the rung before. ";
+  if (!std::isnan(ladder.additivity))
+    text += fmt::format(
+        "Shares are of the steps' squares, whose sum is {} times the square of the whole difference: 1 if "
+        "causes "
+        "add up, the number of steps if each moves the logits as far as all together.",
+        number(ladder.additivity));
+  text += "\n";
   text += residue_text(ladder);
   for (const auto& note : ladder.notes) text += "note: " + note + "\n";
   return text;

@@ -36,6 +36,10 @@ struct StreamGrowth {
   std::int64_t elements_differ = 0;  // of all elements
   double rms_reference = 0;          // sqrt(mean x²)
   double rms_difference = 0;         // sqrt(mean (y - x)²)
+  // The same ratio row by row: its median and its 10th and 90th percentile (of the rows that have one).
+  double row_median = kNoValue;
+  double row_low = kNoValue;
+  double row_high = kNoValue;
   // rms_difference / rms_reference; NaN where the reference is zero
   double relative() const { return rms_reference > 0 ? rms_difference / rms_reference : kNoValue; }
 };

@@ -8,6 +8,7 @@
 #include <map>
 
 #include "analysis/measure/rows.hpp"
+#include "analysis/statistics/percentiles.hpp"
 
 namespace shardrift::analysis {
 namespace {
@@ -94,38 +95,39 @@ void StreamSums::add_row(Sums& sums, const std::byte* reference, const std::byte
   StreamGrowth& counts = sums.counts;
   ++counts.rows;
   widen(r.dtype, reference, x_);
-  const bool same_dtype = r.dtype == c.dtype;
-  if (same_dtype && std::memcmp(reference, candidate, x_.size() * size_of(r.dtype)) == 0) {
-    for (const double x : x_) {
-      if (!std::isfinite(x)) continue;
-      ++counts.elements;
-      sums.squares_reference += x * x;
-    }
-    return;
-  }
   widen(c.dtype, candidate, y_);
+  const bool same_dtype = r.dtype == c.dtype;
   const std::size_t size = size_of(r.dtype);
   std::int64_t differ = 0;
+  double of_reference = 0;
+  double of_difference = 0;
   for (std::size_t i = 0; i < x_.size(); ++i) {
     const bool same = same_dtype ? std::memcmp(reference + i * size, candidate + i * size, size) == 0
                                  : x_[i] == y_[i] || (std::isnan(x_[i]) && std::isnan(y_[i]));
     differ += same ? 0 : 1;
     if (!std::isfinite(x_[i]) || !std::isfinite(y_[i])) continue;
     ++counts.elements;
-    sums.squares_reference += x_[i] * x_[i];
-    sums.squares_difference += (y_[i] - x_[i]) * (y_[i] - x_[i]);
+    of_reference += x_[i] * x_[i];
+    of_difference += (y_[i] - x_[i]) * (y_[i] - x_[i]);
   }
   counts.elements_differ += differ;
   counts.rows_differ += differ > 0 ? 1 : 0;
+  sums.squares_reference += of_reference;
+  sums.squares_difference += of_difference;
+  if (of_reference > 0) sums.rows.push_back(std::sqrt(of_difference / of_reference));
 }
 
 std::vector<StreamGrowth> StreamSums::growth() const {
   std::vector<StreamGrowth> all;
   for (const auto& sums : streams_) {
-    all.push_back(sums.counts);
-    const auto count = static_cast<double>(std::max<std::int64_t>(1, sums.counts.elements));
-    all.back().rms_reference = std::sqrt(sums.squares_reference / count);
-    all.back().rms_difference = std::sqrt(sums.squares_difference / count);
+    StreamGrowth growth = sums.counts;
+    const auto count = static_cast<double>(std::max<std::int64_t>(1, growth.elements));
+    growth.rms_reference = std::sqrt(sums.squares_reference / count);
+    growth.rms_difference = std::sqrt(sums.squares_difference / count);
+    growth.row_median = statistics::percentile(sums.rows, 0.5);
+    growth.row_low = statistics::percentile(sums.rows, 0.1);
+    growth.row_high = statistics::percentile(sums.rows, 0.9);
+    all.push_back(growth);
   }
   return all;
 }

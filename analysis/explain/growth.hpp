@@ -20,6 +20,7 @@ class StreamSums {
     StreamGrowth counts;
     double squares_reference = 0;
     double squares_difference = 0;
+    std::vector<double> rows;  // RMS of the difference / RMS of the reference, of each row
   };
   void add_row(Sums& sums, const std::byte* reference, const std::byte* candidate, const record::Hidden& r,
                const record::Hidden& c);

@@ -10,7 +10,6 @@
 #include "analysis/measure/alignment.hpp"
 #include "analysis/measure/measure_runs.hpp"
 #include "analysis/measure/metrics.hpp"
-#include "analysis/measure/rows.hpp"
 #include "common/error.hpp"
 #include "record/reader.hpp"
 
@@ -98,12 +97,10 @@ class LadderSums {
                        reader.path().string(), name_of(reader.run().logits_dtype),
                        readers_.front().path().string(), name_of(run.logits_dtype));
       rows_.emplace_back();
-      values_.emplace_back(static_cast<std::size_t>(vocabulary_));
     }
     comparer_ = std::make_unique<RowComparer>(run.logits_dtype, run.logits_dtype, vocabulary_);
     step_.resize(files.size());
     total_.resize(files.size());
-    shares_.resize(files.size());
     first_.resize(files.size());
   }
 
@@ -150,11 +147,18 @@ class LadderSums {
       if (i > 0) {
         rung.step = step_[i].finish(ladder.rows);
         rung.total = total_[i].finish(ladder.rows);
-        if (whole_ > 0) rung.share = shares_[i] / whole_;
         rung.first = first_[i];
       }
       ladder.rungs.push_back(std::move(rung));
     }
+    double squares = 0;
+    for (const auto& rung : ladder.rungs)
+      if (!std::isnan(rung.step.rms)) squares += rung.step.rms * rung.step.rms;
+    if (squares > 0)
+      for (std::size_t i = 1; i < ladder.rungs.size(); ++i)
+        ladder.rungs[i].share = ladder.rungs[i].step.rms * ladder.rungs[i].step.rms / squares;
+    const double whole = ladder.rungs.back().total.rms;
+    if (whole > 0) ladder.additivity = squares / (whole * whole);
     ladder.has_real = files_.back().kind == RungKind::real;
     return ladder;
   }
@@ -181,18 +185,6 @@ class LadderSums {
     for (std::size_t i = 1; i < readers_.size(); ++i) {
       compare(prompts, common, row, at, i - 1, i, step_[i]);
       compare(prompts, common, row, at, 0, i, total_[i]);
-    }
-    // <step, whole>: over the elements that are finite in every run.
-    const DType dtype = readers_.front().run().logits_dtype;
-    for (std::size_t i = 0; i < readers_.size(); ++i) widen(dtype, rows_[i].data() + at, values_[i]);
-    for (std::size_t e = 0; e < static_cast<std::size_t>(vocabulary_); ++e) {
-      const double whole = values_.back()[e] - values_.front()[e];
-      if (whole == 0 || !std::all_of(values_.begin(), values_.end(),
-                                     [&](const auto& values) { return std::isfinite(values[e]); }))
-        continue;
-      whole_ += whole * whole;
-      for (std::size_t i = 1; i < values_.size(); ++i)
-        shares_[i] += (values_[i][e] - values_[i - 1][e]) * whole;
     }
   }
 
@@ -231,11 +223,8 @@ class LadderSums {
   std::int64_t vocabulary_ = 0;
   std::size_t row_bytes_ = 0;
   std::vector<std::vector<std::byte>> rows_;  // of each run, a block
-  std::vector<std::vector<double>> values_;   // of each run, one row
   std::unique_ptr<RowComparer> comparer_;
   std::vector<DifferenceSums> step_, total_;
-  std::vector<double> shares_;  // <step, whole>
-  double whole_ = 0;            // <whole, whole>
   std::vector<std::optional<FirstDifference>> first_;
   std::int64_t prompts_ = 0;
   std::int64_t rows_compared_ = 0;

@@ -65,9 +65,7 @@ struct LadderRung {
   RunSummary run;
   LogitDifference step;   // against the rung before it; the first's is nothing
   LogitDifference total;  // against the first
-  // Part of the way from first to last rung that this step goes: <step, whole> / <whole, whole> over all
-  // logits. The shares add up to 1; one may be negative, or above 1, where a step leads away and a later one
-  // back. NaN where first and last are bit-equal.
+  // step.rms² of the sum of all steps' squares: the shares add up to 1. NaN where no step moves anything.
   double share = kNoValue;
   std::optional<FirstDifference> first;  // against the rung before, where both have checksums
 };
@@ -79,6 +77,11 @@ struct Ladder {
   std::int64_t elements = 0;
   std::vector<std::string> notes;
   bool has_real = false;  // the last rung is a real run
+  // The sum of the steps' squares, of the square of the whole difference between first and last rung. Near 1:
+  // the causes add up like independent ones. Near the number of steps that move anything: each alone moves
+  // the logits as far as all together, as rounding does once it has spread. NaN where first and last are
+  // equal.
+  double additivity = kNoValue;
   // Between the last rung and the one before it, where the last is real: 0 when the explanation is complete.
   const LogitDifference* residue() const { return has_real ? &rungs.back().step : nullptr; }
 };

@@ -1,4 +1,5 @@
 // shardrift explain REF CAND, shardrift explain --ladder FILE…
+#include <algorithm>
 #include <boost/program_options.hpp>
 #include <fstream>
 #include <iostream>
@@ -7,6 +8,7 @@
 #include "analysis/explain/explain_runs.hpp"
 #include "analysis/explain/ladder.hpp"
 #include "cli/commands.hpp"
+#include "cli/explain_run.hpp"
 
 namespace shardrift::cli {
 namespace {
@@ -16,6 +18,8 @@ namespace po = boost::program_options;
 constexpr const char* kHelp = R"(usage: shardrift explain REF CAND [--json FILE]
        shardrift explain --ladder FILE FILE... [--json FILE]
        shardrift explain --rung NAME=FILE --rung NAME=FILE... [--json FILE]
+       shardrift explain --run --model DIR --real FILE [--json FILE]
+       shardrift explain --run --model DIR --shards N --prompts FILE [--live]
 
 Why do two runs differ?
 
@@ -33,8 +37,15 @@ them, in the order you give; the rung named 'real' comes last.
   shardrift explain --ladder one.h5 shards.h5 hops.h5 predicted.h5 tp4.h5
   shardrift explain --rung one=one.h5 --rung fast-kernel=k.h5 --rung real=tp4.h5
 
+--run makes the rungs itself, on one device: of a record of several devices
+(--real), or of N shards that are to be predicted. Finished rungs are not run
+again.
+
+  shardrift explain --run --model DIR --real tp4.h5
+  shardrift explain --run --model DIR --shards 4 --prompts prompts.jsonl --live
+
 exit code: 0 done, 1 the ladder leaves a residue, 64 usage, 65 a file that
-cannot be used, 70 failure
+cannot be used, 70 failure, 75 interrupted (run it again)
 )";
 
 struct Options {
@@ -61,23 +72,24 @@ void write_json(const std::string& path, const std::string& text) {
   if (!file) throw failure("--json {}: cannot be written", path);
 }
 
-std::vector<analysis::RungFile> named_rungs(const std::vector<std::string>& rungs) {
-  std::vector<analysis::RungFile> files;
+std::vector<std::pair<std::string, std::filesystem::path>> named_rungs(
+    const std::vector<std::string>& rungs) {
+  std::vector<std::pair<std::string, std::filesystem::path>> files;
   for (const auto& rung : rungs) {
     const auto equals = rung.find('=');
     if (equals == 0 || equals == std::string::npos || equals + 1 == rung.size())
       throw usage_error("--rung {}: write NAME=FILE, for example --rung real=tp4.h5", rung);
     const std::string name = rung.substr(0, equals);
-    if (std::any_of(files.begin(), files.end(), [&](const auto& file) { return file.name == name; }))
+    if (std::any_of(files.begin(), files.end(), [&](const auto& file) { return file.first == name; }))
       throw usage_error("--rung {}: there is a rung '{}' already", rung, name);
-    if (!files.empty() && files.back().kind == analysis::RungKind::real)
+    if (!files.empty() && analysis::rung_from_name(files.back().first) == analysis::RungKind::real)
       throw usage_error("--rung {}: the rung 'real' comes last", rung);
-    files.push_back({name, analysis::rung_from_name(name), rung.substr(equals + 1)});
+    files.emplace_back(name, rung.substr(equals + 1));
   }
   return files;
 }
 
-ExitCode show_ladder(const std::vector<analysis::RungFile>& rungs, const std::string& json) {
+ExitCode show(const std::vector<analysis::RungFile>& rungs, const std::string& json) {
   const auto ladder = analysis::measure_ladder(rungs);
   print(analysis::ladder_text(ladder));
   write_json(json, analysis::ladder_json(ladder));
@@ -87,11 +99,20 @@ ExitCode show_ladder(const std::vector<analysis::RungFile>& rungs, const std::st
 
 }  // namespace
 
+ExitCode show_ladder(const std::vector<std::pair<std::string, std::filesystem::path>>& rungs,
+                     const std::string& json) {
+  std::vector<analysis::RungFile> files;
+  for (const auto& [name, path] : rungs) files.push_back({name, analysis::rung_from_name(name), path});
+  return show(files, json);
+}
+
 ExitCode explain(const std::vector<std::string>& arguments) {
   Options options;
+  ExplainRunFlags run_flags;
   const po::options_description known = described(options);
+  const po::options_description with_run = explain_run_options(run_flags);
   po::options_description all;
-  all.add(known).add_options()("file", po::value(&options.files));
+  all.add(known).add(with_run).add_options()("file", po::value(&options.files));
   po::positional_options_description files;
   files.add("file", -1);
   po::variables_map values;
@@ -103,16 +124,24 @@ ExitCode explain(const std::vector<std::string>& arguments) {
   }
   if (values.count("help") != 0) {
     std::ostringstream text;
-    text << kHelp << "\n" << known;
+    text << kHelp << "\n" << known << "\n" << with_run;
     print(text.str());
     return ExitCode::ok;
   }
+  if (run_flags.run) {
+    if (options.ladder || !options.rungs.empty() || !options.files.empty())
+      throw usage_error("explain: --run makes the rungs itself: leave out --ladder, --rung and files");
+    return explain_run(run_flags, options.json);
+  }
+  for (const auto& option : with_run.options())
+    if (values.count(option->long_name()) != 0 && !values[option->long_name()].defaulted())
+      throw usage_error("explain: --{} goes with --run", option->long_name());
   if (!options.rungs.empty() && (options.ladder || !options.files.empty()))
     throw usage_error("explain: --rung names every file: leave out --ladder and '{}'",
                       options.files.empty() ? "" : options.files.front());
   if (!options.rungs.empty()) return show_ladder(named_rungs(options.rungs), options.json);
   if (options.ladder)
-    return show_ladder(analysis::recognised({options.files.begin(), options.files.end()}), options.json);
+    return show(analysis::recognised({options.files.begin(), options.files.end()}), options.json);
   if (options.files.size() != 2)
     throw usage_error(
         "explain: needs a reference and a candidate: shardrift explain REF.h5 CAND.h5 (several runs: "

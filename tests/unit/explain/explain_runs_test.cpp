@@ -135,6 +135,9 @@ TEST_F(ExplainRuns, GrowthByLayerIsRelativeRms) {
   EXPECT_EQ(streams[1].elements_differ, 1);
   EXPECT_NEAR(streams[1].rms_difference, std::sqrt(0.25 / 24), 1e-12);
   EXPECT_NEAR(streams[1].relative(), std::sqrt(0.25 / 24) / (2 * std::sqrt(14.0 / 3)), 1e-12);
+  EXPECT_EQ(streams[1].row_median, 0);  // one row of eight differs
+  const double changed = std::sqrt(0.25 / 3) / (2 * std::sqrt(14.0 / 3));
+  EXPECT_NEAR(streams[1].row_high, 0.3 * changed, 1e-12);  // index 6.3 of 0 to 7
   EXPECT_EQ(streams[2].elements, 23);
   EXPECT_EQ(streams[2].elements_differ, 2);
   EXPECT_NEAR(streams[2].rms_difference, std::sqrt(1.0 / 23), 1e-12);

@@ -64,10 +64,11 @@ TEST_F(LadderOf, StepsTotalsAndShares) {
   EXPECT_EQ(ladder.rungs[3].total.flips, 1);
   EXPECT_EQ(ladder.rungs[2].step.flips, 0);
   EXPECT_GT(ladder.rungs[3].step.kl_mean, 0);
-  // whole = (1, 1, 1.5); steps (2, 0, 0), (0, 1, 0), (-1, 0, 1.5)
-  EXPECT_NEAR(ladder.rungs[1].share, 2 / 4.25, 1e-12);
-  EXPECT_NEAR(ladder.rungs[2].share, 1 / 4.25, 1e-12);
-  EXPECT_NEAR(ladder.rungs[3].share, 1.25 / 4.25, 1e-12);
+  // Squares of the steps: 4, 1, 1 + 1.5²; of the whole: 1 + 1 + 1.5².
+  EXPECT_NEAR(ladder.rungs[1].share, 4 / 8.25, 1e-12);
+  EXPECT_NEAR(ladder.rungs[2].share, 1 / 8.25, 1e-12);
+  EXPECT_NEAR(ladder.rungs[3].share, 3.25 / 8.25, 1e-12);
+  EXPECT_NEAR(ladder.additivity, 8.25 / 4.25, 1e-12);
   // 3.0F and 2.0F differ in one bit, 0 and 1.5F in 8 bits.
   ASSERT_NE(ladder.residue(), nullptr);
   EXPECT_EQ(ladder.residue()->bits, 1 + 8);

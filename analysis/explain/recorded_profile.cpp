@@ -1,0 +1,54 @@
+#include "analysis/explain/recorded_profile.hpp"
+
+#include <map>
+
+#include "common/error.hpp"
+
+namespace shardrift::analysis {
+namespace {
+
+ProbedCollective probed_of(const record::CollectiveInfo& info) {
+  ProbedCollective probed;
+  probed.operation = collective_operation_from_name(info.operation);
+  probed.probe.ranks = info.ranks;
+  probed.probe.count = info.count;
+  probed.probe.dtype = dtype_from_name(info.dtype);
+  probed.probe.calls = info.ranks * (info.ranks - 1) / 2;  // one a pair of ranks (parallel/probe)
+  std::map<std::int64_t, std::int32_t> index_of;  // in the record -> in the probe, in order of first use
+  for (const auto& segment : info.segments) {
+    const std::string& tree = info.trees.at(static_cast<std::size_t>(segment.tree));
+    const auto next = static_cast<std::int32_t>(probed.probe.trees.size());
+    const auto [known, is_new] = index_of.try_emplace(segment.tree, tree == "not binary" ? kNotBinary : next);
+    if (is_new && known->second != kNotBinary) probed.probe.trees.push_back(tree_from_string(tree));
+    probed.probe.segments.push_back({segment.begin, segment.end, known->second});
+  }
+  return probed;
+}
+
+}  // namespace
+
+std::optional<CollectiveProfile> recorded_profile(const record::RunInfo& run) {
+  CollectiveProfile profile;
+  for (const auto& info : run.environment.collectives) {
+    if (info.source != "probed" || info.library == "local") continue;
+    try {
+      profile.add(probed_of(info));
+    } catch (const Error& error) {
+      throw bad_data("/environment/collectives: the {} of {} elements: {}", info.operation, info.count,
+                     error.what());
+    }
+    profile.library = info.library;
+    profile.library_version = info.version;
+    profile.transport = info.library;
+    profile.ranks = info.ranks;
+  }
+  if (profile.probed.empty()) return std::nullopt;
+  if (!run.environment.devices.empty()) {
+    profile.device = run.environment.devices.front().name;
+    profile.machine = run.environment.devices.front().host;
+  }
+  profile.date = run.created;
+  return profile;
+}
+
+}  // namespace shardrift::analysis

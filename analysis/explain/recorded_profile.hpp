@@ -1,0 +1,15 @@
+// The collective profile that a live run's own record holds: the maps it was seen to add by, at every size it
+// used. What predicts that run without its machine.
+#pragma once
+#include <optional>
+
+#include "parallel/profile/profile.hpp"
+#include "record/record.hpp"
+
+namespace shardrift::analysis {
+
+// nullopt where the record has no probed maps (one rank, local folds, an older file). Throws bad_data where
+// they are no order maps.
+std::optional<CollectiveProfile> recorded_profile(const record::RunInfo& run);
+
+}  // namespace shardrift::analysis

@@ -1,0 +1,275 @@
+#include "cli/explain_run.hpp"
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "analysis/explain/ladder.hpp"
+#include "analysis/explain/recorded_profile.hpp"
+#include "cli/commands.hpp"
+#include "common/durable_file.hpp"
+#include "experiments/runner/runner.hpp"
+#include "experiments/study/profiles.hpp"
+#include "parallel/plan/plan_json.hpp"
+#include "record/reader.hpp"
+#include "weights/model_config.hpp"
+
+namespace shardrift::cli {
+namespace {
+
+namespace fs = std::filesystem;
+namespace po = boost::program_options;
+
+study::Setting value(const std::string& text) {
+  study::Setting setting;
+  setting.text = text;
+  return setting;
+}
+study::Setting switched_on() {
+  study::Setting setting;
+  setting.is_switch = true;
+  return setting;
+}
+
+std::string full_path(const fs::path& path) {
+  return fs::absolute(path).lexically_normal().string();
+}
+
+// A score record's prompts as the worker reads them: the same tokens.
+std::string prompts_of(const record::Reader& run) {
+  std::string lines;
+  for (const auto& id : run.prompt_ids())
+    lines += nlohmann::json({{"id", id}, {"tokens", run.prompt(id).prompt.tokens}}).dump() + "\n";
+  return lines;
+}
+
+// What is explained: the plan of the real run, and what all rungs are given.
+struct Subject {
+  Plan plan;
+  study::Settings common;
+  std::optional<record::Reader> real;
+};
+
+void check_flags(const ExplainRunFlags& flags) {
+  const auto refuse_beside_real = [&](bool given, const char* flag) {
+    if (given && !flags.real.empty())
+      throw usage_error("explain --run: --real {} says what it is: leave out {}", flags.real.string(), flag);
+  };
+  refuse_beside_real(!flags.prompts.empty(), "--prompts");
+  refuse_beside_real(!flags.follow.empty(), "--follow");
+  refuse_beside_real(flags.shards != 0, "--shards");
+  refuse_beside_real(!flags.dtype.empty(), "--dtype");
+  refuse_beside_real(!flags.logits_dtype.empty(), "--logits-dtype");
+  refuse_beside_real(!flags.row_linear.empty(), "--row-linear");
+  refuse_beside_real(flags.batch != 0, "--batch");
+  refuse_beside_real(flags.live, "--live");
+  if (flags.model.empty())
+    throw usage_error("explain --run: --model DIR is needed: a Hugging Face directory");
+  if (!flags.real.empty()) return;
+  if (flags.shards < 2)
+    throw usage_error("explain --run: --shards N, at least 2, or --real FILE: what is to be explained?");
+  if (flags.prompts.empty() == flags.follow.empty())
+    throw usage_error("explain --run: give either --prompts FILE.jsonl or --follow RECORD.h5");
+}
+
+Subject subject_of(const ExplainRunFlags& flags, const study::Machine& machine) {
+  Subject subject;
+  Plan& plan = subject.plan;
+  auto& common = subject.common;
+  common["model"] = value(full_path(flags.model));
+  if (!flags.real.empty()) {
+    subject.real.emplace(record::Reader::open(flags.real));
+    const auto& run = subject.real->run();
+    plan = plan_from_json(run.plan);
+    if (analysis::rung_of(plan) != analysis::RungKind::real)
+      throw usage_error("--real {}: '{}' is no run on several devices with their own collective",
+                        flags.real.string(), describe(plan));
+    if (name_of(plan.device) != machine.device)
+      throw usage_error("--real {}: ran on {}, the rungs would run on {}: run this on a machine of that kind",
+                        flags.real.string(), name_of(plan.device), machine.device);
+    if (run.mode == "score") {
+      const fs::path prompts = flags.output / "prompts.jsonl";
+      write_text_durably(prompts, prompts_of(*subject.real));
+      common["prompts"] = value(full_path(prompts));
+      common["mode"] = value("score");
+    } else {
+      common["follow"] = value(full_path(flags.real));
+      common["mode"] = value("follow");
+    }
+    return subject;
+  }
+  plan.shards = flags.shards;
+  plan.tensor_parallel = flags.shards;
+  plan.device = device_from_name(machine.device);
+  plan.dtype = flags.dtype.empty() ? read_model_config(flags.model).dtype : dtype_from_name(flags.dtype);
+  plan.logits_dtype = flags.logits_dtype == "float32" ? DType::float32 : storage_of(plan.dtype);
+  if (!flags.logits_dtype.empty() && flags.logits_dtype != "float32" && flags.logits_dtype != "model")
+    throw usage_error("unknown --logits-dtype '{}': use model or float32", flags.logits_dtype);
+  if (!flags.row_linear.empty()) plan.row_linear = row_linear_from_name(flags.row_linear);
+  if (flags.batch != 0) plan.batch = flags.batch;
+  if (!flags.prompts.empty()) {
+    common["prompts"] = value(full_path(flags.prompts));
+    common["mode"] = value("score");
+  } else {
+    common["follow"] = value(full_path(flags.follow));
+    common["mode"] = value("follow");
+  }
+  return subject;
+}
+
+// The profile of the order rungs, as a file; empty where none is needed or none is there (then `note` says
+// so).
+fs::path profile_for(const ExplainRunFlags& flags, const Subject& subject, const study::Machine& machine,
+                     std::string& note) {
+  if (!flags.profile.empty()) return full_path(flags.profile);
+  if (subject.plan.shards < 3 || subject.plan.row_linear == RowLinear::gather) return {};
+  const fs::path file = flags.output / "profile.json";
+  if (subject.real) {
+    if (const auto profile = analysis::recorded_profile(subject.real->run())) {
+      write_profile(*profile, file);
+      note = fmt::format("order: as {} was seen to add", flags.real.string());
+      return full_path(file);
+    }
+  }
+  study::ProfileWanted wanted;
+  wanted.ranks = subject.plan.shards;
+  wanted.dtype = storage_of(subject.plan.dtype);
+  if (subject.plan.row_linear == RowLinear::scatter) wanted.operation = CollectiveOperation::reduce_scatter;
+  std::vector<std::string> passed;
+  const auto chosen = study::find_profile(wanted, machine, study::shipped_profile_folders(), passed);
+  if (!chosen) {
+    note = fmt::format(
+        "no collective profile of {} ranks with {} fits this machine: the ladder ends before the real order; "
+        "probe one (shardrift-run probe --save-profile) and give --collective-profile",
+        wanted.ranks, name_of(wanted.dtype));
+    return {};
+  }
+  note = "order: " + chosen->described;
+  write_profile(chosen->profile, file);
+  return full_path(file);
+}
+
+study::Study ladder_study(const Subject& subject, const fs::path& profile, bool live) {
+  study::Study study;
+  study.name = "explain";
+  study.question = fmt::format("Why does {} not say what one device says?", describe(subject.plan));
+  const auto add = [&](std::string_view name, const Plan& plan) {
+    study::Entry entry;
+    entry.name = name;
+    entry.settings = subject.common;
+    for (const auto& [flag, setting] : settings_of(plan)) entry.settings[flag] = setting;
+    entry.settings["record"] = value("hidden");
+    entry.settings["checksums"] = switched_on();
+    if (plan.reduction.needs_profile()) entry.settings["collective-profile"] = value(profile.string());
+    if (!study.entries.empty()) entry.compare_with = study.entries.front().name;
+    entry.role = study.entries.empty() ? study::Role::reference : study::Role::candidate;
+    study.entries.push_back(std::move(entry));
+  };
+  for (const auto& rung : analysis::planned_rungs(subject.plan, !profile.empty()))
+    add(analysis::name_of(rung.kind), rung.plan);
+  if (live) {
+    Plan plan = subject.plan;
+    plan.reduction = Reduction();
+    add(analysis::name_of(analysis::RungKind::real), plan);
+  }
+  return study;
+}
+
+void require_one_model(const record::Reader& real, const fs::path& reference) {
+  const auto& wanted = real.run().model.identity;
+  const auto found = record::Reader::open(reference).run().model.identity;
+  if (wanted != found)
+    throw bad_data("{}: was made with model {}, the rungs with {}: give its own --model",
+                   real.path().string(), wanted.substr(0, 12), found.substr(0, 12));
+}
+
+}  // namespace
+
+study::Settings settings_of(const Plan& plan) {
+  study::Settings settings;
+  settings["shards"] = value(std::to_string(plan.shards));
+  settings["tensor-parallel"] = value(std::to_string(plan.tensor_parallel));
+  settings["dtype"] = value(std::string(name_of(plan.dtype)));
+  settings["logits-dtype"] = value(plan.logits_dtype == storage_of(plan.dtype) ? "model" : "float32");
+  settings["batch"] = value(std::to_string(plan.batch));
+  settings["row-linear"] = value(std::string(name_of(plan.row_linear)));
+  if (plan.row_linear == RowLinear::gather) return settings;
+  settings["reduction"] = value(order_text(plan.reduction));
+  settings["partial"] = value(std::string(name_of(plan.reduction.partial)));
+  settings["accumulate"] = value(std::string(name_of(plan.reduction.accumulator)));
+  return settings;
+}
+
+po::options_description explain_run_options(ExplainRunFlags& flags) {
+  po::options_description options("with --run");
+  options.add_options()("run", po::bool_switch(&flags.run),
+                        "run the ladder's rungs through the worker, on one device")(
+      "model", po::value(&flags.model)->value_name("DIR"), "Hugging Face directory")(
+      "real", po::value(&flags.real)->value_name("FILE"),
+      "the record to explain: prompts, plan and the order of its collective are its own")(
+      "prompts", po::value(&flags.prompts)->value_name("FILE"),
+      "without --real: texts that every rung scores")("follow", po::value(&flags.follow)->value_name("FILE"),
+                                                      "… or a record whose tokens every rung is fed")(
+      "shards", po::value(&flags.shards)->value_name("N"), "… and the number of devices to explain")(
+      "live", po::bool_switch(&flags.live), "… and run these N ranks here too, as the last rung")(
+      "collective-profile", po::value(&flags.profile)->value_name("FILE"),
+      "the order of the real collective (default: the record's own, or a shipped one that fits)")(
+      "dtype", po::value(&flags.dtype)->value_name("NAME"), "default: the checkpoint's")(
+      "logits-dtype", po::value(&flags.logits_dtype)->value_name("NAME"), "model or float32")(
+      "row-linear", po::value(&flags.row_linear)->value_name("NAME"), "reduce, scatter or gather")(
+      "batch", po::value(&flags.batch)->value_name("N"), "with --follow: sequences in one decode pass")(
+      "device", po::value(&flags.device)->value_name("cpu|cuda"), "default: a GPU where there is one")(
+      "output", po::value(&flags.output)->value_name("DIR"), "records and logs (default out/explain)")(
+      "rerun-changed", po::bool_switch(&flags.rerun_changed), "make records again whose settings changed")(
+      "worker", po::value(&flags.worker)->value_name("PATH"), "shardrift-run (default: beside this program)");
+  return options;
+}
+
+ExitCode explain_run(const ExplainRunFlags& flags, const std::string& json) {
+  check_flags(flags);
+  runner::RunnerOptions options;
+  options.launcher.worker = runner::find_worker(flags.worker);
+  options.machine = runner::detect_machine({flags.device, 0}, options.launcher.worker);
+  options.output = full_path(flags.output);
+  options.rerun_changed = flags.rerun_changed;
+  study::Machine& machine = options.machine.machine;
+  std::error_code error;
+  fs::create_directories(options.output, error);
+  if (error) throw failure("--output {}: cannot be made: {}", flags.output.string(), error.message());
+
+  const Subject subject = subject_of(flags, machine);
+  std::string note;
+  const fs::path profile = profile_for(flags, subject, machine, note);
+  // Ranks may share cores: a live rung is run for its bits, not for its speed.
+  if (flags.live && machine.device == "cpu") machine.devices = std::max(machine.devices, flags.shards);
+  const auto study = ladder_study(subject, profile, flags.live);
+  study::PlanOptions planning;
+  planning.output = options.output;
+  const auto plan = study::plan_study(study, machine, planning);
+  for (const auto& left_out : plan.not_possible)
+    throw usage_error("rung {}: cannot run here: {}", left_out.name, left_out.reason);
+  for (const auto& configuration : plan.configurations)
+    if (configuration.predicted)
+      throw usage_error("--live: {} ranks need {} devices, here {} {}: leave it out, or run this there",
+                        flags.shards, flags.shards, machine.devices == 1 ? "is" : "are", machine.devices);
+  runner::Line line;
+  const auto status = runner::run_study(study, plan, options, line);
+  if (status.state == "interrupted") {
+    line.say("interrupted: the same command goes on from here");
+    return ExitCode::interrupted;
+  }
+  if (status.state == "failed")
+    throw failure("a rung failed (see above): the same command runs it again; logs are in {}",
+                  options.output.string());
+
+  std::vector<std::pair<std::string, fs::path>> rungs;
+  for (const auto& configuration : plan.configurations)
+    rungs.emplace_back(configuration.name, configuration.output);
+  if (subject.real) {
+    require_one_model(*subject.real, rungs.front().second);
+    rungs.emplace_back(analysis::name_of(analysis::RungKind::real), flags.real);
+  }
+  if (!note.empty()) print(note + "\n\n");
+  return show_ladder(rungs, json);
+}
+
+}  // namespace shardrift::cli

@@ -1,0 +1,45 @@
+// shardrift explain --run: runs the rungs of an explanation ladder through the worker, then measures it.
+#pragma once
+#include <boost/program_options.hpp>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "common/error.hpp"
+#include "experiments/study/study.hpp"
+#include "parallel/plan/plan.hpp"
+
+namespace shardrift::cli {
+
+struct ExplainRunFlags {
+  bool run = false;
+  std::filesystem::path model;
+  std::filesystem::path prompts;
+  std::filesystem::path follow;
+  std::filesystem::path real;
+  std::filesystem::path profile;
+  std::filesystem::path output = "out/explain";
+  std::filesystem::path worker;
+  int shards = 0;
+  bool live = false;
+  bool rerun_changed = false;
+  std::string device = "auto";
+  std::string dtype;         // empty: the model's
+  std::string logits_dtype;  // empty: model
+  std::string row_linear;    // empty: reduce
+  int batch = 0;             // 0: 1
+};
+
+boost::program_options::options_description explain_run_options(ExplainRunFlags& flags);
+
+// The flags of `shardrift-run run` that ask for this plan on one device; parse_run_options gives it back.
+study::Settings settings_of(const Plan& plan);
+
+// Runs what is missing and prints the ladder. Exit codes as explain's, 70 where a rung failed, 75
+// interrupted.
+ExitCode explain_run(const ExplainRunFlags& flags, const std::string& json);
+// The ladder of these files: text to standard output, JSON where `json` names a file.
+ExitCode show_ladder(const std::vector<std::pair<std::string, std::filesystem::path>>& rungs,
+                     const std::string& json);
+
+}  // namespace shardrift::cli

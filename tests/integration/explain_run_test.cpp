@@ -1,0 +1,140 @@
+// The explanation ladder through the worker: the last rung, on one device, has the bits of live MPI ranks,
+// and a wrong order does not.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "program.hpp"
+#include "recorded.hpp"
+
+namespace shardrift::testing {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+struct Explained {
+  Finished finished;
+  json ladder;  // null where there is none
+  std::vector<std::string> rungs() const {
+    std::vector<std::string> names;
+    for (const auto& rung : ladder.at("rungs")) names.push_back(rung.at("name"));
+    return names;
+  }
+};
+
+// shardrift explain --run on tiny-llama.
+Explained explain(const fs::path& folder, const std::string& name, const std::vector<std::string>& flags) {
+  const fs::path out = folder / (name + ".json");
+  std::vector<std::string> command{SHARDRIFT_BINARY_DIR "/bin/shardrift",
+                                   "explain",
+                                   "--run",
+                                   "--model",
+                                   fixture("tiny-llama").string(),
+                                   "--output",
+                                   (folder / name).string(),
+                                   "--json",
+                                   out.string(),
+                                   "--device",
+                                   "cpu"};
+  command.insert(command.end(), flags.begin(), flags.end());
+  Explained explained{run_program(command, 120), nullptr};
+  if (fs::exists(out)) explained.ladder = json::parse(std::ifstream(out));
+  return explained;
+}
+
+std::int64_t residue(const Explained& explained) {
+  return explained.ladder.at("residue").at("bits").get<std::int64_t>();
+}
+
+// Live ranks beside the rungs, the order from the shipped profile of this machine's MPI.
+TEST(ExplainRun, LiveRanksAreExplainedCompletely) {
+  const fs::path folder = scratch("explain-live");
+  const auto prompts = write_prompts(folder).string();
+  const auto four =
+      explain(folder, "four", {"--shards", "4", "--live", "--dtype", "bfloat16", "--prompts", prompts});
+  ASSERT_EQ(four.finished.code, 0) << four.finished.output;
+  EXPECT_THAT(four.rungs(), ElementsAre("reference", "product", "shards", "partials", "hops", "order",
+                                        "prediction", "real"));
+  EXPECT_EQ(residue(four), 0);
+  EXPECT_EQ(four.ladder.at("complete"), true);
+  EXPECT_THAT(four.finished.output, HasSubstr("residue: 0 bits: the explanation is complete"));
+  // The rungs are not all one: rounding the partials, hops and the order each move bits.
+  for (const std::size_t i : {3U, 4U, 5U}) {
+    EXPECT_GT(four.ladder.at("rungs")[i].at("step").at("bits"), 0) << i;
+    EXPECT_EQ(four.ladder.at("rungs")[i].at("first_difference").at("operation"), "attention_sum") << i;
+  }
+  double shares = 0;
+  for (std::size_t i = 1; i < 8; ++i) shares += four.ladder.at("rungs")[i].at("share").get<double>();
+  EXPECT_NEAR(shares, 1, 1e-12);
+
+  const auto three =
+      explain(folder, "three", {"--shards", "3", "--live", "--dtype", "float32", "--prompts", prompts});
+  ASSERT_EQ(three.finished.code, 0) << three.finished.output;
+  EXPECT_THAT(three.rungs(), ElementsAre("reference", "shards", "hops", "prediction", "real"));
+  EXPECT_EQ(residue(three), 0);
+}
+
+// From the record alone: its prompts or tokens, its plan, and the order it was seen to add in.
+TEST(ExplainRun, ARecordIsExplainedFromItself) {
+  const fs::path folder = scratch("explain-real");
+  const auto greedy = record_of(
+      "tiny-llama", {4, {"--tensor-parallel", "4", "--dtype", "float16", "--batch", "2"}}, folder, "greedy");
+  const auto explained = explain(folder, "greedy-rungs", {"--real", greedy.string()});
+  ASSERT_EQ(explained.finished.code, 0) << explained.finished.output;
+  EXPECT_EQ(residue(explained), 0);
+  // Every row of a greedy record: the rungs follow its tokens.
+  EXPECT_EQ(explained.ladder.at("rows"), 4 * 9);
+
+  const auto stages =
+      record_of("tiny-llama",
+                {4, {"--tensor-parallel", "2", "--pipeline", "2", "--dtype", "bfloat16", "--mode", "score"}},
+                folder, "stages");
+  const auto two = explain(folder, "stages-rungs", {"--real", stages.string()});
+  ASSERT_EQ(two.finished.code, 0) << two.finished.output;
+  EXPECT_THAT(two.rungs(),
+              ElementsAre("reference", "product", "shards", "partials", "hops", "prediction", "real"));
+  EXPECT_EQ(residue(two), 0);
+}
+
+// Control: an order that is not the run's leaves a residue; the run's own leaves none.
+TEST(ExplainRun, AWrongOrderLeavesAResidue) {
+  const fs::path folder = scratch("explain-control");
+  const auto chain = record_of(
+      "tiny-llama", {4, {"--tensor-parallel", "4", "--mode", "score", "--mpi-allreduce", "basic-linear"}},
+      folder, "chain");
+  const std::string free = SHARDRIFT_SOURCE_DIR "/experiments/profiles/openmpi-4.1.4-4ranks.json";
+  const auto wrong = explain(folder, "rungs", {"--real", chain.string(), "--collective-profile", free});
+  EXPECT_EQ(wrong.finished.code, 1) << wrong.finished.output;
+  EXPECT_GT(residue(wrong), 0);
+  EXPECT_EQ(wrong.ladder.at("complete"), false);
+  EXPECT_THAT(wrong.finished.output, HasSubstr("is not what the real run did"));
+  // Other settings of a rung in the same folder: said, not silently mixed.
+  const auto mixed = explain(folder, "rungs", {"--real", chain.string()});
+  EXPECT_EQ(mixed.finished.code, 64) << mixed.finished.output;
+  const auto right = explain(folder, "rungs", {"--real", chain.string(), "--rerun-changed"});
+  EXPECT_EQ(right.finished.code, 0) << right.finished.output;
+  EXPECT_EQ(residue(right), 0);
+}
+
+TEST(ExplainRun, WhatCannotBeIsRefused) {
+  const fs::path folder = scratch("explain-refused");
+  const auto one = record_of("tiny-llama", {1, {}}, folder, "one");
+  const auto refused = [&](int code, const std::string& words, const std::vector<std::string>& flags) {
+    const auto explained = explain(folder, "rungs", flags);
+    EXPECT_EQ(explained.finished.code, code) << explained.finished.output;
+    EXPECT_THAT(explained.finished.output, HasSubstr(words));
+  };
+  refused(64, "no run on several devices", {"--real", one.string()});
+  refused(64, "at least 2", {"--shards", "1", "--prompts", write_prompts(folder).string()});
+  refused(64, "leave out --shards", {"--real", one.string(), "--shards", "4"});
+  refused(64, "either --prompts", {"--shards", "4"});
+  refused(65, "no such file", {"--real", (folder / "none.h5").string()});
+}
+
+}  // namespace
+}  // namespace shardrift::testing
