@@ -49,6 +49,17 @@ Json groups_json(const std::vector<RowGroup>& groups, const char* key) {
   return list;
 }
 
+Json changes_json(const std::vector<LengthChange>& changes) {
+  Json list = Json::array();
+  for (const auto& change : changes)
+    list.push_back({{"shorter", change.shorter},
+                    {"longer", change.longer},
+                    {"rows", change.rows},
+                    {"rows_differ", change.rows_differ},
+                    {"first", change.first ? point_json(*change.first) : Json(nullptr)}});
+  return list;
+}
+
 Json difference_json(const LogitDifference& difference) {
   return {{"rows_differ", difference.rows_differ},
           {"elements_differ", difference.elements_differ},
@@ -83,10 +94,6 @@ std::string explanation_json(const Explanation& explanation) {
                        {"row_median", or_null(growth.row_median)},
                        {"row_low", or_null(growth.row_low)},
                        {"row_high", or_null(growth.row_high)}});
-  const auto changed = jumps(explanation.prompt_lengths);
-  Json lengths = groups_json(explanation.prompt_lengths, "tokens");
-  for (auto& length : lengths) length["jump"] = false;
-  for (const std::size_t i : changed) lengths[i]["jump"] = true;
   const Json json = {
       {"schema", "shardrift explain 1"},
       {"reference", run_json(explanation.reference)},
@@ -98,7 +105,9 @@ std::string explanation_json(const Explanation& explanation) {
       {"layers", std::move(streams)},
       {"positions", groups_json(explanation.positions, "position")},
       {"position_ranges", groups_json(explanation.ranges, "begin")},
-      {"prompt_lengths", std::move(lengths)},
+      {"prompt_lengths", groups_json(explanation.prompt_lengths, "tokens")},
+      {"reference_lengths", changes_json(explanation.reference_lengths)},
+      {"candidate_lengths", changes_json(explanation.candidate_lengths)},
       {"notes", explanation.notes}};
   return json.dump(1) + "\n";
 }

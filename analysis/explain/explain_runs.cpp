@@ -146,6 +146,37 @@ std::optional<std::int64_t> first_point(const Checksums& reference, std::int64_t
   return std::nullopt;
 }
 
+std::vector<LengthChange> length_changes(const Reader& run) {
+  std::vector<LengthChange> changes;
+  if (run.run().mode != "score") return changes;
+  std::multimap<std::int64_t, std::string> by_length;
+  for (const auto& id : run.prompt_ids())
+    by_length.emplace(static_cast<std::int64_t>(run.prompt(id).prompt.tokens.size()), id);
+  const Comparability itself = comparability(run.run(), run.run());
+  PromptRecord shorter;
+  for (const auto& [length, id] : by_length) {
+    PromptRecord longer = run.prompt(id);
+    const auto& begin = shorter.prompt.tokens;
+    const auto& tokens = longer.prompt.tokens;
+    const bool begins_alike = !begin.empty() && begin.size() < tokens.size() &&
+                              std::equal(begin.begin(), begin.end(), tokens.begin());
+    if (begins_alike && !shorter.checksums.empty() && shorter.checksums.layers == longer.checksums.layers) {
+      LengthChange change{static_cast<std::int64_t>(begin.size()), length, shorter.checksums.rows, 0, {}};
+      const std::int64_t layers = shorter.checksums.layers;
+      for (std::int64_t row = 0; row < change.rows; ++row) {
+        const auto point = first_point(shorter.checksums, row, longer.checksums, row, itself);
+        if (!point) continue;
+        ++change.rows_differ;
+        if (!change.first || *point < index_of(*change.first, layers))
+          change.first = record::point_at(*point, layers);
+      }
+      changes.push_back(change);
+    }
+    shorter = std::move(longer);
+  }
+  return changes;
+}
+
 Explanation explain_runs(const std::filesystem::path& reference, const std::filesystem::path& candidate,
                          const MeasureOptions& options) {
   const Measurement measurement = measurement_of(reference, candidate, options);
@@ -158,6 +189,8 @@ Explanation explain_runs(const std::filesystem::path& reference, const std::file
   explanation.prompt_lengths = by_prompt_length(measurement);
   const Reader r = Reader::open(reference);
   const Reader c = Reader::open(candidate);
+  explanation.reference_lengths = length_changes(r);
+  explanation.candidate_lengths = length_changes(c);
   Walk walk(r, c, explanation);
   for (const auto& prompt : measurement.prompts) walk.add(prompt.id);
   walk.finish();

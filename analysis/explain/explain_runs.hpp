@@ -32,4 +32,8 @@ std::optional<std::int64_t> first_point(const record::Checksums& reference, std:
                                         const record::Checksums& candidate, std::int64_t c,
                                         const Comparability& comparable);
 
+// One run against itself: prompts in order of their lengths, where one is the beginning of the next. Empty
+// for other modes than score, and without checksums.
+std::vector<LengthChange> length_changes(const record::Reader& run);
+
 }  // namespace shardrift::analysis

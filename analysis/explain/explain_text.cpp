@@ -1,6 +1,8 @@
 // What a terminal shows.
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <map>
 
 #include "analysis/explain/ladder.hpp"
 #include "analysis/text/text_columns.hpp"
@@ -89,16 +91,17 @@ std::string streams_text(const Explanation& explanation) {
                      {"elements differ", Align::right},
                      {"RMS", Align::right},
                      {"RMS difference", Align::right},
-                     {"relative", Align::right}});
+                     {"relative", Align::right},
+                     {"median row", Align::right}});
   for (const auto& growth : explanation.streams)
     table.add({stream_name(growth.stream), ratio(growth.rows_differ, growth.rows),
                percent(growth.elements_differ, growth.elements), number(growth.rms_reference),
-               number(growth.rms_difference), number(growth.relative())});
+               number(growth.rms_difference), number(growth.relative()), number(growth.row_median)});
   return "growth by layer (residual stream)\n" + table.str() + "\n";
 }
 
 std::string groups_text(const std::string& title, const std::string& head,
-                        const std::vector<RowGroup>& groups, bool ranges) {
+                        const std::vector<RowGroup>& groups) {
   if (groups.empty()) return {};
   const bool firsts =
       std::any_of(groups.begin(), groups.end(), [](const auto& g) { return g.first.has_value(); });
@@ -107,11 +110,8 @@ std::string groups_text(const std::string& title, const std::string& head,
                                            {"RMS", Align::right},     {"max", Align::right},
                                            {"KL mean", Align::right}, {"flips", Align::right}};
   if (firsts) columns.push_back({"first difference", Align::left});
-  if (!ranges) columns.push_back({"", Align::left});
   TextColumns table(columns);
-  const auto changed = ranges ? std::vector<std::size_t>() : jumps(groups);
-  for (std::size_t i = 0; i < groups.size(); ++i) {
-    const auto& g = groups[i];
+  for (const auto& g : groups) {
     std::vector<std::string> cells{
         g.end - g.begin > 1 ? fmt::format("{}-{}", g.begin, g.end - 1) : std::to_string(g.begin),
         std::to_string(g.prompts),
@@ -122,11 +122,46 @@ std::string groups_text(const std::string& title, const std::string& head,
         number(g.kl_mean),
         std::to_string(g.flips)};
     if (firsts) cells.push_back(first_text(g.first));
-    if (!ranges)
-      cells.emplace_back(std::find(changed.begin(), changed.end(), i) != changed.end() ? "<-- jump" : "");
     table.add(std::move(cells));
   }
   return title + "\n" + table.str() + "\n";
+}
+
+// Where kernels change with the number of rows, in each run by itself.
+std::string lengths_text(const Explanation& explanation) {
+  std::map<std::pair<std::int64_t, std::int64_t>, std::array<const LengthChange*, 2>> pairs;
+  for (const auto& change : explanation.reference_lengths)
+    pairs[{change.shorter, change.longer}][0] = &change;
+  for (const auto& change : explanation.candidate_lengths)
+    pairs[{change.shorter, change.longer}][1] = &change;
+  if (pairs.empty()) return {};
+  TextColumns table({{"tokens", Align::right},
+                     {"rows", Align::right},
+                     {"reference: bits change from", Align::left},
+                     {"rows", Align::right},
+                     {"candidate: bits change from", Align::left},
+                     {"rows", Align::right}});
+  const auto where = [](const LengthChange* change) {
+    return change == nullptr ? std::string("not known") : change->first ? place(*change->first) : "-";
+  };
+  const auto rows = [](const LengthChange* change) {
+    return change == nullptr || change->rows_differ == 0 ? std::string()
+                                                         : std::to_string(change->rows_differ);
+  };
+  std::size_t unchanged = 0;
+  for (const auto& [lengths, changes] : pairs) {
+    const auto moves = [](const LengthChange* change) { return change != nullptr && change->first; };
+    if (!moves(changes[0]) && !moves(changes[1])) {
+      ++unchanged;
+      continue;
+    }
+    const auto* one = changes[0] != nullptr ? changes[0] : changes[1];
+    table.add({fmt::format("{} -> {}", lengths.first, lengths.second), std::to_string(one->rows),
+               where(changes[0]), rows(changes[0]), where(changes[1]), rows(changes[1])});
+  }
+  return "kernels chosen by prompt length (the same tokens in a longer prompt)\n" +
+         (unchanged < pairs.size() ? table.str() : "") +
+         fmt::format("{} of {} lengths: no bit changes\n\n", unchanged, pairs.size());
 }
 
 std::string residue_text(const Ladder& ladder) {
@@ -151,8 +186,9 @@ std::string explanation_text(const Explanation& explanation) {
       fmt::format("reference  {}  {}\ncandidate  {}  {}\n\n", explanation.reference.path,
                   explanation.reference.plan, explanation.candidate.path, explanation.candidate.plan);
   text += operations_text(explanation) + streams_text(explanation);
-  text += groups_text("growth by position (logits)", "positions", explanation.ranges, true);
-  text += groups_text("growth by prompt length (logits)", "tokens", explanation.prompt_lengths, false);
+  text += groups_text("growth by position (logits)", "positions", explanation.ranges);
+  text += groups_text("growth by prompt length (logits)", "tokens", explanation.prompt_lengths);
+  text += lengths_text(explanation);
   for (const auto& note : explanation.notes) text += "note: " + note + "\n";
   return text;
 }

@@ -44,6 +44,17 @@ struct StreamGrowth {
   double relative() const { return rms_reference > 0 ? rms_difference / rms_reference : kNoValue; }
 };
 
+// The same tokens at the same positions, once in a prompt and once in a longer one that begins with it:
+// causal attention makes them the same numbers, so where bits differ, a kernel was chosen by the number of
+// rows.
+struct LengthChange {
+  std::int64_t shorter = 0;  // tokens of the two prompts
+  std::int64_t longer = 0;
+  std::int64_t rows = 0;  // that both have
+  std::int64_t rows_differ = 0;
+  std::optional<record::Point> first;  // the first operation that differs in any of them
+};
+
 // Rows that have something in common: a range of positions, or a prompt length.
 struct RowGroup {
   std::int64_t begin = 0;  // positions [begin, end), or prompts of begin tokens (end = begin + 1)
@@ -55,7 +66,7 @@ struct RowGroup {
   double rms = kNoValue;                 // of Δlogit over all elements of these rows
   double max_abs = kNoValue;             // largest |Δlogit|
   double kl_mean = kNoValue;             // nats
-  std::optional<FirstDifference> first;  // in these rows; only where both files have checksums
+  std::optional<FirstDifference> first;  // of a prompt length: in these rows; only with checksums in both
 };
 
 struct Explanation {
@@ -76,14 +87,12 @@ struct Explanation {
   std::vector<RowGroup> positions;       // one a position, ascending
   std::vector<RowGroup> ranges;          // of positions that double in length: 0, 1, 2-3, 4-7, …
   std::vector<RowGroup> prompt_lengths;  // ascending
+  // Of score files with checksums whose prompts begin alike, each length against the next shorter one.
+  std::vector<LengthChange> reference_lengths;
+  std::vector<LengthChange> candidate_lengths;
 
   // The first residual stream that differs in any row: what is known without checksums.
   std::optional<std::int64_t> first_stream() const;
 };
-
-// Prompt lengths at which something changes against the next shorter one: the first operation that differs,
-// or the size of the difference by more than a factor of two. Where kernels change with the number of rows,
-// they show here. Indices into prompt_lengths.
-std::vector<std::size_t> jumps(const std::vector<RowGroup>& prompt_lengths);
 
 }  // namespace shardrift::analysis

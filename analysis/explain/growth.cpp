@@ -157,20 +157,4 @@ std::optional<std::int64_t> Explanation::first_stream() const {
   return std::nullopt;
 }
 
-std::vector<std::size_t> jumps(const std::vector<RowGroup>& lengths) {
-  constexpr double kFactor = 2;
-  std::vector<std::size_t> found;
-  for (std::size_t i = 1; i < lengths.size(); ++i) {
-    const auto& before = lengths[i - 1];
-    const auto& now = lengths[i];
-    const auto where = [](const RowGroup& group) {
-      return group.first ? std::optional<record::Point>(group.first->point) : std::nullopt;
-    };
-    const double low = std::min(before.rms, now.rms);
-    const double high = std::max(before.rms, now.rms);
-    if (where(before) != where(now) || high > kFactor * low) found.push_back(i);
-  }
-  return found;
-}
-
 }  // namespace shardrift::analysis

@@ -17,7 +17,6 @@ using record::testing::Scratch;
 using record::testing::write_record;
 using testing::change_sum;
 using ::testing::Contains;
-using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using testing::score_run;
 using testing::scored_prompt;
@@ -169,20 +168,31 @@ TEST_F(ExplainRuns, GrowthByPositionAndLength) {
   EXPECT_EQ(explanation.prompt_lengths[1].rows, 5);
   EXPECT_NEAR(explanation.prompt_lengths[1].rms, std::sqrt((4.0 + 16.0) / 25), 1e-12);
   EXPECT_EQ(explanation.prompt_lengths[1].first->point.operation, Operation::qkv);
-  EXPECT_THAT(jumps(explanation.prompt_lengths), ElementsAre(1U));
 }
 
-TEST(Jumps, AreOtherOperationsOrSizes) {
-  const auto group = [](double rms, std::optional<Operation> operation) {
-    RowGroup g;
-    g.rms = rms;
-    if (operation) g.first = FirstDifference{{*operation, 0}, "p", 0, 0};
-    return g;
-  };
-  EXPECT_THAT(jumps({group(1, Operation::qkv), group(1.9, Operation::qkv), group(1.9, Operation::rope),
-                     group(0.9, Operation::rope), group(0.9, std::nullopt), group(0.9, std::nullopt)}),
-              ElementsAre(2U, 3U, 4U));
-  EXPECT_TRUE(jumps({group(1, std::nullopt)}).empty());
+// Prompts of 3 and 5 equal tokens: the first begins the second.
+TEST_F(ExplainRuns, KernelsChosenByLengthShowWithinOneRun) {
+  const auto same = explain();
+  ASSERT_EQ(same.reference_lengths.size(), 1U);
+  EXPECT_EQ(same.reference_lengths[0].shorter, 3);
+  EXPECT_EQ(same.reference_lengths[0].longer, 5);
+  EXPECT_EQ(same.reference_lengths[0].rows, 3);
+  EXPECT_FALSE(same.reference_lengths[0].first);
+  change_sum(long_b_, {Operation::gate_up, 1}, 0);
+  change_sum(long_b_, {Operation::attention_partials, 0}, 2);
+  change_sum(long_b_, {Operation::qkv, 0}, 4);  // a row that the shorter prompt has not
+  const auto explanation = explain();
+  EXPECT_FALSE(explanation.reference_lengths[0].first);
+  ASSERT_TRUE(explanation.candidate_lengths[0].first);
+  EXPECT_EQ(*explanation.candidate_lengths[0].first, (record::Point{Operation::attention_partials, 0}));
+  EXPECT_EQ(explanation.candidate_lengths[0].rows_differ, 2);
+  EXPECT_THAT(explanation_text(explanation), HasSubstr("3 -> 5     3  -"));
+  const auto json = nlohmann::json::parse(explanation_json(explanation));
+  EXPECT_EQ(json.at("candidate_lengths")[0].at("first").at("operation"), "attention_partials");
+  EXPECT_EQ(json.at("reference_lengths")[0].at("first"), nullptr);
+  long_a_.prompt.tokens[1] = 2;  // another text
+  long_b_.prompt.tokens[1] = 2;
+  EXPECT_TRUE(explain().candidate_lengths.empty());
 }
 
 TEST_F(ExplainRuns, TheJsonHasTheSameNumbers) {
@@ -198,7 +208,7 @@ TEST_F(ExplainRuns, TheJsonHasTheSameNumbers) {
   EXPECT_EQ(json.at("layers")[0].at("layer"), nullptr);
   EXPECT_GT(json.at("layers")[2].at("relative"), 0);
   EXPECT_EQ(json.at("positions").size(), 5U);
-  EXPECT_EQ(json.at("prompt_lengths")[1].at("jump"), true);
+  EXPECT_EQ(json.at("prompt_lengths")[1].at("tokens"), 5);
 }
 
 }  // namespace
