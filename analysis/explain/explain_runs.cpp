@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "analysis/explain/growth.hpp"
 #include "analysis/measure/alignment.hpp"
@@ -144,6 +145,20 @@ std::optional<std::int64_t> first_point(const Checksums& reference, std::int64_t
     if (comparable.has(point.operation) && reference.at(point, r) != candidate.at(point, c)) return p;
   }
   return std::nullopt;
+}
+
+std::vector<StreamGrowth> stream_growth(const Reader& reference, const Reader& candidate) {
+  StreamSums sums;
+  const auto of_candidate = candidate.prompt_ids();
+  const std::set<std::string> known(of_candidate.begin(), of_candidate.end());
+  for (const auto& id : reference.prompt_ids()) {
+    if (!known.contains(id)) continue;
+    const PromptRecord r = reference.prompt(id);
+    if (r.hidden.streams == 0) continue;
+    const PromptRecord c = candidate.prompt(id);
+    sums.add(reference, candidate, id, r.hidden, c.hidden, align(r.rows, c.rows));
+  }
+  return sums.growth();
 }
 
 std::vector<LengthChange> length_changes(const Reader& run) {

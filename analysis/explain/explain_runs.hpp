@@ -14,6 +14,9 @@ namespace shardrift::analysis {
 Explanation explain_runs(const std::filesystem::path& reference, const std::filesystem::path& candidate,
                          const MeasureOptions& options = {});
 
+// The residual streams alone, over the prompts of both; empty where none has hidden states in both files.
+std::vector<StreamGrowth> stream_growth(const record::Reader& reference, const record::Reader& candidate);
+
 // What two runs' checksums may say of each other.
 struct Comparability {
   std::string reason;     // why nothing is comparable; empty: something is

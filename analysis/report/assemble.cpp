@@ -5,6 +5,7 @@
 #include <chrono>
 
 #include "analysis/measure/measurement_of.hpp"
+#include "analysis/report/explained.hpp"
 #include "analysis/report/token_story.hpp"
 #include "common/durable_file.hpp"
 
@@ -106,6 +107,7 @@ Report report_of(verdict::Evidence evidence, verdict::Verdict verdict) {
     const auto candidate = record::Reader::open(measurement.candidate.path);
     for (auto& table : token_stories(measurement, reference, candidate))
       report.tokens.push_back({run, std::move(table)});
+    if (auto growth = growth_of(reference, candidate, run)) report.growth.push_back(std::move(*growth));
   }
   return report;
 }
@@ -114,6 +116,7 @@ Report assemble(const Request& request) {
   verdict::Evidence evidence = evidence_of(request);
   auto verdict = verdict::judge(evidence, request.thresholds);
   Report report = report_of(std::move(evidence), std::move(verdict));
+  for (const auto& ladder : request.files.ladders) report.ladders.push_back(read_ladder(ladder, report.runs));
   report.title = request.title;
   report.command = request.command;
   return report;

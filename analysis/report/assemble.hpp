@@ -18,10 +18,11 @@ struct File {
 
 struct Files {
   File reference;
-  std::vector<File> candidates;   // at least one
-  std::vector<File> noise_floor;  // the reference's plan once more
-  std::vector<File> yardsticks;   // other dtypes or quantizations
-  std::string truth;              // higher precision; may be empty
+  std::vector<File> candidates;      // at least one
+  std::vector<File> noise_floor;     // the reference's plan once more
+  std::vector<File> yardsticks;      // other dtypes or quantizations
+  std::string truth;                 // higher precision; may be empty
+  std::vector<std::string> ladders;  // JSON of shardrift explain, of candidates
 };
 
 struct Request {

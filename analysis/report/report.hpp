@@ -47,7 +47,7 @@ struct Growth {
 struct Rung {
   std::string name;
   std::string meaning;
-  double share = analysis::kNoValue;  // of the whole difference, 0 to 1
+  double share = analysis::kNoValue;  // of the sum of all steps' squares, 0 to 1
 };
 
 struct Ladder {

@@ -138,6 +138,7 @@ class Planner {
       work.prompt_tokens += std::exchange(work.new_tokens, 0);
       return work;
     }
+    if (!options.follow.empty()) return {};  // a record from elsewhere (explain): no estimate
     const auto& summary = prompts_at(options.prompts);
     if (!summary.estimated && summary.longest > config.max_positions)  // of texts the worker knows
       throw usage_error("--prompts {}: a prompt of {} tokens, the model's context ends at {}",

@@ -33,6 +33,7 @@ struct Options {
   std::vector<std::string> noise_floors;
   std::vector<std::string> yardsticks;
   std::string truth;
+  std::vector<std::string> ladders;
   std::string thresholds;
   std::string preset;
   std::string title;
@@ -48,6 +49,8 @@ po::options_description described(Options& options) {
       "truth", po::value(&options.truth), "FILE: the same prompts in float64 or float32")(
       "yardstick", po::value(&options.yardsticks),
       "FILE: the same prompts quantized or in another dtype; may be repeated")(
+      "ladder", po::value(&options.ladders),
+      "FILE: what shardrift explain --run … --json wrote of a candidate; may be repeated")(
       "preset", po::value(&options.preset), "NAME: bitwise, strict or serving (default serving)")(
       "thresholds", po::value(&options.thresholds), "FILE: limits of your own, TOML")("help,h", "this text");
   return known;
@@ -75,6 +78,7 @@ report::Request request_of(const Options& options) {
   request.files.noise_floor = unnamed(options.noise_floors);
   request.files.yardsticks = unnamed(options.yardsticks);
   request.files.truth = options.truth;
+  request.files.ladders = options.ladders;
   if (!options.thresholds.empty()) request.thresholds = verdict::read_thresholds(options.thresholds);
   if (!options.preset.empty()) request.thresholds = verdict::preset(options.preset);
   request.title = options.title;

@@ -15,7 +15,7 @@ function layers() {
     ladder.rungs.map((rung) => h('div', {class: 'rung'}, h('span', {}, rung.name), barOf(rung.share),
       h('span', {class: 'n'}, rung.share === null ? '–' : percent(rung.share)), rung.meaning ? h('span', {class: 'small'}, rung.meaning) : null)),
     h('p', {class: 'small'}, 'Left over: ' + ladder.residue)));
-  section('ladder', 'What causes it', 'One thing changed at a time, from the reference to the run. Bars: each step’s share of the whole difference.', ...blocks);
+  section('ladder', 'What causes it', 'One thing changed at a time, from the reference to the run. Bars: the square of each step, of the sum of all steps’ squares; steps do not add up to the whole difference.', ...blocks);
 }
 
 function barOf(part) {
