@@ -1,5 +1,9 @@
 // Whole studies on a real Slurm: submitted, disturbed, finished.
 #include <csignal>
+#include <fstream>
+#include <iterator>
+#include <map>
+#include <nlohmann/json.hpp>
 
 #include "experiments/runner/status.hpp"
 #include "record/reader.hpp"
@@ -67,9 +71,20 @@ TEST_F(Slurm, ScaleOutSurvivesAKillAndATimeLimit) {
                          "48", "--ignore-eos", "--tensor-parallel", "2", "--output", whole.string()}));
   ASSERT_EQ(alone.code, 0) << alone.output;
   EXPECT_EQ(first_difference(whole, record("tp2")), "");
-  // The conclusion of the study.
-  for (const char* file : {"compare-reference.json", "verdict-reference.json"})
-    EXPECT_TRUE(fs::exists(folder_ / "out" / file)) << file;
+  // The conclusion of the study: every candidate compared, its bits as above, and the page.
+  std::map<std::string, std::string> verdicts;
+  std::ifstream compared(folder_ / "out/compare-reference.json");
+  for (const auto& candidate : nlohmann::json::parse(compared).at("candidates"))
+    verdicts[candidate.at("path")] = candidate.at("verdict");
+  EXPECT_EQ(verdicts.size(), 9U);
+  EXPECT_EQ(verdicts["pp2"], "bit-equal");
+  EXPECT_EQ(verdicts["dp4"], "bit-equal");
+  EXPECT_EQ(verdicts["tp2"], "differs");
+  EXPECT_TRUE(fs::exists(folder_ / "out/verdict-reference.json"));
+  std::ifstream page(folder_ / "out/report-reference.html");
+  const std::string html{std::istreambuf_iterator<char>(page), {}};
+  EXPECT_THAT(html, HasSubstr("tp2-pp2"));
+  EXPECT_THAT(html, HasSubstr("</html>"));
   EXPECT_THAT(log("analysis"), HasSubstr("verdict: "));
   const auto study = runner::read_status(folder_ / "out");
   ASSERT_TRUE(study.has_value());
