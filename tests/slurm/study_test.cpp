@@ -74,7 +74,8 @@ TEST_F(Slurm, ScaleOutSurvivesAKillAndATimeLimit) {
   // The conclusion of the study: every candidate compared, its bits as above, and the page.
   std::map<std::string, std::string> verdicts;
   std::ifstream compared(folder_ / "out/compare-reference.json");
-  for (const auto& candidate : nlohmann::json::parse(compared).at("candidates"))
+  const auto comparison = nlohmann::json::parse(compared);
+  for (const auto& candidate : comparison.at("candidates"))
     verdicts[candidate.at("path")] = candidate.at("verdict");
   EXPECT_EQ(verdicts.size(), 9U);
   EXPECT_EQ(verdicts["pp2"], "bit-equal");
