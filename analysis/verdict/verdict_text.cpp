@@ -124,7 +124,7 @@ std::string flips_text(const Candidate& candidate) {
   return text;
 }
 
-std::string candidate_text(const Candidate& candidate, const Thresholds& thresholds) {
+std::string candidate_text(const Candidate& candidate) {
   std::string text = fmt::format("{}: {}\n", candidate.name, name_of(candidate.state));
   TextColumns table({{"  limit", Align::left},
                      {"verdict", Align::left},
@@ -134,7 +134,9 @@ std::string candidate_text(const Candidate& candidate, const Thresholds& thresho
     std::string measured = c.reason;
     if (c.state == State::inconclusive && c.prompts_needed)
       measured += fmt::format("; about {} would decide", counted(*c.prompts_needed, "prompt"));
-    table.add({fmt::format("  {}", c.limit.kind->name), name_of(c.state), limit_text(c.limit, thresholds),
+    // What each limit means is said above, once.
+    table.add({fmt::format("  {}", c.limit.kind->name), name_of(c.state),
+               c.limit.kind->unit == Unit::none ? "all bits" : amount(c.limit.value, c.limit.kind->unit),
                measured});
   }
   text += table.str() + flips_text(candidate);
@@ -172,7 +174,7 @@ std::string verdict_text(const Verdict& verdict) {
   text += wrapped(fmt::format("noise floor  {}", noise_text(verdict)), "             ");
   text += "\n" + overview_text(verdict);
   for (const auto& ranked : verdict.ranking)
-    text += "\n" + candidate_text(verdict.candidates[ranked.candidate], thresholds);
+    text += "\n" + candidate_text(verdict.candidates[ranked.candidate]);
   text += "\n" + spread_text(verdict);
   text += wrapped(verdict.paragraph, "");
   text += fmt::format("\nverdict: {}\n", name_of(verdict.state));
