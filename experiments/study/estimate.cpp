@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "record/operations.hpp"
+
 namespace shardrift::study {
 namespace {
 
@@ -42,7 +44,10 @@ Estimate estimate(const RunOptions& options, const ModelConfig& config, const Wo
   const auto word = static_cast<std::int64_t>(size_of(plan.logits_dtype));
   const auto per_row =
       (options.level == RecordLevel::top ? 0 : config.vocabulary * word) + options.top_k * 8LL + 40;
-  result.disk_bytes = rows * per_row + work.prompts * 16384 + config.vocabulary * 24 + (1 << 20);
+  const auto traces =
+      (options.level == RecordLevel::hidden ? (config.layers + 1) * config.hidden * element : 0) +
+      (options.checksums ? record::point_count(config.layers) * 8 : 0);
+  result.disk_bytes = rows * (per_row + traces) + work.prompts * 16384 + config.vocabulary * 24 + (1 << 20);
 
   // Memory of the rank with most layers and shards. Decode slots hold keys and values of a whole sequence.
   const auto share = 1.0 / (plan.tensor_parallel * plan.pipeline);

@@ -286,6 +286,10 @@ TEST(Estimate, CountsParametersAndBytes) {
   EXPECT_LT(one.memory_bytes, 134515008LL * 2 + (20 << 20));
   options.level = RecordLevel::top;
   EXPECT_LT(estimate(options, smollm2, work, cpu(1)).disk_bytes, 8 << 20);
+  const auto without = estimate(options, smollm2, work, cpu(1)).disk_bytes;
+  options.checksums = true;  // 3 + 13 a layer
+  EXPECT_EQ(estimate(options, smollm2, work, cpu(1)).disk_bytes - without,
+            6400LL * (3 + 13 * smollm2.layers) * 8);
   options.plan.tensor_parallel = options.plan.shards = 2;
   EXPECT_LT(estimate(options, smollm2, work, cpu(2)).memory_bytes, one.memory_bytes * 6 / 10);
   EXPECT_GT(one.seconds, 1);
