@@ -1,5 +1,6 @@
 #include "cli/study_conclusion.hpp"
 
+#include <algorithm>
 #include <optional>
 
 #include "analysis/measure/measurement_of.hpp"
@@ -34,6 +35,23 @@ void name_sides(const Configuration& reference, const Configuration& candidate, 
   };
   name(reference, measurement.reference);
   name(candidate, measurement.candidate);
+}
+
+// A prediction beside the live run of the very plan it stands for: may predictions be believed here?
+std::string check_text(const Configuration& live, const Configuration& predicted,
+                       const Measurement& measurement) {
+  const auto& prompts = measurement.prompts;
+  const auto equal =
+      std::count_if(prompts.begin(), prompts.end(), [](const auto& one) { return one.bit_equal; });
+  if (equal == static_cast<std::ptrdiff_t>(prompts.size()))
+    return fmt::format("prediction checked: {} gave every bit of the live {}, in all {} prompts",
+                       predicted.name, live.name, prompts.size());
+  return fmt::format(
+      "PREDICTION FAILED: {} has other bits than the live {} in {} of {} prompts ({}): this machine adds in "
+      "another "
+      "order, probe it (shardrift-run probe --save-profile) and do not believe the other predictions",
+      predicted.name, live.name, prompts.size() - static_cast<std::size_t>(equal), prompts.size(),
+      predicted.prediction);
 }
 
 class Conclusion {
@@ -87,6 +105,7 @@ class Conclusion {
     std::vector<analysis::Section> sections;
     verdict::Evidence evidence;
     std::vector<const Configuration*> candidates;
+    std::vector<std::string> checks;
     const Configuration* truth = nullptr;
     for (const auto* other : others) {
       analysis::Section section;
@@ -103,6 +122,8 @@ class Conclusion {
       if (other->role == Role::repeat) evidence.repeats.push_back(section.measurement);
       if (other->role == Role::yardstick) evidence.yardsticks.push_back(section.measurement);
       if (other->role == Role::truth) truth = other;
+      if (other->predicted && !reference.predicted && other->asked == reference.plan)
+        checks.push_back(check_text(reference, *other, section.measurement));
       section.measurement.candidate.path = section.measurement.candidate.name;  // the tables' first column
       sections.push_back(std::move(section));
     }
@@ -110,6 +131,7 @@ class Conclusion {
     line_.say(fmt::format("\ncompared with {} ({})", shown_name(reference),
                           reference.predicted ? reference.asked : reference.plan));
     line_.say(analysis::summary_text(sections));
+    for (const auto& check : checks) line_.say(check);
     const auto base = record::Reader::open(reference.output);
     write_text_durably(output_ / ("compare-" + reference.name + ".json"), analysis::to_json(base, sections));
     if (reference.role != Role::reference || evidence.candidates.empty()) return;

@@ -227,8 +227,11 @@ TEST(ScaleOut, EndsWithTableVerdictAndReport) {
        "--output", (folder / "out").string(), "--device", "cpu", "--devices", "2"},
       300);
   ASSERT_EQ(finished.code, 0) << finished.output;
-  EXPECT_THAT(finished.output,
-              AllOf(HasSubstr("tp3 (predicted)"), HasSubstr("verdict: "), HasSubstr("report")));
+  EXPECT_THAT(
+      finished.output,
+      AllOf(HasSubstr("tp3 (predicted)"),
+            HasSubstr("prediction checked: tp2-check gave every bit of the live tp2, in all 4 prompts"),
+            HasSubstr("verdict: "), HasSubstr("report")));
   EXPECT_TRUE(fs::exists(folder / "out/report-reference.html"));
   // The prediction was checked where it could be.
   EXPECT_EQ(first_difference(folder / "out/tp2.h5", folder / "out/tp2-check.h5"), "");

@@ -3,6 +3,7 @@
 //   FAKE_SECONDS   of each prompt
 //   FAKE_EXIT      "NAME:CODE:MESSAGE": the run of NAME.h5 ends so after its first prompt
 //   FAKE_SIGNAL    "NAME:SIGNAL"
+//   FAKE_OFF       NAME: its numbers are a little off
 //   FAKE_CUDA      says that it was built with CUDA
 //   FAKE_MEET      "NAME,OTHER": both wait for each other, at most 3 s, else exit code 70
 #include <unistd.h>
@@ -100,6 +101,7 @@ record::PromptRecord recorded(const std::string& id, std::int64_t index, const R
   prompt.stop = "length";
   const auto vocabulary = static_cast<std::size_t>(config.vocabulary);
   std::vector<float> logits;
+  const float off = environment("FAKE_OFF") == options.output.stem() ? 0.125F : 0.0F;
   for (int step = 0; step < options.max_new_tokens; ++step) {
     record::Row row;
     row.position = step;
@@ -107,7 +109,7 @@ record::PromptRecord recorded(const std::string& id, std::int64_t index, const R
     row.chosen = 2;
     prompt.rows.push_back(row);
     for (std::size_t i = 0; i < vocabulary; ++i)
-      logits.push_back(i == 2 ? 9.0F
+      logits.push_back(i == 2 ? 9.0F + off
                               : 0.001F * static_cast<float>(options.plan.shards + static_cast<int>(i)));
   }
   prompt.logits.resize(logits.size() * sizeof(float));

@@ -336,6 +336,17 @@ TEST_F(StudyProgram, WithoutRunningWhatIsThereIsCompared) {
                                      HasSubstr("left out: tp3 (waiting)")));
 }
 
+TEST_F(StudyProgram, AFailedPredictionIsSaidLoudly) {
+  write(std::string(kStudy) +
+        "[[candidate]]\nname = 'check'\ntensor-parallel = 2\nreduction = 'linear'\n"
+        "predict = true\ncompare-with = 'tp2'\n");
+  EXPECT_THAT(run().output,
+              HasSubstr("prediction checked: check gave every bit of the live tp2, in all 3 prompts"));
+  fs::remove_all(output());
+  EXPECT_THAT(run({}, {{"FAKE_OFF", "check"}}).output,
+              HasSubstr("PREDICTION FAILED: check has other bits than the live tp2 in 3 of 3 prompts"));
+}
+
 TEST_F(StudyProgram, AnotherStudysFolderIsRefused) {
   ASSERT_EQ(run({"--only", "reference"}).code, 0);
   write("name = 'other'\n" + std::string(kStudy));
