@@ -50,7 +50,7 @@ class PlanStudy : public ::testing::Test {
     for (const auto& word : one.arguments) text += word + " ";
     return text;
   }
-  static const Configuration& named(const StudyPlan& plan, const std::string& name) {
+  static const Configuration& named(const StudyPlan& plan, std::string_view name) {
     for (const auto& one : plan.configurations)
       if (one.name == name) return one;
     throw failure("no run {}", name);
