@@ -1,6 +1,5 @@
 #include "experiments/runner/runner.hpp"
 
-#include <fmt/ranges.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -8,15 +7,17 @@
 #include <chrono>
 #include <csignal>
 #include <fstream>
-#include <map>
 #include <set>
 #include <thread>
 
 #include "common/durable_file.hpp"
 #include "common/error.hpp"
+#include "experiments/runner/changes.hpp"
 #include "experiments/runner/folder_lock.hpp"
+#include "experiments/runner/gpu_pool.hpp"
 #include "experiments/runner/process.hpp"
 #include "experiments/runner/reasons.hpp"
+#include "experiments/runner/stop_signals.hpp"
 
 namespace shardrift::runner {
 namespace {
@@ -32,60 +33,6 @@ constexpr auto kStatusEvery = std::chrono::seconds(10);
 constexpr auto kOrderly = std::chrono::seconds(60);
 constexpr auto kHurried = std::chrono::seconds(10);
 
-volatile std::sig_atomic_t g_signals = 0;
-
-// Counts SIGINT and SIGTERM instead of dying of them.
-class SignalCounter {
- public:
-  SignalCounter() {
-    g_signals = 0;
-    struct sigaction action {};
-    action.sa_handler = [](int) { g_signals = g_signals + 1; };
-    for (std::size_t i = 0; i < kSignals.size(); ++i) sigaction(kSignals[i], &action, &old_[i]);
-  }
-  ~SignalCounter() {
-    for (std::size_t i = 0; i < kSignals.size(); ++i) sigaction(kSignals[i], &old_[i], nullptr);
-  }
-  SignalCounter(const SignalCounter&) = delete;
-  SignalCounter& operator=(const SignalCounter&) = delete;
-
- private:
-  static constexpr std::array kSignals{SIGINT, SIGTERM};
-  std::array<struct sigaction, kSignals.size()> old_{};
-};
-
-std::map<std::string, std::string> flags_of(const std::vector<std::string>& words) {
-  std::map<std::string, std::string> flags;
-  for (std::size_t i = 0; i < words.size(); ++i) {
-    if (!words[i].starts_with("--")) continue;
-    const bool valued = i + 1 < words.size() && !words[i + 1].starts_with("--");
-    flags[words[i].substr(2)] = valued ? words[i + 1] : "on";
-  }
-  return flags;
-}
-
-std::string what_changed(const std::vector<std::string>& before, const std::vector<std::string>& after) {
-  const auto old_flags = flags_of(before);
-  const auto new_flags = flags_of(after);
-  std::vector<std::string> changes;
-  for (const auto& [flag, value] : new_flags) {
-    const auto old = old_flags.find(flag);
-    if (old == old_flags.end())
-      changes.push_back(fmt::format("{} {} added", flag, value));
-    else if (old->second != value)
-      changes.push_back(fmt::format("{} {} -> {}", flag, old->second, value));
-  }
-  for (const auto& [flag, value] : old_flags)
-    if (!new_flags.contains(flag)) changes.push_back(fmt::format("{} {} left out", flag, value));
-  if (changes.empty()) return "the model's files, the prompts or the followed record changed";
-  return fmt::format("{}", fmt::join(changes, ", "));
-}
-
-bool has_results(const RunStatus& run) {
-  std::error_code error;
-  return fs::exists(run.output, error) || fs::exists(run.output.string() + ".parts", error);
-}
-
 // One run in flight.
 struct Running {
   const Configuration* configuration = nullptr;
@@ -98,13 +45,13 @@ struct Running {
 class Runner {
  public:
   Runner(const study::Study& study, const study::StudyPlan& plan, const RunnerOptions& options, Line& line)
-      : study_(study), plan_(plan), options_(options), line_(line), free_(options.machine.gpu_ids) {}
+      : study_(study), plan_(plan), options_(options), line_(line), gpus_(options.machine.gpu_ids) {}
 
   StudyStatus run() {
     make_folders();
-    const SignalCounter signals;
     const FolderLock lock(
-        options_.output, [&](const std::string& text) { line_.say(text); }, [] { return g_signals > 0; });
+        options_.output, [&](const std::string& text) { line_.say(text); },
+        [&] { return signals_.count() > 0; });
     prepare_status();
     save();
     while (step()) std::this_thread::sleep_for(kPoll);
@@ -135,7 +82,7 @@ class Runner {
     status_.state = "running";
     status_.machine = options_.machine.why;
     status_.not_possible = plan_.not_possible;
-    const auto names = chosen_names(plan_, options_.only);
+    const auto names = study::chosen_names(plan_, options_.only);
     const std::set<std::string> chosen(names.begin(), names.end());
     for (const auto& configuration : plan_.configurations) {
       auto run = status_of(configuration, options_.output);
@@ -158,13 +105,8 @@ class Runner {
     if (!study_.text.empty()) write_text_durably(options_.output / "study.toml", study_.text);
   }
 
-  // A finished record that nobody wrote down here, and of another plan.
-  static bool is_stranger(const Configuration& configuration) {
-    return is_complete(configuration.output) && !is_record_of(configuration);
-  }
-
   void refuse_changes(const std::optional<StudyStatus>& earlier) const {
-    const auto names = chosen_names(plan_, options_.only);
+    const auto names = study::chosen_names(plan_, options_.only);
     const auto chosen = [&](const std::string& name) {
       return std::find(names.begin(), names.end(), name) != names.end();
     };
@@ -208,7 +150,7 @@ class Runner {
   // False where nothing runs and nothing can be started any more.
   bool step() {
     reap();
-    if (g_signals > 0)
+    if (signals_.count() > 0)
       stop_all();
     else
       start_what_can();
@@ -261,20 +203,7 @@ class Runner {
                                    [](const Running& one) { return one.configuration->ranks > 1; });
     if (configuration.ranks > 1) return running_.empty();
     if (alone || static_cast<int>(running_.size()) >= options_.jobs) return false;
-    return configuration.device != "cuda" || !devices_for(configuration).empty();
-  }
-
-  // The GPUs it would get now; empty: not free.
-  std::vector<std::string> devices_for(const Configuration& configuration) const {
-    const auto& all = options_.machine.gpu_ids;
-    if (configuration.gpu >= 0) {
-      const auto& wanted = all.at(static_cast<std::size_t>(configuration.gpu));
-      const bool is_free = std::find(free_.begin(), free_.end(), wanted) != free_.end();
-      return is_free ? std::vector<std::string>{wanted} : std::vector<std::string>{};
-    }
-    const auto count = static_cast<std::size_t>(configuration.ranks);
-    if (free_.size() < count) return {};
-    return {free_.begin(), free_.begin() + static_cast<std::ptrdiff_t>(count)};
+    return configuration.device != "cuda" || gpus_.has(configuration.ranks, configuration.gpu);
   }
 
   int threads_of(const Configuration& configuration) const {
@@ -286,8 +215,7 @@ class Runner {
     auto& run = status_of_run(configuration);
     Running one;
     one.configuration = &configuration;
-    if (configuration.device == "cuda") one.devices = devices_for(configuration);
-    for (const auto& id : one.devices) std::erase(free_, id);
+    if (configuration.device == "cuda") one.devices = gpus_.take(configuration.ranks, configuration.gpu);
     one.begun_with = fraction_of(run);
     run.started = utc_now();
     ++run.attempts;
@@ -297,7 +225,7 @@ class Runner {
       write_attempt(run, command);
       one.process = Process(command);
     } catch (const Error& error) {
-      free_.insert(free_.end(), one.devices.begin(), one.devices.end());
+      gpus_.give_back(one.devices);
       finish(run, RunState::failed, error.what());
       return;
     }
@@ -329,25 +257,18 @@ class Runner {
       auto& run = status_of_run(*it->configuration);
       const double seconds = std::chrono::duration<double>(Clock::now() - it->begin).count();
       run.seconds += seconds;
-      free_.insert(free_.end(), it->devices.begin(), it->devices.end());
-      sort_free();
+      gpus_.give_back(it->devices);
       measured_.push_back({it->configuration->estimated_seconds, seconds, 1, it->begun_with, false,
                            ended->code == 0 && ended->signal == 0, it->configuration->ranks > 1});
       it = running_.erase(it);
       if (ended->code == 0 && ended->signal == 0) {
         finish(run, RunState::done, "");
-      } else if (ended->code == static_cast<int>(ExitCode::interrupted) || g_signals > 0) {
+      } else if (ended->code == static_cast<int>(ExitCode::interrupted) || signals_.count() > 0) {
         finish(run, RunState::interrupted, reason_of(*ended, run.log));
       } else {
         finish(run, RunState::failed, reason_of(*ended, run.log));
       }
     }
-  }
-
-  void sort_free() {  // lowest first, so that a study uses the same devices each time
-    const auto& all = options_.machine.gpu_ids;
-    const auto place = [&](const std::string& id) { return std::find(all.begin(), all.end(), id); };
-    std::sort(free_.begin(), free_.end(), [&](const auto& a, const auto& b) { return place(a) < place(b); });
   }
 
   void finish(RunStatus& run, RunState state, const std::string& reason) {
@@ -369,7 +290,7 @@ class Runner {
 
   void stop_all() {
     const auto now = Clock::now();
-    const int signals = g_signals;
+    const int signals = signals_.count();
     if (signals > signals_seen_) {
       if (signals_seen_ == 0 && !running_.empty())
         line_.say("stopping: finished prompts are kept, the same command goes on from there");
@@ -442,7 +363,7 @@ class Runner {
       failed = failed || run.state == RunState::failed || run.state == RunState::skipped;
       left = left || run.state == RunState::interrupted;
     }
-    status_.state = left || g_signals > 0 ? "interrupted" : (failed ? "failed" : "done");
+    status_.state = left || signals_.count() > 0 ? "interrupted" : (failed ? "failed" : "done");
     save();
   }
 
@@ -453,7 +374,8 @@ class Runner {
   StudyStatus status_;
   std::vector<const Configuration*> todo_;
   std::vector<Running> running_;
-  std::vector<std::string> free_;  // GPUs
+  GpuPool gpus_;
+  const StopSignals signals_;
   std::vector<RunTime> measured_;
   Clock::time_point saved_, shown_, hurry_at_, kill_at_;
   int signals_seen_ = 0;
@@ -461,34 +383,6 @@ class Runner {
 };
 
 }  // namespace
-
-std::vector<Changed> changed_since(const StudyStatus& earlier, const study::StudyPlan& plan) {
-  std::vector<Changed> changed;
-  for (const auto& configuration : plan.configurations) {
-    const auto* old = earlier.find(configuration.name);
-    if (old == nullptr || old->fingerprint == configuration.fingerprint || !has_results(*old)) continue;
-    changed.push_back({configuration.name, what_changed(old->arguments, configuration.arguments)});
-  }
-  return changed;
-}
-
-std::vector<std::string> chosen_names(const study::StudyPlan& plan, const std::vector<std::string>& only) {
-  std::vector<std::string> all;
-  for (const auto& configuration : plan.configurations) all.push_back(configuration.name);
-  if (only.empty()) return all;
-  std::set<std::string> chosen(only.begin(), only.end());
-  for (const auto& one : plan.not_possible)
-    if (chosen.contains(one.name))
-      throw usage_error("--only {}: not possible here: {}", one.name, one.reason);
-  for (const auto& name : only)
-    if (std::find(all.begin(), all.end(), name) == all.end())
-      throw usage_error("--only {}: there is no such run here; there are {}", name, fmt::join(all, ", "));
-  // Followed runs stand before their followers.
-  for (auto it = plan.configurations.rbegin(); it != plan.configurations.rend(); ++it)
-    if (chosen.contains(it->name)) chosen.insert(it->after.begin(), it->after.end());
-  std::erase_if(all, [&](const std::string& name) { return !chosen.contains(name); });
-  return all;
-}
 
 StudyStatus run_study(const study::Study& study, const study::StudyPlan& plan, const RunnerOptions& options,
                       Line& line) {

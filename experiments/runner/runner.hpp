@@ -23,17 +23,6 @@ struct RunnerOptions {
   bool start_nothing = false;     // only bring the status up to date with what is there
 };
 
-// What an earlier run of the study in this folder left.
-struct Changed {
-  std::string name;
-  std::string what;  // "max-new-tokens 64 -> 128"
-};
-// Configurations whose records, or parts of them, were made with other settings, model or prompts.
-std::vector<Changed> changed_since(const StudyStatus& earlier, const study::StudyPlan& plan);
-
-// Names that --only chooses: these and what they follow. Throws usage_error naming an unknown one.
-std::vector<std::string> chosen_names(const study::StudyPlan& plan, const std::vector<std::string>& only);
-
 // Starts processes until every chosen configuration is done or cannot be; the folder's status.json is kept up
 // to date, a copy of the study file is put beside it. Returns the status: state is done, failed (some run
 // did) or interrupted (SIGINT, SIGTERM). Throws usage_error where settings changed and rerun_changed is not

@@ -1,9 +1,12 @@
 #include "experiments/study/plan_study.hpp"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <charconv>
 #include <map>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include "common/error.hpp"
@@ -302,6 +305,24 @@ class Planner {
 
 StudyPlan plan_study(const Study& study, const Machine& machine, const PlanOptions& options) {
   return Planner(study, machine, options).plan();
+}
+
+std::vector<std::string> chosen_names(const StudyPlan& plan, const std::vector<std::string>& only) {
+  std::vector<std::string> all;
+  for (const auto& configuration : plan.configurations) all.push_back(configuration.name);
+  if (only.empty()) return all;
+  std::set<std::string> chosen(only.begin(), only.end());
+  for (const auto& one : plan.not_possible)
+    if (chosen.contains(one.name))
+      throw usage_error("--only {}: not possible here: {}", one.name, one.reason);
+  for (const auto& name : only)
+    if (std::find(all.begin(), all.end(), name) == all.end())
+      throw usage_error("--only {}: there is no such run here; there are {}", name, fmt::join(all, ", "));
+  // Followed runs stand before their followers.
+  for (auto it = plan.configurations.rbegin(); it != plan.configurations.rend(); ++it)
+    if (chosen.contains(it->name)) chosen.insert(it->after.begin(), it->after.end());
+  std::erase_if(all, [&](const std::string& name) { return !chosen.contains(name); });
+  return all;
 }
 
 }  // namespace shardrift::study

@@ -35,4 +35,8 @@ struct StudyPlan {
 // largest entry has ranks.
 StudyPlan plan_study(const Study& study, const Machine& machine, const PlanOptions& options);
 
+// Names that --only chooses: these and what they follow; all where `only` is empty. Throws usage_error naming
+// an unknown one.
+std::vector<std::string> chosen_names(const StudyPlan& plan, const std::vector<std::string>& only);
+
 }  // namespace shardrift::study

@@ -20,10 +20,10 @@ ExitCode submit(const std::vector<std::string>& arguments);
 ExitCode status(const std::vector<std::string>& arguments);
 ExitCode cancel(const std::vector<std::string>& arguments);
 
-// Throws usage_error where an output would replace one of the records read. An empty path is none.
-void refuse_input(const char* flag, const std::string& path, const std::vector<std::string>& inputs);
-
-// Write to standard output. Throws failure where it cannot be written (a full disk, a closed pipe).
+// Writes to standard output. Throws failure where it cannot be written (a full disk, a closed pipe).
 void print(const std::string& text);
+
+// What a user should know of the files read; to standard error.
+void note(const std::string& text);
 
 }  // namespace shardrift::cli

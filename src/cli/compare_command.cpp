@@ -1,16 +1,15 @@
 // shardrift compare REF CAND…
 #include <fmt/ranges.h>
 #include <boost/program_options.hpp>
-#include <fstream>
-#include <iostream>
-#include <sstream>
 
 #include "analysis/measure/measurement_of.hpp"
 #include "analysis/measure/totals.hpp"
 #include "analysis/report/assemble.hpp"
 #include "analysis/text/compare_csv.hpp"
 #include "analysis/text/compare_report.hpp"
+#include "cli/arguments.hpp"
 #include "cli/commands.hpp"
+#include "cli/output_file.hpp"
 #include "common/progress_line.hpp"
 #include "record/reader.hpp"
 
@@ -53,21 +52,10 @@ struct Arguments {
 };
 
 Arguments parse(const std::vector<std::string>& arguments, const po::options_description& options) {
-  po::positional_options_description positional;
-  positional.add("file", -1);
-  po::options_description all;
-  all.add(options).add_options()("file", po::value<std::vector<std::string>>());
-  po::variables_map values;
-  try {
-    po::store(po::command_line_parser(arguments).options(all).positional(positional).run(), values);
-    po::notify(values);
-  } catch (const po::error& error) {
-    throw usage_error("compare: {}: see shardrift compare --help", error.what());
-  }
   Arguments out;
-  out.help = values.count("help") != 0;
+  const auto values = read_arguments("compare", arguments, options, &out.files);
+  out.help = showed_help(values, kHelp, options);
   out.cache = values.count("no-cache") == 0;
-  if (values.count("file") != 0) out.files = values["file"].as<std::vector<std::string>>();
   if (values.count("json") != 0) out.json = values["json"].as<std::string>();
   if (values.count("csv") != 0) out.csv = values["csv"].as<std::string>();
   if (values.count("html") != 0) out.html = values["html"].as<std::string>();
@@ -80,22 +68,6 @@ Arguments parse(const std::vector<std::string>& arguments, const po::options_des
   }
   if (out.table.steps < 1) throw usage_error("--steps {}: must be at least 1", out.table.steps);
   return out;
-}
-
-// Opened before the measuring, so that a wrong path is known at once.
-std::ofstream open_output(const char* flag, const std::string& path, const std::vector<std::string>& inputs) {
-  std::ofstream file;
-  if (path.empty()) return file;
-  refuse_input(flag, path, inputs);
-  file.open(path, std::ios::binary | std::ios::trunc);
-  if (!file) throw failure("{} {}: cannot be written", flag, path);
-  return file;
-}
-
-void close_output(std::ofstream& file, const char* flag, const std::string& path) {
-  if (path.empty()) return;
-  file.close();
-  if (!file) throw failure("{} {}: cannot be written", flag, path);
 }
 
 void write_html(const Arguments& wanted, std::vector<analysis::Section>&& sections) {
@@ -113,7 +85,7 @@ analysis::Measurement measured(const std::string& reference, const std::string& 
   analysis::MeasureOptions options;
   options.use_kept = cache;
   options.keep = cache;
-  options.say = [](const std::string& sentence) { std::cerr << "shardrift: note: " << sentence << "\n"; };
+  options.say = note;
   options.threads = threads;
   options.progress = [&](double share) { line.show(fmt::format("{}: {:.0f} %", candidate, 100 * share)); };
   return analysis::measurement_of(reference, candidate, options);
@@ -132,21 +104,16 @@ ExitCode compare(const std::vector<std::string>& arguments) {
       "threads", po::value<int>(), "N: default as many as there are cores; the numbers are the same")(
       "no-cache", "measure again, and keep nothing beside the candidate")("help,h", "this text");
   const Arguments wanted = parse(arguments, options);
-  if (wanted.help) {
-    std::ostringstream text;
-    text << kHelp << "\n" << options;
-    print(text.str());
-    return ExitCode::ok;
-  }
+  if (wanted.help) return ExitCode::ok;
   if (wanted.files.size() < 2)
     throw usage_error(
         "compare: needs a reference and at least one candidate: shardrift compare REF.h5 CAND.h5");
 
   const auto reference = record::Reader::open(wanted.files.front());
-  auto json = open_output("--json", wanted.json, wanted.files);
-  auto csv = open_output("--csv", wanted.csv, wanted.files);
+  OutputFile json("--json", wanted.json, wanted.files);
+  OutputFile csv("--csv", wanted.csv, wanted.files);
   refuse_input("--html", wanted.html, wanted.files);
-  if (csv.is_open()) analysis::write_csv_head(csv);
+  if (csv.wanted()) analysis::write_csv_head(csv.stream());
   print(analysis::head_text(reference));
   std::vector<analysis::Section> sections;
   ExitCode code = ExitCode::ok;
@@ -157,7 +124,7 @@ ExitCode compare(const std::vector<std::string>& arguments) {
                                           section.measurement, wanted.table);
     if (i > 1) print("\n");
     print(analysis::section_text(section));
-    if (csv.is_open()) analysis::write_csv_rows(csv, section.measurement);
+    if (csv.wanted()) analysis::write_csv_rows(csv.stream(), section.measurement);
     const auto equality = analysis::equality_of(section.measurement);
     if (equality == analysis::Equality::differs) code = ExitCode::beyond_tolerance;
     if (equality == analysis::Equality::inconclusive && code == ExitCode::ok) code = ExitCode::inconclusive;
@@ -167,9 +134,9 @@ ExitCode compare(const std::vector<std::string>& arguments) {
     print("\n");
     print(analysis::summary_text(sections));
   }
-  if (json.is_open()) json << analysis::to_json(reference, sections);
-  close_output(json, "--json", wanted.json);
-  close_output(csv, "--csv", wanted.csv);
+  if (json.wanted()) json.stream() << analysis::to_json(reference, sections);
+  json.close();
+  csv.close();
   if (!wanted.html.empty()) write_html(wanted, std::move(sections));
   return code;
 }

@@ -1,26 +1,23 @@
 // shardrift envelope FILE…
 #include <algorithm>
 #include <boost/program_options.hpp>
-#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "analysis/measure/envelope.hpp"
 #include "analysis/text/text_columns.hpp"
+#include "cli/arguments.hpp"
 #include "cli/commands.hpp"
+#include "cli/output_file.hpp"
 
 namespace shardrift::cli {
 namespace {
 
-constexpr const char* kHelp = R"(usage: shardrift envelope FILE FILE... [--json FILE] [--csv FILE] [--rows N]
+constexpr const char* kHelp = R"(usage: shardrift envelope FILE FILE... [options]
 
 How far does each logit move among several runs of the same tokens, and does any
 of them choose another token? FILEs are records of one model and one set of
 prompts, best of --mode score or follow; greedy runs are read up to the first
 position at which they differ.
-
-  --json FILE   every position: spread, margin, tokens chosen
-  --csv FILE    every logit: prompt, position, token, lowest, highest
-  --rows N      positions printed, those with the largest spread first (default 10)
 
   scripts/envelope models/smollm2-135m prompts.jsonl    runs all 15 orders of 4 shards first
 
@@ -33,30 +30,15 @@ struct Options {
   std::size_t rows = 10;
 };
 
-Options parse(const std::vector<std::string>& arguments) {
+boost::program_options::options_description described(Options& options) {
   namespace po = boost::program_options;
-  Options options;
-  po::options_description known;
-  known.add_options()("json", po::value(&options.json))("csv", po::value(&options.csv))(
-      "rows", po::value(&options.rows))("file", po::value(&options.files));
-  po::positional_options_description files;
-  files.add("file", -1);
-  try {
-    po::variables_map values;
-    po::store(po::command_line_parser(arguments).options(known).positional(files).run(), values);
-    po::notify(values);
-  } catch (const po::error& error) {
-    throw usage_error("{}; see shardrift envelope --help", error.what());
-  }
-  if (options.files.size() < 2)
-    throw usage_error("an envelope needs two files or more: see shardrift envelope --help");
-  return options;
-}
-
-std::ofstream open_output(const std::string& path) {
-  std::ofstream file(path);
-  if (!file) throw failure("{}: cannot be written", path);
-  return file;
+  po::options_description known("options");
+  known.add_options()("json", po::value(&options.json),
+                      "FILE: every position: spread, margin, tokens chosen")(
+      "csv", po::value(&options.csv), "FILE: every logit: prompt, position, token, lowest, highest")(
+      "rows", po::value(&options.rows),
+      "N: positions printed, those with the largest spread first (default 10)")("help,h", "this text");
+  return known;
 }
 
 std::string tokens_text(const std::vector<std::int32_t>& ids, const std::vector<std::string>& vocab) {
@@ -91,31 +73,29 @@ nlohmann::json to_json(const std::vector<analysis::PromptEnvelope>& prompts,
 }  // namespace
 
 ExitCode envelope(const std::vector<std::string>& arguments) {
-  if (arguments.empty() || arguments.front() == "--help") {
-    print(kHelp);
-    return arguments.empty() ? ExitCode::usage : ExitCode::ok;
-  }
-  const Options options = parse(arguments);
+  Options options;
+  const auto known = described(options);
+  if (showed_help(read_arguments("envelope", arguments, known, &options.files), kHelp, known))
+    return ExitCode::ok;
+  if (options.files.size() < 2)
+    throw usage_error("envelope: needs two files or more: shardrift envelope FILE.h5 FILE.h5");
   std::vector<record::Reader> runs;
   for (const auto& file : options.files) runs.push_back(record::Reader::open(file));
-  std::ofstream csv;
+  OutputFile csv("--csv", options.csv, options.files);
+  OutputFile json("--json", options.json, options.files);
   analysis::SpreadSink sink;
-  if (!options.csv.empty()) {
-    csv = open_output(options.csv);
-    csv << "prompt,position,token,lowest,highest\n";
+  if (csv.wanted()) {
+    csv.stream() << "prompt,position,token,lowest,highest\n";
     sink = [&](const std::string& id, const analysis::EnvelopeRow& row, const std::vector<double>& lowest,
                const std::vector<double>& highest) {
       for (std::size_t i = 0; i < lowest.size(); ++i)
-        csv << fmt::format("{},{},{},{:.9g},{:.9g}\n", id, row.position, i, lowest[i], highest[i]);
+        csv.stream() << fmt::format("{},{},{},{:.9g},{:.9g}\n", id, row.position, i, lowest[i], highest[i]);
     };
   }
   const auto prompts = analysis::envelope(runs, sink);
-  if (csv.is_open() && !csv.flush()) throw failure("{}: cannot be written", options.csv);
-  if (!options.json.empty()) {
-    auto file = open_output(options.json);
-    file << to_json(prompts, options.files).dump(1) << '\n';
-    if (!file.flush()) throw failure("{}: cannot be written", options.json);
-  }
+  csv.close();
+  if (json.wanted()) json.stream() << to_json(prompts, options.files).dump(1) << '\n';
+  json.close();
 
   using analysis::Align;
   const auto& vocab = runs.front().run().model.vocab;

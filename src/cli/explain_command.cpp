@@ -1,12 +1,10 @@
 // shardrift explain REF CAND, shardrift explain --ladder FILE…
 #include <algorithm>
 #include <boost/program_options.hpp>
-#include <fstream>
-#include <iostream>
-#include <sstream>
 
 #include "analysis/explain/explain_runs.hpp"
 #include "analysis/explain/ladder.hpp"
+#include "cli/arguments.hpp"
 #include "cli/commands.hpp"
 #include "cli/explain_run.hpp"
 
@@ -64,14 +62,6 @@ po::options_description described(Options& options) {
   return known;
 }
 
-void write_json(const std::string& path, const std::string& text) {
-  if (path.empty()) return;
-  std::ofstream file(path, std::ios::binary | std::ios::trunc);
-  file << text;
-  file.close();
-  if (!file) throw failure("--json {}: cannot be written", path);
-}
-
 std::vector<std::pair<std::string, std::filesystem::path>> named_rungs(
     const std::vector<std::string>& rungs) {
   std::vector<std::pair<std::string, std::filesystem::path>> files;
@@ -89,10 +79,11 @@ std::vector<std::pair<std::string, std::filesystem::path>> named_rungs(
   return files;
 }
 
-ExitCode show(const std::vector<analysis::RungFile>& rungs, const std::string& json) {
+ExitCode show(const std::vector<analysis::RungFile>& rungs, OutputFile& json) {
   const auto ladder = analysis::measure_ladder(rungs);
   print(analysis::ladder_text(ladder));
-  write_json(json, analysis::ladder_json(ladder));
+  if (json.wanted()) json.stream() << analysis::ladder_json(ladder);
+  json.close();
   const auto* residue = ladder.residue();
   return residue != nullptr && residue->bits > 0 ? ExitCode::beyond_tolerance : ExitCode::ok;
 }
@@ -100,7 +91,7 @@ ExitCode show(const std::vector<analysis::RungFile>& rungs, const std::string& j
 }  // namespace
 
 ExitCode show_ladder(const std::vector<std::pair<std::string, std::filesystem::path>>& rungs,
-                     const std::string& json) {
+                     OutputFile& json) {
   std::vector<analysis::RungFile> files;
   for (const auto& [name, path] : rungs) files.push_back({name, analysis::rung_from_name(name), path});
   return show(files, json);
@@ -109,29 +100,17 @@ ExitCode show_ladder(const std::vector<std::pair<std::string, std::filesystem::p
 ExitCode explain(const std::vector<std::string>& arguments) {
   Options options;
   ExplainRunFlags run_flags;
-  const po::options_description known = described(options);
+  po::options_description known = described(options);
   const po::options_description with_run = explain_run_options(run_flags);
-  po::options_description all;
-  all.add(known).add(with_run).add_options()("file", po::value(&options.files));
-  po::positional_options_description files;
-  files.add("file", -1);
-  po::variables_map values;
-  try {
-    po::store(po::command_line_parser(arguments).options(all).positional(files).run(), values);
-    po::notify(values);
-  } catch (const po::error& error) {
-    throw usage_error("explain: {}: see shardrift explain --help", error.what());
-  }
-  if (values.count("help") != 0) {
-    std::ostringstream text;
-    text << kHelp << "\n" << known << "\n" << with_run;
-    print(text.str());
-    return ExitCode::ok;
-  }
+  known.add(with_run);
+  const auto values = read_arguments("explain", arguments, known, &options.files);
+  if (showed_help(values, kHelp, known)) return ExitCode::ok;
   if (run_flags.run) {
     if (options.ladder || !options.rungs.empty() || !options.files.empty())
       throw usage_error("explain: --run makes the rungs itself: leave out --ladder, --rung and files");
-    return explain_run(run_flags, options.json);
+    OutputFile json("--json", options.json,
+                    {run_flags.real.string(), run_flags.prompts.string(), run_flags.follow.string()});
+    return explain_run(run_flags, json);
   }
   for (const auto& option : with_run.options())
     if (values.count(option->long_name()) != 0 && !values[option->long_name()].defaulted())
@@ -139,18 +118,20 @@ ExitCode explain(const std::vector<std::string>& arguments) {
   if (!options.rungs.empty() && (options.ladder || !options.files.empty()))
     throw usage_error("explain: --rung names every file: leave out --ladder and '{}'",
                       options.files.empty() ? "" : options.files.front());
-  if (!options.rungs.empty()) return show_ladder(named_rungs(options.rungs), options.json);
-  if (options.ladder)
-    return show(analysis::recognised({options.files.begin(), options.files.end()}), options.json);
+  const auto rungs = named_rungs(options.rungs);
+  std::vector<std::string> inputs = options.files;
+  for (const auto& rung : rungs) inputs.push_back(rung.second.string());
+  OutputFile json("--json", options.json, inputs);
+  if (!rungs.empty()) return show_ladder(rungs, json);
+  if (options.ladder) return show(analysis::recognised({options.files.begin(), options.files.end()}), json);
   if (options.files.size() != 2)
     throw usage_error(
         "explain: needs a reference and a candidate: shardrift explain REF.h5 CAND.h5 (several runs: "
         "--ladder)");
-  const auto explanation = analysis::explain_runs(
-      options.files[0], options.files[1],
-      {.say = [](const auto& note) { std::cerr << "shardrift: note: " << note << "\n"; }});
+  const auto explanation = analysis::explain_runs(options.files[0], options.files[1], {.say = note});
   print(analysis::explanation_text(explanation));
-  write_json(options.json, analysis::explanation_json(explanation));
+  if (json.wanted()) json.stream() << analysis::explanation_json(explanation);
+  json.close();
   return ExitCode::ok;
 }
 

@@ -224,7 +224,7 @@ po::options_description explain_run_options(ExplainRunFlags& flags) {
   return options;
 }
 
-ExitCode explain_run(const ExplainRunFlags& flags, const std::string& json) {
+ExitCode explain_run(const ExplainRunFlags& flags, OutputFile& json) {
   check_flags(flags);
   runner::RunnerOptions options;
   options.launcher.worker = runner::find_worker(flags.worker);

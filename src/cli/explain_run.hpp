@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/output_file.hpp"
 #include "common/error.hpp"
 #include "experiments/study/study.hpp"
 #include "parallel/plan/plan.hpp"
@@ -37,9 +38,9 @@ study::Settings settings_of(const Plan& plan);
 
 // Runs what is missing and prints the ladder. Exit codes as explain's, 70 where a rung failed, 75
 // interrupted.
-ExitCode explain_run(const ExplainRunFlags& flags, const std::string& json);
-// The ladder of these files: text to standard output, JSON where `json` names a file.
+ExitCode explain_run(const ExplainRunFlags& flags, OutputFile& json);
+// The ladder of these files: text to standard output, and JSON where it is wanted.
 ExitCode show_ladder(const std::vector<std::pair<std::string, std::filesystem::path>>& rungs,
-                     const std::string& json);
+                     OutputFile& json);
 
 }  // namespace shardrift::cli

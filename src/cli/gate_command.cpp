@@ -1,13 +1,12 @@
 // shardrift gate REF CAND…
 #include <boost/program_options.hpp>
-#include <cstdio>
-#include <fstream>
-#include <sstream>
 
 #include "analysis/measure/measurement_of.hpp"
 #include "analysis/verdict/verdict.hpp"
 #include "analysis/verdict/verdict_text.hpp"
+#include "cli/arguments.hpp"
 #include "cli/commands.hpp"
+#include "cli/output_file.hpp"
 
 namespace shardrift::cli {
 namespace {
@@ -76,7 +75,7 @@ po::options_description described(Options& options) {
 verdict::Evidence measured(const Options& options) {
   analysis::MeasureOptions how;
   how.use_kept = how.keep = !options.no_cache;
-  how.say = [](const std::string& note) { std::fprintf(stderr, "note: %s\n", note.c_str()); };
+  how.say = note;
   const auto measure = [&](const std::string& reference, const std::string& candidate) {
     return analysis::measurement_of(reference, candidate, how);
   };
@@ -93,16 +92,12 @@ verdict::Evidence measured(const Options& options) {
   return evidence;
 }
 
-// Opened before anything is measured: what cannot be written is known at once.
-std::ofstream open_json(const Options& options) {
-  std::ofstream file;
-  if (options.json.empty()) return file;
-  for (const auto* inputs : {&options.files, &options.noise_floors, &options.yardsticks})
-    refuse_input("--json", options.json, *inputs);
-  refuse_input("--json", options.json, {options.truth, options.thresholds});
-  file.open(options.json, std::ios::binary | std::ios::trunc);
-  if (!file) throw failure("--json {}: cannot be written", options.json);
-  return file;
+std::vector<std::string> inputs_of(const Options& options) {
+  std::vector<std::string> inputs = options.files;
+  inputs.insert(inputs.end(), options.noise_floors.begin(), options.noise_floors.end());
+  inputs.insert(inputs.end(), options.yardsticks.begin(), options.yardsticks.end());
+  inputs.insert(inputs.end(), {options.truth, options.thresholds});
+  return inputs;
 }
 
 }  // namespace
@@ -110,23 +105,8 @@ std::ofstream open_json(const Options& options) {
 ExitCode gate(const std::vector<std::string>& arguments) {
   Options options;
   const po::options_description known = described(options);
-  po::options_description all;
-  all.add(known).add_options()("file", po::value(&options.files));
-  po::positional_options_description files;
-  files.add("file", -1);
-  po::variables_map values;
-  try {
-    po::store(po::command_line_parser(arguments).options(all).positional(files).run(), values);
-    po::notify(values);
-  } catch (const po::error& error) {
-    throw usage_error("gate: {}: see shardrift gate --help", error.what());
-  }
-  if (values.count("help") != 0) {
-    std::ostringstream text;
-    text << kHelp << "\n" << known;
-    print(text.str());
+  if (showed_help(read_arguments("gate", arguments, known, &options.files), kHelp, known))
     return ExitCode::ok;
-  }
   if (options.files.size() < 2)
     throw usage_error("gate: needs a reference and at least one candidate: shardrift gate REF.h5 CAND.h5");
   if (!options.preset.empty() && !options.thresholds.empty())
@@ -135,14 +115,11 @@ ExitCode gate(const std::vector<std::string>& arguments) {
   const auto thresholds = !options.thresholds.empty()
                               ? verdict::read_thresholds(options.thresholds)
                               : verdict::preset(options.preset.empty() ? "serving" : options.preset);
-  std::ofstream json = open_json(options);
+  OutputFile json("--json", options.json, inputs_of(options));
   const auto result = verdict::judge(measured(options), thresholds);
   print(verdict::verdict_text(result));
-  if (json.is_open()) {
-    json << verdict::to_json(result);
-    json.close();
-    if (!json) throw failure("--json {}: cannot be written", options.json);
-  }
+  if (json.wanted()) json.stream() << verdict::to_json(result);
+  json.close();
   return static_cast<ExitCode>(verdict::exit_code(result));
 }
 

@@ -64,11 +64,8 @@ ExitCode dispatch(const std::vector<std::string>& arguments) {
 
 }  // namespace
 
-void refuse_input(const char* flag, const std::string& path, const std::vector<std::string>& inputs) {
-  std::error_code ignored;
-  for (const auto& input : inputs)
-    if (!path.empty() && std::filesystem::equivalent(path, input, ignored))
-      throw usage_error("{} {}: is one of the files to compare; name another", flag, path);
+void note(const std::string& text) {
+  std::fprintf(stderr, "shardrift: note: %s\n", text.c_str());
 }
 
 void print(const std::string& text) {

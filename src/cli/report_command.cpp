@@ -1,10 +1,10 @@
 // shardrift report REF CAND… --output FILE.html
 #include <boost/program_options.hpp>
-#include <cstdio>
-#include <sstream>
 
 #include "analysis/report/assemble.hpp"
+#include "cli/arguments.hpp"
 #include "cli/commands.hpp"
+#include "cli/output_file.hpp"
 
 namespace shardrift::cli {
 namespace {
@@ -82,7 +82,7 @@ report::Request request_of(const Options& options) {
   if (!options.thresholds.empty()) request.thresholds = verdict::read_thresholds(options.thresholds);
   if (!options.preset.empty()) request.thresholds = verdict::preset(options.preset);
   request.title = options.title;
-  request.say = [](const std::string& note) { std::fprintf(stderr, "shardrift: %s\n", note.c_str()); };
+  request.say = note;
   return request;
 }
 
@@ -91,23 +91,8 @@ report::Request request_of(const Options& options) {
 ExitCode report(const std::vector<std::string>& arguments) {
   Options options;
   const po::options_description known = described(options);
-  po::options_description all;
-  all.add(known).add_options()("file", po::value(&options.files));
-  po::positional_options_description files;
-  files.add("file", -1);
-  po::variables_map values;
-  try {
-    po::store(po::command_line_parser(arguments).options(all).positional(files).run(), values);
-    po::notify(values);
-  } catch (const po::error& error) {
-    throw usage_error("report: {}: see shardrift report --help", error.what());
-  }
-  if (values.count("help") != 0) {
-    std::ostringstream text;
-    text << kHelp << "\n" << known;
-    print(text.str());
+  if (showed_help(read_arguments("report", arguments, known, &options.files), kHelp, known))
     return ExitCode::ok;
-  }
   if (options.files.size() < 2)
     throw usage_error(
         "report: needs a reference and at least one candidate: shardrift report REF.h5 CAND.h5 --output "
@@ -116,9 +101,9 @@ ExitCode report(const std::vector<std::string>& arguments) {
   if (!options.preset.empty() && !options.thresholds.empty())
     throw usage_error(
         "report: --preset and --thresholds: keep one; a thresholds file can name a preset itself");
-  for (const auto* inputs : {&options.files, &options.noise_floors, &options.yardsticks})
+  for (const auto* inputs : {&options.files, &options.noise_floors, &options.yardsticks, &options.ladders})
     refuse_input("--output", options.output, *inputs);
-  refuse_input("--output", options.output, {options.truth});
+  refuse_input("--output", options.output, {options.truth, options.thresholds});
   report::Request request = request_of(options);
   request.command = command_line(arguments);
   const report::Report page = report::assemble(request);

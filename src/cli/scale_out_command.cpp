@@ -1,7 +1,5 @@
 // shardrift scale-out --model DIR --to N
-#include <boost/program_options.hpp>
-#include <sstream>
-
+#include "cli/arguments.hpp"
 #include "cli/commands.hpp"
 #include "cli/study_run.hpp"
 #include "common/durable_file.hpp"
@@ -47,19 +45,7 @@ ExitCode scale_out(const std::vector<std::string>& arguments) {
       "prompts", po::value(&wanted.prompts)->value_name("FILE"), "prompts of your own, all of them are run")(
       "dtype", po::value(&wanted.dtype)->value_name("NAME"), "default: the checkpoint's")(
       "max-new-tokens", po::value(&wanted.max_new_tokens)->value_name("N"), "of each prompt (default 32)");
-  po::variables_map values;
-  try {
-    po::store(po::command_line_parser(arguments).options(options).positional({}).run(), values);
-    po::notify(values);
-  } catch (const po::error& error) {
-    throw usage_error("scale-out: {}: see shardrift scale-out --help", error.what());
-  }
-  if (values.count("help") != 0) {
-    std::ostringstream text;
-    text << kHelp << "\n" << options;
-    print(text.str());
-    return ExitCode::ok;
-  }
+  if (showed_help(read_arguments("scale-out", arguments, options), kHelp, options)) return ExitCode::ok;
   if (wanted.model.empty())
     throw usage_error(
         "scale-out: --model DIR is needed: a Hugging Face directory (scripts/fetch-model gets one)");

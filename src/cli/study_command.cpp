@@ -1,16 +1,11 @@
 // shardrift study FILE
-#include <algorithm>
-#include <boost/program_options.hpp>
-#include <sstream>
-
+#include "cli/arguments.hpp"
 #include "cli/commands.hpp"
 #include "cli/study_overrides.hpp"
 #include "cli/study_run.hpp"
 
 namespace shardrift::cli {
 namespace {
-
-namespace po = boost::program_options;
 
 constexpr const char* kHelp = R"(usage: shardrift study FILE.toml [options]
 
@@ -32,37 +27,6 @@ exit code: 0 all runs are done, 70 some failed, 75 interrupted (run it again),
 64 usage, 65 a study that cannot be; with --no-run: 2 some runs have no record
 )";
 
-struct Arguments {
-  StudyFlags flags;
-  std::string file;
-  study::Overrides overrides;
-  bool help = false;
-};
-
-Arguments parse(const std::vector<std::string>& arguments, std::string& help) {
-  Arguments out;
-  OverrideFlags overrides;
-  auto options = study_options(out.flags);
-  add_override_options(options, overrides);
-  po::options_description all;
-  all.add(options).add_options()("file", po::value(&out.file));
-  po::positional_options_description positional;
-  positional.add("file", 1);
-  try {
-    po::variables_map values;
-    po::store(po::command_line_parser(arguments).options(all).positional(positional).run(), values);
-    po::notify(values);
-    out.help = values.count("help") != 0;
-  } catch (const po::error& error) {
-    throw usage_error("study: {}: see shardrift study --help", error.what());
-  }
-  std::ostringstream text;
-  text << kHelp << "\n" << options;
-  help = text.str();
-  out.overrides = overrides_of(overrides);
-  return out;
-}
-
 // [run]'s own device, where the command line leaves the choice.
 std::string device_of(const study::Study& study) {
   std::string device;
@@ -78,16 +42,17 @@ std::string device_of(const study::Study& study) {
 }  // namespace
 
 ExitCode study(const std::vector<std::string>& arguments) {
-  std::string help;
-  Arguments wanted = parse(arguments, help);
-  if (wanted.help) {
-    print(help);
+  StudyFlags flags;
+  OverrideFlags overrides;
+  std::vector<std::string> files;
+  auto options = study_options(flags);
+  add_override_options(options, overrides);
+  if (showed_help(read_arguments("study", arguments, options, &files, 1), kHelp, options))
     return ExitCode::ok;
-  }
-  if (wanted.file.empty()) throw usage_error("study: needs a file: shardrift study FILE.toml");
-  const auto loaded = study::load_study(wanted.file, wanted.overrides);
-  if (wanted.flags.device == "auto") wanted.flags.device = device_of(loaded);
-  return run_study([&](const study::Machine&) -> study::Study { return loaded; }, wanted.flags);
+  if (files.empty()) throw usage_error("study: needs a file: shardrift study FILE.toml");
+  const auto loaded = study::load_study(files.front(), overrides_of(overrides));
+  if (flags.device == "auto") flags.device = device_of(loaded);
+  return run_study([&](const study::Machine&) -> study::Study { return loaded; }, flags);
 }
 
 }  // namespace shardrift::cli

@@ -4,9 +4,9 @@
 
 #include <algorithm>
 #include <set>
-#include <sstream>
 
 #include "analysis/text/text_columns.hpp"
+#include "cli/arguments.hpp"
 #include "cli/commands.hpp"
 #include "cli/study_conclusion.hpp"
 #include "experiments/study/profiles.hpp"
@@ -18,14 +18,6 @@ namespace fs = std::filesystem;
 namespace po = boost::program_options;
 using runner::bytes_text;
 using runner::duration_text;
-
-std::vector<std::string> names_in(const std::string& list) {
-  std::vector<std::string> names;
-  std::istringstream stream(list);
-  for (std::string name; std::getline(stream, name, ',');)
-    if (!name.empty()) names.push_back(name);
-  return names;
-}
 
 double free_bytes_at(fs::path folder) {
   std::error_code error;
@@ -83,7 +75,7 @@ std::string plan_text(const study::Study& study, const study::StudyPlan& plan,
                       options.launcher.worker.empty() ? "" : "; worker " + options.launcher.worker.string(),
                       options.output.string());
   const auto earlier = runner::read_status(options.output);
-  const auto names = runner::chosen_names(plan, options.only);
+  const auto names = study::chosen_names(plan, options.only);
   const std::set<std::string> chosen(names.begin(), names.end());
   analysis::TextColumns table({{"run", Align::left},
                                {"plan", Align::left},

@@ -9,12 +9,14 @@
 #include <sstream>
 
 #include "analysis/text/text_columns.hpp"
+#include "cli/arguments.hpp"
 #include "cli/commands.hpp"
 #include "cli/study_overrides.hpp"
 #include "common/durable_file.hpp"
+#include "experiments/runner/changes.hpp"
 #include "experiments/runner/detect_machine.hpp"
+#include "experiments/runner/launch.hpp"
 #include "experiments/runner/progress.hpp"
-#include "experiments/runner/runner.hpp"
 #include "experiments/runner/status.hpp"
 #include "experiments/study/profiles.hpp"
 #include "slurm/batch_script.hpp"
@@ -48,7 +50,7 @@ lie in DIR/slurm. docs/slurm.md leads from a clone to the report.
 constexpr int kClusterDevices = 1024;
 
 struct Flags {
-  std::string file;
+  std::vector<std::string> files;
   std::string profile = "generic";
   fs::path output;
   std::string only;
@@ -56,11 +58,10 @@ struct Flags {
   fs::path worker;
   OverrideFlags overrides;
   bool dry_run = false;
-  bool help = false;
 };
 
-Flags parse(const std::vector<std::string>& arguments, std::string& help) {
-  Flags flags;
+// True where --help was asked for, and shown.
+bool parse(const std::vector<std::string>& arguments, Flags& flags) {
   po::options_description options("options");
   options.add_options()("profile", po::value(&flags.profile)->value_name("NAME|FILE"),
                         "site profile: a shipped one by name, or a file (default generic)")(
@@ -73,25 +74,12 @@ Flags parse(const std::vector<std::string>& arguments, std::string& help) {
       "worker", po::value(&flags.worker)->value_name("PATH"),
       "shardrift-run (default: the profile's, else beside this program)")("help,h", "this text");
   add_override_options(options, flags.overrides);
-  po::options_description all;
-  all.add(options).add_options()("file", po::value(&flags.file));
-  po::positional_options_description positional;
-  positional.add("file", 1);
-  try {
-    po::variables_map values;
-    po::store(po::command_line_parser(arguments).options(all).positional(positional).run(), values);
-    po::notify(values);
-    flags.help = values.count("help") != 0;
-  } catch (const po::error& error) {
-    throw usage_error("submit: {}: see shardrift submit --help", error.what());
-  }
-  std::ostringstream text;
-  text << kHelp << options
-       << "\nshipped profiles: " << fmt::format("{}", fmt::join(slurm::shipped_site_profiles(), ", "))
-       << "\nexit code: 0 submitted, 64 the study or the cluster cannot, 65 a bad file, 70 Slurm does not "
-          "answer\n";
-  help = text.str();
-  return flags;
+  const auto foot = fmt::format(
+      "\nshipped profiles: {}\nexit code: 0 submitted, 64 the study or the cluster cannot, 65 a bad file, 70 "
+      "Slurm does "
+      "not answer\n",
+      fmt::join(slurm::shipped_site_profiles(), ", "));
+  return showed_help(read_arguments("submit", arguments, options, &flags.files, 1), kHelp, options, foot);
 }
 
 std::string device_for(const Flags& flags, const slurm::SiteProfile& profile) {
@@ -142,7 +130,7 @@ struct Split {
 
 Split split(const study::StudyPlan& plan, const std::vector<std::string>& only,
             const std::optional<runner::StudyStatus>& earlier) {
-  const auto names = runner::chosen_names(plan, only);
+  const auto names = study::chosen_names(plan, only);
   Split parts;
   for (const auto& one : plan.configurations) {
     if (std::find(names.begin(), names.end(), one.name) == names.end()) continue;
@@ -226,26 +214,14 @@ std::string scripts_text(const slurm::JobPlan& plan, const slurm::SiteProfile& p
   return text;
 }
 
-std::vector<std::string> names_in(const std::string& list) {
-  std::vector<std::string> names;
-  std::istringstream stream(list);
-  for (std::string name; std::getline(stream, name, ',');)
-    if (!name.empty()) names.push_back(name);
-  return names;
-}
-
 }  // namespace
 
 ExitCode submit(const std::vector<std::string>& arguments) {
-  std::string help;
-  const Flags flags = parse(arguments, help);
-  if (flags.help) {
-    print(help);
-    return ExitCode::ok;
-  }
-  if (flags.file.empty()) throw usage_error("submit: needs a file: shardrift submit FILE.toml");
+  Flags flags;
+  if (parse(arguments, flags)) return ExitCode::ok;
+  if (flags.files.empty()) throw usage_error("submit: needs a file: shardrift submit FILE.toml");
   const auto profile = slurm::load_site_profile(flags.profile);
-  const auto study = study::load_study(flags.file, overrides_of(flags.overrides));
+  const auto study = study::load_study(flags.files.front(), overrides_of(flags.overrides));
   const auto output =
       fs::absolute(flags.output.empty() ? fs::path("out") / study.name : flags.output).lexically_normal();
   const auto device = device_for(flags, profile);

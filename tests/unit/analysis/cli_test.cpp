@@ -62,14 +62,39 @@ TEST_F(Program, ExitCodes) {
     EXPECT_THAT(error_, StartsWith("shardrift: "));
     EXPECT_EQ(std::count(error_.begin(), error_.end(), '\n'), 1) << error_;
   }
-  EXPECT_EQ(run("compare a.h5 b.h5 --json ./b.h5"), 64);
-  EXPECT_EQ(run("inspect b.h5"), 0);  // and it is still there
   EXPECT_EQ(run("compare a.h5 none.h5"), 65);
   EXPECT_THAT(error_, HasSubstr("none.h5: no such file"));
   EXPECT_EQ(run("compare a.h5 b.h5 --json no/c.json"), 70);
   EXPECT_EQ(run("compare a.h5 a.h5", "/dev/full"), 70);
   EXPECT_EQ(run("--version"), 0);
-  for (const char* help : {"--help", "compare --help", "inspect --help"}) EXPECT_EQ(run(help), 0);
+}
+
+TEST_F(Program, HelpOfEveryCommand) {
+  EXPECT_EQ(run("--help"), 0);
+  for (const std::string command : {"compare", "inspect", "explain", "report", "gate", "envelope", "study",
+                                    "scale-out", "submit", "status", "cancel"}) {
+    EXPECT_THAT(out_, HasSubstr(command)) << "in shardrift --help";
+    const std::string all = out_;
+    EXPECT_EQ(run(command + " --help"), 0);
+    EXPECT_THAT(out_, StartsWith("usage: shardrift " + command));
+    out_ = all;
+  }
+}
+
+// What is read is never written over, whatever the command.
+TEST_F(Program, RecordsAreNotOverwritten) {
+  const auto before = contents(scratch_ / "b.h5");
+  for (const char* command :
+       {"compare a.h5 b.h5 --json ./b.h5", "compare a.h5 b.h5 --csv b.h5", "compare a.h5 b.h5 --html b.h5",
+        "gate a.h5 b.h5 --json b.h5", "gate a.h5 a.h5 --truth b.h5 --json b.h5",
+        "report a.h5 b.h5 --output b.h5", "explain a.h5 b.h5 --json b.h5",
+        "explain --ladder a.h5 b.h5 --json b.h5", "explain --rung one=a.h5 --rung two=b.h5 --json b.h5",
+        "envelope a.h5 b.h5 --json b.h5", "envelope a.h5 b.h5 --csv ./b.h5",
+        "explain --run --model . --real b.h5 --json b.h5"}) {
+    EXPECT_EQ(run(command), 64) << command;
+    EXPECT_THAT(error_, HasSubstr("is one of the files that are read")) << command;
+    ASSERT_TRUE(contents(scratch_ / "b.h5") == before) << command;
+  }
 }
 
 TEST_F(Program, CsvHasARowAStep) {

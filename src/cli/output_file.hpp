@@ -1,0 +1,29 @@
+// A file that a command writes because a flag names it.
+#pragma once
+#include <fstream>
+#include <string>
+#include <vector>
+
+namespace shardrift::cli {
+
+// Throws usage_error where writing `path` would replace one of the files read. An empty path is none.
+void refuse_input(const std::string& flag, const std::string& path, const std::vector<std::string>& inputs);
+
+// Opened before anything is computed, so that a path that cannot be written is known at once.
+class OutputFile {
+ public:
+  // An empty path: the flag was not given, and nothing is written. Throws usage_error where the path is one
+  // of `inputs`, failure where it cannot be written.
+  OutputFile(std::string flag, std::string path, const std::vector<std::string>& inputs);
+
+  bool wanted() const { return file_.is_open(); }
+  std::ostream& stream() { return file_; }
+  void close();  // throws failure where not all of it could be written
+
+ private:
+  std::string flag_;
+  std::string path_;
+  std::ofstream file_;
+};
+
+}  // namespace shardrift::cli
