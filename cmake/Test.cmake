@@ -47,3 +47,19 @@ function(shardrift_add_test name)
     endif()
   endif()
 endfunction()
+
+# shardrift_add_schema_test(NAME SCHEMA docs/x.schema.json FOLDER tests/x-json FEWEST n WRITTEN_BY TEST)
+# The documents that test WRITTEN_BY leaves in FOLDER of the build are what the published schema says, and broken ones are
+# refused.
+function(shardrift_add_schema_test name)
+  cmake_parse_arguments(arg "" "SCHEMA;FOLDER;FEWEST;WRITTEN_BY" "" ${ARGN})
+  set(python ${PROJECT_SOURCE_DIR}/.venv/bin/python)
+  if(NOT EXISTS ${python})
+    set(python python3)
+  endif()
+  set_property(TEST ${arg_WRITTEN_BY} APPEND PROPERTY FIXTURES_SETUP ${name})
+  add_test(NAME ${name}
+    COMMAND ${python} ${PROJECT_SOURCE_DIR}/tests/support/json_schema.py ${PROJECT_SOURCE_DIR}/${arg_SCHEMA}
+      ${PROJECT_BINARY_DIR}/${arg_FOLDER} ${arg_FEWEST})
+  set_tests_properties(${name} PROPERTIES TIMEOUT 60 LABELS unit SKIP_RETURN_CODE 77 FIXTURES_REQUIRED ${name})
+endfunction()

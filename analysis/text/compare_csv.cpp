@@ -6,16 +6,10 @@
 #include <iterator>
 
 #include "analysis/measure/metrics_columns.hpp"
+#include "analysis/text/csv_cell.hpp"
 
 namespace shardrift::analysis {
 namespace {
-
-std::string quoted_cell(const std::string& text) {
-  if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
-  std::string out = "\"";
-  for (const char c : text) out += c == '"' ? "\"\"" : std::string(1, c);
-  return out + "\"";
-}
 
 template <typename Field>
 void append_cell(std::string& line, Field value) {
@@ -37,10 +31,10 @@ void write_csv_head(std::ostream& out) {
 }
 
 void write_csv_rows(std::ostream& out, const Measurement& measurement) {
-  const std::string candidate = quoted_cell(measurement.candidate.path);
+  const std::string candidate = csv_cell(measurement.candidate.path);
   for (const auto& prompt : measurement.prompts)
     for (const auto& step : prompt.steps) {
-      std::string line = candidate + "," + quoted_cell(prompt.id);
+      std::string line = candidate + "," + csv_cell(prompt.id);
       each_step_column([&](const char*, auto field, const char*) { append_cell(line, step.*field); });
       out << line << "\n";
     }

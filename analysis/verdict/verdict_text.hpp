@@ -1,5 +1,6 @@
-// A verdict for a terminal, and as JSON (schema "shardrift gate 1", docs/verdict.md).
+// A verdict for a terminal, as JSON (schema "shardrift gate 1", docs/verdict.md), and its limits as CSV.
 #pragma once
+#include <ostream>
 #include <string>
 
 #include "analysis/verdict/verdict.hpp"
@@ -10,5 +11,7 @@ std::string verdict_text(const Verdict& verdict);
 // Without the limits of each candidate: one table, the paragraph, the state.
 std::string short_verdict_text(const Verdict& verdict);
 std::string to_json(const Verdict& verdict);  // ends in a newline
+// One line a candidate and limit. Cells without a value are empty.
+void write_verdict_csv(std::ostream& out, const Verdict& verdict);
 
 }  // namespace shardrift::verdict

@@ -37,6 +37,13 @@ bool showed_help(const po::variables_map& values, const std::string& head,
   return true;
 }
 
+std::string command_line(const std::string& command, const std::vector<std::string>& arguments) {
+  std::string text = "shardrift " + command;
+  for (const auto& argument : arguments)
+    text += argument.find(' ') == std::string::npos ? " " + argument : " '" + argument + "'";
+  return text;
+}
+
 std::vector<std::string> names_in(const std::string& list) {
   std::vector<std::string> names;
   std::istringstream stream(list);

@@ -17,6 +17,9 @@ boost::program_options::variables_map read_arguments(
 bool showed_help(const boost::program_options::variables_map& values, const std::string& head,
                  const boost::program_options::options_description& options, const std::string& foot = "");
 
+// As it was typed, but for the quotes: "shardrift report one.h5 --title 'two words'".
+std::string command_line(const std::string& command, const std::vector<std::string>& arguments);
+
 // "reference,tp2": its names.
 std::vector<std::string> names_in(const std::string& list);
 

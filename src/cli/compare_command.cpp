@@ -1,5 +1,4 @@
 // shardrift compare REF CAND…
-#include <fmt/ranges.h>
 #include <boost/program_options.hpp>
 
 #include "analysis/measure/measurement_of.hpp"
@@ -70,13 +69,14 @@ Arguments parse(const std::vector<std::string>& arguments, const po::options_des
   return out;
 }
 
-void write_html(const Arguments& wanted, std::vector<analysis::Section>&& sections) {
+void write_html(const std::string& path, const std::string& command,
+                std::vector<analysis::Section>&& sections) {
   verdict::Evidence evidence;
   for (auto& section : sections) evidence.candidates.push_back(std::move(section.measurement));
   auto verdict = verdict::judge(evidence, verdict::preset("serving"));
   report::Report page = report::report_of(std::move(evidence), std::move(verdict));
-  page.command = fmt::format("shardrift compare {} --html {}", fmt::join(wanted.files, " "), wanted.html);
-  report::write_page(page, wanted.html);
+  page.command = command;
+  report::write_page(page, path);
 }
 
 analysis::Measurement measured(const std::string& reference, const std::string& candidate, bool cache,
@@ -137,7 +137,7 @@ ExitCode compare(const std::vector<std::string>& arguments) {
   if (json.wanted()) json.stream() << analysis::to_json(reference, sections);
   json.close();
   csv.close();
-  if (!wanted.html.empty()) write_html(wanted, std::move(sections));
+  if (!wanted.html.empty()) write_html(wanted.html, command_line("compare", arguments), std::move(sections));
   return code;
 }
 

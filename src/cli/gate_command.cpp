@@ -2,6 +2,7 @@
 #include <boost/program_options.hpp>
 
 #include "analysis/measure/measurement_of.hpp"
+#include "analysis/report/assemble.hpp"
 #include "analysis/verdict/verdict.hpp"
 #include "analysis/verdict/verdict_text.hpp"
 #include "cli/arguments.hpp"
@@ -22,6 +23,7 @@ have missed, and recommends one. REF and CAND are records of shardrift-run.
   shardrift gate one.h5 tp2.h5 pp2.h5 --preset strict
   shardrift gate one.h5 tp2.h5 --noise-floor again.h5 --yardstick int8.h5
   shardrift gate one.h5 tp2.h5 --thresholds limits.toml --json verdict.json
+  shardrift gate one.h5 tp2.h5 --html verdict.html
 
 presets:
   bitwise   every bit is equal
@@ -53,6 +55,8 @@ struct Options {
   std::string thresholds;
   std::string preset;
   std::string json;
+  std::string csv;
+  std::string html;
   bool no_cache = false;
 };
 
@@ -67,6 +71,8 @@ po::options_description described(Options& options) {
       "yardstick", po::value(&options.yardsticks),
       "FILE: the same prompts quantized or in another dtype; may be repeated")(
       "json", po::value(&options.json), "FILE: write the same results as JSON")(
+      "csv", po::value(&options.csv), "FILE: write every candidate's limits, one line each")(
+      "html", po::value(&options.html), "FILE: write the page of shardrift report with this verdict")(
       "no-cache", po::bool_switch(&options.no_cache),
       "measure again, and keep nothing beside the candidates")("help,h", "this text");
   return known;
@@ -116,11 +122,22 @@ ExitCode gate(const std::vector<std::string>& arguments) {
                               ? verdict::read_thresholds(options.thresholds)
                               : verdict::preset(options.preset.empty() ? "serving" : options.preset);
   OutputFile json("--json", options.json, inputs_of(options));
-  const auto result = verdict::judge(measured(options), thresholds);
+  OutputFile csv("--csv", options.csv, inputs_of(options));
+  refuse_input("--html", options.html, inputs_of(options));
+  auto evidence = measured(options);
+  auto result = verdict::judge(evidence, thresholds);
+  const int code = verdict::exit_code(result);
   print(verdict::verdict_text(result));
   if (json.wanted()) json.stream() << verdict::to_json(result);
+  if (csv.wanted()) verdict::write_verdict_csv(csv.stream(), result);
   json.close();
-  return static_cast<ExitCode>(verdict::exit_code(result));
+  csv.close();
+  if (!options.html.empty()) {
+    auto page = report::report_of(std::move(evidence), std::move(result));
+    page.command = command_line("gate", arguments);
+    report::write_page(page, options.html);
+  }
+  return static_cast<ExitCode>(code);
 }
 
 }  // namespace shardrift::cli

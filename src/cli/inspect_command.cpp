@@ -1,20 +1,17 @@
 // shardrift inspect FILE
-#include <algorithm>
 #include <filesystem>
 
-#include "analysis/measure/differences.hpp"
-#include "analysis/measure/metrics_file.hpp"
-#include "analysis/measure/totals.hpp"
-#include "analysis/text/text_columns.hpp"
+#include "analysis/text/inspect_report.hpp"
+#include "cli/arguments.hpp"
 #include "cli/commands.hpp"
-#include "record/reader.hpp"
+#include "cli/output_file.hpp"
 
 namespace shardrift::cli {
 namespace {
 
-namespace fs = std::filesystem;
+namespace po = boost::program_options;
 
-constexpr const char* kHelp = R"(usage: shardrift inspect FILE
+constexpr const char* kHelp = R"(usage: shardrift inspect FILE [options]
 
 Prints what a file of shardrift-run holds: the run, its plan, the devices and
 libraries it ran on, its prompts, and which comparisons of it are kept. FILE is
@@ -22,162 +19,41 @@ OUT.h5, the OUT.h5.parts of a run that has not finished, or a metrics file that
 compare keeps.
 
   shardrift inspect tp2.h5
+  shardrift inspect tp2.h5 --json tp2.json      the same for a script
+  shardrift inspect tp2.h5 --csv prompts.csv    one line a prompt
   shardrift inspect tp2.vs.one.metrics
 )";
-
-std::string line(const std::string& name, const std::string& value) {
-  return fmt::format("{:<14} {}\n", name, value);
-}
-
-std::string timing_text(const record::RunTiming& timing) {
-  if (timing.prefill_tokens + timing.decode_tokens == 0) return "";
-  return line("timing",
-              fmt::format("load {:.3g} s, prefill {} tokens in {:.3g} s, decode {} tokens in {:.3g} s",
-                          timing.load_seconds, timing.prefill_tokens, timing.prefill_seconds,
-                          timing.decode_tokens, timing.decode_seconds));
-}
-
-// Metrics files beside the record that have its name.
-std::string kept_text(const fs::path& record) {
-  std::vector<std::string> names;
-  std::error_code error;
-  const auto folder = record.has_parent_path() ? record.parent_path() : fs::path(".");
-  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
-    const std::string name = it->path().filename().string();
-    if (name.ends_with(".metrics") && name.starts_with(record.stem().string() + ".vs."))
-      names.push_back(name);
-  }
-  std::sort(names.begin(), names.end());
-  std::string text;
-  for (const auto& name : names) text += line(text.empty() ? "compared" : "", name);
-  return text;
-}
-
-std::string metrics_text(const fs::path& path) {
-  const auto kept = analysis::read_metrics(path);
-  const auto& measurement = kept.measurement;
-  const auto totals = analysis::totals_of(measurement);
-  const auto run = [](const char* name, const analysis::RunSummary& one, const record::Identity& identity) {
-    return line(name, fmt::format("{}: {}", one.path, one.plan)) +
-           line("", fmt::format("created {}, {} bytes, {} prompts, {}, logits {}", one.run.created,
-                                identity.bytes, one.prompts, one.run.mode, name_of(one.run.logits_dtype)));
-  };
-  return line("file", path.string()) + run("reference", measurement.reference, kept.from.reference) +
-         run("candidate", measurement.candidate, kept.from.candidate) +
-         line("holds", fmt::format("{} prompts, {} rows compared, {} measured, {} differ, {} flips",
-                                   measurement.prompts.size(), totals.steps, totals.steps_measured,
-                                   totals.steps_differ, totals.steps - totals.top1_equal)) +
-         line("", "used by compare, report, gate and study while neither record changes");
-}
-
-std::string run_text(const record::Reader& reader) {
-  const record::RunInfo& run = reader.run();
-  const std::string vocab =
-      run.model.vocab.empty() ? "no token strings" : fmt::format("{} token strings", run.model.vocab.size());
-  return line("file", reader.path().string()) +
-         line("status", reader.complete() ? "complete" : "partial: the run has not finished") +
-         line("created", run.created + ", shardrift " + run.version) + line("command", run.command) +
-         line("plan", analysis::describe_plan(run)) + line("", run.plan) +
-         line("run",
-              fmt::format("mode {}, level {}, logits {}", run.mode, run.level, name_of(run.logits_dtype))) +
-         timing_text(reader.timing()) +
-         line("model", fmt::format("{}, {}, quantization {}, vocabulary {} ({})", run.model.architecture,
-                                   run.model.dtype, run.model.quantization, run.model.vocabulary, vocab)) +
-         line("identity", run.model.identity);
-}
-
-std::string map_text(const std::string& name, const std::map<std::string, std::string>& values) {
-  std::string text;
-  for (const auto& [key, value] : values)
-    text += line(text.empty() ? name : "", fmt::format("{} = {}", key, value));
-  return text;
-}
-
-// The order maps, each on one line: operation, size, and its first segments.
-std::string collectives_text(const record::Environment& environment) {
-  constexpr std::size_t kSegments = 4;
-  std::string text;
-  for (const auto& collective : environment.collectives) {
-    std::string map;
-    for (std::size_t i = 0; i < std::min(kSegments, collective.segments.size()); ++i) {
-      const auto& segment = collective.segments[i];
-      map += fmt::format("{}[{}, {}) {}", i == 0 ? "" : " / ", segment.begin, segment.end,
-                         collective.trees[static_cast<std::size_t>(segment.tree)]);
-    }
-    if (collective.segments.size() > kSegments)
-      map += fmt::format(" / … {} segments", collective.segments.size());
-    text += line(text.empty() ? "collectives" : "",
-                 fmt::format("{} of {} {} over {} ranks, {} {}, {}: {}", collective.operation,
-                             collective.count, collective.dtype, collective.ranks, collective.library,
-                             collective.version, collective.source, map));
-  }
-  return text;
-}
-
-std::string environment_text(const record::Environment& environment) {
-  std::string text;
-  for (const auto& device : environment.devices) {
-    std::string about = fmt::format("rank {}: {} on {}", device.rank, device.name, device.host);
-    if (!device.compute_capability.empty())
-      about += fmt::format(", compute capability {}, driver {}, {}", device.compute_capability, device.driver,
-                           device.uuid);
-    text += line(text.empty() ? "devices" : "", about);
-  }
-  text += map_text("libraries", environment.libraries) + map_text("settings", environment.settings) +
-          map_text("variables", environment.variables);
-  text += collectives_text(environment);
-  if (!environment.topology.empty()) text += "topology\n" + environment.topology + "\n";
-  return text;
-}
-
-// What was recorded beside the logits.
-std::string traces_text(const record::PromptRecord& prompt) {
-  const std::string hidden = prompt.hidden.streams == 0
-                                 ? ""
-                                 : fmt::format("hidden {} x {} {}", prompt.hidden.streams,
-                                               prompt.hidden.width, name_of(prompt.hidden.dtype));
-  const std::string sums =
-      prompt.checksums.empty()
-          ? ""
-          : fmt::format("{} checksums a row", record::point_count(prompt.checksums.layers));
-  return hidden.empty() && sums.empty() ? "no" : hidden + (hidden.empty() || sums.empty() ? "" : ", ") + sums;
-}
-
-std::string prompts_text(const record::Reader& reader) {
-  using analysis::Align;
-  analysis::TextColumns table({{"prompt", Align::left},
-                               {"tokens", Align::right},
-                               {"steps", Align::right},
-                               {"stop", Align::left},
-                               {"logits", Align::left},
-                               {"traces", Align::left},
-                               {"hash", Align::left},
-                               {"text", Align::left}});
-  for (const auto& id : reader.prompt_ids()) {
-    const auto prompt = reader.prompt(id);
-    table.add({id, std::to_string(prompt.prompt.tokens.size()), std::to_string(prompt.rows.size()),
-               prompt.stop, reader.has_logits(id) ? "yes" : "no", traces_text(prompt),
-               prompt.hash.substr(0, 12), analysis::quoted(prompt.prompt.text, 40)});
-  }
-  return table.str();
-}
 
 }  // namespace
 
 ExitCode inspect(const std::vector<std::string>& arguments) {
-  if (arguments.size() == 1 && (arguments[0] == "--help" || arguments[0] == "-h")) {
-    print(kHelp);
-    return ExitCode::ok;
+  std::string json_path;
+  std::string csv_path;
+  std::vector<std::string> files;
+  po::options_description options("options");
+  options.add_options()("json", po::value(&json_path), "FILE: write the same as JSON")(
+      "csv", po::value(&csv_path), "FILE: write the table of prompts")("help,h", "this text");
+  if (showed_help(read_arguments("inspect", arguments, options, &files), kHelp, options)) return ExitCode::ok;
+  if (files.size() != 1) throw usage_error("inspect: needs one file: shardrift inspect FILE.h5");
+  const std::filesystem::path path = files.front();
+  const bool is_metrics = path.extension() == ".metrics";
+  if (is_metrics && !csv_path.empty())
+    throw usage_error("inspect: --csv is the table of a record's prompts; {} holds a comparison",
+                      path.string());
+  OutputFile json("--json", json_path, files);
+  OutputFile csv("--csv", csv_path, files);
+  if (is_metrics) {
+    const auto kept = analysis::read_metrics(path);
+    print(analysis::inspect_text(path, kept));
+    if (json.wanted()) json.stream() << analysis::inspect_json(path, kept);
+  } else {
+    const auto reader = record::Reader::open(path);
+    print(analysis::inspect_text(reader));
+    if (json.wanted()) json.stream() << analysis::inspect_json(reader);
+    if (csv.wanted()) analysis::write_inspect_csv(csv.stream(), reader);
   }
-  if (arguments.size() != 1 || arguments[0].starts_with("--"))
-    throw usage_error("inspect: needs one file: shardrift inspect FILE.h5");
-  if (fs::path(arguments[0]).extension() == ".metrics") {
-    print(metrics_text(arguments[0]));
-    return ExitCode::ok;
-  }
-  const auto reader = record::Reader::open(arguments[0]);
-  print(run_text(reader) + kept_text(reader.path()) + environment_text(reader.run().environment) + "\n" +
-        prompts_text(reader));
+  json.close();
+  csv.close();
   return ExitCode::ok;
 }
 

@@ -56,14 +56,6 @@ po::options_description described(Options& options) {
   return known;
 }
 
-// As it was typed, but for the quotes.
-std::string command_line(const std::vector<std::string>& arguments) {
-  std::string text = "shardrift report";
-  for (const auto& argument : arguments)
-    text += argument.find(' ') == std::string::npos ? " " + argument : " '" + argument + "'";
-  return text;
-}
-
 std::vector<report::File> unnamed(const std::vector<std::string>& paths) {
   std::vector<report::File> files;
   files.reserve(paths.size());
@@ -105,7 +97,7 @@ ExitCode report(const std::vector<std::string>& arguments) {
     refuse_input("--output", options.output, *inputs);
   refuse_input("--output", options.output, {options.truth, options.thresholds});
   report::Request request = request_of(options);
-  request.command = command_line(arguments);
+  request.command = command_line("report", arguments);
   const report::Report page = report::assemble(request);
   const std::size_t bytes = report::write_page(page, options.output);
   print(fmt::format("{}: {} runs against {}, {:.0f} KiB\n", options.output, page.runs.size(),

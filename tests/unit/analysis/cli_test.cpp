@@ -89,8 +89,8 @@ TEST_F(Program, RecordsAreNotOverwritten) {
         "gate a.h5 b.h5 --json b.h5", "gate a.h5 a.h5 --truth b.h5 --json b.h5",
         "report a.h5 b.h5 --output b.h5", "explain a.h5 b.h5 --json b.h5",
         "explain --ladder a.h5 b.h5 --json b.h5", "explain --rung one=a.h5 --rung two=b.h5 --json b.h5",
-        "envelope a.h5 b.h5 --json b.h5", "envelope a.h5 b.h5 --csv ./b.h5",
-        "explain --run --model . --real b.h5 --json b.h5"}) {
+        "envelope a.h5 b.h5 --json b.h5", "inspect b.h5 --json b.h5", "inspect b.h5 --csv b.h5",
+        "envelope a.h5 b.h5 --csv ./b.h5", "explain --run --model . --real b.h5 --json b.h5"}) {
     EXPECT_EQ(run(command), 64) << command;
     EXPECT_THAT(error_, HasSubstr("is one of the files that are read")) << command;
     ASSERT_TRUE(contents(scratch_ / "b.h5") == before) << command;
@@ -108,7 +108,7 @@ TEST_F(Program, CsvHasARowAStep) {
   EXPECT_EQ(cells % 5, 0);  // every line has as many
 }
 
-// For compare_json_schema.py: every kind of document there is.
+// For json_schema.py: every kind of document there is.
 TEST_F(Program, WritesJsonToBeCheckedAgainstItsSchema) {
   const std::filesystem::path out = std::filesystem::path(SHARDRIFT_BINARY_DIR) / "tests" / "compare-json";
   std::filesystem::remove_all(out);
@@ -135,6 +135,34 @@ TEST_F(Program, WritesJsonToBeCheckedAgainstItsSchema) {
   json("other-dtype", "a.h5 other.h5", 1);
   json("without-logits", "a.h5 top.h5", 0);
   json("partial", "a.h5 partial.h5", 2);
+}
+
+// For json_schema.py: a record with everything, one with nothing, a metrics file.
+TEST_F(Program, InspectWritesWhatItShows) {
+  const std::filesystem::path out = std::filesystem::path(SHARDRIFT_BINARY_DIR) / "tests" / "inspect-json";
+  std::filesystem::remove_all(out);
+  std::filesystem::create_directories(out);
+  auto full = record::testing::example_run();
+  full.level = "hidden";
+  full.environment.collectives = {record::testing::example_collective()};
+  auto traced = record::testing::example_prompt(full, "traced", 0);
+  record::testing::add_traces(traced, DType::float32);
+  write_record(scratch_ / "full.h5", full, {traced, record::testing::example_prompt(full, "plain", 1)});
+  for (const std::string name : {"a", "full"})
+    EXPECT_EQ(run("inspect " + name + ".h5 --json " + (out / (name + ".json")).string()), 0) << error_;
+  EXPECT_EQ(run("compare a.h5 b.h5"), 1);
+  EXPECT_EQ(run("inspect b.vs.a.metrics --json " + (out / "metrics.json").string()), 0) << error_;
+  EXPECT_EQ(run("inspect b.h5 --json b.json --csv b.csv"), 0);
+  const auto json = nlohmann::json::parse(contents(scratch_ / "b.json"));
+  EXPECT_EQ(json.at("compared"), nlohmann::json::array({"b.vs.a.metrics"}));
+  const auto& prompt = json.at("prompts").at(0);
+  EXPECT_EQ(prompt.at("id"), "p0");
+  EXPECT_EQ(prompt.at("steps"), 2);
+  const std::string csv = contents(scratch_ / "b.csv");
+  EXPECT_THAT(csv, StartsWith("prompt,tokens,steps,stop,replica,logits,checksums,sha256,text\np0,"));
+  EXPECT_THAT(csv, HasSubstr(prompt.at("sha256").get<std::string>()));
+  EXPECT_EQ(run("inspect b.vs.a.metrics --csv b.csv"), 64);
+  EXPECT_EQ(run("inspect b.h5 --json ./b.h5"), 64);
 }
 
 TEST_F(Program, MetricsAreKeptUnlessToldNotTo) {

@@ -9,29 +9,11 @@ namespace shardrift::record {
 namespace {
 
 using testing::error_of;
+using testing::example_collective;
 using testing::example_prompt;
 using testing::example_run;
 using ::testing::HasSubstr;
 using testing::Scratch;
-
-CollectiveInfo example_collective() {
-  CollectiveInfo one;
-  one.operation = "all-reduce";
-  one.count = std::int64_t{3} << 31U;  // beyond int32
-  one.dtype = "bfloat16";
-  one.ranks = 4;
-  one.library = "nccl";
-  one.version = "2.28.9";
-  one.algorithm = "ring";
-  one.protocol = "ll";
-  one.channels = "16 to 24";
-  one.rings = "0 1 2 3\n0 3 2 1";
-  one.source = "probed";
-  one.captured = true;
-  one.segments = {{0, 5, 0}, {5, 9, 1}, {9, one.count, 0}};
-  one.trees = {"((1+2)+3)+0", "not binary"};
-  return one;
-}
 
 TEST(Collectives, SurviveInARecord) {
   const Scratch scratch;

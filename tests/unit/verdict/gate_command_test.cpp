@@ -75,6 +75,35 @@ TEST_F(Gate, EverythingGiven) {
   EXPECT_THAT(json.at("paragraph").get<std::string>(), HasSubstr("as much as int8"));
 }
 
+TEST_F(Gate, TheSameAsCsvAndPage) {
+  EXPECT_EQ(run("one.h5 again.h5 tp2.h5 --preset strict --json out.json --csv out.csv --html out.html"), 1)
+      << error_;
+  const auto json = nlohmann::json::parse(contents(scratch_ / "out.json"));
+  std::string want =
+      "candidate,candidate_state,limit,allowed,state,value,low,high,noise_floor,prompts,reason\n";
+  std::size_t lines = 0;
+  for (const auto& candidate : json.at("candidates")) {
+    for (const auto& one : candidate.at("criteria")) {
+      ++lines;
+      want += fmt::format("{},{},{},", candidate.at("name").get<std::string>(),
+                          candidate.at("state").get<std::string>(), one.at("limit").get<std::string>());
+      const auto csv = contents(scratch_ / "out.csv");
+      ASSERT_TRUE(csv.starts_with(want)) << csv << "\nshould begin\n" << want;
+      const auto end = csv.find('\n', want.size());
+      const auto line = csv.substr(0, end + 1);
+      const auto& value = one.at("measured").at("value");
+      if (!value.is_null()) {
+        EXPECT_THAT(line.substr(want.size()), HasSubstr(fmt::format(",{},", value.get<double>())));
+      }
+      want = line;
+    }
+  }
+  EXPECT_GT(lines, 4U);
+  const auto page = contents(scratch_ / "out.html");
+  EXPECT_THAT(page, HasSubstr("shardrift gate one.h5 again.h5 tp2.h5 --preset strict"));
+  EXPECT_THAT(page, HasSubstr(json.at("recommendation").get<std::string>().substr(0, 12)));
+}
+
 TEST_F(Gate, WhatCannotBeIsRefusedInOneLine) {
   std::ofstream(scratch_ / "bad.toml") << "[limits]\nkl_mean = 1\nkl_maen = 2\n";
   std::ofstream(scratch_ / "noise.h5") << "not HDF5";
@@ -85,6 +114,8 @@ TEST_F(Gate, WhatCannotBeIsRefusedInOneLine) {
                                                 {"one.h5 tp2.h5 --preset strict --thresholds bad.toml", 64},
                                                 {"one.h5 tp2.h5 --nonsense", 64},
                                                 {"one.h5 tp2.h5 --json tp2.h5", 64},
+                                                {"one.h5 tp2.h5 --csv tp2.h5", 64},
+                                                {"one.h5 tp2.h5 --html one.h5", 64},
                                                 {"one.h5 tp2.h5 --truth again.h5 --json again.h5", 64},
                                                 {"one.h5 tp2.h5 --thresholds bad.toml", 65},
                                                 {"one.h5 tp2.h5 --thresholds none.toml", 65},
