@@ -101,4 +101,19 @@ Equality equality_of(const Measurement& measurement) {
   return all ? Equality::bit_equal : Equality::inconclusive;
 }
 
+Closeness closeness_of(const Measurement& measurement, double tolerance) {
+  const auto equality = equality_of(measurement);
+  if (equality == Equality::bit_equal) return Closeness::within;
+  const auto totals = totals_of(measurement);
+  if (totals.max_abs > tolerance || totals.not_finite > 0 || totals.top1_equal < totals.steps)
+    return Closeness::beyond;
+  const bool all =
+      measurement.missing.empty() && !measurement.prompts.empty() &&
+      std::all_of(measurement.prompts.begin(), measurement.prompts.end(), [](const auto& prompt) {
+        const auto rows = static_cast<std::int64_t>(prompt.steps.size());
+        return prompt.has_logits && rows == prompt.reference_steps && rows == prompt.candidate_steps;
+      });
+  return all ? Closeness::within : Closeness::inconclusive;
+}
+
 }  // namespace shardrift::analysis

@@ -54,4 +54,9 @@ std::int64_t prompts_bit_equal(const Measurement& measurement);
 enum class Equality { bit_equal, differs, inconclusive };
 Equality equality_of(const Measurement& measurement);
 
+// beyond: a logit differs by more than `tolerance`, by no finite number, or another token was chosen.
+// inconclusive: none was found, but prompts, rows or logits are missing on one side.
+enum class Closeness { within, beyond, inconclusive };
+Closeness closeness_of(const Measurement& measurement, double tolerance);
+
 }  // namespace shardrift::analysis

@@ -1,5 +1,7 @@
 // shardrift compare REF CAND…
 #include <boost/program_options.hpp>
+#include <cmath>
+#include <optional>
 
 #include "analysis/measure/measurement_of.hpp"
 #include "analysis/measure/totals.hpp"
@@ -35,8 +37,8 @@ plans, dtypes or checkpoints, as long as vocabulary and prompts are the same.
 What was measured is kept beside the candidate (tp2.vs.one.metrics, a small HDF5
 file) and used again while neither record has changed.
 
-exit code: 0 all bit-equal, 1 something differs, 2 no difference but a file
-is partial, 64 usage, 65 a file that cannot be used, 70 failure
+exit code: 0 all bit-equal (or within --tolerance), 1 something differs (more than
+that), 2 no difference but a file is partial, 64 usage, 65 a file that cannot be used, 70 failure
 )";
 
 struct Arguments {
@@ -47,6 +49,7 @@ struct Arguments {
   analysis::TableChoice table;
   bool cache = true;
   unsigned threads = 0;
+  std::optional<double> tolerance;
   bool help = false;
 };
 
@@ -65,6 +68,11 @@ Arguments parse(const std::vector<std::string>& arguments, const po::options_des
     if (threads < 1) throw usage_error("--threads {}: must be at least 1", threads);
     out.threads = static_cast<unsigned>(threads);
   }
+  if (values.count("tolerance") != 0) {
+    out.tolerance = values["tolerance"].as<double>();
+    if (!std::isfinite(*out.tolerance) || *out.tolerance < 0)
+      throw usage_error("--tolerance {}: a logit differs by 0 or more", *out.tolerance);
+  }
   if (out.table.steps < 1) throw usage_error("--steps {}: must be at least 1", out.table.steps);
   return out;
 }
@@ -77,6 +85,26 @@ void write_html(const std::string& path, const std::string& command,
   report::Report page = report::report_of(std::move(evidence), std::move(verdict));
   page.command = command;
   report::write_page(page, path);
+}
+
+ExitCode outcome(const analysis::Measurement& measurement, const std::optional<double>& tolerance) {
+  using analysis::Closeness;
+  using analysis::Equality;
+  if (!tolerance) {
+    const auto equality = analysis::equality_of(measurement);
+    return equality == Equality::bit_equal ? ExitCode::ok
+           : equality == Equality::differs ? ExitCode::beyond_tolerance
+                                           : ExitCode::inconclusive;
+  }
+  const auto closeness = analysis::closeness_of(measurement, *tolerance);
+  print(fmt::format("tolerance {:g}: {}\n", *tolerance,
+                    closeness == Closeness::within ? "kept: the same tokens, no logit differs by more"
+                    : closeness == Closeness::beyond
+                        ? "not kept: a logit differs by more, or a token is another"
+                        : "kept as far as there are rows to compare"));
+  return closeness == Closeness::within   ? ExitCode::ok
+         : closeness == Closeness::beyond ? ExitCode::beyond_tolerance
+                                          : ExitCode::inconclusive;
 }
 
 analysis::Measurement measured(const std::string& reference, const std::string& candidate, bool cache,
@@ -101,6 +129,10 @@ ExitCode compare(const std::vector<std::string>& arguments) {
       "html", po::value<std::string>(), "FILE: write a page with plots, as shardrift report does")(
       "prompt", po::value<std::string>(), "ID: show this prompt's tokens (default: the first that differs)")(
       "steps", po::value<std::int64_t>(), "N: rows of the token table (default 12)")(
+      "tolerance", po::value<double>(),
+      "D: exit code 0 where the same tokens are chosen and no logit differs by more than D (default: where "
+      "every bit is "
+      "equal); limits of other kinds: shardrift gate")(
       "threads", po::value<int>(), "N: default as many as there are cores; the numbers are the same")(
       "no-cache", "measure again, and keep nothing beside the candidate")("help,h", "this text");
   const Arguments wanted = parse(arguments, options);
@@ -125,9 +157,8 @@ ExitCode compare(const std::vector<std::string>& arguments) {
     if (i > 1) print("\n");
     print(analysis::section_text(section));
     if (csv.wanted()) analysis::write_csv_rows(csv.stream(), section.measurement);
-    const auto equality = analysis::equality_of(section.measurement);
-    if (equality == analysis::Equality::differs) code = ExitCode::beyond_tolerance;
-    if (equality == analysis::Equality::inconclusive && code == ExitCode::ok) code = ExitCode::inconclusive;
+    const auto one = outcome(section.measurement, wanted.tolerance);
+    if (one == ExitCode::beyond_tolerance || code == ExitCode::ok) code = one;
     sections.push_back(std::move(section));
   }
   if (sections.size() > 1) {

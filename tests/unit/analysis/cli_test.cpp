@@ -69,6 +69,29 @@ TEST_F(Program, ExitCodes) {
   EXPECT_EQ(run("--version"), 0);
 }
 
+TEST_F(Program, ToleranceIsOfLogitsAndTokens) {
+  const testing::Rows rows{{0, 1, 0, 0, 0}, {0, 0, 1, 0, 0}};
+  testing::Rows near = rows;
+  near[1][3] = 0.25;
+  testing::Rows odd = near;
+  odd[0][4] = std::numeric_limits<double>::quiet_NaN();
+  write_record(scratch_ / "near.h5", small_run(), {greedy_prompt(small_run(), "p0", 0, near)});
+  write_record(scratch_ / "odd.h5", small_run(), {greedy_prompt(small_run(), "p0", 0, odd)});
+  write_record(scratch_ / "top.h5", small_run(), {greedy_prompt(small_run(), "p0", 0, near, false)});
+  EXPECT_EQ(run("compare a.h5 near.h5"), 1);
+  EXPECT_EQ(run("compare a.h5 near.h5 --tolerance 0.25"), 0);
+  EXPECT_THAT(out_, HasSubstr("tolerance 0.25: kept"));
+  EXPECT_EQ(run("compare a.h5 near.h5 --tolerance 0.2499"), 1);
+  EXPECT_THAT(out_, HasSubstr("tolerance 0.2499: not kept"));
+  EXPECT_EQ(run("compare a.h5 b.h5 --tolerance 100"), 1);  // another token
+  EXPECT_EQ(run("compare a.h5 near.h5 b.h5 --tolerance 100"), 1);
+  EXPECT_EQ(run("compare a.h5 odd.h5 --tolerance 100"), 1);  // a NaN is not near
+  EXPECT_EQ(run("compare a.h5 top.h5 --tolerance 100"), 2);  // no logits to look at
+  EXPECT_EQ(run("compare a.h5 a.h5 --tolerance 0"), 0);
+  for (const char* value : {"-1", "nan", "x"})
+    EXPECT_EQ(run(std::string("compare a.h5 a.h5 --tolerance=") + value), 64) << value;
+}
+
 TEST_F(Program, HelpOfEveryCommand) {
   EXPECT_EQ(run("--help"), 0);
   for (const std::string command : {"compare", "inspect", "explain", "report", "gate", "envelope", "study",
