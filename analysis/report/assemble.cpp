@@ -112,6 +112,13 @@ Report report_of(verdict::Evidence evidence, verdict::Verdict verdict) {
   return report;
 }
 
+Report report_of(std::vector<Measurement> candidates) {
+  verdict::Evidence evidence;
+  evidence.candidates = std::move(candidates);
+  auto verdict = verdict::judge(evidence, verdict::preset("serving"));
+  return report_of(std::move(evidence), std::move(verdict));
+}
+
 Report assemble(const Request& request) {
   verdict::Evidence evidence = evidence_of(request);
   auto verdict = verdict::judge(evidence, request.thresholds);

@@ -39,6 +39,8 @@ Report assemble(const Request& request);
 // The same from what was measured and judged already. Opens the records again, by the paths in the
 // measurements, for the tokens of prompts that flip. `evidence` has at least one candidate.
 Report report_of(verdict::Evidence evidence, verdict::Verdict verdict);
+// … of candidates alone, judged by the limits of the serving preset.
+Report report_of(std::vector<analysis::Measurement> candidates);
 
 // Whole or not at all: a page that is cut off would look finished. Returns its size in bytes.
 std::size_t write_page(const Report& report, const std::filesystem::path& output);

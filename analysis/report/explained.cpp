@@ -37,14 +37,26 @@ double share_of(const nlohmann::json& rung, const std::string& where) {
   return value->get<double>();
 }
 
-std::string residue_text(const nlohmann::json& ladder, const std::string& where) {
+std::optional<std::int64_t> residue_bits(const nlohmann::json& ladder, const std::string& where) {
   const auto* residue = member(ladder, "residue");
-  if (residue == nullptr) return "not known: no run on several devices was among the rungs";
+  if (residue == nullptr) return std::nullopt;
   const auto& bits = required(*residue, "bits", where);
   if (!bits.is_number_integer())
     throw bad_data("{}: key \"bits\": a number is expected, found {}", where, shown(bits));
-  const auto count = bits.get<std::int64_t>();
-  return count == 0 ? "0 bits: explained completely" : fmt::format("{} bits", count);
+  return bits.get<std::int64_t>();
+}
+
+std::string residue_text(std::optional<std::int64_t> bits) {
+  if (!bits) return "not known: no run on several devices was among the rungs";
+  return *bits == 0 ? "0 bits: explained completely" : fmt::format("{} bits", *bits);
+}
+
+Rung rung_of(const std::string& name, double share) {
+  Rung rung;
+  rung.name = name;
+  if (const auto kind = analysis::rung_from_name(name)) rung.meaning = analysis::changes(*kind);
+  rung.share = share;
+  return rung;
 }
 
 // The run whose record that is, by path or as the same file.
@@ -70,6 +82,16 @@ std::optional<Growth> growth_of(const record::Reader& reference, const record::R
   return growth;
 }
 
+Ladder drawn(const analysis::Ladder& ladder, std::size_t run) {
+  Ladder out;
+  out.run = run;
+  for (std::size_t i = 1; i < ladder.rungs.size(); ++i)  // the first is the reference: nothing changed yet
+    out.rungs.push_back(rung_of(ladder.rungs[i].name, ladder.rungs[i].share));
+  const auto* residue = ladder.residue();
+  out.residue = residue_text(residue == nullptr ? std::nullopt : std::optional(residue->bits));
+  return out;
+}
+
 Ladder read_ladder(const fs::path& path, const std::vector<Run>& runs) {
   const std::string where = path.string();
   const auto json = parse_json_object(read_text_file(path, kMaxBytes), where);
@@ -79,15 +101,10 @@ Ladder read_ladder(const fs::path& path, const std::vector<Run>& runs) {
   if (!rungs.is_array() || rungs.size() < 2 || rungs.size() > kMaxRungs)
     throw bad_data("{}: key \"rungs\": 2 to {} rungs are expected", where, kMaxRungs);
   Ladder ladder;
-  for (const auto& one : rungs) {
-    Rung rung;
-    rung.name = text_of(one, "name", where);
-    if (const auto kind = analysis::rung_from_name(rung.name)) rung.meaning = analysis::changes(*kind);
-    rung.share = share_of(one, where);
-    ladder.rungs.push_back(std::move(rung));
-  }
+  for (const auto& one : rungs)
+    ladder.rungs.push_back(rung_of(text_of(one, "name", where), share_of(one, where)));
   ladder.rungs.erase(ladder.rungs.begin());  // the reference: nothing changed yet
-  ladder.residue = residue_text(json, where);
+  ladder.residue = residue_text(residue_bits(json, where));
   const std::string record = text_of(required(rungs.back(), "run", where), "path", where);
   const auto run = run_of(record, runs);
   if (!run) throw usage_error("--ladder {}: explains {}, which is none of this report's runs", where, record);

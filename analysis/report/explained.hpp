@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <optional>
 
+#include "analysis/explain/ladder.hpp"
 #include "analysis/report/report.hpp"
 #include "record/reader.hpp"
 
@@ -11,6 +12,9 @@ namespace shardrift::report {
 // Growth through the layers; nullopt where one of the records has no hidden states.
 std::optional<Growth> growth_of(const record::Reader& reference, const record::Reader& candidate,
                                 std::size_t run);
+
+// A measured ladder, of runs[run].
+Ladder drawn(const analysis::Ladder& ladder, std::size_t run);
 
 // The JSON that `shardrift explain --ladder`, --rung or --run wrote; of the run whose record is its last
 // rung. Throws bad_data where it is another file, usage_error where its last rung is none of these runs.

@@ -79,10 +79,9 @@ Arguments parse(const std::vector<std::string>& arguments, const po::options_des
 
 void write_html(const std::string& path, const std::string& command,
                 std::vector<analysis::Section>&& sections) {
-  verdict::Evidence evidence;
-  for (auto& section : sections) evidence.candidates.push_back(std::move(section.measurement));
-  auto verdict = verdict::judge(evidence, verdict::preset("serving"));
-  report::Report page = report::report_of(std::move(evidence), std::move(verdict));
+  std::vector<analysis::Measurement> measurements;
+  for (auto& section : sections) measurements.push_back(std::move(section.measurement));
+  report::Report page = report::report_of(std::move(measurements));
   page.command = command;
   report::write_page(page, path);
 }
