@@ -31,20 +31,40 @@ Json first_json(const std::optional<FirstDifference>& first) {
   return json;
 }
 
-Json groups_json(const std::vector<RowGroup>& groups, const char* key) {
+Json group_json(const RowGroup& group) {
+  return {{"prompts", group.prompts},
+          {"rows", group.rows},
+          {"rows_bit_equal", group.rows_bit_equal},
+          {"rms", or_null(group.rms)},
+          {"max_abs", or_null(group.max_abs)},
+          {"kl_mean", or_null(group.kl_mean)},
+          {"flips", group.flips}};
+}
+
+Json positions_json(const std::vector<RowGroup>& groups) {
   Json list = Json::array();
   for (const auto& group : groups) {
-    Json one = {{key, group.begin}};
-    if (group.end != group.begin + 1) one["end"] = group.end;
-    one.update({{"prompts", group.prompts},
-                {"rows", group.rows},
-                {"rows_bit_equal", group.rows_bit_equal},
-                {"rms", or_null(group.rms)},
-                {"max_abs", or_null(group.max_abs)},
-                {"kl_mean", or_null(group.kl_mean)},
-                {"flips", group.flips}});
-    if (group.first) one["first_difference"] = first_json(group.first);
-    list.push_back(std::move(one));
+    list.push_back({{"position", group.begin}});
+    list.back().update(group_json(group));
+  }
+  return list;
+}
+
+Json ranges_json(const std::vector<RowGroup>& groups) {
+  Json list = Json::array();
+  for (const auto& group : groups) {
+    list.push_back({{"begin", group.begin}, {"end", group.end}});
+    list.back().update(group_json(group));
+  }
+  return list;
+}
+
+Json lengths_json(const std::vector<RowGroup>& groups) {
+  Json list = Json::array();
+  for (const auto& group : groups) {
+    list.push_back({{"tokens", group.begin}});
+    list.back().update(group_json(group));
+    list.back()["first_difference"] = first_json(group.first);
   }
   return list;
 }
@@ -103,9 +123,9 @@ std::string explanation_json(const Explanation& explanation) {
       {"partials_compared", explanation.partials_compared},
       {"operations", std::move(operations)},
       {"layers", std::move(streams)},
-      {"positions", groups_json(explanation.positions, "position")},
-      {"position_ranges", groups_json(explanation.ranges, "begin")},
-      {"prompt_lengths", groups_json(explanation.prompt_lengths, "tokens")},
+      {"positions", positions_json(explanation.positions)},
+      {"position_ranges", ranges_json(explanation.ranges)},
+      {"prompt_lengths", lengths_json(explanation.prompt_lengths)},
       {"reference_lengths", changes_json(explanation.reference_lengths)},
       {"candidate_lengths", changes_json(explanation.candidate_lengths)},
       {"notes", explanation.notes}};

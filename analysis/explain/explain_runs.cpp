@@ -194,7 +194,10 @@ std::vector<LengthChange> length_changes(const Reader& run) {
 
 Explanation explain_runs(const std::filesystem::path& reference, const std::filesystem::path& candidate,
                          const MeasureOptions& options) {
-  const Measurement measurement = measurement_of(reference, candidate, options);
+  return explain_runs(measurement_of(reference, candidate, options));
+}
+
+Explanation explain_runs(const Measurement& measurement) {
   Explanation explanation;
   explanation.reference = measurement.reference;
   explanation.candidate = measurement.candidate;
@@ -202,8 +205,8 @@ Explanation explain_runs(const std::filesystem::path& reference, const std::file
   explanation.positions = by_position(measurement);
   explanation.ranges = by_position_range(measurement);
   explanation.prompt_lengths = by_prompt_length(measurement);
-  const Reader r = Reader::open(reference);
-  const Reader c = Reader::open(candidate);
+  const Reader r = Reader::open(measurement.reference.path);
+  const Reader c = Reader::open(measurement.candidate.path);
   explanation.reference_lengths = length_changes(r);
   explanation.candidate_lengths = length_changes(c);
   Walk walk(r, c, explanation);

@@ -13,6 +13,8 @@ namespace shardrift::analysis {
 // metrics kept beside the candidate, or are measured now. Throws bad_data as measurement_of does.
 Explanation explain_runs(const std::filesystem::path& reference, const std::filesystem::path& candidate,
                          const MeasureOptions& options = {});
+// The same of logits that were measured already; opens the records again, by the paths in the measurement.
+Explanation explain_runs(const Measurement& measurement);
 
 // The residual streams alone, over the prompts of both; empty where none has hidden states in both files.
 std::vector<StreamGrowth> stream_growth(const record::Reader& reference, const record::Reader& candidate);

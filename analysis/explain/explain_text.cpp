@@ -189,7 +189,7 @@ std::string explanation_text(const Explanation& explanation) {
   text += groups_text("growth by position (logits)", "positions", explanation.ranges);
   text += groups_text("growth by prompt length (logits)", "tokens", explanation.prompt_lengths);
   text += lengths_text(explanation);
-  for (const auto& note : explanation.notes) text += "note: " + note + "\n";
+  for (const auto& note : explanation.notes) text += fmt::format("note: {}\n", note);
   return text;
 }
 
@@ -229,7 +229,7 @@ std::string ladder_text(const Ladder& ladder) {
         number(ladder.additivity));
   text += "\n";
   text += residue_text(ladder);
-  for (const auto& note : ladder.notes) text += "note: " + note + "\n";
+  for (const auto& note : ladder.notes) text += fmt::format("note: {}\n", note);
   return text;
 }
 

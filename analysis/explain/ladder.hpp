@@ -22,6 +22,7 @@ enum class RungKind {
   prediction,  // … of the products the library itself rounds: all that a real run does, on one device
   real,        // several devices and their collective
 };
+std::vector<RungKind> rung_kinds();  // in the ladder's order
 std::string_view name_of(RungKind kind);
 std::optional<RungKind> rung_from_name(std::string_view name);
 std::string_view changes(RungKind kind);  // against the rung before it, in words

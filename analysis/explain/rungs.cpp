@@ -42,6 +42,12 @@ RungKind local_rung(bool profile, bool library_products) {
 
 }  // namespace
 
+std::vector<RungKind> rung_kinds() {
+  std::vector<RungKind> kinds;
+  for (const auto& rung : kRungs) kinds.push_back(rung.kind);
+  return kinds;
+}
+
 std::string_view name_of(RungKind kind) {
   return about(kind).name;
 }

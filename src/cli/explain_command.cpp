@@ -2,10 +2,10 @@
 #include <algorithm>
 #include <boost/program_options.hpp>
 
-#include "analysis/explain/explain_runs.hpp"
 #include "analysis/explain/ladder.hpp"
 #include "cli/arguments.hpp"
 #include "cli/commands.hpp"
+#include "cli/explain_output.hpp"
 #include "cli/explain_run.hpp"
 
 namespace shardrift::cli {
@@ -13,11 +13,12 @@ namespace {
 
 namespace po = boost::program_options;
 
-constexpr const char* kHelp = R"(usage: shardrift explain REF CAND [--json FILE]
-       shardrift explain --ladder FILE FILE... [--json FILE]
-       shardrift explain --rung NAME=FILE --rung NAME=FILE... [--json FILE]
-       shardrift explain --run --model DIR --real FILE [--json FILE]
+constexpr const char* kHelp = R"(usage: shardrift explain REF CAND
+       shardrift explain --ladder FILE FILE...
+       shardrift explain --rung NAME=FILE --rung NAME=FILE...
+       shardrift explain --run --model DIR --real FILE
        shardrift explain --run --model DIR --shards N --prompts FILE [--live]
+       each with [--json FILE] [--csv FILE] [--html FILE]
 
 Why do two runs differ?
 
@@ -49,7 +50,7 @@ cannot be used, 70 failure, 75 interrupted (run it again)
 struct Options {
   std::vector<std::string> files;
   std::vector<std::string> rungs;
-  std::string json;
+  ExplainFiles written;
   bool ladder = false;
 };
 
@@ -58,44 +59,31 @@ po::options_description described(Options& options) {
   known.add_options()("ladder", po::bool_switch(&options.ladder),
                       "the files are rungs of a ladder, in any order")(
       "rung", po::value(&options.rungs), "NAME=FILE: the next rung; may be repeated")(
-      "json", po::value(&options.json), "FILE: write the same results as JSON")("help,h", "this text");
+      "json", po::value(&options.written.json), "FILE: write the same results as JSON")(
+      "csv", po::value(&options.written.csv), "FILE: … as one table, for a spreadsheet or pandas")(
+      "html", po::value(&options.written.html),
+      "FILE: write a page with plots, as shardrift report does, of the reference and the candidate (of a "
+      "ladder: its first and its last rung)")("help,h", "this text");
   return known;
 }
 
-std::vector<std::pair<std::string, std::filesystem::path>> named_rungs(
-    const std::vector<std::string>& rungs) {
-  std::vector<std::pair<std::string, std::filesystem::path>> files;
+std::vector<analysis::RungFile> named_rungs(const std::vector<std::string>& rungs) {
+  std::vector<analysis::RungFile> files;
   for (const auto& rung : rungs) {
     const auto equals = rung.find('=');
     if (equals == 0 || equals == std::string::npos || equals + 1 == rung.size())
       throw usage_error("--rung {}: write NAME=FILE, for example --rung real=tp4.h5", rung);
     const std::string name = rung.substr(0, equals);
-    if (std::any_of(files.begin(), files.end(), [&](const auto& file) { return file.first == name; }))
+    if (std::any_of(files.begin(), files.end(), [&](const auto& file) { return file.name == name; }))
       throw usage_error("--rung {}: there is a rung '{}' already", rung, name);
-    if (!files.empty() && analysis::rung_from_name(files.back().first) == analysis::RungKind::real)
+    if (!files.empty() && files.back().kind == analysis::RungKind::real)
       throw usage_error("--rung {}: the rung 'real' comes last", rung);
-    files.emplace_back(name, rung.substr(equals + 1));
+    files.push_back({name, analysis::rung_from_name(name), rung.substr(equals + 1)});
   }
   return files;
 }
 
-ExitCode show(const std::vector<analysis::RungFile>& rungs, OutputFile& json) {
-  const auto ladder = analysis::measure_ladder(rungs);
-  print(analysis::ladder_text(ladder));
-  if (json.wanted()) json.stream() << analysis::ladder_json(ladder);
-  json.close();
-  const auto* residue = ladder.residue();
-  return residue != nullptr && residue->bits > 0 ? ExitCode::beyond_tolerance : ExitCode::ok;
-}
-
 }  // namespace
-
-ExitCode show_ladder(const std::vector<std::pair<std::string, std::filesystem::path>>& rungs,
-                     OutputFile& json) {
-  std::vector<analysis::RungFile> files;
-  for (const auto& [name, path] : rungs) files.push_back({name, analysis::rung_from_name(name), path});
-  return show(files, json);
-}
 
 ExitCode explain(const std::vector<std::string>& arguments) {
   Options options;
@@ -108,9 +96,8 @@ ExitCode explain(const std::vector<std::string>& arguments) {
   if (run_flags.run) {
     if (options.ladder || !options.rungs.empty() || !options.files.empty())
       throw usage_error("explain: --run makes the rungs itself: leave out --ladder, --rung and files");
-    OutputFile json("--json", options.json,
-                    {run_flags.real.string(), run_flags.prompts.string(), run_flags.follow.string()});
-    return explain_run(run_flags, json);
+    ExplainOutput output(options.written, command_line("explain", arguments), read_by(run_flags));
+    return explain_run(run_flags, output);
   }
   for (const auto& option : with_run.options())
     if (values.count(option->long_name()) != 0 && !values[option->long_name()].defaulted())
@@ -119,19 +106,17 @@ ExitCode explain(const std::vector<std::string>& arguments) {
     throw usage_error("explain: --rung names every file: leave out --ladder and '{}'",
                       options.files.empty() ? "" : options.files.front());
   const auto rungs = named_rungs(options.rungs);
-  std::vector<std::string> inputs = options.files;
-  for (const auto& rung : rungs) inputs.push_back(rung.second.string());
-  OutputFile json("--json", options.json, inputs);
-  if (!rungs.empty()) return show_ladder(rungs, json);
-  if (options.ladder) return show(analysis::recognised({options.files.begin(), options.files.end()}), json);
+  std::vector<std::string> read = options.files;
+  for (const auto& rung : rungs) read.push_back(rung.path.string());
+  ExplainOutput output(options.written, command_line("explain", arguments), read);
+  if (!rungs.empty()) return output.show_ladder(rungs);
+  if (options.ladder)
+    return output.show_ladder(analysis::recognised({options.files.begin(), options.files.end()}));
   if (options.files.size() != 2)
     throw usage_error(
         "explain: needs a reference and a candidate: shardrift explain REF.h5 CAND.h5 (several runs: "
         "--ladder)");
-  const auto explanation = analysis::explain_runs(options.files[0], options.files[1], {.say = note});
-  print(analysis::explanation_text(explanation));
-  if (json.wanted()) json.stream() << analysis::explanation_json(explanation);
-  json.close();
+  output.show_pair(options.files[0], options.files[1]);
   return ExitCode::ok;
 }
 

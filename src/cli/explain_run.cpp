@@ -19,6 +19,10 @@ namespace {
 namespace fs = std::filesystem;
 namespace po = boost::program_options;
 
+// Beside the rungs, in their folder.
+constexpr const char* kPrompts = "prompts.jsonl";
+constexpr const char* kProfile = "profile.json";
+
 study::Setting value(const std::string& text) {
   study::Setting setting;
   setting.text = text;
@@ -87,7 +91,7 @@ Subject subject_of(const ExplainRunFlags& flags, const study::Machine& machine) 
       throw usage_error("--real {}: ran on {}, the rungs would run on {}: run this on a machine of that kind",
                         flags.real.string(), name_of(plan.device), machine.device);
     if (run.mode == "score") {
-      const fs::path prompts = flags.output / "prompts.jsonl";
+      const fs::path prompts = flags.output / kPrompts;
       write_text_durably(prompts, prompts_of(*subject.real));
       common["prompts"] = value(full_path(prompts));
       common["mode"] = value("score");
@@ -122,7 +126,7 @@ fs::path profile_for(const ExplainRunFlags& flags, const Subject& subject, const
                      std::string& note) {
   if (!flags.profile.empty()) return full_path(flags.profile);
   if (subject.plan.shards < 3 || subject.plan.row_linear == RowLinear::gather) return {};
-  const fs::path file = flags.output / "profile.json";
+  const fs::path file = flags.output / kProfile;
   if (subject.real) {
     if (const auto profile = analysis::recorded_profile(subject.real->run())) {
       write_profile(*profile, file);
@@ -172,6 +176,12 @@ study::Study ladder_study(const Subject& subject, const fs::path& profile, bool 
     add(analysis::name_of(analysis::RungKind::real), plan);
   }
   return study;
+}
+
+bool belongs_to_model(const fs::path& file) {
+  const std::string name = file.filename().string();
+  return file.extension() == ".safetensors" || name == "model.safetensors.index.json" ||
+         name == "config.json" || name == "generation_config.json" || name == "tokenizer.json";
 }
 
 void require_one_model(const record::Reader& real, const fs::path& reference) {
@@ -224,7 +234,20 @@ po::options_description explain_run_options(ExplainRunFlags& flags) {
   return options;
 }
 
-ExitCode explain_run(const ExplainRunFlags& flags, OutputFile& json) {
+std::vector<std::string> read_by(const ExplainRunFlags& flags) {
+  std::vector<std::string> files{flags.real.string(), flags.prompts.string(), flags.follow.string(),
+                                 flags.profile.string()};
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(flags.model, ignored))
+    if (belongs_to_model(entry.path())) files.push_back(entry.path().string());
+  for (const auto kind : analysis::rung_kinds())
+    files.push_back((flags.output / fmt::format("{}.h5", analysis::name_of(kind))).string());
+  files.push_back((flags.output / kPrompts).string());
+  files.push_back((flags.output / kProfile).string());
+  return files;
+}
+
+ExitCode explain_run(const ExplainRunFlags& flags, ExplainOutput& output) {
   check_flags(flags);
   runner::RunnerOptions options;
   options.launcher.worker = runner::find_worker(flags.worker);
@@ -261,15 +284,16 @@ ExitCode explain_run(const ExplainRunFlags& flags, OutputFile& json) {
     throw failure("a rung failed (see above): the same command runs it again; logs are in {}",
                   options.output.string());
 
-  std::vector<std::pair<std::string, fs::path>> rungs;
+  std::vector<analysis::RungFile> rungs;
   for (const auto& configuration : plan.configurations)
-    rungs.emplace_back(configuration.name, configuration.output);
+    rungs.push_back({configuration.name, analysis::rung_from_name(configuration.name), configuration.output});
   if (subject.real) {
-    require_one_model(*subject.real, rungs.front().second);
-    rungs.emplace_back(analysis::name_of(analysis::RungKind::real), flags.real);
+    require_one_model(*subject.real, rungs.front().path);
+    rungs.push_back(
+        {std::string(analysis::name_of(analysis::RungKind::real)), analysis::RungKind::real, flags.real});
   }
   if (!note.empty()) print(note + "\n\n");
-  return show_ladder(rungs, json);
+  return output.show_ladder(rungs);
 }
 
 }  // namespace shardrift::cli

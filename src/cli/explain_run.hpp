@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "cli/output_file.hpp"
+#include "cli/explain_output.hpp"
 #include "common/error.hpp"
 #include "experiments/study/study.hpp"
 #include "parallel/plan/plan.hpp"
@@ -36,11 +36,11 @@ boost::program_options::options_description explain_run_options(ExplainRunFlags&
 // The flags of `shardrift-run run` that ask for this plan on one device; parse_run_options gives it back.
 study::Settings settings_of(const Plan& plan);
 
-// Runs what is missing and prints the ladder. Exit codes as explain's, 70 where a rung failed, 75
+// Every file that explain_run may read or make: none of them is to be written over.
+std::vector<std::string> read_by(const ExplainRunFlags& flags);
+
+// Runs what is missing and shows the ladder. Exit codes as explain's, 70 where a rung failed, 75
 // interrupted.
-ExitCode explain_run(const ExplainRunFlags& flags, OutputFile& json);
-// The ladder of these files: text to standard output, and JSON where it is wanted.
-ExitCode show_ladder(const std::vector<std::pair<std::string, std::filesystem::path>>& rungs,
-                     OutputFile& json);
+ExitCode explain_run(const ExplainRunFlags& flags, ExplainOutput& output);
 
 }  // namespace shardrift::cli

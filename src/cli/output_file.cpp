@@ -7,10 +7,17 @@
 namespace shardrift::cli {
 
 void refuse_input(const std::string& flag, const std::string& path, const std::vector<std::string>& inputs) {
+  namespace fs = std::filesystem;
+  if (path.empty()) return;
   std::error_code ignored;
-  for (const auto& input : inputs)
-    if (!path.empty() && std::filesystem::equivalent(path, input, ignored))
+  const fs::path full = fs::weakly_canonical(path, ignored);
+  for (const auto& input : inputs) {
+    if (input.empty()) continue;
+    if (fs::equivalent(path, input, ignored) || full == fs::weakly_canonical(input, ignored))
       throw usage_error("{} {}: is one of the files that are read; name another", flag, path);
+    if (fs::is_directory(input, ignored) && fs::equivalent(full.parent_path(), input, ignored))
+      throw usage_error("{} {}: lies in {}, which is read; name another folder", flag, path, input);
+  }
 }
 
 OutputFile::OutputFile(std::string flag, std::string path, const std::vector<std::string>& inputs)

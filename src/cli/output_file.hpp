@@ -6,7 +6,8 @@
 
 namespace shardrift::cli {
 
-// Throws usage_error where writing `path` would replace one of the files read. An empty path is none.
+// Throws usage_error where writing `path` would replace one of the files read, or write into one of them that
+// is a folder. Those that are not there yet count by their name. An empty path is none.
 void refuse_input(const std::string& flag, const std::string& path, const std::vector<std::string>& inputs);
 
 // Opened before anything is computed, so that a path that cannot be written is known at once.

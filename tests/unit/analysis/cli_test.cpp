@@ -107,17 +107,50 @@ TEST_F(Program, HelpOfEveryCommand) {
 // What is read is never written over, whatever the command.
 TEST_F(Program, RecordsAreNotOverwritten) {
   const auto before = contents(scratch_ / "b.h5");
-  for (const char* command :
-       {"compare a.h5 b.h5 --json ./b.h5", "compare a.h5 b.h5 --csv b.h5", "compare a.h5 b.h5 --html b.h5",
-        "gate a.h5 b.h5 --json b.h5", "gate a.h5 a.h5 --truth b.h5 --json b.h5",
-        "report a.h5 b.h5 --output b.h5", "explain a.h5 b.h5 --json b.h5",
-        "explain --ladder a.h5 b.h5 --json b.h5", "explain --rung one=a.h5 --rung two=b.h5 --json b.h5",
-        "envelope a.h5 b.h5 --json b.h5", "inspect b.h5 --json b.h5", "inspect b.h5 --csv b.h5",
-        "envelope a.h5 b.h5 --csv ./b.h5", "explain --run --model . --real b.h5 --json b.h5"}) {
-    EXPECT_EQ(run(command), 64) << command;
-    EXPECT_THAT(error_, HasSubstr("is one of the files that are read")) << command;
-    ASSERT_TRUE(contents(scratch_ / "b.h5") == before) << command;
+  const std::vector<std::string> files{"--json", "--csv", "--html"};
+  const std::vector<std::pair<std::string, std::vector<std::string>>> commands{
+      {"compare a.h5 b.h5", files},
+      {"gate a.h5 b.h5", files},
+      {"gate a.h5 a.h5 --truth b.h5", files},
+      {"report a.h5 b.h5", {"--output"}},
+      {"explain a.h5 b.h5", files},
+      {"explain --ladder a.h5 b.h5", files},
+      {"explain --rung one=a.h5 --rung two=b.h5", files},
+      {"explain --run --model . --real b.h5", files},
+      {"explain --run --model . --shards 2 --follow b.h5", files},
+      {"explain --run --model . --real a.h5 --collective-profile b.h5", files},
+      {"envelope a.h5 b.h5", {"--json", "--csv"}},
+      {"inspect b.h5", {"--json", "--csv"}}};
+  for (const auto& [start, flags] : commands)
+    for (const auto& flag : flags)
+      for (const std::string path : {"b.h5", "./b.h5"}) {
+        const std::string command = start + " " + flag + " " + path;
+        EXPECT_EQ(run(command), 64) << command;
+        EXPECT_THAT(error_, HasSubstr(flag + " " + path + ": is one of the files that are read")) << command;
+        ASSERT_TRUE(contents(scratch_ / "b.h5") == before) << command;
+      }
+}
+
+// Nor are the rungs that explain --run makes and reads, the model, and the parts of a run.
+TEST_F(Program, WhatWillBeReadIsNotOverwritten) {
+  write_record(scratch_ / "real.h5", small_run(), {greedy_prompt(small_run(), "p0", 0, {{0, 1, 0, 0, 0}})});
+  std::filesystem::create_directory(scratch_ / "model");
+  record::testing::replace_contents(scratch_ / "model" / "config.json", "{}");
+  const record::WriterOptions partial{scratch_ / "c.h5", false, 0};
+  prepare_output(partial, small_run());
+  for (const std::string flag : {"--json", "--csv", "--html"}) {
+    const std::string start = "explain --run --model model --real b.h5 ";
+    EXPECT_EQ(run(start + "--output . " + flag + " real.h5"), 64) << flag;
+    EXPECT_THAT(error_, HasSubstr(flag + " real.h5: is one of the files that are read"));
+    EXPECT_EQ(run(start + "--output new " + flag + " new/hops.h5"), 64) << flag;  // will be there
+    EXPECT_THAT(error_, HasSubstr("is one of the files that are read"));
+    EXPECT_EQ(run(start + flag + " model/config.json"), 64) << flag;
+    EXPECT_THAT(error_, HasSubstr("is one of the files that are read"));
+    EXPECT_EQ(run("explain a.h5 c.h5.parts " + flag + " c.h5.parts/p0.h5"), 64) << flag;
+    EXPECT_THAT(error_, HasSubstr("lies in c.h5.parts, which is read"));
   }
+  EXPECT_EQ(contents(scratch_ / "model" / "config.json"), "{}");
+  EXPECT_EQ(run("inspect real.h5"), 0);
 }
 
 TEST_F(Program, CsvHasARowAStep) {

@@ -1,49 +1,29 @@
-// A ladder's numbers, on records whose logits are chosen; and the command.
+// A ladder's numbers, on records whose logits are chosen.
 #include "analysis/explain/ladder.hpp"
 
 #include <gmock/gmock.h>
-#include <sys/wait.h>
 
 #include <cmath>
-#include <cstdlib>
 #include <nlohmann/json.hpp>
 
-#include "tests/unit/explain/traced_runs.hpp"
+#include "tests/unit/explain/ladder_files.hpp"
 
 namespace shardrift::analysis {
 namespace {
 
 using record::Operation;
-using record::testing::contents;
 using record::testing::error_of;
-using record::testing::Scratch;
 using record::testing::write_record;
 using testing::change_sum;
 using ::testing::HasSubstr;
 using testing::score_run;
 using testing::scored_prompt;
 
-constexpr const char* kShards = R"(,"shards":3,"reduction":"exact","accumulate":"float64")";
-constexpr const char* kHops = R"(,"shards":3,"reduction":"linear")";
-constexpr const char* kReal = R"(,"shards":3,"tensor_parallel":3)";
+using testing::kHops;
+using testing::kReal;
+using testing::kShards;
 
-class LadderOf : public ::testing::Test {
- protected:
-  void write(const std::string& name, const std::string& plan, const testing::Rows& rows) {
-    write_record(scratch_ / (name + ".h5"), score_run(plan), {scored_prompt(score_run(), "p0", 0, rows)});
-  }
-  RungFile file(const std::string& name) { return {name, rung_from_name(name), scratch_ / (name + ".h5")}; }
-  int run(const std::string& arguments) {
-    const int status = std::system(fmt::format("cd {} && {}/bin/shardrift explain {} > out 2> err",
-                                               scratch_.path().string(), SHARDRIFT_BINARY_DIR, arguments)
-                                       .c_str());
-    out_ = contents(scratch_ / "out");
-    error_ = contents(scratch_ / "err");
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-  }
-  Scratch scratch_;
-  std::string out_, error_;
-};
+class LadderOf : public testing::LadderFiles {};
 
 TEST_F(LadderOf, StepsTotalsAndShares) {
   write("reference", "", {{1, 0, 0, 0, 0}, {0, 1, 0, 0, 0}});
@@ -150,33 +130,6 @@ TEST_F(LadderOf, FilesThatDoNotBelongTogether) {
               }).what(),
               HasSubstr("no logits"));
   EXPECT_EQ(error_of([&] { measure_ladder({file("reference")}); }).code(), ExitCode::usage);
-}
-
-TEST_F(LadderOf, TheCommand) {
-  write("one", "", {{1, 0, 0, 0, 0}});
-  write("h", kHops, {{3, 0, 0, 0, 0}});
-  write("s", kShards, {{2, 0, 0, 0, 0}});
-  write("tp3", kReal, {{3, 0, 0, 0, 0}});
-  write("other", kReal, {{4, 0, 0, 0, 0}});
-  EXPECT_EQ(run("--ladder tp3.h5 h.h5 one.h5 s.h5 --json l.json"), 0) << error_;  // in order by their plans
-  EXPECT_THAT(out_, HasSubstr("residue: 0 bits"));
-  const auto json = nlohmann::json::parse(contents(scratch_ / "l.json"));
-  std::vector<std::string> names;
-  for (const auto& rung : json.at("rungs")) names.push_back(rung.at("name"));
-  EXPECT_THAT(names, ::testing::ElementsAre("reference", "shards", "hops", "real"));
-  EXPECT_EQ(run("--rung mine=one.h5 --rung hops=h.h5 --rung real=other.h5"), 1) << error_;
-  EXPECT_THAT(out_, HasSubstr("(named by you)"));
-  EXPECT_EQ(run("one.h5 h.h5 --json e.json"), 0);
-  EXPECT_EQ(nlohmann::json::parse(contents(scratch_ / "e.json")).at("schema"), "shardrift explain 1");
-  for (const char* usage :
-       {"", "one.h5", "one.h5 h.h5 s.h5", "--ladder tp3.h5 other.h5 one.h5", "--rung one.h5",
-        "--rung a=one.h5 --rung a=h.h5", "--rung real=tp3.h5 --rung a=one.h5", "--rung a=one.h5 h.h5",
-        "--rung a=one.h5", "--nonsense"}) {
-    EXPECT_EQ(run(usage), 64) << usage << error_;
-    EXPECT_THAT(error_, ::testing::StartsWith("shardrift: "));
-  }
-  EXPECT_EQ(run("one.h5 none.h5"), 65);
-  EXPECT_EQ(run("--help"), 0);
 }
 
 }  // namespace

@@ -1,0 +1,36 @@
+// What shardrift explain prints of its results, and the files it writes of them.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "analysis/explain/ladder.hpp"
+#include "cli/output_file.hpp"
+#include "common/error.hpp"
+
+namespace shardrift::cli {
+
+// Paths; empty: not wanted.
+struct ExplainFiles {
+  std::string json;
+  std::string csv;
+  std::string html;
+};
+
+class ExplainOutput {
+ public:
+  // command: as it was typed; the page says it. Throws usage_error where a file would replace one of those
+  // read, failure where it cannot be written.
+  ExplainOutput(const ExplainFiles& files, std::string command, const std::vector<std::string>& read);
+
+  void show_pair(const std::string& reference, const std::string& candidate);
+  // beyond_tolerance where a real run has a residue.
+  ExitCode show_ladder(const std::vector<analysis::RungFile>& rungs);
+
+ private:
+  OutputFile json_;
+  OutputFile csv_;
+  std::string html_;
+  std::string command_;
+};
+
+}  // namespace shardrift::cli
