@@ -27,6 +27,7 @@ difference grows by layer, position and prompt length. Record both runs with
 --checksums --record hidden; what is not recorded is left out.
 
   shardrift explain one.h5 tp4.h5
+  shardrift explain one.h5 tp4.h5 --csv growth.csv --html growth.html
 
 The ladder: runs between the reference and a real run on several devices, each
 changing one thing; each one's share, and what is left unexplained, in bits.
@@ -60,7 +61,8 @@ po::options_description described(Options& options) {
                       "the files are rungs of a ladder, in any order")(
       "rung", po::value(&options.rungs), "NAME=FILE: the next rung; may be repeated")(
       "json", po::value(&options.written.json), "FILE: write the same results as JSON")(
-      "csv", po::value(&options.written.csv), "FILE: … as one table, for a spreadsheet or pandas")(
+      "csv", po::value(&options.written.csv),
+      "FILE: … the numbers as one table, for a spreadsheet or pandas")(
       "html", po::value(&options.written.html),
       "FILE: write a page with plots, as shardrift report does, of the reference and the candidate (of a "
       "ladder: its first and its last rung)")("help,h", "this text");
