@@ -20,12 +20,27 @@ void refuse_input(const std::string& flag, const std::string& path, const std::v
   }
 }
 
+namespace {
+
+// Of this command: two flags may not name one file.
+std::vector<std::string>& opened() {
+  static std::vector<std::string> paths;
+  return paths;
+}
+
+}  // namespace
+
 OutputFile::OutputFile(std::string flag, std::string path, const std::vector<std::string>& inputs)
     : flag_(std::move(flag)), path_(std::move(path)) {
   if (path_.empty()) return;
   refuse_input(flag_, path_, inputs);
+  std::error_code ignored;
+  for (const auto& other : opened())
+    if (std::filesystem::equivalent(path_, other, ignored))
+      throw usage_error("{} {}: is written already, for another flag; name another", flag_, path_);
   file_.open(path_, std::ios::binary | std::ios::trunc);
   if (!file_) throw failure("{} {}: cannot be written", flag_, path_);
+  opened().push_back(path_);
 }
 
 void OutputFile::close() {

@@ -14,7 +14,7 @@ void refuse_input(const std::string& flag, const std::string& path, const std::v
 class OutputFile {
  public:
   // An empty path: the flag was not given, and nothing is written. Throws usage_error where the path is one
-  // of `inputs`, failure where it cannot be written.
+  // of `inputs` or was opened for another flag, failure where it cannot be written.
   OutputFile(std::string flag, std::string path, const std::vector<std::string>& inputs);
 
   bool wanted() const { return file_.is_open(); }

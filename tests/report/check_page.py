@@ -111,7 +111,7 @@ def check_interaction(checks: Checks, page: chromium.Page) -> None:
                 "pointing at a plot tells values")
     page.value("document.querySelector('[data-plot=growth] svg').focus()")
     page.call("Input.dispatchKeyEvent", type="keyDown", key="ArrowRight")
-    checks.that(page.value("document.getElementById('tip').textContent.includes('layer: 0')"), "so do arrow keys",
+    checks.that(page.value("document.getElementById('tip').textContent.includes('layers run: 0')"), "so do arrow keys",
                 page.value("document.getElementById('tip').textContent"))
     page.call("Input.dispatchMouseEvent", type="mouseMoved", x=5, y=5)
 

@@ -43,7 +43,19 @@ def at(document: Any, path: tuple[Any, ...]) -> Any:
     return document
 
 
-def breakages(document: Any) -> Iterator[tuple[str, Any]]:
+def required_keys(schema: Any) -> set[str]:
+    """Names that no object of the schema may leave out."""
+    required: set[str] = set()
+    optional: set[str] = set()
+    for path in objects(schema):
+        one = at(schema, path)
+        if isinstance(one.get("properties"), dict):
+            required |= set(one.get("required", []))
+            optional |= set(one["properties"]) - set(one.get("required", []))
+    return required - optional
+
+
+def breakages(document: Any, required: set[str]) -> Iterator[tuple[str, Any]]:
     for path in objects(document):
         broken = copy.deepcopy(document)
         at(broken, path)["undocumented"] = 1
@@ -52,6 +64,10 @@ def breakages(document: Any) -> Iterator[tuple[str, Any]]:
             broken = copy.deepcopy(document)
             at(broken, path)[key] = [[1]]
             yield f"{(*path, key)} of another type", broken
+            if key in required:
+                broken = copy.deepcopy(document)
+                del at(broken, path)[key]
+                yield f"{(*path, key)} taken away", broken
 
 
 def refuses(validate: Callable[[Any], Any], document: Any) -> bool:
@@ -64,7 +80,9 @@ def refuses(validate: Callable[[Any], Any], document: Any) -> bool:
 
 def main() -> None:
     schema_path, folder, fewest = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
-    validate = fastjsonschema.compile(json.loads(schema_path.read_text(encoding="utf-8")))
+    schema = json.loads(schema_path.read_text(encoding="utf-8"))
+    validate = fastjsonschema.compile(schema)
+    required = required_keys(schema)
     files = sorted(folder.glob("*.json"))
     if len(files) < fewest:
         sys.exit(f"{folder}: {len(files)} files, at least {fewest} were expected")
@@ -75,7 +93,7 @@ def main() -> None:
             validate(document)
         except fastjsonschema.JsonSchemaException as error:
             sys.exit(f"{path}: {error.message}")
-        all_breakages = list(breakages(document))
+        all_breakages = list(breakages(document, required))
         for what, wrong in all_breakages[:: max(1, len(all_breakages) // MOST_BREAKAGES)]:
             broken += 1
             if not refuses(validate, wrong):

@@ -218,6 +218,7 @@ TEST_F(Program, InspectWritesWhatItShows) {
   EXPECT_THAT(csv, StartsWith("prompt,tokens,steps,stop,replica,logits,checksums,sha256,text\np0,"));
   EXPECT_THAT(csv, HasSubstr(prompt.at("sha256").get<std::string>()));
   EXPECT_EQ(run("inspect b.vs.a.metrics --csv b.csv"), 64);
+  EXPECT_EQ(run("inspect b.h5 --json same --csv ./same"), 64);
   EXPECT_EQ(run("inspect b.h5 --json ./b.h5"), 64);
 }
 

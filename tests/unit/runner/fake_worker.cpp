@@ -141,7 +141,10 @@ int run(const std::vector<std::string>& arguments) {
       writer.add(recorded(ids[i], static_cast<std::int64_t>(i), options, config));
       std::printf("ran %s\n", ids[i].c_str());
       std::fflush(stdout);
-      if (const auto signal = meant_for("FAKE_SIGNAL", name); !signal.empty()) raise(std::stoi(signal));
+      if (const auto signal = meant_for("FAKE_SIGNAL", name); !signal.empty()) {
+        std::signal(std::stoi(signal), SIG_DFL);  // sanitizers catch some
+        std::raise(std::stoi(signal));
+      }
       if (const auto end = meant_for("FAKE_EXIT", name); !end.empty()) {
         std::fprintf(stderr, "shardrift-run: %s\n", end.substr(end.find(':') + 1).c_str());
         return std::stoi(end);

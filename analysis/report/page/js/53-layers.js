@@ -2,11 +2,11 @@
 function layers() {
   const {growth, ladders} = data.layers;
   if (growth.length) {
-    section('growth', 'Where the difference grows', 'Relative to the size of the residual stream, after each layer; layer 0 is the embedding.',
+    section('growth', 'Where the difference grows', 'Relative to the size of the residual stream, after so many layers; 0 is the embedding, 1 is after layer 0.',
       plot({
         id: 'growth', what: 'Difference by layer', interval: '10th to 90th percentile', height: 340,
-        reading: 'The first layer above 0 is where bits first differ. A jump names a layer that amplifies.',
-        x: {label: 'layer', kind: 'linear', whole: true}, y: {label: 'RMS of the difference / RMS of the reference', kind: 'log'},
+        reading: 'The first point above 0 is where bits first differ. A jump names a layer that amplifies.',
+        x: {label: 'layers run', kind: 'linear', whole: true}, y: {label: 'RMS of the difference / RMS of the reference', kind: 'log'},
         series: () => growth.map((one) => ({run: one.run, name: runs[one.run].name, kind: 'line', points: one.layers})),
       }));
   }
