@@ -84,6 +84,8 @@ struct RunSummary {
   std::string plan;      // described, for people
   int shards = 0;        // 0 where the plan does not say
   bool complete = true;  // status
+  // Stands for a plan of more devices, as a study says. (A profile in the plan says so by itself.)
+  bool predicted = false;
   std::int64_t prompts = 0;
   record::RunInfo run;  // vocab left out
   // Of the process that finished the run; 0 where the file does not say (a partial file).

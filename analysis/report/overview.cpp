@@ -106,6 +106,7 @@ Json judged_json(const verdict::Candidate& candidate, const verdict::Thresholds&
       {"excess_error", candidate.excess_error ? ratio_json(*candidate.excess_error) : Json(nullptr)},
       {"yardsticks", yardsticks},
       {"cost", candidate.cost.times_reference > 0 ? number(candidate.cost.times_reference) : Json(nullptr)},
+      {"devices", candidate.cost.devices},  // of its plan, also where fewer predicted it; 0: not known
       {"remarks", candidate.remarks}};
 }
 

@@ -1,52 +1,76 @@
 #include "cli/output_file.hpp"
 
+#include <unistd.h>
+
+#include <algorithm>
 #include <filesystem>
 
 #include "common/error.hpp"
 
 namespace shardrift::cli {
+namespace {
+
+// The file meant, by its one name, whether it is there yet or not.
+std::filesystem::path resolved(const std::string& path) {
+  std::error_code ignored;
+  return std::filesystem::weakly_canonical(std::filesystem::absolute(path), ignored);
+}
+
+// Targets of this command: two flags may not name one file.
+std::vector<std::filesystem::path>& opened() {
+  static std::vector<std::filesystem::path> paths;
+  return paths;
+}
+
+}  // namespace
 
 void refuse_input(const std::string& flag, const std::string& path, const std::vector<std::string>& inputs) {
   namespace fs = std::filesystem;
   if (path.empty()) return;
   std::error_code ignored;
-  const fs::path full = fs::weakly_canonical(path, ignored);
+  const fs::path full = resolved(path);
   for (const auto& input : inputs) {
     if (input.empty()) continue;
-    if (fs::equivalent(path, input, ignored) || full == fs::weakly_canonical(input, ignored))
+    if (fs::equivalent(path, input, ignored) || full == resolved(input))
       throw usage_error("{} {}: is one of the files that are read; name another", flag, path);
     if (fs::is_directory(input, ignored) && fs::equivalent(full.parent_path(), input, ignored))
       throw usage_error("{} {}: lies in {}, which is read; name another folder", flag, path, input);
   }
 }
 
-namespace {
-
-// Of this command: two flags may not name one file.
-std::vector<std::string>& opened() {
-  static std::vector<std::string> paths;
-  return paths;
-}
-
-}  // namespace
-
 OutputFile::OutputFile(std::string flag, std::string path, const std::vector<std::string>& inputs)
     : flag_(std::move(flag)), path_(std::move(path)) {
+  namespace fs = std::filesystem;
   if (path_.empty()) return;
   refuse_input(flag_, path_, inputs);
   std::error_code ignored;
-  for (const auto& other : opened())
-    if (std::filesystem::equivalent(path_, other, ignored))
-      throw usage_error("{} {}: is written already, for another flag; name another", flag_, path_);
-  file_.open(path_, std::ios::binary | std::ios::trunc);
+  target_ = resolved(path_);
+  // A pipe or a device is written as it is; a file appears whole, under its name, or not at all.
+  const bool special = fs::exists(target_, ignored) && !fs::is_regular_file(target_, ignored);
+  if (!special && std::find(opened().begin(), opened().end(), target_) != opened().end())
+    throw usage_error("{} {}: is written already, for another flag; name another", flag_, path_);
+  written_ = special ? target_ : fs::path(target_.string() + fmt::format(".{}.tmp", getpid()));
+  file_.open(written_, std::ios::binary | std::ios::trunc);
   if (!file_) throw failure("{} {}: cannot be written", flag_, path_);
-  opened().push_back(path_);
+  opened().push_back(target_);
+}
+
+OutputFile::~OutputFile() {
+  if (!wanted()) return;
+  file_.close();
+  std::error_code ignored;
+  if (written_ != target_) std::filesystem::remove(written_, ignored);
 }
 
 void OutputFile::close() {
   if (!wanted()) return;
   file_.close();
-  if (!file_) throw failure("{} {}: cannot be written", flag_, path_);
+  std::error_code error;
+  if (file_ && written_ != target_) std::filesystem::rename(written_, target_, error);
+  if (file_ && !error) return;
+  std::error_code ignored;
+  if (written_ != target_) std::filesystem::remove(written_, ignored);
+  throw failure("{} {}: cannot be written{}", flag_, path_, error ? ": " + error.message() : "");
 }
 
 }  // namespace shardrift::cli

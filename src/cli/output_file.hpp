@@ -1,5 +1,6 @@
 // A file that a command writes because a flag names it.
 #pragma once
+#include <filesystem>
 #include <fstream>
 #include <string>
 #include <vector>
@@ -16,14 +17,21 @@ class OutputFile {
   // An empty path: the flag was not given, and nothing is written. Throws usage_error where the path is one
   // of `inputs` or was opened for another flag, failure where it cannot be written.
   OutputFile(std::string flag, std::string path, const std::vector<std::string>& inputs);
+  ~OutputFile();
+  OutputFile(const OutputFile&) = delete;
+  OutputFile& operator=(const OutputFile&) = delete;
 
   bool wanted() const { return file_.is_open(); }
   std::ostream& stream() { return file_; }
-  void close();  // throws failure where not all of it could be written
+  // The file gets its name, in the place of what was there. Without it, as after an error, nothing has
+  // changed. Throws failure where not all of it could be written.
+  void close();
 
  private:
   std::string flag_;
   std::string path_;
+  std::filesystem::path target_;   // path_, links resolved
+  std::filesystem::path written_;  // a temporary name beside it
   std::ofstream file_;
 };
 

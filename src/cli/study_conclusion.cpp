@@ -30,6 +30,7 @@ void name_sides(const Configuration& reference, const Configuration& candidate, 
   const auto name = [](const Configuration& one, analysis::RunSummary& summary) {
     summary.name = shown_name(one);
     if (!one.predicted) return;
+    summary.predicted = true;
     summary.plan = one.asked;
     summary.prefill_seconds = summary.decode_seconds = 0;
   };

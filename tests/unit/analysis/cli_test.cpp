@@ -69,6 +69,29 @@ TEST_F(Program, ExitCodes) {
   EXPECT_EQ(run("--version"), 0);
 }
 
+// A command that fails leaves the files of an earlier one as they are, and no others.
+TEST_F(Program, FilesAreWrittenWholeOrNotAtAll) {
+  EXPECT_EQ(run("compare a.h5 b.h5 --json c.json --csv c.csv"), 1);
+  const auto json = contents(scratch_ / "c.json");
+  const auto csv = contents(scratch_ / "c.csv");
+  for (const char* command : {"compare a.h5 none.h5", "gate a.h5 none.h5", "explain a.h5 none.h5",
+                              "envelope a.h5 none.h5", "inspect none.h5"}) {
+    EXPECT_EQ(run(std::string(command) + " --json c.json --csv c.csv"), 65) << command << error_;
+    EXPECT_EQ(run(std::string(command) + " --json new.json"), 65) << command;
+  }
+  EXPECT_EQ(contents(scratch_ / "c.json"), json);
+  EXPECT_EQ(contents(scratch_ / "c.csv"), csv);
+  for (const auto& file : std::filesystem::directory_iterator(scratch_.path())) {
+    EXPECT_NE(file.path().filename(), "new.json");
+    EXPECT_NE(file.path().extension(), ".tmp") << file.path();
+  }
+  EXPECT_EQ(run("compare a.h5 b.h5 --json /dev/full"), 70);
+  std::filesystem::create_symlink("c.json", scratch_ / "link.json");
+  EXPECT_EQ(run("compare a.h5 a.h5 --json link.json"), 0);
+  EXPECT_TRUE(std::filesystem::is_symlink(scratch_ / "link.json"));
+  EXPECT_NE(contents(scratch_ / "c.json"), json);
+}
+
 TEST_F(Program, ToleranceIsOfLogitsAndTokens) {
   const testing::Rows rows{{0, 1, 0, 0, 0}, {0, 0, 1, 0, 0}};
   testing::Rows near = rows;

@@ -82,6 +82,7 @@ TEST(Payload, VerdictsAreTheCandidates) {
   EXPECT_EQ(json["verdict"]["thresholds"], "preset bitwise");
   EXPECT_EQ(json["runs"][0]["verdict"]["criteria"][0]["limit"], "bit_equal");
   EXPECT_EQ(json["runs"][0]["verdict"]["criteria"][0]["state"], "fail");
+  EXPECT_EQ(json["runs"][0]["verdict"]["devices"], report.verdict->candidates[0].cost.devices);
   EXPECT_TRUE(json["runs"][1]["verdict"].is_null()) << "a repeat is no candidate";
 }
 

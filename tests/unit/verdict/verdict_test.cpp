@@ -276,6 +276,16 @@ TEST(Verdict, PredictedRunsHaveNoCost) {
   EXPECT_EQ(verdict.candidates[0].cost.devices, 4);
   EXPECT_EQ(verdict.candidates[0].cost.times_reference, 0);
   EXPECT_THAT(verdict.candidates[0].cost.unknown, HasSubstr("predicted on 1 device for 4"));
+
+  // Two shards need no profile: only the study knows that they stand for two devices.
+  auto& plan = predicted.candidate.run.plan;
+  plan.replace(plan.find("profile"), 7, "linear");
+  plan.replace(plan.find("\"shards\":4"), 10, "\"shards\":2");
+  EXPECT_EQ(verdict_of(predicted, quick("serving")).candidates[0].cost.devices, 1);
+  predicted.candidate.predicted = true;
+  const auto told = verdict_of(predicted, quick("serving"));
+  EXPECT_EQ(told.candidates[0].cost.devices, 2);
+  EXPECT_THAT(told.candidates[0].cost.unknown, HasSubstr("predicted on 1 device for 2"));
 }
 
 TEST(Verdict, TwoShardsHaveOneOrder) {

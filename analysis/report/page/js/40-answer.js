@@ -77,6 +77,9 @@ function estimate(value) {
     ? h('span', {class: 'interval'}, `${text(value[1], 2)} to ${text(value[2], 2)}`) : null);
 }
 
+// Of its plan: a prediction needs fewer.
+const devicesOf = (run) => (run.verdict && run.verdict.devices) || run.ranks;
+
 const times = (value) => (value && value[0] !== null ? text(value[0]) + '×' : null);
 
 function configurations() {
@@ -102,7 +105,7 @@ function configurations() {
     run.flip_median === null ? 'none' : `${text(run.flip_median + 1)} (${text(run.flip_first + 1)})`,
     share(run.same_choice, run.steps), `${text(run.flips + run.tie_flips)} (${text(run.tie_flips)})`,
     text(run.max_abs && run.max_abs.max), estimate(run.kl && run.kl.mean), text(run.kl && run.kl.p99[0]),
-    text(run.delta_p && run.delta_p.max), ...compared.map(([, , of]) => times(run.verdict && of(run.verdict))), text(run.ranks),
+    text(run.delta_p && run.delta_p.max), ...compared.map(([, , of]) => times(run.verdict && of(run.verdict))), text(devicesOf(run)),
     text(run.decode_speed), times(run.verdict && [run.verdict.cost]),
   ]);
   const order = ['pass', 'inconclusive', 'fail'];
@@ -110,7 +113,7 @@ function configurations() {
   const keys = runs.map((run) => [run.name, run.verdict ? order.indexOf(run.verdict.state) : null,
     run.compared ? run.prompts_same_text / run.compared : null, run.flip_median, run.steps ? run.same_choice / run.steps : null,
     run.flips + run.tie_flips, run.max_abs && run.max_abs.max, first(run.kl && run.kl.mean), first(run.kl && run.kl.p99), run.delta_p && run.delta_p.max,
-    ...compared.map(([, , of]) => first(run.verdict && of(run.verdict))), run.ranks, run.decode_speed, run.verdict && run.verdict.cost]);
+    ...compared.map(([, , of]) => first(run.verdict && of(run.verdict))), devicesOf(run), run.decode_speed, run.verdict && run.verdict.cost]);
   const node = section('configurations', 'Configurations compared',
     `Each against the reference (${data.reference.name}). Bits: whether stored logits are the same words. A flip is a step at which ` +
     'another token is chosen; after it a free-running answer is another text and is no longer compared.',
