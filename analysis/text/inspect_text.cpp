@@ -36,7 +36,7 @@ std::string run_text(const record::Reader& reader) {
   return line("file", reader.path().string()) +
          line("status", reader.complete() ? "complete" : "partial: the run has not finished") +
          line("created", run.created + ", shardrift " + run.version) + line("command", run.command) +
-         line("plan", analysis::describe_plan(run)) + line("", run.plan) +
+         line("plan", describe_plan(run)) + line("", run.plan) +
          line("run",
               fmt::format("mode {}, level {}, logits {}", run.mode, run.level, name_of(run.logits_dtype))) +
          timing_text(reader.timing()) +
@@ -103,20 +103,19 @@ std::string traces_text(const record::PromptRecord& prompt) {
 }
 
 std::string prompts_text(const record::Reader& reader) {
-  using analysis::Align;
-  analysis::TextColumns table({{"prompt", Align::left},
-                               {"tokens", Align::right},
-                               {"steps", Align::right},
-                               {"stop", Align::left},
-                               {"logits", Align::left},
-                               {"traces", Align::left},
-                               {"hash", Align::left},
-                               {"text", Align::left}});
+  TextColumns table({{"prompt", Align::left},
+                     {"tokens", Align::right},
+                     {"steps", Align::right},
+                     {"stop", Align::left},
+                     {"logits", Align::left},
+                     {"traces", Align::left},
+                     {"hash", Align::left},
+                     {"text", Align::left}});
   for (const auto& id : reader.prompt_ids()) {
     const auto prompt = reader.prompt(id);
     table.add({id, std::to_string(prompt.prompt.tokens.size()), std::to_string(prompt.rows.size()),
                prompt.stop, reader.has_logits(id) ? "yes" : "no", traces_text(prompt),
-               prompt.hash.substr(0, 12), analysis::quoted(prompt.prompt.text, 40)});
+               prompt.hash.substr(0, 12), quoted(prompt.prompt.text, 40)});
   }
   return table.str();
 }
@@ -144,8 +143,8 @@ std::string inspect_text(const record::Reader& reader) {
 
 std::string inspect_text(const std::filesystem::path& path, const KeptMetrics& kept) {
   const auto& measurement = kept.measurement;
-  const auto totals = analysis::totals_of(measurement);
-  const auto run = [](const char* name, const analysis::RunSummary& one, const record::Identity& identity) {
+  const auto totals = totals_of(measurement);
+  const auto run = [](const char* name, const RunSummary& one, const record::Identity& identity) {
     return line(name, fmt::format("{}: {}", one.path, one.plan)) +
            line("", fmt::format("created {}, {} bytes, {} prompts, {}, logits {}", one.run.created,
                                 identity.bytes, one.prompts, one.run.mode, name_of(one.run.logits_dtype)));

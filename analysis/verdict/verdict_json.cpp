@@ -134,9 +134,14 @@ Json flips_json(const statistics::FlipPrediction& prediction) {
           {"forecast", prediction.forecast ? points : Json()}};
 }
 
+// Bits are equal or not: there is no number to allow.
+Json limit_json(const Limit& limit) {
+  return limit.kind->unit == Unit::none ? Json(true) : Json(limit.value);
+}
+
 Json criterion_json(const Criterion& c) {
   return {{"limit", c.limit.kind->name},
-          {"allowed", std::string_view(c.limit.kind->name) == "bit_equal" ? Json(true) : Json(c.limit.value)},
+          {"allowed", limit_json(c.limit)},
           {"state", name_of(c.state)},
           {"measured", estimate_json(c.estimate)},
           {"noise_floor", c.floor ? number(*c.floor) : Json()},
@@ -177,9 +182,7 @@ Json candidate_json(const Candidate& c, const std::vector<std::string>& yardstic
 
 Json thresholds_json(const Thresholds& t) {
   Json limits = Json::object();
-  for (const auto& limit : t.limits)
-    limits[limit.kind->name] =
-        std::string_view(limit.kind->name) == "bit_equal" ? Json(true) : Json(limit.value);
+  for (const auto& limit : t.limits) limits[limit.kind->name] = limit_json(limit);
   return {{"source", t.source},
           {"limits", limits},
           {"prompts", t.prompts},

@@ -1,9 +1,9 @@
 // The profile's file: written for people and diffs (one probe a line), read as if by an enemy.
 #include <algorithm>
-#include <fstream>
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "common/durable_file.hpp"
 #include "common/error.hpp"
 #include "common/json_file.hpp"
 #include "parallel/profile/profile.hpp"
@@ -324,18 +324,7 @@ std::string profile_to_json(const CollectiveProfile& profile) {
 }
 
 void write_profile(const CollectiveProfile& profile, const std::filesystem::path& path) {
-  auto temporary = path;
-  temporary += ".tmp";
-  std::ofstream file(temporary, std::ios::binary | std::ios::trunc);
-  file << profile_to_json(profile);
-  file.close();
-  std::error_code error;
-  if (file) std::filesystem::rename(temporary, path, error);
-  if (!file || error) {
-    std::error_code ignored;
-    std::filesystem::remove(temporary, ignored);
-    throw failure("{}: the profile cannot be written", path.string());
-  }
+  write_text_durably(path, profile_to_json(profile));
 }
 
 }  // namespace shardrift

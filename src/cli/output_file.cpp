@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "common/durable_file.hpp"
 #include "common/error.hpp"
 
 namespace shardrift::cli {
@@ -56,21 +57,15 @@ OutputFile::OutputFile(std::string flag, std::string path, const std::vector<std
 }
 
 OutputFile::~OutputFile() {
-  if (!wanted()) return;
-  file_.close();
   std::error_code ignored;
-  if (written_ != target_) std::filesystem::remove(written_, ignored);
+  if (written_ != target_) std::filesystem::remove(written_, ignored);  // closed: there is none
 }
 
 void OutputFile::close() {
   if (!wanted()) return;
   file_.close();
-  std::error_code error;
-  if (file_ && written_ != target_) std::filesystem::rename(written_, target_, error);
-  if (file_ && !error) return;
-  std::error_code ignored;
-  if (written_ != target_) std::filesystem::remove(written_, ignored);
-  throw failure("{} {}: cannot be written{}", flag_, path_, error ? ": " + error.message() : "");
+  if (!file_) throw failure("{} {}: cannot be written", flag_, path_);
+  if (written_ != target_) publish(written_, target_);
 }
 
 }  // namespace shardrift::cli
