@@ -16,7 +16,7 @@ try:
     import nbclient
     import nbformat
 except ImportError:
-    print("no nbclient: scripts/setup installs it in .venv")
+    print("no nbclient: scripts/setup --tests installs it in .venv")
     sys.exit(1 if "SHARDRIFT_REQUIRE_TOOLS" in os.environ else 77)
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "analysis/notebooks"

@@ -177,7 +177,7 @@ def main() -> int:
     source, folder = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
     path = chromium.program()
     if path is None:
-        print(f"no browser: none of {', '.join(chromium.PROGRAMS)} is installed (scripts/setup installs chromium)")
+        print(f"no browser: none of {', '.join(chromium.PROGRAMS)} is installed (scripts/setup --tests installs chromium)")
         return 1 if "SHARDRIFT_REQUIRE_TOOLS" in os.environ else 77
     folder.mkdir(parents=True, exist_ok=True)
     made_up = source.suffix != ".html"

@@ -20,7 +20,7 @@ from typing import Any
 try:
     import fastjsonschema
 except ImportError:
-    print("skipped: pip install fastjsonschema (scripts/setup does)")
+    print("skipped: pip install fastjsonschema (scripts/setup --tests does)")
     sys.exit(77)
 
 MOST_BREAKAGES = 150  # of one document, evenly spread
