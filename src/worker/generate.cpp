@@ -31,7 +31,8 @@ Generator::Generator(const RunOptions& options, const ModelConfig& config, Forwa
       writer_rank_(writer_rank),
       recorder_(recorder),
       device_label_(std::move(device_label)),
-      replica_index_(replica_index) {}
+      replica_index_(replica_index),
+      hold_(options.output) {}
 
 bool Generator::run_group(std::span<const Job> jobs) {
   // A decode pass always has `batch` rows: a prompt's bits do not depend on whether its neighbours have
@@ -196,6 +197,7 @@ void Generator::finish(Sequence& sequence) {
   sequence.record.replica = replica_index_;
   recorder_->add(std::move(sequence.record));
   callback_(progress_);
+  hold_.after(sequence.job->prompt.id, stop_requested);
 }
 
 }  // namespace shardrift

@@ -10,6 +10,7 @@
 #include "model/forward.hpp"
 #include "parallel/transport/mpi_world.hpp"
 #include "record/writer.hpp"
+#include "worker/hold.hpp"
 #include "worker/options.hpp"
 #include "worker/prompts.hpp"
 #include "worker/recorder.hpp"
@@ -63,6 +64,7 @@ class Generator {
   PassTraces* traces_ = nullptr;
   std::string device_label_;
   int replica_index_;
+  Hold hold_;
   std::function<void(const Progress&)> callback_ = [](const Progress&) {};
   Progress progress_;
   record::RunTiming timing_;

@@ -74,7 +74,7 @@ record::Reader run_worker(const std::string& model, const std::string& name, con
       "--output", output, "--overwrite", "--dtype", "float32", "--quiet"};
   // clang-format on
   arguments.insert(arguments.end(), flags.begin(), flags.end());
-  const auto finished = testing::run_program(testing::worker_command(ranks, arguments), 300);
+  const auto finished = testing::run_program(testing::worker_command(ranks, arguments));
   if (finished.code != 0)
     throw std::runtime_error("exit code " + std::to_string(finished.code) + ": " + finished.output);
   return record::Reader::open(output);

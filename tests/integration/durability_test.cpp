@@ -2,13 +2,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <thread>
 
+#include "held_run.hpp"
 #include "program.hpp"
 #include "record/reader.hpp"
 #include "recorded.hpp"
@@ -30,51 +29,39 @@ std::vector<std::string> arguments(const fs::path& folder, const fs::path& outpu
                                output.string(),
                                "--ignore-eos",
                                "--max-new-tokens",
-                               "60",
+                               "9",
                                "--quiet"};
   all.insert(all.end(), more.begin(), more.end());
   return all;
 }
 
-std::vector<fs::path> finished_parts(const fs::path& output) {
-  std::vector<fs::path> parts;
-  const fs::path folder = output.string() + ".parts";
-  if (!fs::exists(folder)) return parts;
-  for (const auto& entry : fs::directory_iterator(folder))
-    if (entry.path().extension() == ".h5" && entry.path().stem().string().starts_with("p"))
-      parts.push_back(entry.path());
-  return parts;
-}
-
-// Waits until at least `count` prompts are on disk.
-void wait_for_parts(const fs::path& output, std::size_t count) {
-  for (int i = 0; i < 3000 && finished_parts(output).size() < count; ++i)
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  ASSERT_GE(finished_parts(output).size(), count);
+// Not through mpirun, so that a signal hits the worker itself; held after `count` prompts.
+std::vector<std::string> alone_and_held(int count, const std::vector<std::string>& words) {
+  auto command = worker_command(1, words);
+  command.erase(command.begin(), command.begin() + 3);
+  return holding("out:" + std::to_string(count), command);
 }
 
 TEST(Durability, KilledRunsLoseNothingFinishedAndResume) {
   const fs::path folder = scratch("kill");
   const fs::path whole = folder / "whole.h5";
-  constexpr int kPrompts = 40;
+  constexpr int kPrompts = 8;
   ASSERT_EQ(run_program(worker_command(1, arguments(folder, whole, kPrompts))).code, 0);
   const fs::path output = folder / "out.h5";
-  std::size_t before = 0;
-  for (int kill_after : {2, 9, 20}) {
-    // Not through mpirun: the kill must hit the worker itself.
-    auto command = worker_command(1, arguments(folder, output, kPrompts));
-    command.erase(command.begin(), command.begin() + 3);
-    Running worker(command);
-    wait_for_parts(output, std::max(before, static_cast<std::size_t>(kill_after)));
+  const HeldRun run(output);
+  std::size_t recorded = 0;
+  for (const int more : {1, 2, 4}) {
+    Running worker(alone_and_held(more, arguments(folder, output, kPrompts)));
+    ASSERT_TRUE(run.is_reached(worker));
     kill(worker.pid(), SIGKILL);
     worker.wait();
+    run.hold_again();
+    recorded += static_cast<std::size_t>(more);
     ASSERT_FALSE(fs::exists(output));
     const auto reader = record::Reader::open(output);  // only its parts exist
     EXPECT_FALSE(reader.complete());
-    EXPECT_GE(reader.prompt_ids().size(), before);
-    before = reader.prompt_ids().size();
-    EXPECT_GE(before, static_cast<std::size_t>(kill_after));
-    for (const auto& id : reader.prompt_ids()) EXPECT_EQ(reader.prompt(id).rows.size(), 60U) << id;
+    EXPECT_EQ(reader.prompt_ids().size(), recorded);
+    for (const auto& id : reader.prompt_ids()) EXPECT_EQ(reader.prompt(id).rows.size(), 9U) << id;
   }
   const auto finished = run_program(worker_command(1, arguments(folder, output, kPrompts)));
   ASSERT_EQ(finished.code, 0) << finished.output;
@@ -85,15 +72,12 @@ TEST(Durability, KilledRunsLoseNothingFinishedAndResume) {
 TEST(Durability, ADeadRankEndsTheJobAndKeepsWhatIsFinished) {
   const fs::path folder = scratch("dead-rank");
   const fs::path output = folder / "out.h5";
-  Running job(worker_command(2, arguments(folder, output, 40, {"--tensor-parallel", "2"})));
-  wait_for_parts(output, 2);
-  const auto workers = run_program({"pgrep", "-P", std::to_string(job.pid())});
-  ASSERT_EQ(workers.code, 0);
-  kill(std::stoi(workers.output), SIGKILL);  // one of the two
-  const auto finished = job.wait(30);
-  EXPECT_NE(finished.code, 0);
-  EXPECT_LT(finished.seconds, 20);
-  EXPECT_GE(record::Reader::open(output).prompt_ids().size(), 2U);
+  Running job(holding("out:2", worker_command(2, arguments(folder, output, 4, {"--tensor-parallel", "2"}))));
+  const HeldRun run(output);
+  ASSERT_TRUE(run.is_reached(job));
+  kill(run.pid(), SIGKILL);  // one of the two
+  EXPECT_EQ(job.wait().code, 137);
+  EXPECT_EQ(record::Reader::open(output).prompt_ids().size(), 2U);
 }
 
 TEST(Durability, ExistingOutputNeedsOverwrite) {
@@ -125,16 +109,15 @@ TEST(Durability, AnotherPlanDoesNotResume) {
 TEST(Durability, ASignalEndsInOrderAndTheRerunGoesOn) {
   const fs::path folder = scratch("signal");
   const fs::path output = folder / "out.h5";
-  auto command = worker_command(1, arguments(folder, output, 40));
-  command.erase(command.begin(), command.begin() + 3);
-  Running worker(command);
-  wait_for_parts(output, 1);
+  Running worker(alone_and_held(1, arguments(folder, output, 3)));
+  ASSERT_TRUE(HeldRun(output).is_reached(worker));
   kill(worker.pid(), SIGTERM);
   const auto stopped = worker.wait();
   EXPECT_EQ(stopped.code, 75) << stopped.output;
   EXPECT_THAT(stopped.output, HasSubstr("goes on from there"));
-  EXPECT_EQ(run_program(worker_command(1, arguments(folder, output, 40))).code, 0);
-  EXPECT_EQ(record::Reader::open(output).prompt_ids().size(), 40U);
+  EXPECT_EQ(record::Reader::open(output).prompt_ids().size(), 1U);
+  EXPECT_EQ(run_program(worker_command(1, arguments(folder, output, 3))).code, 0);
+  EXPECT_EQ(record::Reader::open(output).prompt_ids().size(), 3U);
 }
 
 // A file-size limit stands in for a full disk: the error names the file, and what was recorded before stays.

@@ -42,7 +42,7 @@ Explained explain(const fs::path& folder, const std::string& name, const std::ve
                                    "--device",
                                    "cpu"};
   command.insert(command.end(), flags.begin(), flags.end());
-  Explained explained{run_program(command, 120), nullptr};
+  Explained explained{run_program(command), nullptr};
   if (fs::exists(out)) explained.ladder = json::parse(std::ifstream(out));
   return explained;
 }

@@ -24,7 +24,7 @@ class ProbeCommand : public ::testing::Test {
   ~ProbeCommand() override { std::filesystem::remove_all(folder_); }
   static Finished probe(int ranks, std::vector<std::string> arguments) {
     arguments.insert(arguments.begin(), "probe");
-    return testing::run_program(testing::worker_command(ranks, arguments), 100);
+    return testing::run_program(testing::worker_command(ranks, arguments));
   }
   std::string file(const char* name) const { return (folder_ / name).string(); }
   std::filesystem::path folder_;

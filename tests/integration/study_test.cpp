@@ -5,10 +5,10 @@
 
 #include <csignal>
 #include <fstream>
-#include <thread>
 
 #include "common/json_file.hpp"
 #include "experiments/runner/status.hpp"
+#include "held_run.hpp"
 #include "program.hpp"
 #include "record/reader.hpp"
 #include "recorded.hpp"
@@ -24,13 +24,12 @@ using ::testing::HasSubstr;
 // A study in a folder of its own, on tiny-llama in bfloat16.
 class Study {
  public:
-  Study(const std::string& name, const std::string& sections, int prompts = 4, int tokens = 9)
+  Study(const std::string& name, const std::string& sections, int prompts = 4)
       : folder_(scratch("study-" + name)) {
-    std::ofstream(folder_ / "study.toml")
-        << "[run]\nmodel = '" << fixture("tiny-llama").string() << "'\nprompts = '"
-        << write_prompts(folder_, prompts).string()
-        << "'\ndtype = 'bfloat16'\nignore-eos = true\nmax-new-tokens = " << tokens << "\n"
-        << sections;
+    std::ofstream(folder_ / "study.toml") << "[run]\nmodel = '" << fixture("tiny-llama").string()
+                                          << "'\nprompts = '" << write_prompts(folder_, prompts).string()
+                                          << "'\ndtype = 'bfloat16'\nignore-eos = true\nmax-new-tokens = 9\n"
+                                          << sections;
   }
   std::vector<std::string> command(const std::vector<std::string>& more = {}) const {
     std::vector<std::string> words{SHARDRIFT_BINARY_DIR "/bin/shardrift",
@@ -45,24 +44,10 @@ class Study {
     words.insert(words.end(), more.begin(), more.end());
     return words;
   }
-  Finished run(const std::vector<std::string>& more = {}) const { return run_program(command(more), 300); }
+  Finished run(const std::vector<std::string>& more = {}) const { return run_program(command(more)); }
   fs::path output() const { return folder_ / "out"; }
   fs::path record(const std::string& name) const { return output() / (name + ".h5"); }
   runner::StudyStatus status() const { return runner::read_status(output()).value(); }
-  void wait_for_attempt(const std::string& name, int attempts) const {
-    const auto there = [&] {
-      const auto status = runner::read_status(output());
-      const auto* run = status ? status->find(name) : nullptr;
-      return run != nullptr && run->attempts >= attempts && run->state == RunState::running;
-    };
-    for (int i = 0; i < 6000 && !there(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
-    ASSERT_TRUE(there());
-  }
-  void wait_for_prompts(const std::string& name, std::int64_t count) const {
-    for (int i = 0; i < 6000 && runner::finished_prompts(record(name), 0) < count; ++i)
-      std::this_thread::sleep_for(std::chrono::milliseconds(5));
-    ASSERT_GE(runner::finished_prompts(record(name), 0), count);
-  }
 
  private:
   fs::path folder_;
@@ -111,21 +96,24 @@ name = "another-order"
 
 TEST(StudyOnRanks, KilledOrInterruptedItGoesOnToTheSameBits) {
   const std::string sections = "[[candidate]]\ntensor-parallel = 2\n";
-  const Study whole("whole", sections, 60, 60);
+  const Study whole("whole", sections, 9);
   ASSERT_EQ(whole.run().code, 0);
-  const Study study("resumed", sections, 60, 60);
-  int attempt = 0;
+  const Study study("resumed", sections, 9);
+  const HeldRun run(study.record("tp2"));
+  std::int64_t recorded = 0;
   for (const int number : {SIGKILL, SIGTERM}) {
-    Running running(study.command());
-    study.wait_for_attempt("tp2", ++attempt);
-    study.wait_for_prompts("tp2", 3 * attempt);
+    Running running(holding("tp2:3", study.command()));
+    ASSERT_TRUE(run.is_reached(running));
     kill(running.pid(), number);
-    const auto stopped = running.wait(90);
+    const auto stopped = running.wait();
     if (number == SIGTERM) {
       EXPECT_EQ(stopped.code, 75) << stopped.output;
       EXPECT_EQ(study.status().find("tp2")->state, RunState::interrupted);
     }
+    recorded += 3;
+    EXPECT_EQ(runner::finished_prompts(study.record("tp2"), 0), recorded);
     EXPECT_FALSE(fs::exists(study.record("tp2")));
+    run.hold_again();
   }
   const auto finished = study.run();
   ASSERT_EQ(finished.code, 0) << finished.output;
@@ -192,8 +180,7 @@ TEST(ShippedStudies, RunOnAFixtureModel) {
         {SHARDRIFT_BINARY_DIR "/bin/shardrift", "study",
          SHARDRIFT_SOURCE_DIR "/experiments/studies/" + name + ".toml", "--model",
          fixture("tiny-llama").string(), "--prompts", prompts.string(), "--set", "max-new-tokens=3",
-         "--output", (folder / name).string(), "--device", "cpu", "--devices", "2", "--jobs", "2"},
-        300);
+         "--output", (folder / name).string(), "--device", "cpu", "--devices", "2", "--jobs", "2"});
     EXPECT_EQ(finished.code, 0) << finished.output;
     EXPECT_THAT(finished.output, HasSubstr("verdict: "));
   }
@@ -207,8 +194,7 @@ TEST(ShippedStudies, ThreeNumbersShowTheLiveOrder) {
   const auto finished =
       run_program({SHARDRIFT_BINARY_DIR "/bin/shardrift", "study",
                    SHARDRIFT_SOURCE_DIR "/experiments/studies/nonassociative.toml", "--output",
-                   (folder / "out").string(), "--device", "cpu", "--devices", "4"},
-                  120);
+                   (folder / "out").string(), "--device", "cpu", "--devices", "4"});
   ASSERT_EQ(finished.code, 0) << finished.output;
   EXPECT_THAT(finished.output, AllOf(HasSubstr("  100000000 -100000000 1: [0, 1) 1\n"),
                                      HasSubstr("  1 100000000 -100000000: [0, 1) 0\n"),
@@ -224,8 +210,7 @@ TEST(ScaleOut, EndsWithTableVerdictAndReport) {
   const auto finished = run_program(
       {SHARDRIFT_BINARY_DIR "/bin/shardrift", "scale-out", "--model", fixture("tiny-llama").string(), "--to",
        "3", "--prompts", write_prompts(folder, 4).string(), "--max-new-tokens", "4", "--dtype", "bfloat16",
-       "--output", (folder / "out").string(), "--device", "cpu", "--devices", "2"},
-      300);
+       "--output", (folder / "out").string(), "--device", "cpu", "--devices", "2"});
   ASSERT_EQ(finished.code, 0) << finished.output;
   EXPECT_THAT(
       finished.output,

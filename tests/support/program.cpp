@@ -46,7 +46,13 @@ Running::~Running() {
   close(pipe_);
 }
 
-Finished Running::wait(double limit) {
+bool Running::has_ended() const {
+  siginfo_t info{};
+  return waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+         info.si_pid == pid_;
+}
+
+Finished Running::wait() {
   Finished finished;
   const auto begin = Clock::now();
   const auto elapsed = [&] { return std::chrono::duration<double>(Clock::now() - begin).count(); };
@@ -58,8 +64,8 @@ Finished Running::wait(double limit) {
       if (got > 0) finished.output.append(buffer.data(), static_cast<std::size_t>(got));
       if (got == 0) break;
     }
-    if (elapsed() > limit) {
-      finished.output += "\n[the test's limit of " + std::to_string(limit) + " s is over: killed]";
+    if (elapsed() > kLastLimit) {
+      finished.output += "\n[the tests' last limit of " + std::to_string(kLastLimit) + " s is over: killed]";
       kill(pid_, SIGKILL);
       break;
     }
@@ -67,13 +73,12 @@ Finished Running::wait(double limit) {
   int status = 0;
   waitpid(pid_, &status, 0);
   pid_ = -1;
-  finished.seconds = elapsed();
   finished.code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
   return finished;
 }
 
-Finished run_program(const std::vector<std::string>& arguments, double limit) {
-  return Running(arguments).wait(limit);
+Finished run_program(const std::vector<std::string>& arguments) {
+  return Running(arguments).wait();
 }
 
 std::vector<std::string> worker_command(int ranks, const std::vector<std::string>& arguments) {

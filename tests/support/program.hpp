@@ -3,16 +3,17 @@
 #include <string>
 #include <vector>
 
+#include "wait.hpp"
+
 namespace shardrift::testing {
 
 struct Finished {
   int code = 0;        // exit code, -1 where a signal ended it
   std::string output;  // stdout and stderr, as they came
-  double seconds = 0;
 };
 
-// arguments[0] is the program. Killed after `limit` seconds (code -1).
-Finished run_program(const std::vector<std::string>& arguments, double limit = 60);
+// arguments[0] is the program. One that hangs is killed (code -1).
+Finished run_program(const std::vector<std::string>& arguments);
 
 // A program that is still running; killed with its owner.
 class Running {
@@ -22,7 +23,8 @@ class Running {
   Running(const Running&) = delete;
   Running& operator=(const Running&) = delete;
   int pid() const { return pid_; }
-  Finished wait(double limit = 60);
+  bool has_ended() const;
+  Finished wait();  // as run_program
 
  private:
   int pid_ = -1;

@@ -1,21 +1,18 @@
 // Stands in for shardrift-run where a runner is tested: the same command line, the same record with the same
 // durability, a few numbers instead of a model. What it shall do wrong, the environment says:
-//   FAKE_SECONDS   of each prompt
+//   SHARDRIFT_HOLD as the real one (src/worker/hold.hpp)
 //   FAKE_EXIT      "NAME:CODE:MESSAGE": the run of NAME.h5 ends so after its first prompt
 //   FAKE_SIGNAL    "NAME:SIGNAL"
 //   FAKE_OFF       NAME: its numbers are a little off
 //   FAKE_CUDA      says that it was built with CUDA
-//   FAKE_MEET      "NAME,OTHER": both wait for each other, at most 3 s, else exit code 70
-#include <unistd.h>
-
-#include <chrono>
+//   FAKE_JOURNAL   a file that says in which order runs began and ended
+#include <atomic>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <nlohmann/json.hpp>
-#include <thread>
 
 #include "common/error.hpp"
 #include "common/hash.hpp"
@@ -23,6 +20,7 @@
 #include "record/reader.hpp"
 #include "record/writer.hpp"
 #include "weights/model_config.hpp"
+#include "worker/hold.hpp"
 #include "worker/options.hpp"
 
 namespace shardrift {
@@ -30,7 +28,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-volatile std::sig_atomic_t g_stop = 0;
+std::atomic<bool> g_stop{false};
 
 std::string environment(const char* name) {
   const char* value = std::getenv(name);
@@ -43,24 +41,9 @@ std::string meant_for(const char* variable, const std::string& name) {
   return text.starts_with(name + ":") ? text.substr(name.size() + 1) : "";
 }
 
-void pause() {
-  const auto text = environment("FAKE_SECONDS");
-  if (!text.empty()) std::this_thread::sleep_for(std::chrono::duration<double>(std::stod(text)));
-}
-
-void meet(const RunOptions& options) {
-  const auto both = environment("FAKE_MEET");
-  const auto name = options.output.stem().string();
-  const auto comma = both.find(',');
-  if (comma == std::string::npos) return;
-  const auto first = both.substr(0, comma);
-  const auto second = both.substr(comma + 1);
-  if (name != first && name != second) return;
-  std::ofstream(options.output.string() + ".here") << "x";
-  const fs::path other = options.output.parent_path() / ((name == first ? second : first) + ".h5.here");
-  for (int i = 0; i < 300 && !fs::exists(other); ++i)
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  if (!fs::exists(other)) throw failure("{} was not running beside {}", other.stem().string(), name);
+void note(const char* what, const std::string& name) {
+  const auto journal = environment("FAKE_JOURNAL");
+  if (!journal.empty()) std::ofstream(journal, std::ios::app) << fmt::format("{} {}\n", what, name);
 }
 
 std::vector<std::string> prompt_ids(const fs::path& file) {
@@ -127,20 +110,21 @@ int run(const std::vector<std::string>& arguments) {
   const auto info = describe(options, config);
   const record::WriterOptions writing{options.output, options.overwrite, 0};
   const auto finished = record::prepare_output(writing, info);
-  meet(options);
+  note("began", name);
+  Hold hold(options.output);
   {
     record::PartWriter writer(writing, info);
     const auto ids = ids_of(options);
     for (std::size_t i = 0; i < ids.size(); ++i) {
       if (finished.contains(ids[i])) continue;
-      pause();
-      if (g_stop != 0) {
+      if (g_stop) {
         writer.finish();
         throw Error(ExitCode::interrupted, "stopped by a signal");
       }
       writer.add(recorded(ids[i], static_cast<std::int64_t>(i), options, config));
       std::printf("ran %s\n", ids[i].c_str());
       std::fflush(stdout);
+      hold.after(ids[i], g_stop);
       if (const auto signal = meant_for("FAKE_SIGNAL", name); !signal.empty()) {
         std::signal(std::stoi(signal), SIG_DFL);  // sanitizers catch some
         std::raise(std::stoi(signal));
@@ -153,6 +137,7 @@ int run(const std::vector<std::string>& arguments) {
     writer.finish();
   }
   record::assemble(writing, info, {});
+  note("ended", name);
   return 0;
 }
 
@@ -165,7 +150,7 @@ int main(int argc, char** argv) {
     std::puts(shardrift::environment("FAKE_CUDA").empty() ? "fake (cpu)" : "fake (cpu, cuda)");
     return 0;
   }
-  for (const int number : {SIGTERM, SIGUSR1}) std::signal(number, [](int) { shardrift::g_stop = 1; });
+  for (const int number : {SIGTERM, SIGUSR1}) std::signal(number, [](int) { shardrift::g_stop = true; });
   try {
     return shardrift::run({arguments.begin() + 1, arguments.end()});
   } catch (const shardrift::Error& error) {

@@ -2,9 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <chrono>
 #include <csignal>
-#include <thread>
+#include <optional>
 
 #include "common/error.hpp"
 #include "experiments/runner/launch.hpp"
@@ -12,6 +11,7 @@
 #include "experiments/runner/progress.hpp"
 #include "experiments/runner/reasons.hpp"
 #include "experiments/runner/status.hpp"
+#include "tests/support/wait.hpp"
 #include "tests/unit/weights/weight_files.hpp"
 
 namespace shardrift::runner {
@@ -21,11 +21,9 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 Ended ended(Process& process) {
-  for (int i = 0; i < 1000; ++i) {
-    if (const auto end = process.poll()) return *end;
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  }
-  return {-1, -1};
+  std::optional<Ended> end;
+  EXPECT_TRUE(testing::wait_for("the process to end", [&] { return (end = process.poll()).has_value(); }));
+  return end.value_or(Ended{-1, -1});
 }
 
 TEST(Process, TellsCodesFromSignalsAndWritesItsLog) {
@@ -46,7 +44,7 @@ TEST(Process, EndsWithItsOwner) {
   const TemporaryDirectory folder;
   pid_t pid = 0;
   {
-    const Process process({{"sleep", "100"}, {}, folder / "log"});
+    const Process process({{"sleep", "infinity"}, {}, folder / "log"});
     pid = process.pid();
     EXPECT_EQ(kill(pid, 0), 0);
   }
@@ -73,7 +71,7 @@ TEST(OutputOf, IsNothingWhereItFails) {
   EXPECT_EQ(output_of({"echo", "yes"}), "yes\n");
   EXPECT_EQ(output_of({"false"}), std::nullopt);
   EXPECT_EQ(output_of({"no-such-program"}), std::nullopt);
-  EXPECT_EQ(output_of({"sleep", "10"}, 0.2), std::nullopt);
+  EXPECT_EQ(output_of({"sleep", "infinity"}, 0.2), std::nullopt);
 }
 
 TEST(Reasons, TakeTheWorkersWordsOfTheLastAttempt) {

@@ -6,10 +6,10 @@
 #include <csignal>
 #include <fstream>
 #include <map>
-#include <thread>
 
 #include "common/json_file.hpp"
 #include "experiments/runner/status.hpp"
+#include "held_run.hpp"
 #include "program.hpp"
 #include "record/reader.hpp"
 #include "tests/unit/study/tiny_model.hpp"
@@ -19,6 +19,8 @@ namespace {
 
 namespace fs = std::filesystem;
 using ::shardrift::testing::Finished;
+using ::shardrift::testing::HeldRun;
+using ::shardrift::testing::holding;
 using ::shardrift::testing::run_program;
 using ::shardrift::testing::Running;
 using ::testing::AllOf;
@@ -80,11 +82,10 @@ class StudyProgram : public ::testing::Test {
       ++count;
     return count;
   }
-  void wait_for_part(const std::string& name) const {
-    for (int i = 0; i < 1000 && finished_prompts(output() / (name + ".h5"), 0) < 1; ++i)
-      std::this_thread::sleep_for(std::chrono::milliseconds(10));
-    ASSERT_GE(finished_prompts(output() / (name + ".h5"), 0), 1);
-  }
+  HeldRun run_of(const std::string& name) const { return HeldRun(output() / (name + ".h5")); }
+  // "began reference", "ended reference", …: needs FAKE_JOURNAL.
+  std::string journal() const { return read_text_file(journal_path(), 1 << 20); }
+  std::string journal_path() const { return folder_ / "journal"; }
 
   TemporaryDirectory folder_;
 };
@@ -180,13 +181,13 @@ TEST_F(StudyProgram, AWorkerThatCannotStartIsOneFailureEach) {
 }
 
 TEST_F(StudyProgram, AKilledStudyGoesOnWhereItStopped) {
-  Running study(command({}, {{"FAKE_SECONDS", "0.3"}}));
-  wait_for_part("tp2");
+  Running study(holding("tp2:1", command()));
+  ASSERT_TRUE(run_of("tp2").is_reached(study));
   kill(study.pid(), SIGKILL);
   study.wait();
   EXPECT_EQ(status().find("tp2")->state, RunState::running);  // so it stands in the file
   // The worker it left was told to end and is waited for.
-  const auto finished = run({}, {{"FAKE_SECONDS", "0.01"}});
+  const auto finished = run();
   EXPECT_EQ(finished.code, 0) << finished.output;
   EXPECT_EQ(status().state, "done");
   for (const auto* prompt : {"p0", "p1", "p2"}) EXPECT_EQ(runs_of("tp2", prompt), 1) << prompt;
@@ -196,10 +197,10 @@ TEST_F(StudyProgram, AKilledStudyGoesOnWhereItStopped) {
 TEST_F(StudyProgram, ASignalIsPassedOnAndTheRerunGoesOn) {
   for (const int number : {SIGINT, SIGTERM}) {
     fs::remove_all(output());
-    Running study(command({}, {{"FAKE_SECONDS", "0.3"}}));
-    wait_for_part("tp2");
+    Running study(holding("tp2:1", command()));
+    ASSERT_TRUE(run_of("tp2").is_reached(study));
     kill(study.pid(), number);
-    const auto stopped = study.wait(20);
+    const auto stopped = study.wait();
     EXPECT_EQ(stopped.code, 75) << stopped.output;
     EXPECT_THAT(stopped.output,
                 AllOf(HasSubstr("stopping"), HasSubstr("the same command goes on from here")));
@@ -212,13 +213,13 @@ TEST_F(StudyProgram, ASignalIsPassedOnAndTheRerunGoesOn) {
 }
 
 TEST_F(StudyProgram, TwoStudiesDoNotShareAFolder) {
-  Running study(command({}, {{"FAKE_SECONDS", "0.3"}}));
-  wait_for_part("reference");
+  Running study(holding("reference:1", command()));
+  ASSERT_TRUE(run_of("reference").is_reached(study));
   const auto refused = run();
   EXPECT_EQ(refused.code, 64) << refused.output;
   EXPECT_THAT(refused.output, HasSubstr("another study (process"));
-  kill(study.pid(), SIGTERM);
-  EXPECT_EQ(study.wait(20).code, 75);
+  run_of("reference").let_go();
+  EXPECT_EQ(study.wait().code, 0);
 }
 
 TEST_F(StudyProgram, AChangedStudyIsNoticed) {
@@ -255,13 +256,17 @@ TEST_F(StudyProgram, OnlyRunsWhatIsNamedAndWhatThatFollows) {
 }
 
 TEST_F(StudyProgram, SingleDevicesRunSideBySide) {
-  const auto finished = run({"--jobs", "2"}, {{"FAKE_MEET", "reference,reference-again"}});
+  Running study(holding("reference:1,reference-again:1", command({"--jobs", "2"})));
+  for (const auto* name : {"reference", "reference-again"}) ASSERT_TRUE(run_of(name).is_reached(study));
+  for (const auto* name : {"reference", "reference-again"}) run_of(name).let_go();
+  const auto finished = study.wait();
   EXPECT_EQ(finished.code, 0) << finished.output;
-  // The control: one at a time they do not meet.
+  // The control: one at a time, one after the other.
   fs::remove_all(output());
-  write("[run]\nmodel = 'model'\nprompts = 'prompts.jsonl'\n[reference]\nrepeats = 1\n");
-  const auto alone = run({"--jobs", "1"}, {{"FAKE_MEET", "reference,reference-again"}});
-  EXPECT_THAT(alone.output, HasSubstr("reference: failed: failed: reference-again.h5 was not running"));
+  ASSERT_EQ(
+      run({"--only", "reference,reference-again", "--jobs", "1"}, {{"FAKE_JOURNAL", journal_path()}}).code,
+      0);
+  EXPECT_EQ(journal(), "began reference\nended reference\nbegan reference-again\nended reference-again\n");
 }
 
 // Four GPUs that are a script called nvidia-smi.
@@ -277,14 +282,18 @@ for i in 0 1 2 3; do echo "$i, NVIDIA ${GPU:-H100}, 81559, GPU-a$i"; done
 )");
     fs::permissions(script, fs::perms::owner_all);
   }
-  Finished on_gpus(const std::vector<std::string>& more,
-                   std::map<std::string, std::string> environment = {}) {
+  std::vector<std::string> command_on_gpus(const std::vector<std::string>& more,
+                                           std::map<std::string, std::string> environment = {}) {
     environment["PATH"] = folder_.path().string() + ":" + std::getenv("PATH");
     environment.emplace("FAKE_CUDA", "1");
     auto words = command(more, environment);
     const auto device = std::find(words.begin(), words.end(), "--device");
     words.erase(device, device + 4);  // --device cpu --devices 4
-    return run_program(words);
+    return words;
+  }
+  Finished on_gpus(const std::vector<std::string>& more,
+                   const std::map<std::string, std::string>& environment = {}) {
+    return run_program(command_on_gpus(more, environment));
   }
   std::string devices_of(const std::string& name) const {
     const auto log = log_of(name);
@@ -297,7 +306,12 @@ for i in 0 1 2 3; do echo "$i, NVIDIA ${GPU:-H100}, 81559, GPU-a$i"; done
 };
 
 TEST_F(StudyOnGpus, EachRunHasItsOwn) {
-  const auto finished = on_gpus({"--jobs", "4"}, {{"FAKE_MEET", "reference,reference-again"}});
+  // Three of one GPU each stand there together; the fourth, of two ranks, waits until it is alone.
+  const std::vector<std::string> names{"reference", "reference-again", "third"};
+  Running study(holding("reference:1,reference-again:1,third:1", command_on_gpus({"--jobs", "4"})));
+  for (const auto& name : names) ASSERT_TRUE(run_of(name).is_reached(study));
+  for (const auto& name : names) run_of(name).let_go();
+  const auto finished = study.wait();
   EXPECT_EQ(finished.code, 0) << finished.output;
   EXPECT_THAT(finished.output,
               AllOf(HasSubstr("machine: 4 x NVIDIA H100"), HasSubstr("TP=2, native, float32, cuda")));

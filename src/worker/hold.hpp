@@ -1,0 +1,29 @@
+// A handshake for tests that need a run at a certain point: killed, interrupted, near its time limit, beside
+// another.
+//
+//   SHARDRIFT_HOLD=NAME:COUNT[,NAME:COUNT…]
+//
+// The run that writes NAME.h5 stops after the COUNT-th prompt that it puts on disk. It makes NAME.h5.held,
+// which holds its process number, and goes on when NAME.h5.go is there or it is asked to stop. It holds once:
+// not where NAME.h5.held is there already, so that a run that is started again goes through.
+#pragma once
+#include <atomic>
+#include <filesystem>
+#include <string>
+
+namespace shardrift {
+
+class Hold {
+ public:
+  // Of the run that writes `output`. Throws usage_error where SHARDRIFT_HOLD cannot be read.
+  explicit Hold(const std::filesystem::path& output);
+
+  // This prompt was given to the writer. Returns at once unless it is the one to hold after.
+  void after(const std::string& prompt, const std::atomic<bool>& stop);
+
+ private:
+  std::filesystem::path output_;
+  int left_ = 0;  // prompts until it holds; 0: it does not
+};
+
+}  // namespace shardrift
