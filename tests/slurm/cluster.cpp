@@ -2,12 +2,10 @@
 
 #include <unistd.h>
 
-#include <chrono>
 #include <cstdlib>
 #include <fstream>
 #include <sstream>
 #include <stdexcept>
-#include <thread>
 
 namespace shardrift::testing {
 namespace {
@@ -39,13 +37,13 @@ std::string slurm_missing() {
 Cluster::Cluster(const std::vector<std::string>& nodes) : folder_("/tmp/slurm-" + std::to_string(getpid())) {
   std::vector<std::string> words{kScript, "start", folder_.string(), "--owner", std::to_string(getpid())};
   words.insert(words.end(), nodes.begin(), nodes.end());
-  const auto started = run_program(words, 90);
+  const auto started = run_program(words);
   if (started.code != 0) throw std::runtime_error("private-slurm: " + started.output);
   export_environment(folder_ / "env.sh");
 }
 
 Cluster::~Cluster() {
-  run_program({kScript, "stop", folder_.string()}, 60);
+  run_program({kScript, "stop", folder_.string()});
 }
 
 std::vector<std::string> daemons_of(const fs::path& folder) {
@@ -66,13 +64,8 @@ Finished shardrift(const fs::path& folder, std::vector<std::string> arguments) {
   return run_program(words);
 }
 
-bool wait_until(const std::function<bool()>& condition, double seconds) {
-  const auto end = std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds);
-  while (std::chrono::steady_clock::now() < end) {
-    if (condition()) return true;
-    std::this_thread::sleep_for(std::chrono::milliseconds(200));
-  }
-  return condition();
+::testing::AssertionResult wait_on_slurm(const std::string& what, const std::function<bool()>& is_so) {
+  return wait_for(what, is_so, std::chrono::milliseconds(200));
 }
 
 std::string row_of(const std::string& status_text, const std::string& name) {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "program.hpp"
+#include "wait.hpp"
 
 namespace shardrift::testing {
 
@@ -32,8 +33,8 @@ std::vector<std::string> daemons_of(const std::filesystem::path& folder);
 // build/bin/shardrift in `folder`.
 Finished shardrift(const std::filesystem::path& folder, std::vector<std::string> arguments);
 
-// Asks until it is true; false after `seconds`.
-bool wait_until(const std::function<bool()>& condition, double seconds);
+// wait_for, asking as seldom as a cluster likes.
+::testing::AssertionResult wait_on_slurm(const std::string& what, const std::function<bool()>& is_so);
 
 // "12_0" of a configuration, by status's table; empty: none.
 std::string job_of(const std::string& status_text, const std::string& name);

@@ -46,7 +46,7 @@ TEST_P(Launchers, OneRankOnEachOfTwoNodes) {
               {"sbatch", "[\"--exclude=c1\"]"},
               {"environment", "{ NCCL_TEST_MARK = \"site\" }"}});
   ASSERT_EQ(submit().code, 0);
-  const auto table = wait_for_end(60);
+  const auto table = wait_for_end();
   ASSERT_EQ(table.find("failed"), std::string::npos) << table;
   check_two_hosts(record("tp2"), {"a1", "h1"});
   EXPECT_EQ(first_difference(record("reference"), record("pp2")), "");

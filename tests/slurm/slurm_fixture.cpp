@@ -29,8 +29,13 @@ const auto* const kStop = ::testing::AddGlobalTestEnvironment(new StopCluster);
 
 }  // namespace
 
+bool queue_is_empty() {
+  return run_program({"squeue", "--noheader"}).output.empty();
+}
+
 void Slurm::SetUpTestSuite() {
   if (cluster() || !slurm_missing().empty()) return;
+  setenv("CREDENTIALS_EXPIRE", "3600", 1);  // a requeued job waits until start_again
   cluster() = std::make_unique<Cluster>(std::vector<std::string>{"h1:2", "a1:2", "c1"});
   setenv("SHARDRIFT_RUN", SHARDRIFT_BINARY_DIR "/bin/shardrift-run", 1);
 }
@@ -45,8 +50,9 @@ void Slurm::SetUp() {
 
 void Slurm::TearDown() {
   if (!cluster()) return;
+  unsetenv("SHARDRIFT_HOLD");
   run_program({"scancel", "--user=" + std::to_string(geteuid())});
-  wait_until([] { return run_program({"squeue", "--noheader"}).output.empty(); }, 20);
+  EXPECT_TRUE(wait_on_slurm("an empty queue", queue_is_empty));
   if (HasFailure() && !folder_.empty()) {
     std::printf("%s\n", status().c_str());
     std::error_code ignored;
@@ -61,7 +67,7 @@ void Slurm::write(const std::string& name, const std::string& text) const {
 }
 
 void Slurm::write_site(const std::map<std::string, std::string>& keys) const {
-  std::map<std::string, std::string> all{{"time_limit", "\"5\""},
+  std::map<std::string, std::string> all{{"time_limit", "\"60\""},
                                          {"gpus", "\"none\""},
                                          {"ranks_per_node", "4"},
                                          {"cpus", "1"},
@@ -91,33 +97,36 @@ std::string Slurm::status() const {
   return shardrift(folder_, {"status", "out"}).output;
 }
 
-std::string Slurm::wait_for_end(double seconds) const {
+std::string Slurm::wait_for_end() const {
   std::string text;
-  const bool ended = wait_until(
-      [&] {
-        const auto asked = shardrift(folder_, {"status", "out"});
-        text = asked.output;
-        return asked.code == 0 || asked.code == 70;
-      },
-      seconds);
-  EXPECT_TRUE(ended) << "after " << seconds << " s:\n" << text;
+  const auto ended = wait_on_slurm("the end of the study", [&] {
+    const auto asked = shardrift(folder_, {"status", "out"});
+    text = asked.output;
+    return asked.code == 0 || asked.code == 70;
+  });
+  EXPECT_TRUE(ended) << text;
   return text;
+}
+
+void Slurm::hold(const std::string& where) {
+  setenv("SHARDRIFT_HOLD", where.c_str(), 1);
+}
+
+::testing::AssertionResult Slurm::says(const std::string& name, const std::string& words) const {
+  std::string text;
+  auto told =
+      wait_on_slurm(name + ": " + words, [&] { return (text = row(name)).find(words) != std::string::npos; });
+  return told ? told : told << "; its row is\n" << text << "\nand its log\n" << log(name);
+}
+
+void Slurm::start_again(const std::string& name) const {
+  ASSERT_TRUE(says(name, "was requeued"));
+  ASSERT_EQ(run_program({"scontrol", "update", "JobId=" + job(name), "TimeLimit=60", "StartTime=now"}).code,
+            0);
 }
 
 std::string Slurm::log(const std::string& name) const {
   return contents(folder_ / "out/slurm/logs" / (name + ".log"));
-}
-
-std::vector<int> Slurm::workers(const std::string& name) const {
-  std::vector<int> found;
-  std::error_code ignored;
-  for (const auto& entry : fs::directory_iterator("/proc", ignored)) {
-    const auto command = contents(entry.path() / "cmdline");
-    if (command.starts_with(SHARDRIFT_BINARY_DIR "/bin/shardrift-run") &&
-        command.find(record(name)) != std::string::npos)
-      found.push_back(std::atoi(entry.path().filename().c_str()));
-  }
-  return found;
 }
 
 }  // namespace shardrift::testing

@@ -16,10 +16,6 @@ using ::testing::HasSubstr;
 
 constexpr const char* kBin = SHARDRIFT_SOURCE_DIR "/tests/slurm/bin";
 
-bool queue_is_empty() {
-  return run_program({"squeue", "--noheader"}).output.empty();
-}
-
 // A study on GPUs whose worker computes on CPUs.
 std::map<std::string, std::string> gpu_site(const std::string& partition) {
   return {{"gpus", "\"gpus-per-node\""},
@@ -53,9 +49,7 @@ TEST_F(Slurm, WhyAJobIsPending) {
   write_study();
   write_site({{"time_limit", "\"05:00:00\""}});  // the partitions end after one hour
   ASSERT_EQ(submit({"--only", "reference"}).code, 0);
-  EXPECT_TRUE(
-      wait_until([&] { return row("reference").find("PartitionTimeLimit") != std::string::npos; }, 15))
-      << status();
+  EXPECT_TRUE(says("reference", "PartitionTimeLimit"));
   EXPECT_THAT(row("reference"), HasSubstr("time_limit in the profile is longer than the partition allows"));
   EXPECT_EQ(shardrift(folder_, {"status", "out"}).code, 75);
 }
@@ -66,21 +60,26 @@ TEST_F(Slurm, ANodeWithoutGpusInspiteOfTheRequest) {
   site.erase("setup");  // no nvidia-smi: as where the driver is broken
   write_site(site);
   ASSERT_EQ(submit({"--only", "reference"}).code, 0);
-  const auto table = wait_for_end(40);
+  const auto table = wait_for_end();
   EXPECT_THAT(row_of(table, "reference"), AllOf(HasSubstr("failed"), HasSubstr("shows no GPU")));
 }
 
 TEST_F(Slurm, TwoModelsOfGpuInOneStudyAreRefused) {
   write_study();
-  write_site(gpu_site("h1,a1"));  // tp2 and pp2 take two GPUs each: one node each
+  write_site(gpu_site("h1,a1"));  // tp2 and pp2 take two GPUs each: one node each, as long as both are there
+  hold("tp2:1,pp2:1");
   ASSERT_EQ(submit({"--only", "tp2,pp2"}).code, 0);
-  const auto table = wait_for_end(60);
-  const bool tp2_done = row_of(table, "tp2").find(" done ") != std::string::npos;
-  const auto refused = row_of(table, tp2_done ? "pp2" : "tp2");
-  const auto done = row_of(table, tp2_done ? "tp2" : "pp2");
-  EXPECT_THAT(done, HasSubstr(" done "));
-  EXPECT_THAT(refused, AllOf(HasSubstr("failed"), HasSubstr("mixed GPU models are refused"),
-                             HasSubstr("H100"), HasSubstr("A100"), HasSubstr("gpu_type")));
+  const auto failed = [&](const char* name) { return row(name).find("failed") != std::string::npos; };
+  ASSERT_TRUE(wait_on_slurm("one of two to be refused", [&] { return failed("tp2") || failed("pp2"); }))
+      << status();
+  const std::string refused = failed("tp2") ? "tp2" : "pp2";
+  const std::string first = failed("tp2") ? "pp2" : "tp2";
+  ASSERT_TRUE(run_of(first).is_reached()) << status();
+  run_of(first).let_go();
+  const auto table = wait_for_end();
+  EXPECT_THAT(row_of(table, first), HasSubstr(" done "));
+  EXPECT_THAT(row_of(table, refused), AllOf(HasSubstr("failed"), HasSubstr("mixed GPU models are refused"),
+                                            HasSubstr("H100"), HasSubstr("A100"), HasSubstr("gpu_type")));
   EXPECT_TRUE(fs::exists(folder_ / "out/slurm/gpu-model"));
 }
 
@@ -114,27 +113,28 @@ TEST_F(FullDisk, TooSmallIsSaidBeforeTheRunBegins) {
   write_site();
   fill();
   ASSERT_EQ(submit({"--only", "reference"}).code, 0);
-  const auto table = wait_for_end(40);
+  const auto table = wait_for_end();
   EXPECT_THAT(row_of(table, "reference"),
               AllOf(HasSubstr("failed"), HasSubstr("MiB free, the record of reference needs")));
   EXPECT_THAT(table, HasSubstr("is full ("));
 }
 
 TEST_F(FullDisk, FullInTheMiddleOfARunIsSaidAndLosesNothing) {
-  write_study("", "max-new-tokens = 150\n", 200);
+  write_study("", "max-new-tokens = 150\n", 4);
   write_site();
+  hold("reference:1");
   ASSERT_EQ(submit({"--only", "reference"}).code, 0);
-  ASSERT_TRUE(wait_until([&] { return fs::exists(record("reference").string() + ".parts"); }, 40))
-      << status();
+  ASSERT_TRUE(run_of("reference").is_reached()) << status();
   struct statvfs free {};
   ASSERT_EQ(statvfs(disk().c_str(), &free), 0);
   std::ofstream(disk() / "filler") << std::string(free.f_bavail * free.f_bsize, 'x');
-  const auto table = wait_for_end(40);
+  run_of("reference").let_go();
+  const auto table = wait_for_end();
   EXPECT_THAT(table, HasSubstr("is full (")) << log("reference");
   EXPECT_THAT(row_of(table, "reference"), HasSubstr("failed"));
   fs::remove(disk() / "filler");
   ASSERT_EQ(submit({"--only", "reference"}).code, 0);
-  EXPECT_THAT(row_of(wait_for_end(40), "reference"), HasSubstr(" done "));
+  EXPECT_THAT(row_of(wait_for_end(), "reference"), HasSubstr(" done "));
 }
 
 }  // namespace
