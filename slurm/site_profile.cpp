@@ -53,25 +53,15 @@ std::vector<std::string> lines(TomlTable& table, std::string_view key) {
   return list;
 }
 
-template <typename Value, std::size_t N>
-Value choice(TomlTable& table, std::string_view key,
-             const std::array<std::pair<const char*, Value>, N>& choices, Value otherwise) {
+template <NamedEnum E>
+E choice(TomlTable& table, std::string_view key, E otherwise) {
   const auto* node = table.get(key);
   const auto text = table.text(key);
   if (!text) return otherwise;
-  std::vector<std::string> names;
-  for (const auto& [name, value] : choices) {
-    if (*text == name) return value;
-    names.emplace_back(name);
-  }
+  if (const auto value = from_name<E>(*text)) return *value;
   throw error_at(table.file(), line_of(*node), "{} is \"{}\"; one of {} is expected", key, *text,
-                 fmt::join(names, ", "));
+                 fmt::join(all_names<E>(), ", "));
 }
-
-constexpr std::array kLaunchers{std::pair{"srun", Launcher::srun}, std::pair{"mpirun", Launcher::mpirun}};
-constexpr std::array kGpuRequests{
-    std::pair{"gpus-per-node", GpuRequest::gpus_per_node}, std::pair{"gres", GpuRequest::gres},
-    std::pair{"gpus-per-task", GpuRequest::gpus_per_task}, std::pair{"none", GpuRequest::none}};
 
 // sbatch's own spellings: minutes, minutes:seconds, hours:minutes:seconds, days-hours[:minutes[:seconds]]
 std::string time_limit(TomlTable& table, const std::string& otherwise) {
@@ -172,14 +162,14 @@ SiteProfile site_profile_from_text(const std::string& text, const std::string& f
     profile.analysis = job_settings(*own, analysis);
     own->done();
   }
-  profile.gpus = choice(table, "gpus", kGpuRequests, profile.gpus);
+  profile.gpus = choice(table, "gpus", profile.gpus);
   profile.gpu_type = word(table, "gpu_type");
   profile.ranks_per_node =
       static_cast<int>(table.integer("ranks_per_node", 1, 1024).value_or(profile.ranks_per_node));
   profile.signal_seconds =
       static_cast<int>(table.integer("signal_seconds", 5, 65535).value_or(profile.signal_seconds));
   profile.at_once = static_cast<int>(table.integer("at_once", 1, 100000).value_or(0));
-  profile.launcher = choice(table, "launcher", kLaunchers, profile.launcher);
+  profile.launcher = choice(table, "launcher", profile.launcher);
   profile.launcher_options = lines(table, "launcher_options");
   profile.modules = lines(table, "modules");
   profile.setup = lines(table, "setup");

@@ -6,12 +6,23 @@
 #include <string>
 #include <vector>
 
+#include "common/named_enum.hpp"
+
 namespace shardrift::slurm {
 
 enum class Launcher { srun, mpirun };
+constexpr auto names_of(Launcher) {
+  return std::to_array<Named<Launcher>>({{Launcher::srun, "srun"}, {Launcher::mpirun, "mpirun"}});
+}
 
 // sbatch's ways of asking for GPUs.
 enum class GpuRequest { gpus_per_node, gres, gpus_per_task, none };
+constexpr auto names_of(GpuRequest) {
+  return std::to_array<Named<GpuRequest>>({{GpuRequest::gpus_per_node, "gpus-per-node"},
+                                           {GpuRequest::gres, "gres"},
+                                           {GpuRequest::gpus_per_task, "gpus-per-task"},
+                                           {GpuRequest::none, "none"}});
+}
 
 // What the run jobs and the analysis job may have each for themselves.
 struct JobSettings {

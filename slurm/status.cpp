@@ -110,24 +110,6 @@ void look_at_disk(const Submission& submission, Status& status) {
 
 }  // namespace
 
-const char* name_of(JobState state) {
-  switch (state) {
-    case JobState::done:
-      return "done";
-    case JobState::running:
-      return "running";
-    case JobState::waiting:
-      return "waiting";
-    case JobState::interrupted:
-      return "interrupted";
-    case JobState::failed:
-      return "failed";
-    case JobState::not_started:
-      return "not started";
-  }
-  return "";
-}
-
 TaskNote parse_note(const std::string& text) {
   TaskNote note;
   std::istringstream stream(text);
@@ -217,8 +199,8 @@ std::string status_text(const Submission& submission, const Status& status) {
                                {"", Align::left}});
   for (const auto& row : status.rows) {
     if (row.ranks > 0) ++counts[row.state];
-    table.add({row.name, row.ranks > 0 ? std::to_string(row.ranks) : "", name_of(row.state), row.job,
-               row.nodes, row.words});
+    table.add({row.name, row.ranks > 0 ? std::to_string(row.ranks) : "", std::string(name_of(row.state)),
+               row.job, row.nodes, row.words});
   }
   std::string text = fmt::format("{}: {} configurations", submission.study, submission.configurations.size());
   for (const auto& [state, count] : counts) text += fmt::format(", {} {}", count, name_of(state));

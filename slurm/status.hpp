@@ -25,7 +25,14 @@ TaskNote parse_note(const std::string& text);  // unknown keys are passed over
 std::optional<TaskNote> read_note(const Submission& submission, const std::string& name);
 
 enum class JobState { done, running, waiting, interrupted, failed, not_started };
-const char* name_of(JobState state);
+constexpr auto names_of(JobState) {
+  return std::to_array<Named<JobState>>({{JobState::done, "done"},
+                                         {JobState::running, "running"},
+                                         {JobState::waiting, "waiting"},
+                                         {JobState::interrupted, "interrupted"},
+                                         {JobState::failed, "failed"},
+                                         {JobState::not_started, "not started"}});
+}
 
 struct JobRow {
   std::string name;

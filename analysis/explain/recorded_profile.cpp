@@ -9,10 +9,10 @@ namespace {
 
 ProbedCollective probed_of(const record::CollectiveInfo& info) {
   ProbedCollective probed;
-  probed.operation = collective_operation_from_name(info.operation);
+  probed.operation = named<CollectiveOperation>("operation", info.operation);
   probed.probe.ranks = info.ranks;
   probed.probe.count = info.count;
-  probed.probe.dtype = dtype_from_name(info.dtype);
+  probed.probe.dtype = named<DType>("dtype", info.dtype);
   probed.probe.calls = info.ranks * (info.ranks - 1) / 2;  // one a pair of ranks (parallel/probe)
   std::map<std::int64_t, std::int32_t> index_of;  // in the record -> in the probe, in order of first use
   for (const auto& segment : info.segments) {

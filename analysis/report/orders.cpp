@@ -63,7 +63,7 @@ std::vector<Band> bands_of(const CollectiveInfo& one) {
 
 std::size_t bytes_of(const CollectiveInfo& one) {
   try {
-    return size_of(dtype_from_name(one.dtype));
+    return size_of(named<DType>("dtype", one.dtype));
   } catch (const Error&) {
     return 0;  // a dtype of a newer version: sizes are then given in elements only
   }

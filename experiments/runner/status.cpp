@@ -19,27 +19,6 @@ using nlohmann::json;
 constexpr const char* kSchema = "shardrift study status 1";
 constexpr std::size_t kMaxFileBytes = std::size_t{64} << 20;
 
-constexpr std::array kStates{RunState::waiting, RunState::running,     RunState::done,
-                             RunState::failed,  RunState::interrupted, RunState::skipped};
-
-std::string_view role_name(study::Role role) {
-  switch (role) {
-    case study::Role::reference:
-      return "reference";
-    case study::Role::candidate:
-      return "candidate";
-    case study::Role::repeat:
-      return "repeat";
-    case study::Role::truth:
-      return "truth";
-    case study::Role::yardstick:
-      return "yardstick";
-    case study::Role::probe:
-      break;
-  }
-  return "probe";
-}
-
 json json_of(const RunStatus& run) {
   return {{"name", run.name},
           {"role", run.role},
@@ -87,7 +66,7 @@ RunStatus run_of(const json& object) {
   take(object, "ranks", run.ranks);
   std::string state = "waiting";
   take(object, "state", state);
-  run.state = run_state_from_name(state);
+  run.state = named<RunState>("state", state);
   take(object, "reason", run.reason);
   take_path(object, "output", run.output);
   take_path(object, "log", run.log);
@@ -105,30 +84,6 @@ RunStatus run_of(const json& object) {
 }
 
 }  // namespace
-
-std::string_view name_of(RunState state) {
-  switch (state) {
-    case RunState::waiting:
-      return "waiting";
-    case RunState::running:
-      return "running";
-    case RunState::done:
-      return "done";
-    case RunState::failed:
-      return "failed";
-    case RunState::interrupted:
-      return "interrupted";
-    case RunState::skipped:
-      break;
-  }
-  return "skipped";
-}
-
-RunState run_state_from_name(std::string_view name) {
-  for (const auto state : kStates)
-    if (name == name_of(state)) return state;
-  throw bad_data("unknown state {}", shown(name));
-}
 
 RunStatus* StudyStatus::find(std::string_view run) {
   const auto found =
@@ -207,7 +162,7 @@ void write_status(const StudyStatus& status, const fs::path& output_folder) {
 RunStatus status_of(const study::Configuration& configuration, const fs::path& output_folder) {
   RunStatus run;
   run.name = configuration.name;
-  run.role = role_name(configuration.role);
+  run.role = name_of(configuration.role);
   run.plan = configuration.plan;
   run.asked = configuration.asked;
   run.predicted = configuration.predicted;

@@ -29,8 +29,14 @@ enum class RunState {
   interrupted,  // stopped by a signal; goes on where it stopped
   skipped,      // what it follows failed
 };
-std::string_view name_of(RunState state);
-RunState run_state_from_name(std::string_view name);  // bad_data on another name
+constexpr auto names_of(RunState) {
+  return std::to_array<Named<RunState>>({{RunState::waiting, "waiting"},
+                                         {RunState::running, "running"},
+                                         {RunState::done, "done"},
+                                         {RunState::failed, "failed"},
+                                         {RunState::interrupted, "interrupted"},
+                                         {RunState::skipped, "skipped"}});
+}
 
 struct RunStatus {
   std::string name;

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "common/named_enum.hpp"
+
 namespace shardrift::study {
 
 enum class Role {
@@ -16,6 +18,14 @@ enum class Role {
   yardstick,  // another dtype or quantization: how far people already go without worry
   probe,      // no model is run: in which order does the live collective add?
 };
+constexpr auto names_of(Role) {
+  return std::to_array<Named<Role>>({{Role::reference, "reference"},
+                                     {Role::candidate, "candidate"},
+                                     {Role::repeat, "repeat"},
+                                     {Role::truth, "truth"},
+                                     {Role::yardstick, "yardstick"},
+                                     {Role::probe, "probe"}});
+}
 
 struct Configuration {
   std::string

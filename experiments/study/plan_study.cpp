@@ -198,7 +198,7 @@ class Planner {
     Settings settings = entry.settings;
     const auto device = settings.find("device");
     if (device != settings.end() && device->second.text != "auto" && device->second.text != machine_.device) {
-      device_from_name(device->second.text);
+      named<Device>("--device", device->second.text);
       leave_out(entry, fmt::format("asks for --device {}, this study runs on {}", device->second.text,
                                    machine_.device));
       return;

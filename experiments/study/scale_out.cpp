@@ -38,8 +38,9 @@ Study scale_out_study(const ScaleOutWanted& wanted, const Machine& machine) {
   if (wanted.max_new_tokens < 1)
     throw usage_error("--max-new-tokens {}: must be at least 1", wanted.max_new_tokens);
   const auto config = read_model_config(wanted.model);
-  const std::string dtype = wanted.dtype.empty() ? std::string(name_of(config.dtype))
-                                                 : std::string(name_of(dtype_from_name(wanted.dtype)));
+  const std::string dtype = wanted.dtype.empty()
+                                ? std::string(name_of(config.dtype))
+                                : std::string(name_of(named<DType>("--dtype", wanted.dtype)));
 
   Study study;
   study.name = "scale-out";

@@ -97,34 +97,6 @@ std::vector<std::vector<SumTree>> trees_of(const NcclCommunicator& communicator)
 
 }  // namespace
 
-std::string_view name_of(NcclAlgorithm algorithm) {
-  return algorithm == NcclAlgorithm::ring ? "ring" : "tree";
-}
-
-std::string_view name_of(NcclProtocol protocol) {
-  switch (protocol) {
-    case NcclProtocol::ll:
-      return "ll";
-    case NcclProtocol::ll128:
-      return "ll128";
-    case NcclProtocol::simple:
-      break;
-  }
-  return "simple";
-}
-
-NcclAlgorithm nccl_algorithm_from_name(std::string_view name) {
-  for (const auto algorithm : {NcclAlgorithm::ring, NcclAlgorithm::tree})
-    if (name == name_of(algorithm)) return algorithm;
-  throw usage_error("unknown NCCL algorithm '{}': the order model has ring and tree", name);
-}
-
-NcclProtocol nccl_protocol_from_name(std::string_view name) {
-  for (const auto protocol : {NcclProtocol::ll, NcclProtocol::ll128, NcclProtocol::simple})
-    if (name == name_of(protocol)) return protocol;
-  throw usage_error("unknown NCCL protocol '{}': use ll, ll128 or simple", name);
-}
-
 std::vector<NcclRange> nccl_ranges(std::int64_t count, DType dtype, int ranks, int channels,
                                    NcclAlgorithm algorithm, NcclProtocol protocol) {
   if (count < 1) throw failure("an NCCL message of {} elements has no order", count);

@@ -6,21 +6,23 @@
 #pragma once
 #include <cstdint>
 #include <optional>
-#include <string_view>
 #include <vector>
 
 #include "common/dtype.hpp"
+#include "common/named_enum.hpp"
 #include "parallel/reduction/order_map.hpp"
 
 namespace shardrift {
 
 enum class NcclAlgorithm { ring, tree };
+constexpr auto names_of(NcclAlgorithm) {
+  return std::to_array<Named<NcclAlgorithm>>({{NcclAlgorithm::ring, "ring"}, {NcclAlgorithm::tree, "tree"}});
+}
 enum class NcclProtocol { ll, ll128, simple };
-
-std::string_view name_of(NcclAlgorithm algorithm);
-std::string_view name_of(NcclProtocol protocol);                // "ll", "ll128", "simple"
-NcclAlgorithm nccl_algorithm_from_name(std::string_view name);  // usage_error on another name
-NcclProtocol nccl_protocol_from_name(std::string_view name);    // usage_error on another name
+constexpr auto names_of(NcclProtocol) {
+  return std::to_array<Named<NcclProtocol>>(
+      {{NcclProtocol::ll, "ll"}, {NcclProtocol::ll128, "ll128"}, {NcclProtocol::simple, "simple"}});
+}
 
 // What one all-reduce depends on beside its size: a property of the communicator.
 struct NcclCommunicator {

@@ -2,7 +2,6 @@
 
 #include <fmt/core.h>
 
-#include <array>
 #include <bit>
 #include <string>
 #include <vector>
@@ -11,10 +10,6 @@
 
 namespace shardrift {
 namespace {
-
-constexpr std::array kAlgorithms{OpenMpiAllReduce::automatic, OpenMpiAllReduce::basic_linear,
-                                 OpenMpiAllReduce::recursive_doubling, OpenMpiAllReduce::ring,
-                                 OpenMpiAllReduce::rabenseifner};
 
 // Neighbours meet first, then neighbouring pairs, after the surplus over a power of two joined in pairs.
 SumTree doubling_tree(int ranks) {
@@ -44,31 +39,6 @@ OrderMap ring_map(std::int64_t count, int ranks) {
 }
 
 }  // namespace
-
-std::string_view name_of(OpenMpiAllReduce algorithm) {
-  switch (algorithm) {
-    case OpenMpiAllReduce::automatic:
-      return "auto";
-    case OpenMpiAllReduce::basic_linear:
-      return "basic-linear";
-    case OpenMpiAllReduce::recursive_doubling:
-      return "recursive-doubling";
-    case OpenMpiAllReduce::ring:
-      return "ring";
-    case OpenMpiAllReduce::rabenseifner:
-      break;
-  }
-  return "rabenseifner";
-}
-
-OpenMpiAllReduce openmpi_all_reduce_from_name(std::string_view name) {
-  for (const auto algorithm : kAlgorithms)
-    if (name == name_of(algorithm)) return algorithm;
-  throw usage_error(
-      "unknown MPI all-reduce algorithm '{}': use auto, basic-linear, recursive-doubling, ring or "
-      "rabenseifner",
-      name);
-}
 
 int openmpi_algorithm_number(OpenMpiAllReduce algorithm) {
   switch (algorithm) {

@@ -7,18 +7,23 @@
 #pragma once
 #include <cstdint>
 #include <optional>
-#include <string_view>
 
 #include "common/dtype.hpp"
+#include "common/named_enum.hpp"
 #include "parallel/reduction/order_map.hpp"
 
 namespace shardrift {
 
 // automatic: the library's own choice by size. The others are coll_tuned_allreduce_algorithm 1, 3, 4 and 6.
 enum class OpenMpiAllReduce { automatic, basic_linear, recursive_doubling, ring, rabenseifner };
+constexpr auto names_of(OpenMpiAllReduce) {
+  return std::to_array<Named<OpenMpiAllReduce>>({{OpenMpiAllReduce::automatic, "auto"},
+                                                 {OpenMpiAllReduce::basic_linear, "basic-linear"},
+                                                 {OpenMpiAllReduce::recursive_doubling, "recursive-doubling"},
+                                                 {OpenMpiAllReduce::ring, "ring"},
+                                                 {OpenMpiAllReduce::rabenseifner, "rabenseifner"}});
+}
 
-std::string_view name_of(OpenMpiAllReduce algorithm);                  // "auto", "basic-linear", …
-OpenMpiAllReduce openmpi_all_reduce_from_name(std::string_view name);  // usage_error on another name
 int openmpi_algorithm_number(OpenMpiAllReduce algorithm);  // as the MCA variable spells it; 0: automatic
 
 // What `automatic` resolves to for a message of so many bytes; nullopt above 7 ranks (not measured).

@@ -70,34 +70,6 @@ std::vector<int> resolved_stages(const Plan& plan, int layers) {
 
 }  // namespace
 
-std::string_view name_of(Device device) {
-  return device == Device::cuda ? "cuda" : "cpu";
-}
-
-Device device_from_name(std::string_view name) {
-  if (name == "cpu") return Device::cpu;
-  if (name == "cuda") return Device::cuda;
-  throw usage_error("unknown --device '{}': use cpu or cuda", name);
-}
-
-std::string_view name_of(RowLinear row_linear) {
-  switch (row_linear) {
-    case RowLinear::reduce:
-      return "reduce";
-    case RowLinear::scatter:
-      return "scatter";
-    case RowLinear::gather:
-      break;
-  }
-  return "gather";
-}
-
-RowLinear row_linear_from_name(std::string_view name) {
-  for (const auto row_linear : {RowLinear::reduce, RowLinear::scatter, RowLinear::gather})
-    if (name == name_of(row_linear)) return row_linear;
-  throw usage_error("unknown --row-linear '{}': use reduce, scatter or gather", name);
-}
-
 int world_size(const Plan& plan) {
   return plan.replicas * plan.pipeline * plan.tensor_parallel;
 }

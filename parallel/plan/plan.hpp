@@ -6,16 +6,19 @@
 // S shards are the model's arithmetic; R ranks are the machine. Each rank hosts S / R consecutive shards.
 #pragma once
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "common/dtype.hpp"
+#include "common/named_enum.hpp"
 #include "parallel/plan/dealing.hpp"
 #include "parallel/reduction/reduction.hpp"
 
 namespace shardrift {
 
 enum class Device { cpu, cuda };
+constexpr auto names_of(Device) {
+  return std::to_array<Named<Device>>({{Device::cpu, "cpu"}, {Device::cuda, "cuda"}});
+}
 
 // How the row-parallel linears (o_proj, down_proj) are put together (docs/reductions.md).
 enum class RowLinear {
@@ -23,6 +26,10 @@ enum class RowLinear {
   scatter,  // the same sum as reduce-scatter + all-gather of the padded message: another library order
   gather,   // inputs are gathered, each shard multiplies its rows of the output over all of K: no sum
 };
+constexpr auto names_of(RowLinear) {
+  return std::to_array<Named<RowLinear>>(
+      {{RowLinear::reduce, "reduce"}, {RowLinear::scatter, "scatter"}, {RowLinear::gather, "gather"}});
+}
 
 struct Plan {
   int shards = 1;           // S, 1 to 64
@@ -40,11 +47,6 @@ struct Plan {
   Device device = Device::cpu;
   bool operator==(const Plan&) const = default;
 };
-
-std::string_view name_of(Device device);
-Device device_from_name(std::string_view name);  // usage_error on another name
-std::string_view name_of(RowLinear row_linear);
-RowLinear row_linear_from_name(std::string_view name);  // usage_error on another name
 
 int world_size(const Plan& plan);
 

@@ -36,13 +36,14 @@ Plan plan_from_json(const std::string& text) {
     plan.replicas = object.at("replicas").get<int>();
     plan.stage_layers = object.at("stage_layers").get<std::vector<int>>();
     plan.reduction = reduction_from_text(object.at("reduction").get<std::string>());
-    plan.reduction.partial = partial_dtype_from_name(object.at("partial").get<std::string>());
-    plan.reduction.accumulator = accumulator_from_name(object.at("accumulate").get<std::string>());
-    plan.row_linear = row_linear_from_name(object.at("row_linear").get<std::string>());
-    plan.dtype = dtype_from_name(object.at("dtype").get<std::string>());
-    plan.logits_dtype = dtype_from_name(object.at("logits_dtype").get<std::string>());
+    plan.reduction.partial = named<PartialDType>("--partial", object.at("partial").get<std::string>());
+    plan.reduction.accumulator =
+        named<Accumulator>("--accumulate", object.at("accumulate").get<std::string>());
+    plan.row_linear = named<RowLinear>("--row-linear", object.at("row_linear").get<std::string>());
+    plan.dtype = named<DType>("--dtype", object.at("dtype").get<std::string>());
+    plan.logits_dtype = named<DType>("--logits-dtype", object.at("logits_dtype").get<std::string>());
     plan.batch = object.at("batch").get<int>();
-    plan.device = device_from_name(object.at("device").get<std::string>());
+    plan.device = named<Device>("--device", object.at("device").get<std::string>());
     return plan;
   } catch (const std::exception& error) {
     throw bad_data("the recorded plan is not one this version understands: {}", error.what());

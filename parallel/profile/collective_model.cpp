@@ -182,16 +182,6 @@ std::optional<OrderMap> nccl_model_map(const NcclModel& model, CollectiveOperati
 
 }  // namespace
 
-std::string_view name_of(CollectiveOperation operation) {
-  return operation == CollectiveOperation::all_reduce ? "all-reduce" : "reduce-scatter";
-}
-
-CollectiveOperation collective_operation_from_name(std::string_view name) {
-  for (const auto operation : {CollectiveOperation::all_reduce, CollectiveOperation::reduce_scatter})
-    if (name == name_of(operation)) return operation;
-  throw usage_error("unknown operation '{}': use all-reduce or reduce-scatter", name);
-}
-
 std::optional<OrderMap> model_map(const CollectiveModel& model, CollectiveOperation operation, int ranks,
                                   std::int64_t count, DType dtype) {
   if (const auto* nccl = std::get_if<NcclModel>(&model))

@@ -18,8 +18,10 @@ namespace shardrift {
 // A reduce-scatter is counted in the elements of its padded message (padded_count in reduction.hpp): that
 // count is probed and looked up.
 enum class CollectiveOperation { all_reduce, reduce_scatter };
-std::string_view name_of(CollectiveOperation operation);                    // "all-reduce", "reduce-scatter"
-CollectiveOperation collective_operation_from_name(std::string_view name);  // usage_error on another name
+constexpr auto names_of(CollectiveOperation) {
+  return std::to_array<Named<CollectiveOperation>>({{CollectiveOperation::all_reduce, "all-reduce"},
+                                                    {CollectiveOperation::reduce_scatter, "reduce-scatter"}});
+}
 
 struct NcclModel {
   NcclAlgorithm algorithm = NcclAlgorithm::ring;

@@ -71,6 +71,10 @@ class ObjectReader {
       throw bad_data("{}: key \"{}\": {}", where_, key, error.what());
     }
   }
+  template <NamedEnum E>
+  E choice(const char* key) {
+    return named(key, [&](const std::string& name) { return shardrift::named<E>(key, name); });
+  }
   const std::string& where() const { return where_; }
   void finish() const {
     for (const auto& [key, unused] : object_.items())
@@ -107,8 +111,8 @@ NcclProtocolSpan read_span(ObjectReader& model, const json& item) {
   span.first_bytes = model.number(item[0], "spans", 1, kMaxBytesOfSpan);
   span.last_bytes = model.number(item[1], "spans", span.first_bytes, kMaxBytesOfSpan);
   try {
-    span.lowest = nccl_protocol_from_name(item[2].get<std::string>());
-    span.highest = nccl_protocol_from_name(item[3].get<std::string>());
+    span.lowest = named<NcclProtocol>("protocol", item[2].get<std::string>());
+    span.highest = named<NcclProtocol>("protocol", item[3].get<std::string>());
   } catch (const Error& error) {
     throw bad_data("{}: key \"spans\": {}", model.where(), error.what());
   }
@@ -133,13 +137,13 @@ CollectiveModel read_model(const json& value, int ranks, const std::string& wher
   ObjectReader object(value, where + ": model");
   const auto kind = object.text("kind");
   if (kind == "openmpi") {
-    const OpenMpiModel model{object.named("all_reduce", openmpi_all_reduce_from_name)};
+    const OpenMpiModel model{object.choice<OpenMpiAllReduce>("all_reduce")};
     object.finish();
     return model;
   }
   if (kind != "nccl") throw object.wrong("kind", "\"nccl\" or \"openmpi\"", json(kind));
   NcclModel model;
-  model.algorithm = object.named("algorithm", nccl_algorithm_from_name);
+  model.algorithm = object.choice<NcclAlgorithm>("algorithm");
   for (const auto& item : object.array("channels", 1, 64)) {
     const auto least = model.channels.empty() ? 1 : model.channels.back() + 1;
     model.channels.push_back(static_cast<int>(object.number(item, "channels", least, 64)));
@@ -188,15 +192,15 @@ void read_segments(ObjectReader& object, ProbeResult& probe) {
 ProbedCollective read_probed(const json& value, int ranks, const std::string& where) {
   ObjectReader object(value, where);
   ProbedCollective one;
-  one.operation = object.named("operation", collective_operation_from_name);
+  one.operation = object.choice<CollectiveOperation>("operation");
   one.probe.ranks = ranks;
-  one.probe.dtype = object.named("dtype", dtype_from_name);
+  one.probe.dtype = object.choice<DType>("dtype");
   if (storage_of(one.probe.dtype) != one.probe.dtype)
     throw object.wrong("dtype", "a type that is stored", value["dtype"]);
   one.probe.count = object.integer("count", 1, kMaxCount);
   one.probe.calls = static_cast<int>(object.integer("calls", 1, 1000));
   if (!object.value("accumulator").is_null())
-    one.probe.accumulator = object.named("accumulator", accumulator_from_name);
+    one.probe.accumulator = object.choice<Accumulator>("accumulator");
   one.probe.first_unexplained = object.integer("first_unexplained", -1, one.probe.count - 1);
   const auto& agreed = object.value("model_agrees");
   if (!agreed.is_null() && !agreed.is_boolean())

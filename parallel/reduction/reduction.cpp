@@ -89,42 +89,6 @@ void check_native(const Reduction& reduction, int shards, int ranks) {
 
 }  // namespace
 
-std::string_view name_of(Accumulator accumulator) {
-  switch (accumulator) {
-    case Accumulator::message:
-      return "message";
-    case Accumulator::float32:
-      return "float32";
-    case Accumulator::float64:
-      break;
-  }
-  return "float64";
-}
-
-std::string_view name_of(PartialDType partial) {
-  switch (partial) {
-    case PartialDType::model:
-      return "model";
-    case PartialDType::rounded:
-      return "rounded";
-    case PartialDType::float32:
-      break;
-  }
-  return "float32";
-}
-
-Accumulator accumulator_from_name(std::string_view name) {
-  for (const auto accumulator : {Accumulator::message, Accumulator::float32, Accumulator::float64})
-    if (name == name_of(accumulator)) return accumulator;
-  throw usage_error("unknown --accumulate '{}': use message, float32 or float64", name);
-}
-
-PartialDType partial_dtype_from_name(std::string_view name) {
-  for (const auto partial : {PartialDType::model, PartialDType::rounded, PartialDType::float32})
-    if (name == name_of(partial)) return partial;
-  throw usage_error("unknown --partial '{}': use model, rounded or float32", name);
-}
-
 std::string order_text(const Reduction& reduction) {
   for (const auto& [order, name] : kNames)
     if (order == reduction.order) return std::string(name);

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "common/dtype.hpp"
+#include "common/named_enum.hpp"
 #include "parallel/reduction/order_map.hpp"
 
 namespace shardrift {
@@ -26,12 +27,22 @@ enum class ReductionOrder {
 // Where a sum rounds. message: to the partial's dtype after every add, as a collective's hops do. The others
 // add in that type and round once, to the model's dtype, at the end.
 enum class Accumulator { message, float32, float64 };
+constexpr auto names_of(Accumulator) {
+  return std::to_array<Named<Accumulator>>({{Accumulator::message, "message"},
+                                            {Accumulator::float32, "float32"},
+                                            {Accumulator::float64, "float64"}});
+}
 
 // What a shard's product is stored as before it is summed. float32: the matrix product's accumulators as they
 // are. For a 16-bit model that asks the library for another output dtype, which may choose another kernel:
 // two things change, rounding and kernel (docs/reductions.md). rounded: these accumulators, rounded to the
 // model's dtype by ourselves: what lies between the two others, so that one thing changes at a time.
 enum class PartialDType { model, rounded, float32 };
+constexpr auto names_of(PartialDType) {
+  return std::to_array<Named<PartialDType>>({{PartialDType::model, "model"},
+                                             {PartialDType::rounded, "rounded"},
+                                             {PartialDType::float32, "float32"}});
+}
 
 struct Reduction {
   ReductionOrder order = ReductionOrder::native;
@@ -44,11 +55,6 @@ struct Reduction {
   bool needs_profile() const { return order == ReductionOrder::profile; }  // whoever runs it brings one
   bool is_local_fold() const { return order != ReductionOrder::native; }   // else the transport adds
 };
-
-std::string_view name_of(Accumulator accumulator);
-std::string_view name_of(PartialDType partial);
-Accumulator accumulator_from_name(std::string_view name);     // usage_error on another name
-PartialDType partial_dtype_from_name(std::string_view name);  // usage_error on another name
 
 // The order as the flag spells it: "native", "tree:7", "perm:2,0,3,1".
 std::string order_text(const Reduction& reduction);

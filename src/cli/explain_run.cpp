@@ -103,12 +103,13 @@ Subject subject_of(const ExplainRunFlags& flags, const study::Machine& machine) 
   }
   plan.shards = flags.shards;
   plan.tensor_parallel = flags.shards;
-  plan.device = device_from_name(machine.device);
-  plan.dtype = flags.dtype.empty() ? read_model_config(flags.model).dtype : dtype_from_name(flags.dtype);
+  plan.device = named<Device>("--device", machine.device);
+  plan.dtype =
+      flags.dtype.empty() ? read_model_config(flags.model).dtype : named<DType>("--dtype", flags.dtype);
   plan.logits_dtype = flags.logits_dtype == "float32" ? DType::float32 : storage_of(plan.dtype);
   if (!flags.logits_dtype.empty() && flags.logits_dtype != "float32" && flags.logits_dtype != "model")
     throw usage_error("unknown --logits-dtype '{}': use model or float32", flags.logits_dtype);
-  if (!flags.row_linear.empty()) plan.row_linear = row_linear_from_name(flags.row_linear);
+  if (!flags.row_linear.empty()) plan.row_linear = named<RowLinear>("--row-linear", flags.row_linear);
   if (flags.batch != 0) plan.batch = flags.batch;
   if (!flags.prompts.empty()) {
     common["prompts"] = value(full_path(flags.prompts));

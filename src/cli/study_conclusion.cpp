@@ -72,7 +72,7 @@ class Conclusion {
     }
     for (const auto& run : status_.runs)
       if (run.state != runner::RunState::done)
-        line_.say(fmt::format("left out: {} ({}{})", run.name, runner::name_of(run.state),
+        line_.say(fmt::format("left out: {} ({}{})", run.name, name_of(run.state),
                               run.reason.empty() ? "" : ": " + run.reason));
     for (const auto& one : plan_.not_possible)
       line_.say(fmt::format("not possible here: {}: {}", one.name, one.reason));

@@ -1,42 +1,25 @@
 #include "common/dtype.hpp"
 
-#include <array>
 #include <bit>
 #include <cmath>
 
-#include "common/error.hpp"
-
 namespace shardrift {
-namespace {
-struct Entry {
-  DType dtype;
-  std::string_view name;
-  std::size_t size;
-};
-constexpr std::array<Entry, 5> kTypes{{{DType::float64, "float64", 8},
-                                       {DType::float32, "float32", 4},
-                                       {DType::tf32, "tf32", 4},
-                                       {DType::float16, "float16", 2},
-                                       {DType::bfloat16, "bfloat16", 2}}};
-const Entry& entry(DType dtype) {
-  return kTypes[static_cast<std::size_t>(dtype)];
-}
-}  // namespace
 
 std::size_t size_of(DType dtype) {
-  return entry(dtype).size;
-}
-std::string_view name_of(DType dtype) {
-  return entry(dtype).name;
+  switch (dtype) {
+    case DType::float64:
+      return 8;
+    case DType::float32:
+    case DType::tf32:
+      return 4;
+    case DType::float16:
+    case DType::bfloat16:
+      break;
+  }
+  return 2;
 }
 DType storage_of(DType dtype) {
   return dtype == DType::tf32 ? DType::float32 : dtype;
-}
-
-DType dtype_from_name(std::string_view name) {
-  for (const auto& type : kTypes)
-    if (type.name == name) return type.dtype;
-  throw usage_error("unknown dtype '{}': use float64, float32, tf32, float16 or bfloat16", name);
 }
 
 float float_from_bfloat16(std::uint16_t bits) {

@@ -2,17 +2,23 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
-#include <string_view>
+
+#include "common/named_enum.hpp"
 
 namespace shardrift {
 
 // tf32 is a way to multiply float32 numbers on a GPU, not a storage type: its elements are float32.
 enum class DType { float64, float32, tf32, float16, bfloat16 };
+constexpr auto names_of(DType) {
+  return std::to_array<Named<DType>>({{DType::float64, "float64"},
+                                      {DType::float32, "float32"},
+                                      {DType::tf32, "tf32"},
+                                      {DType::float16, "float16"},
+                                      {DType::bfloat16, "bfloat16"}});
+}
 
-std::size_t size_of(DType dtype);              // bytes of one element
-std::string_view name_of(DType dtype);         // "float32", …
-DType dtype_from_name(std::string_view name);  // throws usage_error on another name
-DType storage_of(DType dtype);                 // tf32 -> float32, others themselves
+std::size_t size_of(DType dtype);  // bytes of one element
+DType storage_of(DType dtype);     // tf32 -> float32, others themselves
 
 // Exact widening of the 16-bit types. Source: IEEE 754 binary16; bfloat16 is the upper half of binary32.
 float float_from_bfloat16(std::uint16_t bits);

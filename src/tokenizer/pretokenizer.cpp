@@ -3,9 +3,10 @@
 #include <algorithm>
 
 #include "common/error.hpp"
+#include "common/json_file.hpp"
+#include "common/named_enum.hpp"
 #include "tokenizer/byte_level.hpp"
 #include "tokenizer/regex.hpp"
-#include "common/json_file.hpp"
 
 namespace shardrift {
 namespace {
@@ -15,6 +16,13 @@ constexpr std::string_view kGpt2 =
     R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
 
 enum class Behavior { isolated, removed, merged_with_previous, merged_with_next, contiguous };
+constexpr auto names_of(Behavior) {
+  return std::to_array<Named<Behavior>>({{Behavior::isolated, "Isolated"},
+                                         {Behavior::removed, "Removed"},
+                                         {Behavior::merged_with_previous, "MergedWithPrevious"},
+                                         {Behavior::merged_with_next, "MergedWithNext"},
+                                         {Behavior::contiguous, "Contiguous"}});
+}
 
 // A stretch of a text, and whether it is one of the delimiters the pattern looks for.
 struct Stretch {
@@ -151,19 +159,12 @@ bool flag(const nlohmann::json& json, const char* key, bool otherwise, const std
 
 Behavior read_behavior(const nlohmann::json& json, const std::string& where) {
   const auto* value = member(json, "behavior");
-  const std::pair<const char*, Behavior> known[] = {{"Isolated", Behavior::isolated},
-                                                    {"Removed", Behavior::removed},
-                                                    {"MergedWithPrevious", Behavior::merged_with_previous},
-                                                    {"MergedWithNext", Behavior::merged_with_next},
-                                                    {"Contiguous", Behavior::contiguous}};
-  for (const auto& [name, behavior] : known) {
-    if (value != nullptr && *value == name) {
-      return behavior;
-    }
+  const bool text = value != nullptr && value->is_string();
+  if (const auto behavior = from_name<Behavior>(text ? value->get_ref<const std::string&>() : "")) {
+    return *behavior;
   }
-  throw bad_data(
-      "{}: behavior is {}; Isolated, Removed, MergedWithPrevious, MergedWithNext or Contiguous is expected",
-      where, value == nullptr ? "missing" : shown(*value));
+  throw bad_data("{}: behavior is {}; {} is expected", where, value == nullptr ? "missing" : shown(*value),
+                 listed_names<Behavior>());
 }
 
 std::shared_ptr<const PreTokenizer::Step> read_split(const nlohmann::json& json, const std::string& where) {

@@ -118,41 +118,29 @@ std::vector<int> numbers(std::string_view flag, const std::string& text) {
   return values;
 }
 
-Mode mode_from_name(const std::string& name) {
-  for (const auto mode : {Mode::greedy, Mode::follow, Mode::score})
-    if (name == name_of(mode)) return mode;
-  throw usage_error("unknown --mode '{}': use greedy, follow or score", name);
-}
-
-RecordLevel level_from_name(const std::string& name) {
-  for (const auto level : {RecordLevel::top, RecordLevel::logits, RecordLevel::hidden})
-    if (name == name_of(level)) return level;
-  throw usage_error("unknown --record '{}': use top, logits or hidden", name);
-}
-
 void only(std::string_view flag, const std::string& value, std::string_view supported) {
   if (value != supported) throw usage_error("{} {}: this version has only {}", flag, value, supported);
 }
 
 void apply(const Texts& t, int shards, RunOptions& o) {
   Plan& plan = o.plan;
-  plan.device = device_from_name(t.device);
-  plan.dtype = dtype_from_name(t.dtype);
+  plan.device = named<Device>("--device", t.device);
+  plan.dtype = named<DType>("--dtype", t.dtype);
   if (t.logits_dtype != "model" && t.logits_dtype != "float32")
     throw usage_error("unknown --logits-dtype '{}': use model or float32", t.logits_dtype);
   plan.logits_dtype = t.logits_dtype == "model" ? storage_of(plan.dtype) : DType::float32;
   plan.shards = shards == 0 ? plan.tensor_parallel : shards;
-  plan.row_linear = row_linear_from_name(t.row_linear);
+  plan.row_linear = named<RowLinear>("--row-linear", t.row_linear);
   // gather sums nothing: its plan says Reduction(), whatever the number of shards.
   const bool native = plan.shards == plan.tensor_parallel || plan.row_linear == RowLinear::gather;
   const std::string_view usual = native ? "native" : "linear";
   plan.reduction = reduction_from_text(t.reduction.empty() ? usual : t.reduction);
-  plan.reduction.partial = partial_dtype_from_name(t.partial);
-  if (!t.accumulate.empty()) plan.reduction.accumulator = accumulator_from_name(t.accumulate);
+  plan.reduction.partial = named<PartialDType>("--partial", t.partial);
+  if (!t.accumulate.empty()) plan.reduction.accumulator = named<Accumulator>("--accumulate", t.accumulate);
   if (!t.stage_layers.empty()) plan.stage_layers = numbers("--stage-layers", t.stage_layers);
   only("--quantize", t.quantize, "none");
-  o.mode = mode_from_name(t.mode);
-  o.level = level_from_name(t.record);
+  o.mode = named<Mode>("--mode", t.mode);
+  o.level = named<RecordLevel>("--record", t.record);
 }
 
 void check(const RunOptions& o) {
@@ -177,30 +165,6 @@ void check(const RunOptions& o) {
 }
 
 }  // namespace
-
-std::string_view name_of(Mode mode) {
-  switch (mode) {
-    case Mode::greedy:
-      return "greedy";
-    case Mode::follow:
-      return "follow";
-    case Mode::score:
-      break;
-  }
-  return "score";
-}
-
-std::string_view name_of(RecordLevel level) {
-  switch (level) {
-    case RecordLevel::top:
-      return "top";
-    case RecordLevel::logits:
-      return "logits";
-    case RecordLevel::hidden:
-      break;
-  }
-  return "hidden";
-}
 
 std::string run_help() {
   RunOptions options;

@@ -4,12 +4,21 @@
 #include <string>
 #include <vector>
 
+#include "common/named_enum.hpp"
 #include "parallel/plan/plan.hpp"
 
 namespace shardrift {
 
 enum class Mode { greedy, follow, score };
+constexpr auto names_of(Mode) {
+  return std::to_array<Named<Mode>>(
+      {{Mode::greedy, "greedy"}, {Mode::follow, "follow"}, {Mode::score, "score"}});
+}
 enum class RecordLevel { top, logits, hidden };
+constexpr auto names_of(RecordLevel) {
+  return std::to_array<Named<RecordLevel>>(
+      {{RecordLevel::top, "top"}, {RecordLevel::logits, "logits"}, {RecordLevel::hidden, "hidden"}});
+}
 
 struct RunOptions {
   std::filesystem::path model;
@@ -30,9 +39,6 @@ struct RunOptions {
   int compression = 0;
   std::string command;  // as typed
 };
-
-std::string_view name_of(Mode mode);
-std::string_view name_of(RecordLevel level);
 
 // arguments: what follows "run". Throws usage_error. Prints help and sets `helped` where --help is asked for.
 RunOptions parse_run_options(const std::vector<std::string>& arguments, bool& helped);

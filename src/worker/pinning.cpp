@@ -45,8 +45,8 @@ std::string require_one_of(const std::string& value, const char* flag,
 NcclPins Pinning::nccl() const {
   NcclPins pins;
   if (nccl_algorithm == "ring" || nccl_algorithm == "tree")
-    pins.algorithm = nccl_algorithm_from_name(nccl_algorithm);
-  if (nccl_protocol != "auto") pins.protocol = nccl_protocol_from_name(nccl_protocol);
+    pins.algorithm = from_name<NcclAlgorithm>(nccl_algorithm);
+  if (nccl_protocol != "auto") pins.protocol = from_name<NcclProtocol>(nccl_protocol);
   if (nccl_channels > 0) pins.channels = nccl_channels;
   return pins;
 }
@@ -54,7 +54,7 @@ NcclPins Pinning::nccl() const {
 Pinning pinning_from(const std::vector<std::string>& arguments) {
   Pinning pinning;
   if (const auto value = value_of(arguments, kMpiFlag))
-    pinning.mpi_all_reduce = openmpi_all_reduce_from_name(*value);
+    pinning.mpi_all_reduce = named<OpenMpiAllReduce>("--mpi-allreduce", *value);
   if (const auto value = value_of(arguments, kAlgorithmFlag))
     pinning.nccl_algorithm = require_one_of(*value, kAlgorithmFlag, {"auto", "ring", "tree", "nvls"});
   if (const auto value = value_of(arguments, kProtocolFlag))

@@ -110,7 +110,7 @@ std::vector<double> given_numbers(const std::string& list) {
 
 void apply(const Texts& t, ProbeOptions& o) {
   o.numbers = given_numbers(t.given);
-  o.device = device_from_name(t.device);
+  o.device = named<Device>("--device", t.device);
   o.counts = numbers("--count", t.counts);
   const auto tokens = numbers("--tokens", t.tokens);
   const auto hidden = numbers("--hidden", t.hidden);
@@ -120,16 +120,16 @@ void apply(const Texts& t, ProbeOptions& o) {
   if (o.counts.empty())
     throw usage_error("--count N[,N…], or --tokens and --hidden, are needed: see probe --help");
   for (const auto& name : parts_of(t.dtypes)) {
-    o.dtypes.push_back(storage_of(dtype_from_name(name)));
+    o.dtypes.push_back(storage_of(named<DType>("--dtype", name)));
     if (std::count(o.dtypes.begin(), o.dtypes.end(), o.dtypes.back()) > 1) o.dtypes.pop_back();
   }
   if (o.dtypes.empty()) throw usage_error("--dtype is empty");
-  o.operation = collective_operation_from_name(t.operation);
+  o.operation = named<CollectiveOperation>("--operation", t.operation);
   std::sort(o.counts.begin(), o.counts.end());
   o.counts.erase(std::unique(o.counts.begin(), o.counts.end()), o.counts.end());
   if (!t.local.empty()) {
     o.local = reduction_from_text(t.local);
-    if (!t.accumulate.empty()) o.local->accumulator = accumulator_from_name(t.accumulate);
+    if (!t.accumulate.empty()) o.local->accumulator = named<Accumulator>("--accumulate", t.accumulate);
     if (!o.local->is_local_fold() || o.local->needs_profile())
       throw usage_error("--local {}: not a local order; leave --local out to probe the live collective",
                         t.local);

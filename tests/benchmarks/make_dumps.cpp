@@ -137,7 +137,8 @@ int main(int argc, char** argv) {
   try {
     const std::filesystem::path directory = argv[1];
     std::filesystem::create_directories(directory);
-    const Shape shape{dtype_from_name(argv[2]), std::stoi(argv[3]), std::stoi(argv[4]), std::stoi(argv[5])};
+    const Shape shape{named<DType>("dtype", argv[2]), std::stoi(argv[3]), std::stoi(argv[4]),
+                      std::stoi(argv[5])};
     write(directory / "reference.h5", shape, false);
     write(directory / "candidate.h5", shape, true);
   } catch (const std::exception& error) {

@@ -55,8 +55,8 @@ void expect_near(double got, double want, double relative, double absolute, cons
 }
 
 Step computed(const json& one) {
-  const DType x = dtype_from_name(one["dtype"][0].get<std::string>());
-  const DType y = dtype_from_name(one["dtype"][1].get<std::string>());
+  const DType x = named<DType>("dtype", one["dtype"][0].get<std::string>());
+  const DType y = named<DType>("dtype", one["dtype"][1].get<std::string>());
   const auto reference = decoded(one["words"][0]);
   const auto candidate = decoded(one["words"][1]);
   const auto size = reference.size() / size_of(x);

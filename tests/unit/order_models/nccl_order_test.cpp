@@ -164,7 +164,7 @@ TEST(NcclModel, RefusesWhatIsNoCommunicator) {
   EXPECT_THROW(map({4, 24, {{0, 1, 2}}}), Error);
   EXPECT_THROW(map({4, 24, {{0, 1, 2, 3}, {0, 1, 2, 3}}}), Error);
   EXPECT_THROW(nccl_ring_map(0, DType::float32, {4, 24, {}}, NcclProtocol::ll), Error);
-  EXPECT_THROW(nccl_protocol_from_name("LL"), Error);
+  EXPECT_THROW(named<NcclProtocol>("protocol", "LL"), Error);
 }
 
 }  // namespace

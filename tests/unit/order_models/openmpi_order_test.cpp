@@ -54,10 +54,10 @@ TEST(OpenMpi, NamesAndRefusals) {
   for (int number : {0, 1, 3, 4, 6}) {
     bool found = false;
     for (const auto* name : {"auto", "basic-linear", "recursive-doubling", "ring", "rabenseifner"})
-      found = found || openmpi_algorithm_number(openmpi_all_reduce_from_name(name)) == number;
+      found = found || openmpi_algorithm_number(named<OpenMpiAllReduce>("--mpi-allreduce", name)) == number;
     EXPECT_TRUE(found) << number;
   }
-  EXPECT_THROW(openmpi_all_reduce_from_name("Ring"), Error);
+  EXPECT_THROW(named<OpenMpiAllReduce>("--mpi-allreduce", "Ring"), Error);
   EXPECT_THROW(openmpi_all_reduce_map(1, DType::float32, 1, OpenMpiAllReduce::ring), Error);
   EXPECT_THROW(openmpi_all_reduce_map(0, DType::float32, 2, OpenMpiAllReduce::ring), Error);
 }

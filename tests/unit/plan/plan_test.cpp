@@ -106,11 +106,11 @@ TEST(Plan, RowLinearModes) {
   EXPECT_THAT(plan_to_json(reduce), HasSubstr(R"("row_linear":"reduce")"));
   EXPECT_NE(plan_to_json(reduce), plan_to_json(plan));
   for (const auto* name : {"reduce", "scatter", "gather"}) {
-    reduce.row_linear = row_linear_from_name(name);
+    reduce.row_linear = named<RowLinear>("--row-linear", name);
     EXPECT_EQ(name_of(reduce.row_linear), name);
     EXPECT_EQ(plan_from_json(plan_to_json(reduce)), reduce);
   }
-  EXPECT_THROW(row_linear_from_name("sequence"), Error);
+  EXPECT_THROW(named<RowLinear>("--row-linear", "sequence"), Error);
 }
 
 TEST(Plan, StagesMayBeUneven) {

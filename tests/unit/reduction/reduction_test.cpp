@@ -49,8 +49,9 @@ TEST(Reduction, RefusesOtherText) {
   for (const auto* text : {"", "Ring", "rings", "tree:", "tree:x", "tree:-1", "tree:1.5", "perm:", "perm:1,2",
                            "perm:0,0", "perm:0,,1", "perm:0,1,", "perm:0;1", "permutation"})
     EXPECT_THAT(usage([&] { reduction_from_text(text); }), HasSubstr("--reduction")) << text;
-  EXPECT_THAT(usage([] { accumulator_from_name("float16"); }), HasSubstr("message, float32 or float64"));
-  EXPECT_THAT(usage([] { partial_dtype_from_name("float64"); }), HasSubstr("--partial 'float64'"));
+  EXPECT_THAT(usage([] { named<Accumulator>("--accumulate", "float16"); }),
+              HasSubstr("message, float32 or float64"));
+  EXPECT_THAT(usage([] { named<PartialDType>("--partial", "float64"); }), HasSubstr("--partial 'float64'"));
 }
 
 TEST(Reduction, RefusedCombinationsNameFlagValueAndFix) {
