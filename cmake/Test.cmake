@@ -1,7 +1,10 @@
-# shardrift_add_test(NAME SOURCES a.cpp … [LIBRARIES x …] [RANKS 1 2 4] [LABELS l …] [TIMEOUT s] [FIXTURES f …] [TORCH])
+# shardrift_add_test(NAME SOURCES a.cpp … [LIBRARIES x …] [RANKS 1 2 4] [LABELS l …] [FIXTURES f …] [TORCH]
+#                    [PROCESS Suite.Case …])
 # One call declares a GoogleTest program, the MPI rank counts it runs with and its labels.
 # Without RANKS it is a plain test. With RANKS its sources see MPI (tests/mpi_main.cpp is main) and it is
 # started once for each count, labelled ranks-N. TORCH: it links torch (tests/torch_main.cpp is main).
+# PROCESS: patterns of the cases that need a process at a certain point. They are the test NAME.process, labelled process,
+# and NAME is the others: scripts/test -L process --repeat 40 --loaded.
 find_package(GTest REQUIRED)
 include(GoogleTest)
 
@@ -11,11 +14,11 @@ set(SHARDRIFT_MPI_ENVIRONMENT
   OMPI_MCA_hwloc_base_binding_policy=none OMPI_MCA_mpi_yield_when_idle=1
   OMPI_MCA_btl_vader_single_copy_mechanism=none)
 
+# Seconds after which a test hangs: no machine is so slow.
+set(SHARDRIFT_LAST_LIMIT 1800)
+
 function(shardrift_add_test name)
-  cmake_parse_arguments(arg "TORCH" "TIMEOUT" "SOURCES;LIBRARIES;RANKS;LABELS;FIXTURES;DEFINITIONS" ${ARGN})
-  if(NOT arg_TIMEOUT)
-    set(arg_TIMEOUT 120)
-  endif()
+  cmake_parse_arguments(arg "TORCH" "" "SOURCES;LIBRARIES;RANKS;LABELS;FIXTURES;DEFINITIONS;PROCESS" ${ARGN})
   add_executable(test_${name} ${arg_SOURCES})
   set_target_properties(test_${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
   target_compile_definitions(test_${name} PRIVATE ${arg_DEFINITIONS}
@@ -27,7 +30,7 @@ function(shardrift_add_test name)
     foreach(ranks ${arg_RANKS})
       add_test(NAME ${name}.np${ranks}
         COMMAND ${MPIEXEC_EXECUTABLE} ${MPIEXEC_NUMPROC_FLAG} ${ranks} $<TARGET_FILE:test_${name}>)
-      set_tests_properties(${name}.np${ranks} PROPERTIES TIMEOUT ${arg_TIMEOUT} PROCESSORS 2
+      set_tests_properties(${name}.np${ranks} PROPERTIES TIMEOUT ${SHARDRIFT_LAST_LIMIT} PROCESSORS 2
         LABELS "${arg_LABELS};ranks-${ranks}" ENVIRONMENT "${SHARDRIFT_MPI_ENVIRONMENT}")
       if(arg_FIXTURES)
         set_tests_properties(${name}.np${ranks} PROPERTIES FIXTURES_REQUIRED "${arg_FIXTURES}")
@@ -39,11 +42,22 @@ function(shardrift_add_test name)
     else()
       target_link_libraries(test_${name} PRIVATE GTest::gtest_main)
     endif()
-    add_test(NAME ${name} COMMAND test_${name})
-    set_tests_properties(${name} PROPERTIES TIMEOUT ${arg_TIMEOUT} LABELS "${arg_LABELS}"
+    set(tests ${name})
+    if(arg_PROCESS)
+      list(JOIN arg_PROCESS ":" cases)
+      add_test(NAME ${name} COMMAND test_${name} --gtest_filter=-${cases})
+      add_test(NAME ${name}.process COMMAND test_${name} --gtest_filter=${cases})
+      list(APPEND tests ${name}.process)
+    else()
+      add_test(NAME ${name} COMMAND test_${name})
+    endif()
+    set_tests_properties(${tests} PROPERTIES TIMEOUT ${SHARDRIFT_LAST_LIMIT} LABELS "${arg_LABELS}"
       ENVIRONMENT "${SHARDRIFT_MPI_ENVIRONMENT}")
     if(arg_FIXTURES)
-      set_tests_properties(${name} PROPERTIES FIXTURES_REQUIRED "${arg_FIXTURES}")
+      set_tests_properties(${tests} PROPERTIES FIXTURES_REQUIRED "${arg_FIXTURES}")
+    endif()
+    if(arg_PROCESS)
+      set_tests_properties(${name}.process PROPERTIES LABELS "${arg_LABELS};process")
     endif()
   endif()
 endfunction()
@@ -61,5 +75,5 @@ function(shardrift_add_schema_test name)
   add_test(NAME ${name}
     COMMAND ${python} ${PROJECT_SOURCE_DIR}/tests/support/json_schema.py ${PROJECT_SOURCE_DIR}/${arg_SCHEMA}
       ${PROJECT_BINARY_DIR}/${arg_FOLDER} ${arg_FEWEST})
-  set_tests_properties(${name} PROPERTIES TIMEOUT 60 LABELS unit SKIP_RETURN_CODE 77 FIXTURES_REQUIRED ${name})
+  set_tests_properties(${name} PROPERTIES TIMEOUT ${SHARDRIFT_LAST_LIMIT} LABELS unit SKIP_RETURN_CODE 77 FIXTURES_REQUIRED ${name})
 endfunction()

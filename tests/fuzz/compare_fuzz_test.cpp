@@ -40,7 +40,8 @@ using testing::greedy_prompt;
 using testing::Rows;
 using testing::small_run;
 
-constexpr unsigned kSecondsPerFile = 30;  // a hang, not a slow machine
+constexpr int kFewestFiles = 100;          // tried, however slow the machine is
+constexpr unsigned kSecondsPerFile = 120;  // a hang, not a slow machine
 constexpr long kMostMib = 700;            // of the whole test; sanitizers need more
 #if defined(__SANITIZE_ADDRESS__)
 constexpr bool kSanitized = true;
@@ -127,7 +128,8 @@ class Fuzz : public ::testing::Test {
     const auto end = std::chrono::steady_clock::now() + std::chrono::duration<double>(budget_seconds());
     int tried = 0;
     int refused = 0;
-    for (unsigned seed = first_seed(); std::chrono::steady_clock::now() < end; ++seed, ++tried) {
+    for (unsigned seed = first_seed(); tried < kFewestFiles || std::chrono::steady_clock::now() < end;
+         ++seed, ++tried) {
       std::snprintf(g_trying.data(), g_trying.size(), "%s, seed %u", name, seed);
       std::mt19937 random(seed);
       mutate(target, good, random);
@@ -146,7 +148,6 @@ class Fuzz : public ::testing::Test {
     }
     replace_contents(target, good);
     std::printf("%s: %d files, %d refused\n", name, tried, refused);
-    EXPECT_GT(tried, 20);
     EXPECT_GT(refused, tried / 20);
   }
 

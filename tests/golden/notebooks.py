@@ -38,7 +38,7 @@ def run(notebook: Path, reference: Path, candidate: Path) -> nbformat.NotebookNo
     os.environ |= {"SHARDRIFT_REFERENCE": str(reference), "SHARDRIFT_CANDIDATE": str(candidate), "MPLBACKEND": "module://matplotlib_inline.backend_inline"}
     cells = nbformat.read(notebook, as_version=4)
     assert not any(cell.get("outputs") for cell in cells.cells), f"{notebook.name} was saved with outputs: clear them"
-    nbclient.NotebookClient(cells, timeout=120, kernel_name="python3").execute()
+    nbclient.NotebookClient(cells, timeout=600, kernel_name="python3").execute()
     return cells
 
 

@@ -1,15 +1,21 @@
 """Time and size of a report of 20 configurations x 50 prompts, drawn from kept metrics.
 
 usage: check_size.py MAKE_RUNS SHARDRIFT FOLDER [CONFIGURATIONS PROMPTS ROWS]
-Exit code 1 beyond 30 s or 8 MiB.
+Exit code 1 beyond 30 s of processor time or 8 MiB.
 """
 
 import pathlib
+import resource
 import subprocess
 import sys
-import time
 
 SECONDS, BYTES = 30, 8 << 20
+
+
+def processor_seconds() -> float:
+    """Of the programs that ended so far, on all cores: whatever else the machine does."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def main() -> int:
@@ -23,10 +29,10 @@ def main() -> int:
     kept = {path: path.stat().st_mtime_ns for path in folder.glob("*.metrics")}
     candidates = sorted(path for path in folder.glob("c*.h5"))
     page = folder / "report.html"
-    start = time.monotonic()
+    start = processor_seconds()
     subprocess.run([shardrift, "report", folder / "one.h5", *candidates, "--output", page], check=True)
-    seconds = time.monotonic() - start
-    print(f"{len(candidates)} configurations x {size[1]} prompts x {size[2]} rows: {seconds:.2f} s, {page.stat().st_size / 2**20:.2f} MiB")
+    seconds = processor_seconds() - start
+    print(f"{len(candidates)} configurations x {size[1]} prompts x {size[2]} rows: {seconds:.2f} s of processor time, {page.stat().st_size / 2**20:.2f} MiB")
     assert len(kept) == len(candidates) and all(path.stat().st_mtime_ns == old for path, old in kept.items()), "metrics were not used"
     return int(seconds > SECONDS or page.stat().st_size > BYTES)
 

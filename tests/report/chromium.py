@@ -34,7 +34,7 @@ class Page:
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
         return self.browser.call(method, parameters, self.session)
 
-    def open(self, path: pathlib.Path, ready: str, seconds: float = 30) -> float:
+    def open(self, path: pathlib.Path, ready: str, seconds: float = 300) -> float:
         """Opens a file and waits until the expression is true; returns the seconds that took."""
         start = time.monotonic()
         self.call("Page.navigate", url=path.resolve().as_uri())
@@ -111,7 +111,7 @@ class Browser:
 
     def __exit__(self, *_: object) -> None:
         self.process.terminate()
-        self.process.wait(timeout=10)
+        self.process.wait(timeout=300)
         self.output.close()
         self.input.close()
         self.folder.cleanup()
@@ -120,7 +120,7 @@ class Browser:
         while b"\0" not in self.rest:
             part = self.input.read(1 << 16)
             if not part:
-                raise AssertionError(f"Chromium ended with code {self.process.wait(timeout=10)}")
+                raise AssertionError(f"Chromium ended with code {self.process.wait(timeout=300)}")
             self.rest += part
         message, _, self.rest = self.rest.partition(b"\0")
         return json.loads(message)

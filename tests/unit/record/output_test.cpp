@@ -5,12 +5,11 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
-#include <chrono>
 #include <csignal>
 #include <functional>
-#include <thread>
 
 #include "tests/unit/record/example_record.hpp"
+#include "tests/unit/record/stepped_child.hpp"
 
 #ifdef __SANITIZE_ADDRESS__
 // HDF5 leaks where a file is damaged or a disk full; our own leaks still count.
@@ -328,47 +327,45 @@ TEST_F(Output, EveryDiskSizeIsEitherEnoughOrAFailure) {
 
 // kill -9 at any moment: every prompt that was reported finished is readable, and the same command goes on.
 TEST_F(Output, KillAtManyMoments) {
-  std::mt19937 random(7);
   constexpr int kPrompts = 6;
-  const auto start =
-      std::chrono::steady_clock::now();  // how long a whole run takes here, under sanitizers too
-  std::vector<PromptRecord> all;
-  for (int i = 0; i < kPrompts; ++i) all.push_back(example_prompt(run_, fmt::format("p{}", i), i, 40));
-  write_record(scratch_ / "timed.h5", run_, all);
-  const std::chrono::duration<double, std::micro> whole = std::chrono::steady_clock::now() - start;
+  int pipe[2];
+  ASSERT_EQ(::pipe2(pipe, O_NONBLOCK), 0);
+  const auto command = [&] {
+    const auto done = prepare_output(options_, run_);
+    for (int i = 0; i < kPrompts; ++i) {
+      const std::string id = fmt::format("p{}", i);
+      if (done.count(id) != 0) continue;
+      PartWriter writer(options_, run_);
+      writer.add(example_prompt(run_, id, i, 40));
+      writer.finish();
+      const char told = static_cast<char>('0' + i);
+      if (::write(pipe[1], &told, 1) != 1) ::_exit(1);
+    }
+    assemble(options_, run_, {});
+    if (::write(pipe[1], "!", 1) != 1) ::_exit(1);
+  };
+  const auto undisturbed = testing::run_stepped(command, 0);
+  ASSERT_EQ(undisturbed.code, 0);
+  ASSERT_GT(undisturbed.stops, 100);
+  char one = 0;
+  while (::read(pipe[0], &one, 1) == 1) {
+  }
+  fs::remove(options_.output);
+
+  std::mt19937 random(7);
   std::size_t resumed = 0;
   int finished = 0;
-  for (int attempt = 0; attempt < 120; ++attempt) {
-    int pipe[2];
-    ASSERT_EQ(::pipe(pipe), 0);
-    const pid_t child = ::fork();
-    if (child == 0) {
-      ::close(pipe[0]);
-      const auto done = prepare_output(options_, run_);
-      for (int i = 0; i < kPrompts; ++i) {
-        const std::string id = fmt::format("p{}", i);
-        if (done.count(id) != 0) continue;
-        PartWriter writer(options_, run_);
-        writer.add(example_prompt(run_, id, i, 40));
-        writer.finish();
-        const char told = static_cast<char>('0' + i);
-        if (::write(pipe[1], &told, 1) != 1) ::_exit(1);
-      }
-      assemble(options_, run_, {});
-      if (::write(pipe[1], "!", 1) != 1) ::_exit(1);
-      ::pause();
-    }
-    ::close(pipe[1]);
-    ::usleep(static_cast<useconds_t>(random() % static_cast<unsigned>(2 * whole.count() + 10'000)));
-    ::kill(child, SIGKILL);
-    ::waitpid(child, nullptr, 0);
+  for (int attempt = 0; attempt < 80; ++attempt) {
+    const auto moment = 1 + static_cast<long>(random() % static_cast<unsigned long>(2 * undisturbed.stops));
+    const auto stepped = testing::run_stepped(command, moment);
+    ASSERT_EQ(stepped.code, 0);
     std::set<std::string> told;
     bool assembled = false;
-    for (char c = 0; ::read(pipe[0], &c, 1) == 1;) {
-      assembled = assembled || c == '!';
-      if (c != '!') told.insert(fmt::format("p{}", c));
+    while (::read(pipe[0], &one, 1) == 1) {
+      assembled = assembled || one == '!';
+      if (one != '!') told.insert(fmt::format("p{}", one));
     }
-    ::close(pipe[0]);
+    ASSERT_TRUE(stepped.killed || assembled);
     const auto kept = prepare_output(options_, run_);
     for (const auto& id : told) ASSERT_EQ(kept.count(id), 1U) << id << " was lost in attempt " << attempt;
     resumed += kept.empty() ? 0 : 1;
@@ -388,6 +385,8 @@ TEST_F(Output, KillAtManyMoments) {
     ++finished;
     fs::remove(options_.output);
   }
+  ::close(pipe[0]);
+  ::close(pipe[1]);
   EXPECT_GT(resumed, 20U) << "the kills came too early to test anything";
   EXPECT_GT(finished, 2) << "no run got to its end";
 }

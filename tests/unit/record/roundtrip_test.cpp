@@ -2,6 +2,9 @@
 #include <gmock/gmock.h>
 #include <hdf5.h>
 
+#include <chrono>
+
+#include "tests/support/wait.hpp"
 #include "tests/unit/record/example_record.hpp"
 
 namespace shardrift::record {
@@ -146,7 +149,12 @@ TEST(Roundtrip, EqualRunsGiveEqualFiles) {
   const RunInfo run = example_run();
   const auto a = example_prompt(run, "a", 0);
   write_record(scratch / "1.h5", run, {a});
-  ::usleep(1'100'000);  // HDF5's own time stamps have seconds
+  // HDF5's own time stamps have seconds.
+  const auto second = [] {
+    return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+  };
+  EXPECT_TRUE(
+      shardrift::testing::wait_for("the next second", [&, first = second()] { return second() > first; }));
   write_record(scratch / "2.h5", run, {a});
   EXPECT_EQ(testing::contents(scratch / "1.h5"), testing::contents(scratch / "2.h5"));
 }

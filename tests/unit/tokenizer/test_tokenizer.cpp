@@ -2,7 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <chrono>
+#include <ctime>
 
 #include "common/error.hpp"
 #include "tokenizer_files.hpp"
@@ -157,11 +157,11 @@ TEST(Tokenizer, IgnoreMergesAndPrefixSpace) {
 TEST(Tokenizer, AllOrNoneOfALongWordInLittleTime) {
   const auto tokenizer = Tokenizer::open(fixture("small.tokenizer.json"));
   std::string text(200000, 'a');
-  const auto start = std::chrono::steady_clock::now();
+  const std::clock_t start = std::clock();  // this process's own time, whatever else the machine does
   const auto ids = tokenizer.encode(text);
-  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+  const double took = static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
   EXPECT_EQ(tokenizer.decode(ids), text);
-  EXPECT_LT(took.count(), 10.0);  // seconds; a quadratic merge takes minutes
+  EXPECT_LT(took, 10.0);  // seconds; a quadratic merge takes minutes
 }
 
 }  // namespace
