@@ -48,6 +48,6 @@ class Process {
 
 // Runs a program to its end and returns what it wrote to stdout; nullopt where it cannot be started, fails or
 // takes longer than `seconds`. For asking tools (nvidia-smi, mpirun --version) that need not be there.
-std::optional<std::string> output_of(const std::vector<std::string>& words, double seconds = 10);
+std::optional<std::string> output_of(const std::vector<std::string>& words, double seconds = 60);
 
 }  // namespace shardrift::runner
