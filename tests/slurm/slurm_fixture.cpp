@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <iterator>
+#include <regex>
 
 #include "recorded.hpp"
 
@@ -121,7 +122,12 @@ void Slurm::hold(const std::string& where) {
 
 void Slurm::start_again(const std::string& name) const {
   ASSERT_TRUE(says(name, "was requeued"));
-  ASSERT_EQ(run_program({"scontrol", "update", "JobId=" + job(name), "TimeLimit=60", "StartTime=now"}).code,
+  // What ended its first life must not hit its second: the messages are all delivered, and credentials, whose
+  // stamps have seconds, are not of the second in which the earlier ones were revoked.
+  ASSERT_TRUE(wait_on_slurm("slurmctld to have delivered everything", [] {
+    return std::regex_search(run_program({"sdiag"}).output, std::regex("\nAgent count: +0\n"));
+  }));
+  ASSERT_EQ(run_program({"scontrol", "update", "JobId=" + job(name), "TimeLimit=60", "StartTime=now+2"}).code,
             0);
 }
 
