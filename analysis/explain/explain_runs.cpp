@@ -192,12 +192,7 @@ std::vector<LengthChange> length_changes(const Reader& run) {
   return changes;
 }
 
-Explanation explain_runs(const std::filesystem::path& reference, const std::filesystem::path& candidate,
-                         const MeasureOptions& options) {
-  return explain_runs(measurement_of(reference, candidate, options));
-}
-
-Explanation explain_runs(const Measurement& measurement) {
+Explanation explain_runs(const Reader& reference, const Reader& candidate, const Measurement& measurement) {
   Explanation explanation;
   explanation.reference = measurement.reference;
   explanation.candidate = measurement.candidate;
@@ -205,11 +200,9 @@ Explanation explain_runs(const Measurement& measurement) {
   explanation.positions = by_position(measurement);
   explanation.ranges = by_position_range(measurement);
   explanation.prompt_lengths = by_prompt_length(measurement);
-  const Reader r = Reader::open(measurement.reference.path);
-  const Reader c = Reader::open(measurement.candidate.path);
-  explanation.reference_lengths = length_changes(r);
-  explanation.candidate_lengths = length_changes(c);
-  Walk walk(r, c, explanation);
+  explanation.reference_lengths = length_changes(reference);
+  explanation.candidate_lengths = length_changes(candidate);
+  Walk walk(reference, candidate, explanation);
   for (const auto& prompt : measurement.prompts) walk.add(prompt.id);
   walk.finish();
   for (const auto& id : measurement.missing)

@@ -1,20 +1,16 @@
 // From two records to an Explanation.
 #pragma once
-#include <filesystem>
 #include <optional>
 
 #include "analysis/explain/explanation.hpp"
-#include "analysis/measure/measurement_of.hpp"
+#include "analysis/measure/measurement.hpp"
 #include "record/reader.hpp"
 
 namespace shardrift::analysis {
 
-// Bounded memory: hidden states are read row by row, checksums prompt by prompt; logits come from the
-// metrics kept beside the candidate, or are measured now. Throws bad_data as measurement_of does.
-Explanation explain_runs(const std::filesystem::path& reference, const std::filesystem::path& candidate,
-                         const MeasureOptions& options = {});
-// The same of logits that were measured already; opens the records again, by the paths in the measurement.
-Explanation explain_runs(const Measurement& measurement);
+// measurement: of these two. Bounded memory: hidden states are read row by row, checksums prompt by prompt.
+Explanation explain_runs(const record::Reader& reference, const record::Reader& candidate,
+                         const Measurement& measurement);
 
 // The residual streams alone, over the prompts of both; empty where none has hidden states in both files.
 std::vector<StreamGrowth> stream_growth(const record::Reader& reference, const record::Reader& candidate);

@@ -8,8 +8,8 @@
 
 #include "analysis/explain/explain_runs.hpp"
 #include "analysis/measure/alignment.hpp"
-#include "analysis/measure/measure_runs.hpp"
 #include "analysis/measure/metrics.hpp"
+#include "analysis/measure/run_summary.hpp"
 #include "common/error.hpp"
 #include "record/reader.hpp"
 

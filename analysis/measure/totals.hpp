@@ -2,6 +2,7 @@
 #pragma once
 #include <cstdint>
 #include <optional>
+#include <string_view>
 
 #include "analysis/measure/measurement.hpp"
 
@@ -53,6 +54,7 @@ std::int64_t prompts_bit_equal(const Measurement& measurement);
 // inconclusive: no difference was found, but prompts or rows are missing on one side.
 enum class Equality { bit_equal, differs, inconclusive };
 Equality equality_of(const Measurement& measurement);
+std::string_view name_of(Equality equality);  // "bit-equal", "differs", "inconclusive"
 
 // beyond: a logit differs by more than `tolerance`, by no finite number, or another token was chosen.
 // inconclusive: none was found, but prompts, rows or logits are missing on one side.

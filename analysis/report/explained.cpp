@@ -71,15 +71,13 @@ std::optional<std::size_t> run_of(const std::string& record, const std::vector<R
 
 }  // namespace
 
-std::optional<Growth> growth_of(const record::Reader& reference, const record::Reader& candidate,
-                                std::size_t run) {
-  Growth growth;
-  growth.run = run;
+std::vector<CurvePoint> growth_through_layers(const record::Reader& reference,
+                                              const record::Reader& candidate) {
+  std::vector<CurvePoint> layers;
   for (const auto& stream : analysis::stream_growth(reference, candidate))
-    growth.layers.push_back(
+    layers.push_back(
         {static_cast<double>(stream.stream), stream.row_median, stream.row_low, stream.row_high});
-  if (growth.layers.empty()) return std::nullopt;
-  return growth;
+  return layers;
 }
 
 Ladder drawn(const analysis::Ladder& ladder, std::size_t run) {

@@ -1,7 +1,7 @@
 // What shardrift explain knows of a run, as the page draws it.
 #pragma once
 #include <filesystem>
-#include <optional>
+#include <vector>
 
 #include "analysis/explain/ladder.hpp"
 #include "analysis/report/report.hpp"
@@ -9,9 +9,9 @@
 
 namespace shardrift::report {
 
-// Growth through the layers; nullopt where one of the records has no hidden states.
-std::optional<Growth> growth_of(const record::Reader& reference, const record::Reader& candidate,
-                                std::size_t run);
+// Growth through the layers; empty where one of the records has no hidden states.
+std::vector<CurvePoint> growth_through_layers(const record::Reader& reference,
+                                              const record::Reader& candidate);
 
 // A measured ladder, of runs[run].
 Ladder drawn(const analysis::Ladder& ladder, std::size_t run);

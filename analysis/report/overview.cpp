@@ -60,12 +60,6 @@ Json summary_json(const RunSummary& summary) {
       {"prefill_speed", speed_json(static_cast<double>(summary.prefill_tokens), summary.prefill_seconds)}};
 }
 
-const char* name_of(analysis::Equality equality) {
-  return equality == analysis::Equality::bit_equal ? "bit-equal"
-         : equality == analysis::Equality::differs ? "differs"
-                                                   : "so far";
-}
-
 // [value, low, high], or [value] without an interval.
 Json estimate_json(const statistics::Estimate& estimate) {
   Json json = {number(estimate.value)};
@@ -127,7 +121,7 @@ Json run_json(const Report& report, std::size_t run) {
   const auto totals = analysis::totals_of(measurement);
   Json json = summary_json(measurement.candidate);
   json["role"] = name_of(role);
-  json["equality"] = name_of(analysis::equality_of(measurement));
+  json["equality"] = analysis::name_of(analysis::equality_of(measurement));
   const bool judged = report.verdict && run < report.verdict->candidates.size();
   json["verdict"] =
       judged ? judged_json(report.verdict->candidates[run], report.verdict->thresholds) : Json(nullptr);

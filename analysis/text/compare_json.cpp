@@ -9,12 +9,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-const char* name_of(Equality equality) {
-  return equality == Equality::bit_equal ? "bit-equal"
-         : equality == Equality::differs ? "differs"
-                                         : "inconclusive";
-}
-
 template <typename Value>
 Json or_null(const std::optional<Value>& value) {
   return value ? Json(*value) : Json(nullptr);

@@ -39,7 +39,7 @@ std::string first_flip_text(const Measurement& measurement) {
 }
 
 std::string equality(const PromptMeasurement& prompt) {
-  return prompt.bit_equal ? "yes" : prompt.differs ? "NO" : "so far";
+  return prompt.bit_equal ? "yes" : prompt.differs ? "NO" : "inconclusive";
 }
 
 std::string overall_equality(const Measurement& measurement) {

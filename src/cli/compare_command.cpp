@@ -1,11 +1,10 @@
 // shardrift compare REF CAND…
-#include <boost/program_options.hpp>
 #include <cmath>
 #include <optional>
 
-#include "analysis/measure/measurement_of.hpp"
+#include "analysis/measure/measure.hpp"
 #include "analysis/measure/totals.hpp"
-#include "analysis/report/assemble.hpp"
+#include "analysis/report/make_report.hpp"
 #include "analysis/text/compare_csv.hpp"
 #include "analysis/text/compare_report.hpp"
 #include "cli/arguments.hpp"
@@ -16,8 +15,6 @@
 
 namespace shardrift::cli {
 namespace {
-
-namespace po = boost::program_options;
 
 constexpr const char* kHelp = R"(usage: shardrift compare REF CAND... [options]
 
@@ -41,47 +38,49 @@ exit code: 0 all bit-equal (or within --tolerance), 1 something differs (more th
 that), 2 no difference but a file is partial, 64 usage, 65 a file that cannot be used, 70 failure
 )";
 
-struct Arguments {
+struct Flags {
   std::vector<std::string> files;
   std::string json;
   std::string csv;
   std::string html;
   analysis::TableChoice table;
-  bool cache = true;
-  unsigned threads = 0;
+  bool no_cache = false;
+  std::optional<int> threads;
   std::optional<double> tolerance;
-  bool help = false;
 };
 
-Arguments parse(const std::vector<std::string>& arguments, const po::options_description& options) {
-  Arguments out;
-  const auto values = read_arguments("compare", arguments, options, &out.files);
-  out.help = showed_help(values, kHelp, options);
-  out.cache = values.count("no-cache") == 0;
-  if (values.count("json") != 0) out.json = values["json"].as<std::string>();
-  if (values.count("csv") != 0) out.csv = values["csv"].as<std::string>();
-  if (values.count("html") != 0) out.html = values["html"].as<std::string>();
-  if (values.count("prompt") != 0) out.table.prompt = values["prompt"].as<std::string>();
-  if (values.count("steps") != 0) out.table.steps = values["steps"].as<std::int64_t>();
-  if (values.count("threads") != 0) {
-    const int threads = values["threads"].as<int>();
-    if (threads < 1) throw usage_error("--threads {}: must be at least 1", threads);
-    out.threads = static_cast<unsigned>(threads);
-  }
-  if (values.count("tolerance") != 0) {
-    out.tolerance = values["tolerance"].as<double>();
-    if (!std::isfinite(*out.tolerance) || *out.tolerance < 0)
-      throw usage_error("--tolerance {}: a logit differs by 0 or more", *out.tolerance);
-  }
-  if (out.table.steps < 1) throw usage_error("--steps {}: must be at least 1", out.table.steps);
-  return out;
+// False: --help was shown.
+bool read_flags(const std::vector<std::string>& arguments, Flags& flags) {
+  Arguments known("compare", kHelp);
+  known.files(flags.files)
+      .option("json", flags.json, "FILE", "write the same results as JSON")
+      .option("csv", flags.csv, "FILE", "write every row's numbers, one line a candidate, prompt and step")
+      .option("html", flags.html, "FILE", "write a page with plots, as shardrift report does")
+      .option("prompt", flags.table.prompt, "ID",
+              "show this prompt's tokens (default: the first that differs)")
+      .option("steps", flags.table.steps, "N", "rows of the token table (default 12)")
+      .option("tolerance", flags.tolerance, "D",
+              "exit code 0 where the same tokens are chosen and no logit differs by more than D (default: "
+              "where every bit is equal); limits of other kinds: shardrift gate")
+      .option("threads", flags.threads, "N", "default as many as there are cores; the numbers are the same")
+      .flag("no-cache", flags.no_cache, "measure again, and keep nothing beside the candidate");
+  if (!known.read(arguments)) return false;
+  if (flags.threads && *flags.threads < 1)
+    throw usage_error("--threads {}: must be at least 1", *flags.threads);
+  if (flags.tolerance && (!std::isfinite(*flags.tolerance) || *flags.tolerance < 0))
+    throw usage_error("--tolerance {}: a logit differs by 0 or more", *flags.tolerance);
+  if (flags.table.steps < 1) throw usage_error("--steps {}: must be at least 1", flags.table.steps);
+  if (flags.files.size() < 2)
+    throw usage_error(
+        "compare: needs a reference and at least one candidate: shardrift compare REF.h5 CAND.h5");
+  return true;
 }
 
 void write_html(const std::string& path, const std::string& command,
-                std::vector<analysis::Section>&& sections) {
+                std::vector<analysis::Section>&& sections, std::vector<report::Excerpt>&& excerpts) {
   std::vector<analysis::Measurement> measurements;
   for (auto& section : sections) measurements.push_back(std::move(section.measurement));
-  report::Report page = report::report_of(std::move(measurements));
+  report::Report page = report::make_report(std::move(measurements), std::move(excerpts));
   page.command = command;
   report::write_page(page, path);
 }
@@ -106,39 +105,24 @@ ExitCode outcome(const analysis::Measurement& measurement, const std::optional<d
                                           : ExitCode::inconclusive;
 }
 
-analysis::Measurement measured(const std::string& reference, const std::string& candidate, bool cache,
-                               unsigned threads) {
+analysis::Measurement measured(const record::Reader& reference, const record::Reader& candidate,
+                               const Flags& flags) {
   ProgressLine line(true);
   analysis::MeasureOptions options;
-  options.use_kept = cache;
-  options.keep = cache;
+  options.use_kept = options.keep = !flags.no_cache;
   options.say = note;
-  options.threads = threads;
-  options.progress = [&](double share) { line.show(fmt::format("{}: {:.0f} %", candidate, 100 * share)); };
-  return analysis::measurement_of(reference, candidate, options);
+  options.threads = static_cast<unsigned>(flags.threads.value_or(0));
+  options.progress = [&](double share) {
+    line.show(fmt::format("{}: {:.0f} %", candidate.path().string(), 100 * share));
+  };
+  return analysis::measure(reference, candidate, options);
 }
 
 }  // namespace
 
 ExitCode compare(const std::vector<std::string>& arguments) {
-  po::options_description options("options");
-  options.add_options()("json", po::value<std::string>(), "FILE: write the same results as JSON")(
-      "csv", po::value<std::string>(),
-      "FILE: write every row's numbers, one line a candidate, prompt and step")(
-      "html", po::value<std::string>(), "FILE: write a page with plots, as shardrift report does")(
-      "prompt", po::value<std::string>(), "ID: show this prompt's tokens (default: the first that differs)")(
-      "steps", po::value<std::int64_t>(), "N: rows of the token table (default 12)")(
-      "tolerance", po::value<double>(),
-      "D: exit code 0 where the same tokens are chosen and no logit differs by more than D (default: where "
-      "every bit is "
-      "equal); limits of other kinds: shardrift gate")(
-      "threads", po::value<int>(), "N: default as many as there are cores; the numbers are the same")(
-      "no-cache", "measure again, and keep nothing beside the candidate")("help,h", "this text");
-  const Arguments wanted = parse(arguments, options);
-  if (wanted.help) return ExitCode::ok;
-  if (wanted.files.size() < 2)
-    throw usage_error(
-        "compare: needs a reference and at least one candidate: shardrift compare REF.h5 CAND.h5");
+  Flags wanted;
+  if (!read_flags(arguments, wanted)) return ExitCode::ok;
 
   const auto reference = record::Reader::open(wanted.files.front());
   OutputFile json("--json", wanted.json, wanted.files);
@@ -147,12 +131,15 @@ ExitCode compare(const std::vector<std::string>& arguments) {
   if (csv.wanted()) analysis::write_csv_head(csv.stream());
   print(analysis::head_text(reference));
   std::vector<analysis::Section> sections;
+  std::vector<report::Excerpt> excerpts;
   ExitCode code = ExitCode::ok;
   for (std::size_t i = 1; i < wanted.files.size(); ++i) {
+    const auto candidate = record::Reader::open(wanted.files[i]);
     analysis::Section section;
-    section.measurement = measured(wanted.files.front(), wanted.files[i], wanted.cache, wanted.threads);
-    section.table = analysis::token_table(reference, record::Reader::open(wanted.files[i]),
-                                          section.measurement, wanted.table);
+    section.measurement = measured(reference, candidate, wanted);
+    section.table = analysis::token_table(reference, candidate, section.measurement, wanted.table);
+    if (!wanted.html.empty())
+      excerpts.push_back(report::excerpt_of(reference, candidate, section.measurement));
     if (i > 1) print("\n");
     print(analysis::section_text(section));
     if (csv.wanted()) analysis::write_csv_rows(csv.stream(), section.measurement);
@@ -167,7 +154,8 @@ ExitCode compare(const std::vector<std::string>& arguments) {
   if (json.wanted()) json.stream() << analysis::to_json(reference, sections);
   json.close();
   csv.close();
-  if (!wanted.html.empty()) write_html(wanted.html, command_line("compare", arguments), std::move(sections));
+  if (!wanted.html.empty())
+    write_html(wanted.html, command_line("compare", arguments), std::move(sections), std::move(excerpts));
   return code;
 }
 

@@ -1,6 +1,5 @@
 // shardrift envelope FILE…
 #include <algorithm>
-#include <boost/program_options.hpp>
 #include <nlohmann/json.hpp>
 
 #include "analysis/measure/envelope.hpp"
@@ -27,19 +26,8 @@ Exit codes: 0 no run chooses another token, 1 some do, 65 files that do not belo
 struct Options {
   std::vector<std::string> files;
   std::string json, csv;
-  std::size_t rows = 10;
+  std::int64_t rows = 10;
 };
-
-boost::program_options::options_description described(Options& options) {
-  namespace po = boost::program_options;
-  po::options_description known("options");
-  known.add_options()("json", po::value(&options.json),
-                      "FILE: every position: spread, margin, tokens chosen")(
-      "csv", po::value(&options.csv), "FILE: every logit: prompt, position, token, lowest, highest")(
-      "rows", po::value(&options.rows),
-      "N: positions printed, those with the largest spread first (default 10)")("help,h", "this text");
-  return known;
-}
 
 std::string tokens_text(const std::vector<std::int32_t>& ids, const std::vector<std::string>& vocab) {
   std::string text;
@@ -74,9 +62,14 @@ nlohmann::json to_json(const std::vector<analysis::PromptEnvelope>& prompts,
 
 ExitCode envelope(const std::vector<std::string>& arguments) {
   Options options;
-  const auto known = described(options);
-  if (showed_help(read_arguments("envelope", arguments, known, &options.files), kHelp, known))
-    return ExitCode::ok;
+  Arguments known("envelope", kHelp);
+  known.files(options.files)
+      .option("json", options.json, "FILE", "every position: spread, margin, tokens chosen")
+      .option("csv", options.csv, "FILE", "every logit: prompt, position, token, lowest, highest")
+      .option("rows", options.rows, "N",
+              "positions printed, those with the largest spread first (default 10)");
+  if (!known.read(arguments)) return ExitCode::ok;
+  if (options.rows < 0) throw usage_error("--rows {}: must be at least 0", options.rows);
   if (options.files.size() < 2)
     throw usage_error("envelope: needs two files or more: shardrift envelope FILE.h5 FILE.h5");
   std::vector<record::Reader> runs;
@@ -129,7 +122,7 @@ ExitCode envelope(const std::vector<std::string>& arguments) {
                                {"mean spread", Align::right},
                                {"margin", Align::right},
                                {"chosen", Align::left}});
-  for (std::size_t i = 0; i < std::min(options.rows, shown.size()); ++i)
+  for (std::size_t i = 0; i < std::min(static_cast<std::size_t>(options.rows), shown.size()); ++i)
     table.add({shown[i].prompt->id, std::to_string(shown[i].row->position),
                fmt::format("{:.3g}", shown[i].row->max_spread),
                fmt::format("{:.3g}", shown[i].row->mean_spread), fmt::format("{:.3g}", shown[i].row->margin),

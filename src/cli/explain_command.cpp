@@ -1,6 +1,5 @@
 // shardrift explain REF CAND, shardrift explain --ladder FILE…
 #include <algorithm>
-#include <boost/program_options.hpp>
 
 #include "analysis/explain/ladder.hpp"
 #include "cli/arguments.hpp"
@@ -10,8 +9,6 @@
 
 namespace shardrift::cli {
 namespace {
-
-namespace po = boost::program_options;
 
 constexpr const char* kHelp = R"(usage: shardrift explain REF CAND
        shardrift explain --ladder FILE FILE...
@@ -55,20 +52,6 @@ struct Options {
   bool ladder = false;
 };
 
-po::options_description described(Options& options) {
-  po::options_description known("options");
-  known.add_options()("ladder", po::bool_switch(&options.ladder),
-                      "the files are rungs of a ladder, in any order")(
-      "rung", po::value(&options.rungs), "NAME=FILE: the next rung; may be repeated")(
-      "json", po::value(&options.written.json), "FILE: write the same results as JSON")(
-      "csv", po::value(&options.written.csv),
-      "FILE: … the numbers as one table, for a spreadsheet or pandas")(
-      "html", po::value(&options.written.html),
-      "FILE: write a page with plots, as shardrift report does, of the reference and the candidate (of a "
-      "ladder: its first and its last rung)")("help,h", "this text");
-  return known;
-}
-
 std::vector<analysis::RungFile> named_rungs(const std::vector<std::string>& rungs) {
   std::vector<analysis::RungFile> files;
   for (const auto& rung : rungs) {
@@ -90,20 +73,26 @@ std::vector<analysis::RungFile> named_rungs(const std::vector<std::string>& rung
 ExitCode explain(const std::vector<std::string>& arguments) {
   Options options;
   ExplainRunFlags run_flags;
-  po::options_description known = described(options);
-  const po::options_description with_run = explain_run_options(run_flags);
-  known.add(with_run);
-  const auto values = read_arguments("explain", arguments, known, &options.files);
-  if (showed_help(values, kHelp, known)) return ExitCode::ok;
+  Arguments known("explain", kHelp);
+  known.files(options.files)
+      .flag("ladder", options.ladder, "the files are rungs of a ladder, in any order")
+      .option("rung", options.rungs, "NAME=FILE", "the next rung; may be repeated")
+      .option("json", options.written.json, "FILE", "write the same results as JSON")
+      .option("csv", options.written.csv, "FILE", "… the numbers as one table, for a spreadsheet or pandas")
+      .option("html", options.written.html, "FILE",
+              "write a page with plots, as shardrift report does, of the reference and the candidate (of a "
+              "ladder: its first and its last rung)")
+      .flag("run", run_flags.run, "run the ladder's rungs through the worker, on one device");
+  add_explain_run_options(known, run_flags);
+  if (!known.read(arguments)) return ExitCode::ok;
   if (run_flags.run) {
     if (options.ladder || !options.rungs.empty() || !options.files.empty())
       throw usage_error("explain: --run makes the rungs itself: leave out --ladder, --rung and files");
     ExplainOutput output(options.written, command_line("explain", arguments), read_by(run_flags));
     return explain_run(run_flags, output);
   }
-  for (const auto& option : with_run.options())
-    if (values.count(option->long_name()) != 0 && !values[option->long_name()].defaulted())
-      throw usage_error("explain: --{} goes with --run", option->long_name());
+  if (const auto option = known.given_of(kWithRun))
+    throw usage_error("explain: --{} goes with --run", *option);
   if (!options.rungs.empty() && (options.ladder || !options.files.empty()))
     throw usage_error("explain: --rung names every file: leave out --ladder and '{}'",
                       options.files.empty() ? "" : options.files.front());

@@ -2,8 +2,9 @@
 
 #include "analysis/explain/explain_csv.hpp"
 #include "analysis/explain/explain_runs.hpp"
-#include "analysis/report/assemble.hpp"
+#include "analysis/measure/measure.hpp"
 #include "analysis/report/explained.hpp"
+#include "analysis/report/make_report.hpp"
 #include "cli/commands.hpp"
 
 namespace shardrift::cli {
@@ -18,17 +19,26 @@ ExplainOutput::ExplainOutput(const ExplainFiles& files, std::string command,
 }
 
 void ExplainOutput::show_pair(const std::string& reference, const std::string& candidate) {
-  auto measurement = analysis::measurement_of(reference, candidate, {.say = note});
-  const auto explanation = analysis::explain_runs(measurement);
+  const auto r = record::Reader::open(reference);
+  const auto c = record::Reader::open(candidate);
+  auto measurement = analysis::measure(r, c, {.say = note});
+  const auto explanation = analysis::explain_runs(r, c, measurement);
   print(analysis::explanation_text(explanation));
   if (json_.wanted()) json_.stream() << analysis::explanation_json(explanation);
   if (csv_.wanted()) analysis::write_csv(csv_.stream(), explanation);
   json_.close();
   csv_.close();
-  if (html_.empty()) return;
-  auto page = report::report_of({std::move(measurement)});
+  if (!html_.empty()) report::write_page(page_of(r, c, std::move(measurement)), html_);
+}
+
+report::Report ExplainOutput::page_of(const record::Reader& reference, const record::Reader& candidate,
+                                      analysis::Measurement measurement) const {
+  std::vector<report::Excerpt> excerpts{report::excerpt_of(reference, candidate, measurement)};
+  std::vector<analysis::Measurement> measurements;
+  measurements.push_back(std::move(measurement));
+  auto page = report::make_report(std::move(measurements), std::move(excerpts));
   page.command = command_;
-  report::write_page(page, html_);
+  return page;
 }
 
 ExitCode ExplainOutput::show_ladder(const std::vector<analysis::RungFile>& rungs) {
@@ -39,10 +49,10 @@ ExitCode ExplainOutput::show_ladder(const std::vector<analysis::RungFile>& rungs
   json_.close();
   csv_.close();
   if (!html_.empty()) {
-    auto page =
-        report::report_of({analysis::measurement_of(rungs.front().path, rungs.back().path, {.say = note})});
+    const auto first = record::Reader::open(rungs.front().path);
+    const auto last = record::Reader::open(rungs.back().path);
+    auto page = page_of(first, last, analysis::measure(first, last, {.say = note}));
     page.ladders.push_back(report::drawn(ladder, 0));
-    page.command = command_;
     report::write_page(page, html_);
   }
   const auto* residue = ladder.residue();

@@ -4,8 +4,10 @@
 #include <vector>
 
 #include "analysis/explain/ladder.hpp"
+#include "analysis/report/report.hpp"
 #include "cli/output_file.hpp"
 #include "common/error.hpp"
+#include "record/reader.hpp"
 
 namespace shardrift::cli {
 
@@ -27,6 +29,9 @@ class ExplainOutput {
   ExitCode show_ladder(const std::vector<analysis::RungFile>& rungs);
 
  private:
+  report::Report page_of(const record::Reader& reference, const record::Reader& candidate,
+                         analysis::Measurement measurement) const;
+
   OutputFile json_;
   OutputFile csv_;
   std::string html_;

@@ -17,7 +17,6 @@ namespace shardrift::cli {
 namespace {
 
 namespace fs = std::filesystem;
-namespace po = boost::program_options;
 
 // Beside the rungs, in their folder.
 constexpr const char* kPrompts = "prompts.jsonl";
@@ -210,29 +209,25 @@ study::Settings settings_of(const Plan& plan) {
   return settings;
 }
 
-po::options_description explain_run_options(ExplainRunFlags& flags) {
-  po::options_description options("with --run");
-  options.add_options()("run", po::bool_switch(&flags.run),
-                        "run the ladder's rungs through the worker, on one device")(
-      "model", po::value(&flags.model)->value_name("DIR"), "Hugging Face directory")(
-      "real", po::value(&flags.real)->value_name("FILE"),
-      "the record to explain: prompts, plan and the order of its collective are its own")(
-      "prompts", po::value(&flags.prompts)->value_name("FILE"),
-      "without --real: texts that every rung scores")("follow", po::value(&flags.follow)->value_name("FILE"),
-                                                      "… or a record whose tokens every rung is fed")(
-      "shards", po::value(&flags.shards)->value_name("N"), "… and the number of devices to explain")(
-      "live", po::bool_switch(&flags.live), "… and run these N ranks here too, as the last rung")(
-      "collective-profile", po::value(&flags.profile)->value_name("FILE"),
-      "the order of the real collective (default: the record's own, or a shipped one that fits)")(
-      "dtype", po::value(&flags.dtype)->value_name("NAME"), "default: the checkpoint's")(
-      "logits-dtype", po::value(&flags.logits_dtype)->value_name("NAME"), "model or float32")(
-      "row-linear", po::value(&flags.row_linear)->value_name("NAME"), "reduce, scatter or gather")(
-      "batch", po::value(&flags.batch)->value_name("N"), "with --follow: sequences in one decode pass")(
-      "device", po::value(&flags.device)->value_name("cpu|cuda"), "default: a GPU where there is one")(
-      "output", po::value(&flags.output)->value_name("DIR"), "records and logs (default out/explain)")(
-      "rerun-changed", po::bool_switch(&flags.rerun_changed), "make records again whose settings changed")(
-      "worker", po::value(&flags.worker)->value_name("PATH"), "shardrift-run (default: beside this program)");
-  return options;
+void add_explain_run_options(Arguments& known, ExplainRunFlags& flags) {
+  known.group(kWithRun)
+      .option("model", flags.model, "DIR", "Hugging Face directory")
+      .option("real", flags.real, "FILE",
+              "the record to explain: prompts, plan and the order of its collective are its own")
+      .option("prompts", flags.prompts, "FILE", "without --real: texts that every rung scores")
+      .option("follow", flags.follow, "FILE", "… or a record whose tokens every rung is fed")
+      .option("shards", flags.shards, "N", "… and the number of devices to explain")
+      .flag("live", flags.live, "… and run these N ranks here too, as the last rung")
+      .option("collective-profile", flags.profile, "FILE",
+              "the order of the real collective (default: the record's own, or a shipped one that fits)")
+      .option("dtype", flags.dtype, "NAME", "default: the checkpoint's")
+      .option("logits-dtype", flags.logits_dtype, "NAME", "model or float32")
+      .option("row-linear", flags.row_linear, "NAME", "reduce, scatter or gather")
+      .option("batch", flags.batch, "N", "with --follow: sequences in one decode pass")
+      .option("device", flags.device, "cpu|cuda", "default: a GPU where there is one")
+      .option("output", flags.output, "DIR", "records and logs (default out/explain)")
+      .flag("rerun-changed", flags.rerun_changed, "make records again whose settings changed")
+      .option("worker", flags.worker, "PATH", "shardrift-run (default: beside this program)");
 }
 
 std::vector<std::string> read_by(const ExplainRunFlags& flags) {

@@ -1,10 +1,10 @@
 // shardrift explain --run: runs the rungs of an explanation ladder through the worker, then measures it.
 #pragma once
-#include <boost/program_options.hpp>
 #include <filesystem>
 #include <string>
 #include <vector>
 
+#include "cli/arguments.hpp"
 #include "cli/explain_output.hpp"
 #include "common/error.hpp"
 #include "experiments/study/study.hpp"
@@ -31,7 +31,9 @@ struct ExplainRunFlags {
   int batch = 0;             // 0: 1
 };
 
-boost::program_options::options_description explain_run_options(ExplainRunFlags& flags);
+// The group of options that go with --run; --run itself is not one of them.
+inline constexpr const char* kWithRun = "with --run";
+void add_explain_run_options(Arguments& known, ExplainRunFlags& flags);
 
 // The flags of `shardrift-run run` that ask for this plan on one device; parse_run_options gives it back.
 study::Settings settings_of(const Plan& plan);

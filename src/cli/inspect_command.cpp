@@ -9,8 +9,6 @@
 namespace shardrift::cli {
 namespace {
 
-namespace po = boost::program_options;
-
 constexpr const char* kHelp = R"(usage: shardrift inspect FILE [options]
 
 Prints what a file of shardrift-run holds: the run, its plan, the devices and
@@ -30,10 +28,11 @@ ExitCode inspect(const std::vector<std::string>& arguments) {
   std::string json_path;
   std::string csv_path;
   std::vector<std::string> files;
-  po::options_description options("options");
-  options.add_options()("json", po::value(&json_path), "FILE: write the same as JSON")(
-      "csv", po::value(&csv_path), "FILE: write the table of prompts")("help,h", "this text");
-  if (showed_help(read_arguments("inspect", arguments, options, &files), kHelp, options)) return ExitCode::ok;
+  Arguments known("inspect", kHelp);
+  known.files(files)
+      .option("json", json_path, "FILE", "write the same as JSON")
+      .option("csv", csv_path, "FILE", "write the table of prompts");
+  if (!known.read(arguments)) return ExitCode::ok;
   if (files.size() != 1) throw usage_error("inspect: needs one file: shardrift inspect FILE.h5");
   const std::filesystem::path path = files.front();
   const bool is_metrics = path.extension() == ".metrics";

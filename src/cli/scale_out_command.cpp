@@ -9,7 +9,6 @@ namespace shardrift::cli {
 namespace {
 
 namespace fs = std::filesystem;
-namespace po = boost::program_options;
 
 constexpr int kSomePrompts = 36;  // the presets of `gate` pass nothing on fewer than 30
 
@@ -38,14 +37,16 @@ exit code: 0 all runs are done, 70 some failed, 75 interrupted (run it again),
 ExitCode scale_out(const std::vector<std::string>& arguments) {
   StudyFlags flags;
   study::ScaleOutWanted wanted;
-  auto options = study_options(flags);
-  options.add_options()("model", po::value(&wanted.model)->value_name("DIR"),
-                        "Hugging Face directory: config.json, *.safetensors, tokenizer.json")(
-      "to", po::value(&wanted.to)->value_name("N"), "devices to go to, 2 to 8 (default 4)")(
-      "prompts", po::value(&wanted.prompts)->value_name("FILE"), "prompts of your own, all of them are run")(
-      "dtype", po::value(&wanted.dtype)->value_name("NAME"), "default: the checkpoint's")(
-      "max-new-tokens", po::value(&wanted.max_new_tokens)->value_name("N"), "of each prompt (default 32)");
-  if (showed_help(read_arguments("scale-out", arguments, options), kHelp, options)) return ExitCode::ok;
+  Arguments known("scale-out", kHelp);
+  add_study_options(known, flags);
+  known
+      .option("model", wanted.model, "DIR",
+              "Hugging Face directory: config.json, *.safetensors, tokenizer.json")
+      .option("to", wanted.to, "N", "devices to go to, 2 to 8 (default 4)")
+      .option("prompts", wanted.prompts, "FILE", "prompts of your own, all of them are run")
+      .option("dtype", wanted.dtype, "NAME", "default: the checkpoint's")
+      .option("max-new-tokens", wanted.max_new_tokens, "N", "of each prompt (default 32)");
+  if (!known.read(arguments)) return ExitCode::ok;
   if (wanted.model.empty())
     throw usage_error(
         "scale-out: --model DIR is needed: a Hugging Face directory (scripts/fetch-model gets one)");

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "cli/arguments.hpp"
 #include "cli/commands.hpp"
 #include "slurm/settle.hpp"
 #include "slurm/submit.hpp"
@@ -19,9 +20,6 @@ and for the analysis, with what a job waits for, how far it is, or why it failed
 DIR is the study's output folder; left out: this folder, or the only one in out/.
 
   shardrift status out/scale-out
-  --settle   what the analysis job asks first: writes what became of each run into
-             DIR/status.json; exit code 65 where records come from different models
-             of GPU (or CPU)
 
 exit code: 0 all is done, 75 something still runs or waits, 70 nothing does and
 something is missing (submit again: what is finished is kept)
@@ -36,8 +34,8 @@ submit goes on from there. DIR as in shardrift status.
 )";
 
 // DIR, this folder, or the only submission in out/.
-fs::path folder_of(const std::string& given, const std::string& command) {
-  if (!given.empty()) return fs::absolute(given).lexically_normal();
+fs::path folder_of(const std::vector<std::string>& given, const std::string& command) {
+  if (!given.empty()) return fs::absolute(given.front()).lexically_normal();
   if (fs::exists(slurm::submission_path("."))) return fs::current_path();
   std::vector<fs::path> found;
   std::error_code ignored;
@@ -57,36 +55,18 @@ slurm::Submission submission_in(const fs::path& folder) {
   return *submission;
 }
 
-// The folder among the arguments; `flag` is set where it is there.
-std::string parse(const std::vector<std::string>& arguments, const std::string& command, const char* known,
-                  bool& flag) {
-  std::string folder;
-  for (const auto& argument : arguments) {
-    if (known != nullptr && argument == known)
-      flag = true;
-    else if (argument.starts_with("-") || !folder.empty())
-      throw usage_error("{}: '{}' is not understood: see shardrift {} --help", command, argument, command);
-    else
-      folder = argument;
-  }
-  return folder;
-}
-
-bool wants_help(const std::vector<std::string>& arguments) {
-  return std::any_of(arguments.begin(), arguments.end(),
-                     [](const std::string& one) { return one == "--help" || one == "-h"; });
-}
-
 }  // namespace
 
 ExitCode status(const std::vector<std::string>& arguments) {
-  if (wants_help(arguments)) {
-    print(kStatusHelp);
-    return ExitCode::ok;
-  }
+  std::vector<std::string> folder;
   bool settle = false;
-  const auto given = parse(arguments, "status", "--settle", settle);
-  const auto submission = submission_in(folder_of(given, "status"));
+  Arguments known("status", kStatusHelp);
+  known.files(folder, 1).flag("settle", settle,
+                              "what the analysis job asks first: writes what became of each run into "
+                              "DIR/status.json; exit code 65 where records come from different models of "
+                              "GPU (or CPU)");
+  if (!known.read(arguments)) return ExitCode::ok;
+  const auto submission = submission_in(folder_of(folder, "status"));
   const auto found = slurm::look(submission);
   print(slurm::status_text(submission, found));
   if (!settle) return slurm::exit_code(found);
@@ -97,13 +77,11 @@ ExitCode status(const std::vector<std::string>& arguments) {
 }
 
 ExitCode cancel(const std::vector<std::string>& arguments) {
-  if (wants_help(arguments)) {
-    print(kCancelHelp);
-    return ExitCode::ok;
-  }
-  bool none = false;
-  const auto given = parse(arguments, "cancel", nullptr, none);
-  const auto submission = submission_in(folder_of(given, "cancel"));
+  std::vector<std::string> folder;
+  Arguments known("cancel", kCancelHelp);
+  known.files(folder, 1);
+  if (!known.read(arguments)) return ExitCode::ok;
+  const auto submission = submission_in(folder_of(folder, "cancel"));
   const int jobs = slurm::cancel(submission);
   print(jobs == 0
             ? fmt::format("{}: nothing of it is in the queue\n", submission.study)

@@ -45,10 +45,10 @@ ExitCode study(const std::vector<std::string>& arguments) {
   StudyFlags flags;
   OverrideFlags overrides;
   std::vector<std::string> files;
-  auto options = study_options(flags);
-  add_override_options(options, overrides);
-  if (showed_help(read_arguments("study", arguments, options, &files, 1), kHelp, options))
-    return ExitCode::ok;
+  Arguments known("study", kHelp);
+  add_study_options(known.files(files, 1), flags);
+  add_override_options(known, overrides);
+  if (!known.read(arguments)) return ExitCode::ok;
   if (files.empty()) throw usage_error("study: needs a file: shardrift study FILE.toml");
   const auto loaded = study::load_study(files.front(), overrides_of(overrides));
   if (flags.device == "auto") flags.device = device_of(loaded);

@@ -3,9 +3,10 @@
 #include <algorithm>
 #include <optional>
 
-#include "analysis/measure/measurement_of.hpp"
-#include "analysis/report/assemble.hpp"
+#include "analysis/measure/measure.hpp"
+#include "analysis/report/make_report.hpp"
 #include "analysis/text/compare_report.hpp"
+#include "analysis/verdict/gathering.hpp"
 #include "analysis/verdict/verdict.hpp"
 #include "analysis/verdict/verdict_text.hpp"
 #include "common/durable_file.hpp"
@@ -55,6 +56,19 @@ std::string check_text(const Configuration& live, const Configuration& predicted
       predicted.prediction);
 }
 
+std::optional<verdict::Part> part_of(Role role) {
+  switch (role) {
+    case Role::candidate:
+      return verdict::Part::candidate;
+    case Role::repeat:
+      return verdict::Part::repeat;
+    case Role::yardstick:
+      return verdict::Part::yardstick;
+    default:
+      return std::nullopt;
+  }
+}
+
 class Conclusion {
  public:
   Conclusion(const study::Study& study, const study::StudyPlan& plan, const runner::StudyStatus& status,
@@ -91,40 +105,73 @@ class Conclusion {
     return others;
   }
 
-  Measurement measure(const Configuration& reference, const Configuration& candidate) {
+  // What was compared with one reference. sections[i]: of others[i], where it could be.
+  struct Compared {
+    std::vector<std::optional<analysis::Section>> sections;
+    std::vector<report::Excerpt> excerpts;
+    verdict::Evidence evidence;
+  };
+
+  // Every record is opened once; one that cannot be used is left out, and said so. The truth comes first:
+  // candidates are measured against it while they are open.
+  Compared measure(const Configuration& reference, const record::Reader& base,
+                   const std::vector<const Configuration*>& others) {
+    std::string now;
     analysis::MeasureOptions options;
     options.say = [this](const std::string& note) { line_.say("note: " + note); };
     options.progress = [&](double share) {
-      line_.show(fmt::format("comparing {} with {}: {:.0f}%", candidate.name, reference.name, 100 * share));
+      line_.show(fmt::format("comparing {} with {}: {:.0f}%", now, reference.name, 100 * share));
     };
-    auto measurement = analysis::measurement_of(reference.output, candidate.output, options);
-    name_sides(reference, candidate, measurement);
-    return measurement;
+    const bool judged = reference.role == Role::reference;
+    verdict::Gathering gathering(base, options);
+    Compared compared;
+    compared.sections.resize(others.size());
+    const auto each = [&](bool truths) {
+      for (std::size_t i = 0; i < others.size(); ++i) {
+        const Configuration& other = *others[i];
+        if ((other.role == Role::truth) != truths) continue;
+        now = other.name;
+        const auto seen = [&](const record::Reader& r, const record::Reader& c, Measurement& measurement) {
+          name_sides(reference, other, measurement);
+          if (judged && !truths) compared.excerpts.push_back(report::excerpt_of(r, c, measurement));
+          compared.sections[i].emplace().measurement = measurement;
+        };
+        try {
+          if (const auto part = part_of(other.role)) {
+            gathering.add(*part, other.output, seen);
+            continue;
+          }
+          auto record = record::Reader::open(other.output);
+          auto measurement = analysis::measure(base, record, options);
+          seen(base, record, measurement);
+          if (truths && judged) gathering.use_truth(std::move(record));
+        } catch (const Error& error) {
+          line_.say(fmt::format("not compared: {}: {}", other.name, error.what()));
+        }
+      }
+    };
+    each(true);
+    each(false);
+    compared.evidence = std::move(gathering).evidence();
+    return compared;
   }
 
   void compare(const Configuration& reference, const std::vector<const Configuration*>& others) {
+    std::optional<record::Reader> base;
+    try {
+      base.emplace(record::Reader::open(reference.output));
+    } catch (const Error& error) {
+      line_.say(fmt::format("nothing is compared with {}: {}", reference.name, error.what()));
+      return;
+    }
+    auto compared = measure(reference, *base, others);
     std::vector<analysis::Section> sections;
-    verdict::Evidence evidence;
-    std::vector<const Configuration*> candidates;
     std::vector<std::string> checks;
-    const Configuration* truth = nullptr;
-    for (const auto* other : others) {
-      analysis::Section section;
-      try {
-        section.measurement = measure(reference, *other);
-      } catch (const Error& error) {
-        line_.say(fmt::format("not compared: {}: {}", other->name, error.what()));
-        continue;
-      }
-      if (other->role == Role::candidate) {
-        evidence.candidates.push_back(section.measurement);
-        candidates.push_back(other);
-      }
-      if (other->role == Role::repeat) evidence.repeats.push_back(section.measurement);
-      if (other->role == Role::yardstick) evidence.yardsticks.push_back(section.measurement);
-      if (other->role == Role::truth) truth = other;
-      if (other->predicted && !reference.predicted && other->asked == reference.plan)
-        checks.push_back(check_text(reference, *other, section.measurement));
+    for (std::size_t i = 0; i < others.size(); ++i) {
+      if (!compared.sections[i]) continue;
+      auto& section = *compared.sections[i];
+      if (others[i]->predicted && !reference.predicted && others[i]->asked == reference.plan)
+        checks.push_back(check_text(reference, *others[i], section.measurement));
       section.measurement.candidate.path = section.measurement.candidate.name;  // the tables' first column
       sections.push_back(std::move(section));
     }
@@ -133,19 +180,13 @@ class Conclusion {
                           reference.predicted ? reference.asked : reference.plan));
     line_.say(analysis::summary_text(sections));
     for (const auto& check : checks) line_.say(check);
-    const auto base = record::Reader::open(reference.output);
-    write_text_durably(output_ / ("compare-" + reference.name + ".json"), analysis::to_json(base, sections));
-    if (reference.role != Role::reference || evidence.candidates.empty()) return;
-    if (truth != nullptr) {
-      evidence.truth_reference = measure(*truth, reference);
-      for (const auto* candidate : candidates)
-        evidence.truth_candidates.push_back(measure(*truth, *candidate));
-    }
-    const auto verdict = verdict::judge(evidence, thresholds());
+    write_text_durably(output_ / ("compare-" + reference.name + ".json"), analysis::to_json(*base, sections));
+    if (reference.role != Role::reference || compared.evidence.candidates.empty()) return;
+    const auto verdict = verdict::judge(compared.evidence, thresholds());
     line_.say(verdict::short_verdict_text(verdict));
     write_text_durably(output_ / ("verdict-" + reference.name + ".json"), verdict::to_json(verdict));
     const fs::path page = output_ / ("report-" + reference.name + ".html");
-    auto report = report::report_of(std::move(evidence), verdict);
+    auto report = report::make_report(std::move(compared.evidence), verdict, std::move(compared.excerpts));
     report.title = study_.question;
     report::write_page(report, page);
     line_.say(fmt::format("report: {}", page.string()));

@@ -6,13 +6,11 @@
 
 namespace shardrift::cli {
 
-namespace po = boost::program_options;
-
-void add_override_options(po::options_description& options, OverrideFlags& flags) {
-  options.add_options()("model", po::value(&flags.model)->value_name("DIR"), "instead of the study's")(
-      "prompts", po::value(&flags.prompts)->value_name("FILE"), "instead of the study's")(
-      "set", po::value(&flags.sets)->composing()->value_name("FLAG=VALUE"),
-      "a flag of shardrift-run run instead of [run]'s; may be repeated");
+void add_override_options(Arguments& known, OverrideFlags& flags) {
+  known.option("model", flags.model, "DIR", "instead of the study's")
+      .option("prompts", flags.prompts, "FILE", "instead of the study's")
+      .option("set", flags.sets, "FLAG=VALUE",
+              "a flag of shardrift-run run instead of [run]'s; may be repeated");
 }
 
 study::Overrides overrides_of(const OverrideFlags& flags) {

@@ -6,7 +6,6 @@
 #include <set>
 
 #include "analysis/text/text_columns.hpp"
-#include "cli/arguments.hpp"
 #include "cli/commands.hpp"
 #include "cli/study_conclusion.hpp"
 #include "experiments/study/profiles.hpp"
@@ -15,7 +14,6 @@ namespace shardrift::cli {
 namespace {
 
 namespace fs = std::filesystem;
-namespace po = boost::program_options;
 using runner::bytes_text;
 using runner::duration_text;
 
@@ -44,26 +42,21 @@ const runner::RunStatus* earlier_run(const std::optional<runner::StudyStatus>& e
 
 }  // namespace
 
-po::options_description study_options(StudyFlags& flags) {
-  po::options_description options("options");
-  options.add_options()("output", po::value(&flags.output)->value_name("DIR"),
-                        "records, logs, status.json, report (default out/NAME)")(
-      "dry-run", po::bool_switch(&flags.dry_run), "print the plan and end")(
-      "no-run", po::bool_switch(&flags.no_run), "start nothing: compare and report what is there")(
-      "only", po::value(&flags.only)->value_name("NAME,…"), "run these and what they follow")(
-      "jobs", po::value(&flags.jobs)->value_name("N"),
-      "single-device runs at once, on different GPUs or cores (default 1)")(
-      "device", po::value(&flags.device)->value_name("cpu|cuda"), "default: GPUs where there are any")(
-      "devices", po::value(&flags.devices)->value_name("N"),
-      "ranks that may run at once (default: all GPUs, or cores)")(
-      "collective-profile", po::value(&flags.collective_profiles)->composing()->value_name("FILE"),
-      "a profile, or a folder of them, for predictions; before the shipped ones; may be repeated")(
-      "worker", po::value(&flags.worker)->value_name("PATH"), "shardrift-run (default: beside this program)")(
-      "launcher", po::value(&flags.launcher)->value_name("TEXT"),
-      "starts the worker, e.g. \"srun -n {ranks}\" (default: mpirun -n {ranks} for several ranks)")(
-      "rerun-changed", po::bool_switch(&flags.rerun_changed),
-      "make records again whose settings, model or prompts changed")("help,h", "this text");
-  return options;
+void add_study_options(Arguments& known, StudyFlags& flags) {
+  known.option("output", flags.output, "DIR", "records, logs, status.json, report (default out/NAME)")
+      .flag("dry-run", flags.dry_run, "print the plan and end")
+      .flag("no-run", flags.no_run, "start nothing: compare and report what is there")
+      .option("only", flags.only, "NAME,…", "run these and what they follow")
+      .option("jobs", flags.jobs, "N", "single-device runs at once, on different GPUs or cores (default 1)")
+      .option("device", flags.device, "cpu|cuda", "default: GPUs where there are any")
+      .option("devices", flags.devices, "N", "ranks that may run at once (default: all GPUs, or cores)")
+      .option("collective-profile", flags.collective_profiles, "FILE",
+              "a profile, or a folder of them, for predictions; before the shipped ones; may be repeated")
+      .option("worker", flags.worker, "PATH", "shardrift-run (default: beside this program)")
+      .option("launcher", flags.launcher, "TEXT",
+              "starts the worker, e.g. \"srun -n {ranks}\" (default: mpirun -n {ranks} for several ranks)")
+      .flag("rerun-changed", flags.rerun_changed,
+            "make records again whose settings, model or prompts changed");
 }
 
 std::string plan_text(const study::Study& study, const study::StudyPlan& plan,

@@ -1,12 +1,12 @@
 // What `shardrift study` and `shardrift scale-out` share: flags, the plan on the screen, running it, and the
 // conclusion.
 #pragma once
-#include <boost/program_options.hpp>
 #include <filesystem>
 #include <functional>
 #include <string>
 #include <vector>
 
+#include "cli/arguments.hpp"
 #include "common/error.hpp"
 #include "experiments/runner/runner.hpp"
 #include "experiments/study/study.hpp"
@@ -27,7 +27,7 @@ struct StudyFlags {
   std::vector<std::string> collective_profiles;
 };
 
-boost::program_options::options_description study_options(StudyFlags& flags);
+void add_study_options(Arguments& known, StudyFlags& flags);
 
 // Prints the plan of the study that `make` gives for this machine; unless --dry-run: runs what is missing,
 // compares, reports. Exit codes: 0 every run is done, 70 some failed, 75 interrupted;

@@ -2,7 +2,6 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <boost/program_options.hpp>
 #include <filesystem>
 #include <map>
 #include <set>
@@ -26,7 +25,6 @@ namespace shardrift::cli {
 namespace {
 
 namespace fs = std::filesystem;
-namespace po = boost::program_options;
 
 constexpr const char* kHelp = R"(usage: shardrift submit FILE.toml [--profile NAME|FILE] [options]
 
@@ -60,26 +58,25 @@ struct Flags {
   bool dry_run = false;
 };
 
-// True where --help was asked for, and shown.
-bool parse(const std::vector<std::string>& arguments, Flags& flags) {
-  po::options_description options("options");
-  options.add_options()("profile", po::value(&flags.profile)->value_name("NAME|FILE"),
-                        "site profile: a shipped one by name, or a file (default generic)")(
-      "output", po::value(&flags.output)->value_name("DIR"),
-      "records, scripts, logs, report; on a disk that all nodes see (default out/NAME)")(
-      "dry-run", po::bool_switch(&flags.dry_run), "print the jobs and their scripts, submit nothing")(
-      "only", po::value(&flags.only)->value_name("NAME,…"), "these runs and what they follow")(
-      "device", po::value(&flags.device)->value_name("cpu|cuda"),
-      "default: GPUs, unless the profile has gpus = \"none\"")(
-      "worker", po::value(&flags.worker)->value_name("PATH"),
-      "shardrift-run (default: the profile's, else beside this program)")("help,h", "this text");
-  add_override_options(options, flags.overrides);
-  const auto foot = fmt::format(
-      "\nshipped profiles: {}\nexit code: 0 submitted, 64 the study or the cluster cannot, 65 a bad file, 70 "
-      "Slurm does "
-      "not answer\n",
-      fmt::join(slurm::shipped_site_profiles(), ", "));
-  return showed_help(read_arguments("submit", arguments, options, &flags.files, 1), kHelp, options, foot);
+// False: --help was shown.
+bool read_flags(const std::vector<std::string>& arguments, Flags& flags) {
+  Arguments known("submit", kHelp);
+  known.files(flags.files, 1)
+      .option("profile", flags.profile, "NAME|FILE",
+              "site profile: a shipped one by name, or a file (default generic)")
+      .option("output", flags.output, "DIR",
+              "records, scripts, logs, report; on a disk that all nodes see (default out/NAME)")
+      .flag("dry-run", flags.dry_run, "print the jobs and their scripts, submit nothing")
+      .option("only", flags.only, "NAME,…", "these runs and what they follow")
+      .option("device", flags.device, "cpu|cuda", "default: GPUs, unless the profile has gpus = \"none\"")
+      .option("worker", flags.worker, "PATH",
+              "shardrift-run (default: the profile's, else beside this program)");
+  add_override_options(known, flags.overrides);
+  known.foot(fmt::format(
+      "\nshipped profiles: {}\nexit code: 0 submitted, 64 the study or the cluster cannot, 65 a bad "
+      "file, 70 Slurm does not answer\n",
+      fmt::join(slurm::shipped_site_profiles(), ", ")));
+  return known.read(arguments);
 }
 
 std::string device_for(const Flags& flags, const slurm::SiteProfile& profile) {
@@ -218,7 +215,7 @@ std::string scripts_text(const slurm::JobPlan& plan, const slurm::SiteProfile& p
 
 ExitCode submit(const std::vector<std::string>& arguments) {
   Flags flags;
-  if (parse(arguments, flags)) return ExitCode::ok;
+  if (!read_flags(arguments, flags)) return ExitCode::ok;
   if (flags.files.empty()) throw usage_error("submit: needs a file: shardrift submit FILE.toml");
   const auto profile = slurm::load_site_profile(flags.profile);
   const auto study = study::load_study(flags.files.front(), overrides_of(flags.overrides));

@@ -1,8 +1,6 @@
-// Which record a file is: what results drawn from it are kept under. Cheap: no logits, no token strings.
+// Which record a file is: what results drawn from it are kept under.
 #pragma once
 #include <cstdint>
-#include <filesystem>
-#include <optional>
 #include <string>
 
 namespace shardrift::record {
@@ -15,9 +13,5 @@ struct Identity {
   std::int64_t modified = 0;  // of the file, ns since the epoch
   bool operator==(const Identity&) const = default;
 };
-
-// nullopt for the parts of a run that has not finished: they still grow. Throws bad_data as Reader::open
-// does.
-std::optional<Identity> identity_of(const std::filesystem::path& record);
 
 }  // namespace shardrift::record

@@ -1,11 +1,14 @@
 #include "record/reader.hpp"
 
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <optional>
 #include <system_error>
 #include <utility>
 
 #include "common/error.hpp"
+#include "common/hash.hpp"
 #include "record/files.hpp"
 #include "record/hdf5_types.hpp"
 #include "record/part_file.hpp"
@@ -25,6 +28,36 @@ fs::path located(const fs::path& path) {
 
 LogitsShape shape_of(const RunInfo& run) {
   return {run.logits_dtype, run.model.vocabulary};
+}
+
+// A file's size and time of change.
+struct Stamp {
+  std::int64_t bytes = 0;
+  std::int64_t modified = 0;  // ns since the epoch
+  bool operator==(const Stamp&) const = default;
+};
+
+std::optional<Stamp> stamp_of(const fs::path& path) {
+  struct stat about {};
+  if (::stat(path.c_str(), &about) != 0) return std::nullopt;
+  return Stamp{about.st_size, std::int64_t{about.st_mtim.tv_sec} * 1'000'000'000 + about.st_mtim.tv_nsec};
+}
+
+void add_text(Sha256& hash, const std::string& text) {
+  const std::string line = std::to_string(text.size()) + ":" + text;
+  hash.update(line.data(), line.size());
+}
+
+std::string prompts_hash(const h5::Group& prompts) {
+  auto ids = prompts.children();
+  std::sort(ids.begin(), ids.end());
+  Sha256 hash;
+  for (const auto& id : ids) {
+    if (!valid_id(id)) continue;
+    add_text(hash, id);
+    add_text(hash, prompts.group(id).text("hash"));
+  }
+  return hash.hex();
 }
 
 }  // namespace
@@ -66,6 +99,7 @@ struct Reader::State {
   fs::path path;
   bool parts = false;
   bool complete = false;
+  Stamp stamp;  // of a record, when it was opened
   RunInfo run;
   RunTiming timing;
   std::vector<std::pair<std::int64_t, std::string>> prompts;  // index, id; ascending
@@ -105,6 +139,7 @@ struct Reader::State {
   }
 
   void open_complete() {
+    stamp = stamp_of(path).value_or(Stamp());  // a file that is not there is refused next
     reading(path, [&] {
       file.emplace(open_record_file(path));
       const std::string status = file->root.text("status");
@@ -169,6 +204,20 @@ std::vector<std::string> Reader::prompt_ids() const {
   std::vector<std::string> ids;
   for (const auto& [index, id] : state_->prompts) ids.push_back(id);
   return ids;
+}
+
+std::optional<Identity> Reader::identity() const {
+  if (state_->parts) return std::nullopt;
+  return reading(state_->path, [&] {
+    const auto& root = state_->file->root;
+    return std::optional<Identity>({root.text("resume_key"), root.text("created"),
+                                    prompts_hash(root.group("prompts")), state_->stamp.bytes,
+                                    state_->stamp.modified});
+  });
+}
+
+bool Reader::unchanged() const {
+  return !state_->parts && stamp_of(state_->path) == state_->stamp;
 }
 
 PromptRecord Reader::prompt(const std::string& id) const {

@@ -5,9 +5,11 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "record/identity.hpp"
 #include "record/record.hpp"
 
 namespace shardrift::record {
@@ -25,6 +27,11 @@ class Reader {
   const RunInfo& run() const;
   const RunTiming& timing() const;              // zeros where the file does not say (parts)
   std::vector<std::string> prompt_ids() const;  // by index
+  // What results drawn from this file are kept under. nullopt for the parts of a run that has not finished:
+  // they still grow.
+  std::optional<Identity> identity() const;
+  // False once another file, or a changed one, lies under path().
+  bool unchanged() const;
 
   // Everything but the words of logits and hidden states (which, like top and checksums, may be absent).
   // Throws bad_data if there is no such prompt.

@@ -12,8 +12,7 @@
 #include <cstdlib>
 #include <sstream>
 
-#include "analysis/measure/measure_runs.hpp"
-#include "analysis/measure/measurement_of.hpp"
+#include "analysis/measure/measure.hpp"
 #include "analysis/measure/metrics_file.hpp"
 #include "analysis/text/compare_csv.hpp"
 #include "analysis/text/compare_report.hpp"
@@ -100,7 +99,7 @@ void compare_everything(const fs::path& reference_path, const fs::path& candidat
   const auto reference = record::Reader::open(reference_path);
   const auto candidate = record::Reader::open(candidate_path);
   Section section;
-  section.measurement = measurement_of(reference_path, candidate_path, {.keep = false, .threads = 2});
+  section.measurement = measure(reference, candidate, {.keep = false, .threads = 2});
   section.table = token_table(reference, candidate, section.measurement, {});
   std::ostringstream csv;
   write_csv_rows(csv, section.measurement);
@@ -115,7 +114,7 @@ class Fuzz : public ::testing::Test {
     for (const int signal : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGALRM})
       if (signal == SIGALRM || !kSanitized) std::signal(signal, say_where);
     write_runs(reference_, candidate_);
-    measurement_of(reference_, candidate_);
+    measure(record::Reader::open(reference_), record::Reader::open(candidate_));
     metrics_ = metrics_path(reference_, candidate_);
     ASSERT_TRUE(fs::exists(metrics_));
   }
@@ -186,7 +185,8 @@ TEST_F(Fuzz, StructureOfTheMetrics) {
 // Damaged metrics never change what compare says: they are used, or measured again.
 TEST_F(Fuzz, CompareBesideDamagedMetrics) {
   fuzz("compare beside metrics", metrics_, flip_bytes, [&] {
-    const auto measurement = measurement_of(reference_, candidate_, {.keep = false});
+    const auto measurement =
+        measure(record::Reader::open(reference_), record::Reader::open(candidate_), {.keep = false});
     ASSERT_EQ(measurement.prompts.size(), 2U);
     ASSERT_EQ(measurement.prompts[0].first_flip, 9U);
     throw bad_data("counted as refused");

@@ -6,7 +6,7 @@
 #include <filesystem>
 
 #include "analysis/measure/metrics_file.hpp"
-#include "record/identity.hpp"
+#include "record/reader.hpp"
 #include "record/writer.hpp"
 #include "tests/support/synthetic_measurement.hpp"
 
@@ -78,8 +78,9 @@ void make_runs(const fs::path& folder, int configurations, int prompts, int rows
         {fmt::format("c{:02}", i), 2 + i % 3, i % 5 == 4 ? 0 : 0.01 * (1 + i % 7), prompts, rows, seed});
     const fs::path file = folder / (measurement.candidate.name + ".h5");
     write_record(file, measurement.candidate, measurement.prompts, false, rows, seed);
-    analysis::write_metrics(analysis::metrics_path(reference, file), measurement,
-                            {*record::identity_of(reference), *record::identity_of(file)});
+    analysis::write_metrics(
+        analysis::metrics_path(reference, file), measurement,
+        {*record::Reader::open(reference).identity(), *record::Reader::open(file).identity()});
   }
 }
 

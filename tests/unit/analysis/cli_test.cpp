@@ -69,6 +69,28 @@ TEST_F(Program, ExitCodes) {
   EXPECT_EQ(run("--version"), 0);
 }
 
+TEST_F(Program, WordsAreReadAlikeByEveryCommand) {
+  const std::vector<std::pair<std::string, std::string>> refused{
+      {"compare a.h5 b.h5 --json --csv c.csv", "option '--json' is missing: next comes --csv"},
+      {"compare a.h5 b.h5 --steps x", "compare: the argument ('x') for option '--steps' is invalid"},
+      {"gate a.h5 b.h5 --json c.json --json d.json", "option '--json' cannot be specified more than once"},
+      {"envelope a.h5 b.h5 --rows -1", "--rows -1: must be at least 0"},
+      {"explain a.h5 b.h5 --live", "explain: --live goes with --run"},
+      {"scale-out a.h5", "scale-out: 'a.h5' is not understood: see shardrift scale-out --help"},
+      {"study a.toml b.toml", "study: 'b.toml' is not understood: see shardrift study --help"},
+      {"status a b", "status: 'b' is not understood: see shardrift status --help"},
+      {"cancel --all", "cancel: unrecognised option '--all': see shardrift cancel --help"}};
+  for (const auto& [words, sentence] : refused) {
+    EXPECT_EQ(run(words), 64) << words;
+    EXPECT_THAT(error_, HasSubstr(sentence));
+    EXPECT_FALSE(std::filesystem::exists(scratch_ / "--csv"));
+  }
+  EXPECT_EQ(run("compare a.h5 a.h5 --steps=3 --json='two words.json' --no-cache"), 0);
+  EXPECT_TRUE(std::filesystem::exists(scratch_ / "two words.json"));
+  EXPECT_EQ(run("study none.toml --output 'two words'"), 65);  // the path is taken as it is
+  EXPECT_THAT(error_, HasSubstr("none.toml: no such file"));
+}
+
 // A command that fails leaves the files of an earlier one as they are, and no others.
 TEST_F(Program, FilesAreWrittenWholeOrNotAtAll) {
   EXPECT_EQ(run("compare a.h5 b.h5 --json c.json --csv c.csv"), 1);

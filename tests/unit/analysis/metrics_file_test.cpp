@@ -3,8 +3,8 @@
 
 #include <gmock/gmock.h>
 
-#include "analysis/measure/measure_runs.hpp"
-#include "analysis/measure/measurement_of.hpp"
+#include "analysis/measure/measure.hpp"
+#include "analysis/measure/measure_all_rows.hpp"
 #include "tests/unit/analysis/every_value.hpp"
 #include "tests/unit/analysis/example_runs.hpp"
 
@@ -58,11 +58,14 @@ class Kept : public ::testing::Test {
     write_record(candidate_, run,
                  {greedy_prompt(run, "p0", 0, rows), greedy_prompt(run, "p1", 1, kRows, false)});
   }
-  Measurement measure() {
-    return measurement_of(reference_, candidate_,
-                          {.say = [&](const std::string& text) { said_ += text + "\n"; }});
+  Measurement measured() {
+    return measure(Reader::open(reference_), Reader::open(candidate_),
+                   {.say = [&](const std::string& text) { said_ += text + "\n"; }});
   }
-  Measurement afresh() { return measure_runs(Reader::open(reference_), Reader::open(candidate_)); }
+  MeasuredFrom identities() {
+    return {*Reader::open(reference_).identity(), *Reader::open(candidate_).identity()};
+  }
+  Measurement afresh() { return measure_all_rows(Reader::open(reference_), Reader::open(candidate_)); }
 
   Scratch scratch_;
   fs::path reference_ = scratch_ / "one.h5";
@@ -74,10 +77,10 @@ class Kept : public ::testing::Test {
 TEST_F(Kept, EveryValueComesBack) {
   const std::string want = everything(afresh());
   EXPECT_EQ(metrics_path(reference_, candidate_), file_);
-  EXPECT_EQ(everything(measure()), want);
+  EXPECT_EQ(everything(measured()), want);
   ASSERT_TRUE(fs::exists(file_));
   EXPECT_EQ(everything(read_metrics(file_).measurement), want);
-  EXPECT_EQ(everything(measure()), want);
+  EXPECT_EQ(everything(measured()), want);
   EXPECT_EQ(said_, "");
 }
 
@@ -85,17 +88,18 @@ TEST_F(Kept, EveryValueComesBack) {
 TEST_F(Kept, TheSecondCallDoesNotMeasure) {
   auto marked = afresh();
   marked.prompts[0].steps[0].kl = 77;
-  write_metrics(file_, marked, {*record::identity_of(reference_), *record::identity_of(candidate_)});
-  EXPECT_EQ(measure().prompts[0].steps[0].kl, 77);
-  const auto again = measurement_of(reference_, candidate_, {.use_kept = false, .keep = false});
+  write_metrics(file_, marked, identities());
+  EXPECT_EQ(measured().prompts[0].steps[0].kl, 77);
+  const auto again =
+      measure(Reader::open(reference_), Reader::open(candidate_), {.use_kept = false, .keep = false});
   EXPECT_NE(again.prompts[0].steps[0].kl, 77);
-  EXPECT_EQ(measure().prompts[0].steps[0].kl, 77);
+  EXPECT_EQ(measured().prompts[0].steps[0].kl, 77);
 }
 
 TEST_F(Kept, AnotherRunOfTheSameNameIsMeasuredAgain) {
-  EXPECT_EQ(measure().prompts[0].steps[1].max_abs, 0.25);
+  EXPECT_EQ(measured().prompts[0].steps[1].max_abs, 0.25);
   write_candidate(0.5);  // the same size, key and created
-  EXPECT_EQ(measure().prompts[0].steps[1].max_abs, 0.5);
+  EXPECT_EQ(measured().prompts[0].steps[1].max_abs, 0.5);
   EXPECT_EQ(read_metrics(file_).measurement.prompts[0].steps[1].max_abs, 0.5);
   EXPECT_EQ(said_, "");
 }
@@ -103,27 +107,27 @@ TEST_F(Kept, AnotherRunOfTheSameNameIsMeasuredAgain) {
 TEST_F(Kept, ATouchedFileIsMeasuredAgain) {
   auto marked = afresh();
   marked.prompts[0].steps[0].kl = 77;
-  write_metrics(file_, marked, {*record::identity_of(reference_), *record::identity_of(candidate_)});
+  write_metrics(file_, marked, identities());
   fs::last_write_time(reference_, fs::last_write_time(reference_) + std::chrono::seconds(1));
-  EXPECT_NE(measure().prompts[0].steps[0].kl, 77);
+  EXPECT_NE(measured().prompts[0].steps[0].kl, 77);
 }
 
 TEST_F(Kept, UnderAnotherNameItIsNamedAsGiven) {
-  measure();
+  measured();
   const auto elsewhere = scratch_ / "sub";
   fs::create_directory(elsewhere);
   fs::rename(candidate_, elsewhere / "x.h5");
   fs::rename(file_, elsewhere / "x.vs.one.metrics");
-  const auto measurement = measurement_of(reference_, elsewhere / "x.h5");
+  const auto measurement = measure(Reader::open(reference_), Reader::open(elsewhere / "x.h5"));
   EXPECT_EQ(measurement.candidate.name, "x");
   EXPECT_EQ(measurement.candidate.path, (elsewhere / "x.h5").string());
 }
 
 TEST_F(Kept, DamagedMetricsAreSaidAndMeasuredAgain) {
-  const std::string want = everything(measure());
+  const std::string want = everything(measured());
   const std::string good = contents(file_);
   replace_contents(file_, good.substr(0, good.size() / 2));
-  EXPECT_EQ(everything(measure()), want);
+  EXPECT_EQ(everything(measured()), want);
   EXPECT_THAT(said_, HasSubstr("tp2.vs.one.metrics"));
   EXPECT_THAT(said_, HasSubstr("measuring again"));
   EXPECT_EQ(everything(read_metrics(file_).measurement), want);
@@ -132,7 +136,7 @@ TEST_F(Kept, DamagedMetricsAreSaidAndMeasuredAgain) {
 TEST_F(Kept, WhereNothingCanBeKeptItIsSaid) {
   fs::create_directory(file_);  // stands for a folder that cannot be written: tests may run as root
   replace_contents(file_ / "in the way", "x");
-  EXPECT_EQ(everything(measure()), everything(afresh()));
+  EXPECT_EQ(everything(measured()), everything(afresh()));
   EXPECT_THAT(said_, HasSubstr("the metrics are not kept"));
   for (const auto& entry : fs::directory_iterator(scratch_.path()))
     EXPECT_NE(entry.path().extension(), ".tmp");
@@ -145,14 +149,14 @@ TEST_F(Kept, PartsAreNotKept) {
   record::PartWriter writer(options, run);
   writer.add(greedy_prompt(run, "p0", 0, kRows));
   writer.finish();
-  const auto measurement = measurement_of(reference_, scratch_ / "parts.h5");
+  const auto measurement = measure(Reader::open(reference_), Reader::open(scratch_ / "parts.h5"));
   EXPECT_FALSE(measurement.candidate.complete);
   EXPECT_EQ(measurement.candidate.name, "parts");
   EXPECT_FALSE(fs::exists(metrics_path(reference_, scratch_ / "parts.h5")));
 }
 
 TEST_F(Kept, ARecordIsNoMetricsFileAndTheOtherWayRound) {
-  measure();
+  measured();
   EXPECT_THAT(error_of([&] { read_metrics(reference_); }).what(), HasSubstr("not a metrics file"));
   EXPECT_THAT(error_of([&] { Reader::open(file_); }).what(), HasSubstr("not a record"));
 }

@@ -18,6 +18,7 @@ using Json = nlohmann::json;
 using record::Operation;
 using record::testing::write_record;
 using testing::change_sum;
+using testing::explanation_of;
 using testing::kHops;
 using testing::kReal;
 using testing::score_run;
@@ -112,7 +113,7 @@ TEST_F(ExplainCsv, APairHasTheNumbersOfTheJson) {
   auto other = p0;
   change_sum(other, {Operation::qkv, 0}, 1);
   write_record(scratch_ / "b.h5", score_run(), {other, p1});
-  const auto explanation = explain_runs(scratch_ / "a.h5", scratch_ / "b.h5");
+  const auto explanation = explanation_of(scratch_ / "a.h5", scratch_ / "b.h5");
   const auto json = Json::parse(explanation_json(explanation));
   const auto table = table_of(explanation);
   EXPECT_EQ(table.head,
@@ -172,7 +173,7 @@ TEST_F(ExplainCsv, WithoutTraces) {
   bare.checksums = {};
   bare.hidden = {};
   write_record(scratch_ / "a.h5", score_run(), {bare});
-  const auto table = table_of(explain_runs(scratch_ / "a.h5", scratch_ / "a.h5"));
+  const auto table = table_of(explanation_of(scratch_ / "a.h5", scratch_ / "a.h5"));
   EXPECT_EQ(table.head.substr(0, 22), "table,operation,layer,");
   EXPECT_EQ(table.lines.size(), 3U);
   EXPECT_EQ(

@@ -17,6 +17,7 @@ using record::testing::Scratch;
 using record::testing::write_record;
 using testing::change_sum;
 using ::testing::Contains;
+using testing::explanation_of;
 using ::testing::HasSubstr;
 using testing::score_run;
 using testing::scored_prompt;
@@ -30,7 +31,7 @@ class ExplainRuns : public ::testing::Test {
     const auto b = scratch_ / ("b" + number + ".h5");
     write_record(a, score_run(), {a_, long_a_});
     write_record(b, candidate, {b_, long_b_});
-    return explain_runs(a, b, {.use_kept = false, .keep = false});
+    return explanation_of(a, b);
   }
   const OperationDifference& operation(const Explanation& explanation, const record::Point& point) {
     for (const auto& one : explanation.operations)

@@ -1,5 +1,10 @@
 // Score records with chosen logits, hidden states and checksums.
 #pragma once
+#include <filesystem>
+
+#include "analysis/explain/explain_runs.hpp"
+#include "analysis/measure/measure.hpp"
+#include "record/reader.hpp"
 #include "tests/unit/analysis/example_runs.hpp"
 
 namespace shardrift::analysis::testing {
@@ -27,6 +32,14 @@ inline record::PromptRecord scored_prompt(const record::RunInfo& run, const std:
       for (int i = 1; i <= kHidden; ++i)
         append_word(prompt.hidden.words, DType::float32, static_cast<double>(i * (stream + 1)));
   return prompt;
+}
+
+// Of two files, measured anew.
+inline Explanation explanation_of(const std::filesystem::path& reference,
+                                  const std::filesystem::path& candidate) {
+  const auto r = record::Reader::open(reference);
+  const auto c = record::Reader::open(candidate);
+  return explain_runs(r, c, measure(r, c, {.use_kept = false, .keep = false}));
 }
 
 inline void change_sum(record::PromptRecord& prompt, record::Point point, std::int64_t row) {

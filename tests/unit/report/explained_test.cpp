@@ -30,15 +30,13 @@ TEST(Explained, GrowthIsTheMedianRow) {
   a.hidden = {};
   write_record(scratch / "bare.h5", score_run(), {a});
   const auto reference = record::Reader::open(scratch / "a.h5");
-  const auto growth = growth_of(reference, record::Reader::open(scratch / "b.h5"), 3);
-  ASSERT_TRUE(growth);
-  EXPECT_EQ(growth->run, 3U);
-  ASSERT_EQ(growth->layers.size(), 3U);
-  EXPECT_EQ(growth->layers[1].y, 0);
-  EXPECT_EQ(growth->layers[2].x, 2);
-  EXPECT_NEAR(growth->layers[2].y, 1 / (3 * std::sqrt(14.0)), 1e-12);
-  EXPECT_EQ(growth->layers[2].low, growth->layers[2].high);
-  EXPECT_FALSE(growth_of(reference, record::Reader::open(scratch / "bare.h5"), 0));
+  const auto layers = growth_through_layers(reference, record::Reader::open(scratch / "b.h5"));
+  ASSERT_EQ(layers.size(), 3U);
+  EXPECT_EQ(layers[1].y, 0);
+  EXPECT_EQ(layers[2].x, 2);
+  EXPECT_NEAR(layers[2].y, 1 / (3 * std::sqrt(14.0)), 1e-12);
+  EXPECT_EQ(layers[2].low, layers[2].high);
+  EXPECT_TRUE(growth_through_layers(reference, record::Reader::open(scratch / "bare.h5")).empty());
 }
 
 class Ladders : public ::testing::Test {

@@ -68,7 +68,7 @@ function verdictTag(run) {
 
 const equalityTag = (run) => (run.equality === 'bit-equal' ? h('span', {class: 'tag good'}, '✓ bit-equal')
   : run.equality === 'differs' ? h('span', {class: 'tag off'}, share(run.steps_differ, run.steps_measured) + ' of rows differ')
-    : h('span', {class: 'tag'}, 'equal so far'));
+    : h('span', {class: 'tag', title: 'no difference, but rows are missing on one side'}, '? inconclusive'));
 
 // "0.0021" and its interval in small print.
 function estimate(value) {

@@ -34,7 +34,7 @@ function promptGrid() {
   let order = byFlip;
   const place = h('div', {class: 'scroll', tabindex: 0, role: 'region', 'aria-label': 'Every prompt in every configuration'});
   const words = (cell) => (!cell ? 'not compared' : cell[0] >= 0 ? `another token at ${text(cell[0] + 1)} of ${text(cell[2])}`
-    : cell[1] === 1 ? 'bit-equal' : cell[1] === 2 ? 'equal so far' : 'same tokens, other bits');
+    : cell[1] === 1 ? 'bit-equal' : cell[1] === 2 ? 'inconclusive: no difference, but rows are missing on one side' : 'same tokens, other bits');
 
   function draw() {
     const visible = runs.map((_, i) => i).filter((i) => shown.has(i));

@@ -1,21 +1,22 @@
-#include "analysis/measure/measurement_of.hpp"
+#include "analysis/measure/measure.hpp"
 
+#include <filesystem>
 #include <optional>
 
-#include "analysis/measure/measure_runs.hpp"
+#include "analysis/measure/measure_all_rows.hpp"
 #include "analysis/measure/metrics_file.hpp"
 #include "common/error.hpp"
-#include "record/reader.hpp"
 
 namespace shardrift::analysis {
 namespace {
 
 namespace fs = std::filesystem;
+using record::Reader;
 
 // nullopt where one of them still grows: what was measured would not be theirs for long.
-std::optional<MeasuredFrom> identities(const fs::path& reference, const fs::path& candidate) {
-  const auto r = record::identity_of(reference);
-  const auto c = record::identity_of(candidate);
+std::optional<MeasuredFrom> identities(const Reader& reference, const Reader& candidate) {
+  const auto r = reference.identity();
+  const auto c = candidate.identity();
   if (!r || !c) return std::nullopt;
   return MeasuredFrom{*r, *c};
 }
@@ -25,7 +26,7 @@ void say(const MeasureOptions& options, const std::string& sentence) {
 }
 
 // The same runs under another path or name are still the same runs.
-void name_as_given(RunSummary& run, const fs::path& path) {
+void name_as_opened(RunSummary& run, const fs::path& path) {
   run.path = path.string();
   run.name = path.stem().string();
 }
@@ -45,21 +46,20 @@ std::optional<Measurement> kept(const fs::path& file, const MeasuredFrom& from,
 
 }  // namespace
 
-Measurement measurement_of(const fs::path& reference, const fs::path& candidate,
-                           const MeasureOptions& options) {
+Measurement measure(const Reader& reference, const Reader& candidate, const MeasureOptions& options) {
   const auto from = identities(reference, candidate);
-  const fs::path file = metrics_path(reference, candidate);
+  const fs::path file = metrics_path(reference.path(), candidate.path());
   if (from && options.use_kept) {
     if (auto measurement = kept(file, *from, options)) {
-      name_as_given(measurement->reference, reference);
-      name_as_given(measurement->candidate, candidate);
+      name_as_opened(measurement->reference, reference.path());
+      name_as_opened(measurement->candidate, candidate.path());
       return std::move(*measurement);
     }
   }
-  const auto measurement = measure_runs(record::Reader::open(reference), record::Reader::open(candidate),
-                                        {.threads = options.threads, .progress = options.progress});
+  auto measurement =
+      measure_all_rows(reference, candidate, {.threads = options.threads, .progress = options.progress});
   // A file that was replaced meanwhile is not what was measured.
-  if (from && options.keep && identities(reference, candidate) == from) {
+  if (from && options.keep && reference.unchanged() && candidate.unchanged()) {
     try {
       write_metrics(file, measurement, *from);
     } catch (const Error& problem) {

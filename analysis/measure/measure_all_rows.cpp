@@ -1,4 +1,4 @@
-#include "analysis/measure/measure_runs.hpp"
+#include "analysis/measure/measure_all_rows.hpp"
 
 #include <algorithm>
 #include <atomic>
@@ -158,7 +158,7 @@ class RowMeasurer {
   std::exception_ptr error_;
 };
 
-void measure_rows(RowMeasurer& rows, std::vector<RowComparer>& comparers, const MeasureProgress& progress) {
+void take_blocks(RowMeasurer& rows, std::vector<RowComparer>& comparers, const MeasureProgress& progress) {
   const std::size_t threads = std::min(comparers.size(), rows.blocks());
   std::vector<std::thread> others;
   for (std::size_t i = 1; i < threads; ++i)
@@ -193,7 +193,7 @@ PromptMeasurement measure_prompt(const Reader& reference, const Reader& candidat
     std::vector<std::int32_t> next;
     for (const auto& step : prompt.steps) next.push_back(next_token(reference.run().mode, r.rows, step.step));
     RowMeasurer rows(reference, candidate, id, std::move(next), prompt.steps);
-    measure_rows(rows, comparers, progress);
+    take_blocks(rows, comparers, progress);
   }
 
   const bool same_dtype = reference.run().logits_dtype == candidate.run().logits_dtype;
@@ -216,7 +216,7 @@ constexpr unsigned kMaxThreads = 16;
 // Of all threads' buffers: four rows of float64 each.
 constexpr std::int64_t kBufferBytes = 256 << 20;
 
-unsigned threads_of(const MeasureRuns& how, std::int64_t vocabulary) {
+unsigned threads_of(const RowReading& how, std::int64_t vocabulary) {
   const unsigned wanted = how.threads > 0 ? how.threads : std::thread::hardware_concurrency();
   const auto fit =
       static_cast<unsigned>(std::min<std::int64_t>(kMaxThreads, kBufferBytes / (32 * vocabulary)));
@@ -225,25 +225,7 @@ unsigned threads_of(const MeasureRuns& how, std::int64_t vocabulary) {
 
 }  // namespace
 
-RunSummary summary_of(const Reader& run) {
-  RunSummary summary;
-  summary.path = run.path().string();
-  const auto path = run.path().extension() == ".parts" ? run.path().stem() : run.path();
-  summary.name = path.stem().string();
-  summary.plan = describe_plan(run.run());
-  summary.shards = shards_of(run.run());
-  summary.complete = run.complete();
-  summary.prompts = static_cast<std::int64_t>(run.prompt_ids().size());
-  summary.run = run.run();
-  summary.run.model.vocab.clear();
-  summary.prefill_seconds = run.timing().prefill_seconds;
-  summary.decode_seconds = run.timing().decode_seconds;
-  summary.prefill_tokens = run.timing().prefill_tokens;
-  summary.decode_tokens = run.timing().decode_tokens;
-  return summary;
-}
-
-Measurement measure_runs(const Reader& reference, const Reader& candidate, const MeasureRuns& how) {
+Measurement measure_all_rows(const Reader& reference, const Reader& candidate, const RowReading& how) {
   require_same_vocabulary(reference, candidate);
   Measurement result;
   result.reference = summary_of(reference);

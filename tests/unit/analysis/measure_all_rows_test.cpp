@@ -1,5 +1,5 @@
 // Whole files: alignment, verdicts, refusals, the token table's text, JSON.
-#include "analysis/measure/measure_runs.hpp"
+#include "analysis/measure/measure_all_rows.hpp"
 
 #include <gmock/gmock.h>
 
@@ -91,7 +91,7 @@ class CompareFiles : public ::testing::Test {
 
 TEST_F(CompareFiles, AFileWithItself) {
   const Reader a = write("a.h5", small_run(), kRows);
-  const Measurement measurement = measure_runs(a, Reader::open(scratch_ / "a.h5"));
+  const Measurement measurement = measure_all_rows(a, Reader::open(scratch_ / "a.h5"));
   EXPECT_EQ(equality_of(measurement), Equality::bit_equal);
   EXPECT_EQ(prompts_bit_equal(measurement), 1);
   EXPECT_EQ(totals_of(measurement).steps, 4);
@@ -104,7 +104,7 @@ TEST_F(CompareFiles, AFileWithItself) {
 TEST_F(CompareFiles, ADifferenceAndAFlip) {
   const Reader a = write("a.h5", small_run(), kRows);
   const Reader b = write("b.h5", small_run(DType::float32, 2), flipped());
-  const Measurement measurement = measure_runs(a, b);
+  const Measurement measurement = measure_all_rows(a, b);
   EXPECT_EQ(equality_of(measurement), Equality::differs);
   ASSERT_EQ(measurement.prompts.size(), 1U);
   const PromptMeasurement& prompt = measurement.prompts[0];
@@ -145,7 +145,7 @@ TEST_F(CompareFiles, BlocksOfALargeRowAreAllSeen) {  // several reads, the diffe
   const Reader a = write("a.h5", run, {greedy_prompt(run, "p0", 0, rows)});
   rows[8].back() = 0.5;
   const Reader b = write("b.h5", run, {greedy_prompt(run, "p0", 0, rows)});
-  const Measurement measurement = measure_runs(a, b);
+  const Measurement measurement = measure_all_rows(a, b);
   EXPECT_EQ(totals_of(measurement).elements, 9 * 300'000);
   EXPECT_EQ(totals_of(measurement).elements_differ, 1);
   EXPECT_EQ(totals_of(measurement).steps_differ, 1);
@@ -167,10 +167,10 @@ TEST_F(CompareFiles, ThreadsChangeNoValue) {
   for (std::size_t i = 0; i < rows.size(); ++i) rows[i][i] = moved[i][i] = 20;
   const Reader a = write("a.h5", run, {greedy_prompt(run, "p0", 0, rows)});
   const Reader b = write("b.h5", run, {greedy_prompt(run, "p0", 0, moved)});
-  const std::string one = testing::everything(measure_runs(a, b, {.threads = 1}));
+  const std::string one = testing::everything(measure_all_rows(a, b, {.threads = 1}));
   EXPECT_THAT(one, HasSubstr("step=39 "));
   for (const unsigned threads : {2U, 3U, 8U})
-    EXPECT_EQ(testing::everything(measure_runs(a, b, {.threads = threads})), one) << threads;
+    EXPECT_EQ(testing::everything(measure_all_rows(a, b, {.threads = threads})), one) << threads;
 }
 
 TEST_F(CompareFiles, DamageInAThreadsBlockIsOneError) {
@@ -183,7 +183,7 @@ TEST_F(CompareFiles, DamageInAThreadsBlockIsOneError) {
   std::string bytes = record::testing::contents(scratch_ / "b.h5");
   bytes[bytes.size() / 2] ^= 1;
   record::testing::replace_contents(scratch_ / "b.h5", bytes);
-  const Error error = error_of([&] { measure_runs(a, Reader::open(scratch_ / "b.h5"), {.threads = 3}); });
+  const Error error = error_of([&] { measure_all_rows(a, Reader::open(scratch_ / "b.h5"), {.threads = 3}); });
   EXPECT_EQ(error.code(), ExitCode::bad_data);
   EXPECT_THAT(error.what(), HasSubstr("b.h5: /prompts/p0/logits rows"));
 }
@@ -191,7 +191,7 @@ TEST_F(CompareFiles, DamageInAThreadsBlockIsOneError) {
 TEST_F(CompareFiles, ExactTiesAreCounted) {
   const Reader a = write("a.h5", small_run(), Rows{{1, 1, 0, 0, 0}, {0, 2, 0, 0, 0}});
   const Reader b = write("b.h5", small_run(), Rows{{1, 1, 0.5, 0, 0}, {0, 2, 0, 0, 0}});
-  const Measurement measurement = measure_runs(a, b);
+  const Measurement measurement = measure_all_rows(a, b);
   EXPECT_EQ(totals_of(measurement).ties_reference, 1);
   EXPECT_EQ(totals_of(measurement).ties_candidate, 1);
 }
@@ -199,7 +199,7 @@ TEST_F(CompareFiles, ExactTiesAreCounted) {
 TEST_F(CompareFiles, OtherDtypeIsNeverBitEqual) {
   const Reader a = write("a.h5", small_run(DType::float32), kRows);
   const Reader b = write("b.h5", small_run(DType::float64), kRows);
-  const Measurement measurement = measure_runs(a, b);
+  const Measurement measurement = measure_all_rows(a, b);
   EXPECT_EQ(equality_of(measurement), Equality::differs);
   EXPECT_EQ(totals_of(measurement).elements_differ, 0);
   EXPECT_EQ(prompts_bit_equal(measurement), 0);
@@ -209,11 +209,11 @@ TEST_F(CompareFiles, WithoutLogitsTheHashSpeaks) {
   const record::RunInfo run = small_run();
   const Reader a = write("a.h5", run, {greedy_prompt(run, "p0", 0, kRows, false)});
   const Reader b = write("b.h5", run, {greedy_prompt(run, "p0", 0, kRows, true)});
-  EXPECT_EQ(equality_of(measure_runs(a, b)), Equality::bit_equal);
+  EXPECT_EQ(equality_of(measure_all_rows(a, b)), Equality::bit_equal);
   Rows rows = kRows;
   rows[0][0] = 0.125;
   const Reader c = write("c.h5", run, {greedy_prompt(run, "p0", 0, rows, false)});
-  const Measurement measurement = measure_runs(a, c);
+  const Measurement measurement = measure_all_rows(a, c);
   EXPECT_EQ(equality_of(measurement), Equality::differs);
   EXPECT_EQ(totals_of(measurement).steps_measured, 0);
   EXPECT_EQ(totals_of(measurement).top1_equal, 4);
@@ -223,7 +223,7 @@ TEST_F(CompareFiles, WithoutLogitsTheHashSpeaks) {
 TEST_F(CompareFiles, AShorterEqualRunIsInconclusive) {
   const Reader a = write("a.h5", small_run(), kRows);
   const Reader b = write("b.h5", small_run(), Rows(kRows.begin(), kRows.begin() + 2));
-  const Measurement measurement = measure_runs(a, b);
+  const Measurement measurement = measure_all_rows(a, b);
   EXPECT_EQ(equality_of(measurement), Equality::inconclusive);
   EXPECT_EQ(totals_of(measurement).steps, 2);
   EXPECT_THAT(section_text({measurement, std::nullopt}), HasSubstr("2 of 4"));
@@ -238,7 +238,7 @@ TEST_F(CompareFiles, PartsAreComparedAsFarAsTheyGo) {
   record::PartWriter writer(options, run);
   writer.add(greedy_prompt(run, "p1", 1, kRows));
   writer.finish();
-  const Measurement measurement = measure_runs(a, Reader::open(scratch_ / "b.h5"));
+  const Measurement measurement = measure_all_rows(a, Reader::open(scratch_ / "b.h5"));
   EXPECT_FALSE(measurement.candidate.complete);
   EXPECT_EQ(equality_of(measurement), Equality::inconclusive);
   EXPECT_THAT(measurement.missing, ::testing::ElementsAre("p0"));
@@ -251,7 +251,7 @@ TEST_F(CompareFiles, RefusesFilesThatDoNotBelongTogether) {
   const auto refused = [&](const std::string& name, const record::RunInfo& other,
                            const std::vector<record::PromptRecord>& prompts) {
     const Reader b = write(name, other, prompts);
-    const Error error = error_of([&] { measure_runs(a, b); });
+    const Error error = error_of([&] { measure_all_rows(a, b); });
     EXPECT_EQ(error.code(), ExitCode::bad_data);
     EXPECT_THAT(error.what(), HasSubstr(name));
     return std::string(error.what());
@@ -274,7 +274,7 @@ TEST_F(CompareFiles, AnotherCheckpointIsComparedAndSaidFirst) {
   other.model.identity = "model-2";
   other.model.quantization = "int8";
   other.model.vocab[2] = "b";
-  const Measurement measurement = measure_runs(a, write("b.h5", other, kRows));
+  const Measurement measurement = measure_all_rows(a, write("b.h5", other, kRows));
   ASSERT_GE(measurement.differences.size(), 4U);
   EXPECT_EQ(measurement.differences[0].what, "model identity");
   EXPECT_EQ(measurement.differences[1].what, "model quantization");
@@ -285,7 +285,7 @@ TEST_F(CompareFiles, AnotherCheckpointIsComparedAndSaidFirst) {
 
 TEST_F(CompareFiles, TheSummarySaysWhatTheFileSays) {
   const Reader a = write("a.h5", small_run(), kRows);
-  const Measurement measurement = measure_runs(a, write("b.h5", small_run(DType::float32, 2), kRows));
+  const Measurement measurement = measure_all_rows(a, write("b.h5", small_run(DType::float32, 2), kRows));
   const RunSummary& run = measurement.candidate;
   EXPECT_EQ(run.name, "b");
   EXPECT_EQ(run.plan, "TP=2, native, float32, cpu");
@@ -301,7 +301,7 @@ TEST_F(CompareFiles, TheSummarySaysWhatTheFileSays) {
 TEST_F(CompareFiles, TokenTableGoldenText) {
   const Reader a = write("a.h5", small_run(), kRows);
   const Reader b = write("b.h5", small_run(), flipped());
-  const Measurement measurement = measure_runs(a, b);
+  const Measurement measurement = measure_all_rows(a, b);
   const auto table = token_table(a, b, measurement, {});
   ASSERT_TRUE(table.has_value());
   // The probabilities were worked out by hand: e^3 / (e^3 + e + 3), e^2 / (e^2 + e + 3), …
@@ -319,7 +319,7 @@ TEST_F(CompareFiles, TokenTableWindowAndPrompt) {
       write("a.h5", run, {greedy_prompt(run, "p0", 0, kRows), greedy_prompt(run, "p1", 1, kRows)});
   const Reader b =
       write("b.h5", run, {greedy_prompt(run, "p0", 0, kRows), greedy_prompt(run, "p1", 1, flipped())});
-  const Measurement measurement = measure_runs(a, b);
+  const Measurement measurement = measure_all_rows(a, b);
   const auto flip = token_table(a, b, measurement, {std::nullopt, 1});
   ASSERT_TRUE(flip && flip->rows.size() == 1);
   EXPECT_EQ(flip->prompt, "p1");
@@ -334,7 +334,7 @@ TEST_F(CompareFiles, TokenTableWindowAndPrompt) {
 TEST_F(CompareFiles, TextSaysWhatMatters) {
   const Reader a = write("a.h5", small_run(), kRows);
   const Reader b = write("b.h5", small_run(DType::float32, 2), flipped());
-  const Measurement measurement = measure_runs(a, b);
+  const Measurement measurement = measure_all_rows(a, b);
   const std::string text = section_text({measurement, token_table(a, b, measurement, {})});
   EXPECT_THAT(text, HasSubstr("plan shards           1 -> 2"));
   EXPECT_THAT(text,
@@ -351,7 +351,7 @@ TEST_F(CompareFiles, TextSaysWhatMatters) {
 TEST_F(CompareFiles, JsonHoldsTheSameNumbers) {
   const Reader a = write("a.h5", small_run(), kRows);
   const Reader b = write("b.h5", small_run(), flipped());
-  const Measurement measurement = measure_runs(a, b);
+  const Measurement measurement = measure_all_rows(a, b);
   const auto json = nlohmann::json::parse(to_json(a, {{measurement, token_table(a, b, measurement, {})}}));
   const auto& candidate = json.at("candidates").at(0);
   EXPECT_EQ(candidate.at("verdict"), "differs");
@@ -371,7 +371,7 @@ TEST_F(CompareFiles, NotANumberIsNullInJsonAndSaidInText) {
   rows[1][0] = std::numeric_limits<double>::quiet_NaN();
   const Reader a = write("a.h5", small_run(), kRows);
   const Reader b = write("b.h5", small_run(), rows);
-  const Measurement measurement = measure_runs(a, b);
+  const Measurement measurement = measure_all_rows(a, b);
   EXPECT_EQ(equality_of(measurement), Equality::differs);
   const Section section{measurement, std::nullopt};
   EXPECT_TRUE(nlohmann::json::parse(to_json(a, {section}))["candidates"][0]["totals"]["kl_mean"].is_null());

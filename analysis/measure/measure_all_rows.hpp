@@ -1,5 +1,5 @@
-// From two records to one Measurement, prompt by prompt. Bounded memory: rows are read in blocks, one pass
-// over both files.
+// From two records to one Measurement, by reading every row of both, prompt by prompt. Bounded memory: rows
+// are read in blocks, one pass over both files. measure() (measure.hpp) does so only where it has to.
 #pragma once
 #include <functional>
 
@@ -10,14 +10,11 @@ namespace shardrift::analysis {
 
 // Rows are paired by the token fed and its position (alignment.hpp). Throws bad_data where the files do not
 // belong together: other vocabulary size, prompts or prompt tokens; and where a file turns out damaged.
-struct MeasureRuns {
+struct RowReading {
   unsigned threads = 0;  // 0: as many as there are cores; the numbers do not depend on it
   std::function<void(double share)> progress;  // called now and then with the share done, in [0, 1]
 };
-Measurement measure_runs(const record::Reader& reference, const record::Reader& candidate,
-                         const MeasureRuns& how = {});
-
-// What a report says about the run.
-RunSummary summary_of(const record::Reader& run);
+Measurement measure_all_rows(const record::Reader& reference, const record::Reader& candidate,
+                             const RowReading& how = {});
 
 }  // namespace shardrift::analysis

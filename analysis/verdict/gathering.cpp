@@ -1,0 +1,40 @@
+#include "analysis/verdict/gathering.hpp"
+
+#include <utility>
+
+namespace shardrift::verdict {
+
+Gathering::Gathering(const record::Reader& reference, analysis::MeasureOptions how)
+    : reference_(reference), how_(std::move(how)) {}
+
+void Gathering::use_truth(record::Reader truth) {
+  truth_.emplace(std::move(truth));
+}
+
+void Gathering::add(Part part, const std::filesystem::path& path, const Seen& seen) {
+  const auto record = record::Reader::open(path);
+  auto measurement = analysis::measure(reference_, record, how_);
+  std::optional<analysis::Measurement> against_truth;
+  if (truth_ && part == Part::candidate) against_truth = analysis::measure(*truth_, record, how_);
+  if (seen) seen(reference_, record, measurement);
+  switch (part) {
+    case Part::candidate:
+      evidence_.candidates.push_back(std::move(measurement));
+      if (against_truth) evidence_.truth_candidates.push_back(std::move(*against_truth));
+      break;
+    case Part::repeat:
+      evidence_.repeats.push_back(std::move(measurement));
+      break;
+    case Part::yardstick:
+      evidence_.yardsticks.push_back(std::move(measurement));
+      break;
+  }
+}
+
+Evidence Gathering::evidence() && {
+  if (truth_ && !evidence_.candidates.empty())
+    evidence_.truth_reference = analysis::measure(*truth_, reference_, how_);
+  return std::move(evidence_);
+}
+
+}  // namespace shardrift::verdict
