@@ -68,8 +68,6 @@ class Walk {
 
  private:
   void add_sums(const PromptRecord& r, const PromptRecord& c, const Alignment& alignment) {
-    Comparability comparable = comparable_;
-    comparable.partials = comparable.partials && r.checksums.partials && c.checksums.partials;
     const std::int64_t layers = r.checksums.layers;
     const std::int64_t points = record::point_count(layers);
     auto& operations = explanation_.operations;
@@ -78,10 +76,10 @@ class Walk {
     for (std::int64_t i = 0; i < alignment.count; ++i) {
       const std::int64_t of_r = alignment.reference_begin + i;
       const std::int64_t of_c = alignment.candidate_begin + i;
-      const auto first = first_point(r.checksums, of_r, c.checksums, of_c, comparable);
+      const auto first = first_point(r.checksums, of_r, c.checksums, of_c, comparable_);
       for (std::int64_t p = 0; p < points; ++p) {
         auto& operation = operations[static_cast<std::size_t>(p)];
-        if (!comparable.has(operation.point.operation)) continue;
+        if (!comparable_.has(operation.point.operation, r.checksums, c.checksums)) continue;
         ++operation.rows;
         const bool differs = r.checksums.at(operation.point, of_r) != c.checksums.at(operation.point, of_c);
         operation.rows_differ += differs ? 1 : 0;
@@ -142,7 +140,9 @@ std::optional<std::int64_t> first_point(const Checksums& reference, std::int64_t
                                         const Comparability& comparable) {
   for (std::int64_t p = 0; p < record::point_count(reference.layers); ++p) {
     const Point point = record::point_at(p, reference.layers);
-    if (comparable.has(point.operation) && reference.at(point, r) != candidate.at(point, c)) return p;
+    if (comparable.has(point.operation, reference, candidate) &&
+        reference.at(point, r) != candidate.at(point, c))
+      return p;
   }
   return std::nullopt;
 }

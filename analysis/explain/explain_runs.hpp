@@ -24,6 +24,10 @@ struct Comparability {
     if (!reason.empty()) return false;
     return record::per_shard(operation) ? partials : operation != record::Operation::logits || logits;
   }
+  // Comparable, and recorded on both sides.
+  bool has(record::Operation operation, const record::Checksums& one, const record::Checksums& other) const {
+    return has(operation) && one.has(operation) && other.has(operation);
+  }
 };
 Comparability comparability(const record::RunInfo& reference, const record::RunInfo& candidate);
 

@@ -204,8 +204,7 @@ class LadderSums {
       const auto& x = prompts[i - 1];
       const auto& y = prompts[i];
       if (x.checksums.empty() || y.checksums.empty() || x.checksums.layers != y.checksums.layers) continue;
-      Comparability comparable = comparability(readers_[i - 1].run(), readers_[i].run());
-      comparable.partials = comparable.partials && x.checksums.partials && y.checksums.partials;
+      const Comparability comparable = comparability(readers_[i - 1].run(), readers_[i].run());
       for (std::int64_t row = common.begin; row < common.end; ++row) {
         const std::int64_t of_x = row + common.offsets[i - 1];
         const auto point = first_point(x.checksums, of_x, y.checksums, row + common.offsets[i], comparable);

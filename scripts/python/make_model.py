@@ -56,6 +56,8 @@ def tensor_shapes(a: argparse.Namespace) -> list[tuple[str, Shape]]:
             ("mlp.down_proj", (a.hidden, a.intermediate)),
         ):
             shapes.append((f"model.layers.{layer}.{name}.weight", shape))
+            if a.biases and len(shape) == 2:
+                shapes.append((f"model.layers.{layer}.{name}.bias", shape[:1]))
     shapes.append(("model.norm.weight", (a.hidden,)))
     if not a.tied:
         shapes.append(("lm_head.weight", (a.vocab, a.hidden)))
@@ -82,7 +84,7 @@ def config_of(a: argparse.Namespace) -> dict[str, object]:
         "vocab_size": a.vocab,
     }
     if a.architecture == "llama":
-        config |= {"attention_bias": False, "mlp_bias": False}
+        config |= {"attention_bias": a.biases, "mlp_bias": a.biases}
     else:
         config["sliding_window"] = a.sliding_window or None
     scaling: dict[str, object] | None = None
@@ -128,7 +130,8 @@ def unit_values(source: np.random.PCG64, count: int) -> np.ndarray:
 def random_tensor(name: str, shape: Shape, a: argparse.Namespace) -> np.ndarray:
     source = words_of(name, a)
     if len(shape) == 1:
-        return to_stored(1.0 + 0.1 * unit_values(source, shape[0]), a.dtype)
+        middle = 0.0 if name.endswith(".bias") else 1.0
+        return to_stored(middle + 0.1 * unit_values(source, shape[0]), a.dtype)
     spread = spread_of(name, shape, a)
     rows, columns = shape
     block = max(1, (1 << 22) // columns)  # a few ten megabytes at a time
@@ -173,7 +176,8 @@ def cuda_generator(a: argparse.Namespace):
     def make(name: str, shape: Shape) -> np.ndarray:
         generator = torch.Generator("cuda").manual_seed((a.seed << 32) + zlib.crc32(name.encode()))
         values = torch.randn(shape, generator=generator, device="cuda")
-        values = 1.0 + 0.1 * values if len(shape) == 1 else spread_of(name, shape, a) * values
+        middle = 0.0 if name.endswith(".bias") else 1.0
+        values = middle + 0.1 * values if len(shape) == 1 else spread_of(name, shape, a) * values
         stored = values.to(dtype).flatten()
         view = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.int16}[a.dtype]
         return stored.view(view).cpu().numpy()
@@ -209,6 +213,7 @@ def parse() -> argparse.Namespace:
         help="llama3: factor 8 over an original context of max-positions / 8")
     add("--config-style", choices=["v4", "v5"], default="v4",
         help="keys as transformers 4 (rope_theta, torch_dtype) or 5 (rope_parameters, dtype) writes them")
+    add("--biases", action="store_true", help="biases in all linear layers of attention and MLP (llama)")
     add("--tied", action="store_true", help="the head is the embedding: no lm_head.weight")
     add("--dtype", choices=["float32", "float16", "bfloat16"], default="float32")
     add("--seed", type=int, default=1)

@@ -78,7 +78,7 @@ class Backend {
   virtual void rms_norm(const Matrix& x, const Matrix& weight, double eps, const Matrix& out) = 0;
   // out[rows, N] = x[rows, K] · weight[N, K]ᵀ. out.dtype may be float32 where x is narrower: the float32
   // accumulators, unrounded.
-  virtual void linear(const Matrix& x, const Matrix& weight, const Matrix& out) = 0;
+  virtual void linear(const Matrix& x, const Weight& weight, const Matrix& out) = 0;
   // qkv [rows, (query_heads + 2 · kv_heads) · head_dim]: rotates queries and keys in place, writes keys and
   // values to the cache. cosines, sines: float32 [max_length, head_dim / 2].
   virtual void rope_and_cache(const Matrix& qkv, std::int64_t query_heads, const float* cosines,
@@ -90,8 +90,8 @@ class Backend {
                          const CacheView& cache, const Matrix& out) = 0;
   // gate_up [rows, 2 · I] -> out [rows, I] = round(silu(gate)) · up
   virtual void silu_multiply(const Matrix& gate_up, const Matrix& out) = 0;
-  virtual void add(const Matrix& residual,
-                   const Matrix& delta) = 0;               // residual += delta, after delta has rounded
+  // to += delta, after delta has rounded. delta: as many rows as to, or one (a bias), added to each.
+  virtual void add(const Matrix& to, const Matrix& delta) = 0;
   virtual void fill_negative_zero(const Matrix& out) = 0;  // an empty shard's partial: x + -0 = x for every x
   // The partials of map.shards() shards, `stride` bytes apart, each of out's shape, summed as the map and the
   // accumulator say and rounded to out's dtype once more at the end; bit-equal to scalar_fold. partial_dtype
@@ -144,6 +144,19 @@ struct OwnedMatrix {
   OwnedMatrix(Backend& backend, std::int64_t rows, std::int64_t cols, DType dtype)
       : buffer(backend, static_cast<std::size_t>(rows * cols) * size_of(dtype)),
         view{buffer.data(), rows, cols, dtype} {}
+};
+
+// A weight with its memory.
+struct OwnedWeight {
+  OwnedMatrix matrix;
+  WeightFormat format = WeightFormat::plain;
+  OwnedMatrix scales;
+  Weight view() const {
+    Weight weight(matrix.view);
+    weight.format = format;
+    weight.scales = scales.view;
+    return weight;
+  }
 };
 
 }  // namespace shardrift

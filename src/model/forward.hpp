@@ -1,6 +1,7 @@
 // The forward pass, written once for every plan: over the shards this rank hosts, the layers of its stage,
 // and two transports. One device with S = 1 is the same code with nothing to exchange.
 #pragma once
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -43,10 +44,21 @@ class Forward {
           Backend& backend, Transport& tensor_group, Transport& stage_group, const Capacity& capacity,
           OrderMapSource orders = {});
 
-  // Runs the pass. On the writing rank (last stage, t = 0) returns the logits of the rows asked for,
+  // stage, compute, fetch. On the writing rank (last stage, t = 0) returns the logits of the rows asked for,
   // row-major words of plan.logits_dtype [logit rows, vocabulary], valid until the next call; elsewhere an
   // empty span.
   std::span<const std::byte> run(const Pass& pass);
+
+  // The pass in three, so that what the device does alone can be captured and replayed:
+  // host to device: tokens, positions, slots, and the order maps of the pass's messages.
+  void stage(const Pass& pass);
+  // From the tokens to the logits of the first kHeadRows rows asked for, on the device and between devices.
+  // No host transfer, no allocation, no wait (but for what a trace reads, and for MPI, whose transport is the
+  // host's).
+  void compute();
+  // Device to host: the logits. Those of rows past the first kHeadRows (score) are computed here, block by
+  // block, because they pass through one buffer.
+  std::span<const std::byte> fetch();
 
   // From the next pass on, what it computes on the way is traced; null: no more. The trace must outlive it.
   void trace_to(Trace* trace) { trace_ = trace; }
@@ -55,24 +67,32 @@ class Forward {
       256;  // rows of one head product in score mode: a constant of the numerics
 
  private:
-  void embed(const RowIndex& index);
-  void attention_block(std::size_t layer, const RowIndex& index);
-  void mlp_block(std::size_t layer, std::int64_t rows);
-  void row_product(std::size_t layer, std::size_t shard, bool attention, const Matrix& x);
-  void close_block(std::size_t layer, bool attention, std::int64_t rows);
+  // forward.cpp: the pass
+  void embed();
+  void run_block(std::size_t layer, Block block);
+  void attend(std::size_t layer, std::size_t shard, const Matrix& x, const Matrix& attended);
+  void activate(std::size_t layer, std::size_t shard, const Matrix& x, const Matrix& activated);
+  void product_in(std::size_t layer, Block block, std::size_t shard, const Matrix& x, const Matrix& out);
+  void head(std::int64_t done);
+  void observe(record::Operation operation, std::size_t layer, std::size_t shard, const Matrix& matrix);
+
+  // forward_sums.cpp: from the shards' inputs of a row-parallel linear to one tensor
+  void row_product(std::size_t layer, Block block, std::size_t shard, const Matrix& x);
   Matrix reduced(std::int64_t rows);
   void sum_by_scatter(const Matrix& message);
-  Matrix gathered_product(std::size_t layer, bool attention, std::int64_t rows);
-  Matrix row_input(const OwnedMatrix& own, std::size_t shard, std::int64_t rows, bool attention) const;
-  void head(const Pass& pass);
-  void head_product(std::int64_t first_row, std::int64_t done, std::int64_t rows, std::byte* host);
+  Matrix gathered_product(std::size_t layer, Block block, std::int64_t rows);
+  Matrix row_input(std::size_t layer, Block block, std::size_t shard, std::int64_t rows) const;
   Matrix partial(std::int64_t hosted, std::int64_t rows) const;
-  const DeviceOrderMap& order_map(std::int64_t rows);
-  const DeviceOrderMap& rounding_map(std::int64_t rows);
+  bool folds() const;
+  void prepare_maps(std::int64_t rows);
+
+  CacheView cache(std::size_t layer, std::size_t shard) const;
   std::int64_t model_layer(std::size_t layer) const {
     return place_.layers.begin + static_cast<std::int64_t>(layer);
   }
-  CacheView cache(std::size_t layer, std::size_t shard) const;
+  const LayerSpec& spec(std::size_t layer) const {
+    return config_.specs[static_cast<std::size_t>(model_layer(layer))];
+  }
 
   // How the columns of a matrix are dealt to the shards.
   struct Columns {
@@ -85,6 +105,11 @@ class Forward {
   Columns dealt_columns(std::int64_t count, const Deal& deal_to);
   // All shards' slices [rows][width], of which this rank has written its own to hosted.
   ColumnSlices all_slices(const void* hosted, std::size_t stride, const Columns& columns, std::int64_t width);
+
+  // forward_setup.cpp
+  void make_shard_buffers();
+  void make_gather_buffers(std::size_t& gathered);
+  void make_head_buffers(std::size_t& gathered);
 
   const ModelConfig& config_;
   const Plan& plan_;
@@ -99,17 +124,25 @@ class Forward {
   bool gathers_;                                       // --row-linear gather with something to gather
   DType partial_dtype_;                                // the model's, or float32
   bool rounds_partials_;                               // --partial rounded, where there is something to round
-  std::map<std::int64_t, DeviceOrderMap> order_maps_;  // by rows of the message, made at first use
+  std::map<std::int64_t, DeviceOrderMap> order_maps_;  // by rows of the message, made when first staged
   std::map<std::int64_t, DeviceOrderMap> rounding_maps_;
 
+  RowIndex index_;                     // of the staged pass
+  std::int64_t logit_rows_ = 0;        // of the staged pass: its last rows
   Buffer tokens_, positions_, slots_;  // int32 [capacity.rows]
-  Buffer cosines_, sines_;
-  Buffer vocabulary_owner_;  // int32 [vocabulary]: tensor-parallel rank holding the token's row
+  struct RopeBuffers {
+    RopeConfig rope;
+    Buffer cosines, sines;  // float32 [capacity.length, head_dim / 2]
+  };
+  std::vector<RopeBuffers> ropes_;       // one a kind that a layer of the stage has
+  std::vector<std::size_t> layer_rope_;  // [layers of the stage]: which
+  Buffer vocabulary_owner_;              // int32 [vocabulary]: tensor-parallel rank holding the token's row
   std::vector<std::vector<Buffer>> keys_, values_;  // [layers of the stage][hosted shards]
   OwnedMatrix residual_, normed_, reduced_;         // [rows, hidden]
   OwnedMatrix product_;                             // [rows, hidden] float32, before it is rounded
-  std::vector<OwnedMatrix> qkv_, attended_, gate_up_,
-      activated_;           // one a hosted shard: its own aligned buffers
+  // Of each block, one a hosted shard, its own aligned buffers: what the column-parallel products write
+  // (queries, keys, values; gates, ups), and what the row-parallel product reads.
+  std::array<std::vector<OwnedMatrix>, kBlocks.size()> wide_, inner_;
   Buffer partials_;         // hosted shards' partials, one aligned stride apart
   Buffer gathered_;         // all shards' partials, embeddings or logit slices
   OwnedMatrix head_input_;  // [head rows, hidden]
@@ -118,9 +151,10 @@ class Forward {
   std::vector<std::byte> host_logits_;
   Columns vocabulary_;
   Buffer scattered_;  // scatter: this rank's part of the sum
-  // gather: who holds which columns of the attention's output, of the MLP's activations and of hidden; the
-  // hosted shards' slices of an input, one aligned stride apart; and all of it, [rows, K]
-  Columns attended_columns_, activated_columns_, hidden_columns_;
+  // gather: who holds which columns of each block's inner matrix, and of hidden; the hosted shards' slices of
+  // an input, one aligned stride apart; and all of it, [rows, K]
+  std::array<Columns, kBlocks.size()> inner_columns_;
+  Columns hidden_columns_;
   Buffer input_slices_, joined_;
 };
 

@@ -1,4 +1,4 @@
-// A view of a dense row-major matrix in device memory. It owns nothing.
+// Views of dense row-major matrices in device memory, and of weights made of them. They own nothing.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -17,11 +17,27 @@ struct Matrix {
   Matrix first_rows(std::int64_t n) const { return {data, n, cols, dtype}; }
 };
 
+// How a weight's elements are coded.
+enum class WeightFormat { plain };  // numbers of matrix.dtype, without scales
+
+// What a matrix product multiplies with, [out, in].
+struct Weight {
+  Matrix matrix;
+  WeightFormat format = WeightFormat::plain;
+  Matrix scales;  // plain: none
+  Weight() = default;
+  Weight(const Matrix& plain) : matrix(plain) {}  // NOLINT: a matrix is a weight
+};
+
 // Every buffer that a matrix product reads or writes starts on such a boundary: kernels are chosen by
 // alignment.
 inline constexpr std::size_t kAlignment = 256;
 inline constexpr std::size_t aligned(std::size_t bytes) {
   return (bytes + kAlignment - 1) / kAlignment * kAlignment;
+}
+// From one matrix of this shape to the next, where several lie one after the other.
+inline std::size_t stride_of(const Matrix& matrix) {
+  return aligned(matrix.bytes());
 }
 
 }  // namespace shardrift

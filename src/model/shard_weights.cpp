@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "model/scalar.hpp"
+#include "weights/weight_source.hpp"
 
 namespace shardrift {
 namespace {
@@ -28,87 +29,132 @@ class Loader {
  public:
   Loader(const Checkpoint& checkpoint, const ModelConfig& config, const Plan& plan, Backend& backend,
          ModelWeights& weights)
-      : checkpoint_(checkpoint), config_(config), plan_(plan), backend_(backend), weights_(weights) {}
+      : source_(checkpoint, config), config_(config), plan_(plan), backend_(backend), weights_(weights) {}
+
+  // A vector that every rank has whole.
+  OwnedMatrix vector(Part part, std::int64_t layer = 0) {
+    OwnedMatrix matrix = zeros(1, config_.hidden);
+    place(source_.whole(part, layer), {0, config_.hidden}, matrix, 0);
+    return matrix;
+  }
+
+  std::vector<ShardVocabulary> vocabulary(Part part, Range shards) {
+    std::vector<ShardVocabulary> slices;
+    for (auto s = shards.begin; s < shards.end; ++s) {
+      ShardVocabulary slice{deal_vocabulary(config_.vocabulary, plan_.shards, static_cast<int>(s)), {}};
+      slice.rows.matrix = zeros(slice.share.width, config_.hidden);
+      place(source_.rows(part, 0, slice.share.rows), {0, config_.hidden}, slice.rows.matrix, 0);
+      slices.push_back(std::move(slice));
+    }
+    return slices;
+  }
+
+  LayerWeights layer(std::int64_t index, Range shards) {
+    const LayerSpec& spec = config_.specs[static_cast<std::size_t>(index)];
+    LayerWeights layer;
+    for (const Block block : kBlocks) {
+      const BlockParts& parts = parts_of(block);
+      auto& vectors = layer.blocks[static_cast<std::size_t>(block)];
+      if (spec[block].norm_before) vectors.norm_before = vector(parts.norm_before, index);
+      if (spec[block].norm_after) vectors.norm_after = vector(parts.norm_after, index);
+      if (spec[block].output_bias) vectors.out_bias = vector(parts.out_bias, index);
+    }
+    for (auto s = shards.begin; s < shards.end; ++s)
+      layer.shards.push_back(shard(index, spec, static_cast<int>(s)));
+    return layer;
+  }
+
+ private:
+  // What a block is made of; `in`: its column-parallel matrices, one below the other.
+  struct BlockParts {
+    Part norm_before, norm_after;
+    std::vector<Part> in, in_bias;
+    Part out, out_bias;
+  };
+  static const BlockParts& parts_of(Block block) {
+    static const BlockParts attention{Part::attention_norm,
+                                      Part::attention_norm_after,
+                                      {Part::query, Part::key, Part::value},
+                                      {Part::query_bias, Part::key_bias, Part::value_bias},
+                                      Part::attention_output,
+                                      Part::attention_output_bias};
+    static const BlockParts mlp{
+        Part::mlp_norm, Part::mlp_norm_after, {Part::gate, Part::up}, {Part::gate_bias, Part::up_bias},
+        Part::down,     Part::down_bias};
+    return block == Block::attention ? attention : mlp;
+  }
 
   OwnedMatrix zeros(std::int64_t rows, std::int64_t cols) {
     weights_.bytes += static_cast<std::size_t>(rows * cols) * size_of(plan_.dtype);
     return {backend_, rows, cols, plan_.dtype};
   }
 
-  // A block of a checkpoint tensor, to rows [to_row, …) of a matrix as wide as the block.
-  void copy(const TensorView& tensor, Range rows, Range cols, const OwnedMatrix& to, std::int64_t to_row) {
-    const std::int64_t count = rows.size() * cols.size();
+  // Columns `cols` of all of a tensor's rows, from element to_element of a matrix on, in the run's dtype.
+  void place(const TensorView& tensor, Range cols, const OwnedMatrix& to, std::int64_t to_element) {
+    const std::int64_t rows = tensor.shape.front();
+    const std::int64_t count = rows * cols.size();
     if (count == 0) return;
     raw_.resize(static_cast<std::size_t>(count) * size_of(tensor.dtype));
-    copy_block(tensor, rows.begin, rows.size(), cols.begin, cols.size(), raw_.data());
+    copy_block(tensor, 0, rows, cols.begin, cols.size(), raw_.data());
     const std::byte* source = raw_.data();
     if (storage_of(tensor.dtype) != storage_of(plan_.dtype)) {
       converted_.resize(static_cast<std::size_t>(count) * size_of(plan_.dtype));
       convert(raw_.data(), tensor.dtype, converted_.data(), plan_.dtype, count);
       source = converted_.data();
     }
-    auto* target = static_cast<std::byte*>(to.view.data) +
-                   to_row * cols.size() * static_cast<std::int64_t>(size_of(plan_.dtype));
-    backend_.upload(target, source, static_cast<std::size_t>(count) * size_of(plan_.dtype));
+    const std::size_t element = size_of(plan_.dtype);
+    backend_.upload(static_cast<std::byte*>(to.view.data) + static_cast<std::size_t>(to_element) * element,
+                    source, static_cast<std::size_t>(count) * element);
   }
 
-  OwnedMatrix vector(const std::string& name) {
-    OwnedMatrix matrix = zeros(1, config_.hidden);
-    copy(checkpoint_.tensor(name, {config_.hidden}), {0, 1}, {0, config_.hidden}, matrix, 0);
-    return matrix;
-  }
-
-  std::vector<ShardVocabulary> vocabulary(const std::string& name, Range shards) {
-    const auto tensor = checkpoint_.tensor(name, {config_.vocabulary, config_.hidden});
-    std::vector<ShardVocabulary> slices;
-    for (auto s = shards.begin; s < shards.end; ++s) {
-      ShardVocabulary slice{deal_vocabulary(config_.vocabulary, plan_.shards, static_cast<int>(s)), {}};
-      slice.rows = zeros(slice.share.width, config_.hidden);
-      copy(tensor, slice.share.rows, {0, config_.hidden}, slice.rows, 0);
-      slices.push_back(std::move(slice));
+  // The shard's rows of the block's column-parallel matrices, one below the other, with their biases.
+  void load_in(std::int64_t layer, const BlockParts& parts, bool bias, const std::vector<Range>& rows,
+               ShardBlock& block) {
+    std::int64_t count = 0;
+    for (const Range& range : rows) count += range.size();
+    block.in.matrix = zeros(count, config_.hidden);
+    if (bias) block.in_bias = zeros(1, count);
+    std::int64_t row = 0;
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      place(source_.rows(parts.in[i], layer, rows[i]), {0, config_.hidden}, block.in.matrix,
+            row * config_.hidden);
+      if (bias) place(source_.rows(parts.in_bias[i], layer, rows[i]), {0, 1}, block.in_bias, row);
+      row += rows[i].size();
     }
-    return slices;
   }
 
-  ShardLayer shard(const std::string& prefix, int s) {
-    const std::int64_t hidden = config_.hidden;
+  // The row-parallel matrix: all rows of the shard's columns of K, or (gather) its rows over all of K.
+  void load_out(std::int64_t layer, Part part, int s, Range inner, ShardBlock& block) {
+    const PartShape shape = shape_of(config_, part);
+    block.inner = inner.size();
+    if (plan_.row_linear == RowLinear::gather) {
+      const VocabShare rows =
+          deal_vocabulary(shape.rows, plan_.shards, s);  // padded alike, as the vocabulary is
+      block.out.matrix = zeros(rows.width, shape.cols);
+      place(source_.rows(part, layer, rows.rows), {0, shape.cols}, block.out.matrix, 0);
+    } else {
+      block.out.matrix = zeros(shape.rows, inner.size());
+      place(source_.whole(part, layer), inner, block.out.matrix, 0);
+    }
+  }
+
+  ShardLayer shard(std::int64_t index, const LayerSpec& spec, int s) {
     const std::int64_t dim = config_.head_dim;
-    const Range all{0, hidden};
     const auto heads = deal_heads(config_.query_heads, config_.kv_heads, plan_.shards, s);
     const Range query{heads.query.begin * dim, heads.query.end * dim};
     const Range kv{heads.kv.begin * dim, heads.kv.end * dim};
     const Range columns = deal_columns(config_.intermediate, plan_.shards, s);
-
-    // Row-parallel weights: all rows of these columns of K, or (gather) these rows over all of K.
-    const bool gather = plan_.row_linear == RowLinear::gather;
-    const VocabShare rows = deal_vocabulary(hidden, plan_.shards, s);  // padded alike, as the vocabulary is
-    const auto row_parallel = [&](const std::string& name, std::int64_t inputs, Range columns_of_k) {
-      const auto tensor = checkpoint_.tensor(name, {hidden, inputs});
-      OwnedMatrix weight = gather ? zeros(rows.width, inputs) : zeros(hidden, columns_of_k.size());
-      copy(tensor, gather ? rows.rows : all, gather ? Range{0, inputs} : columns_of_k, weight, 0);
-      return weight;
-    };
-
     ShardLayer layer;
     layer.query_heads = heads.query.size();
     layer.kv_heads = heads.kv.size();
-    layer.columns = columns.size();
-    const std::int64_t query_rows = config_.query_heads * dim;
-    const std::int64_t kv_rows = config_.kv_heads * dim;
-    const auto attention = prefix + "self_attn.";
-    layer.qkv = zeros(query.size() + 2 * kv.size(), hidden);
-    copy(checkpoint_.tensor(attention + "q_proj.weight", {query_rows, hidden}), query, all, layer.qkv, 0);
-    copy(checkpoint_.tensor(attention + "k_proj.weight", {kv_rows, hidden}), kv, all, layer.qkv,
-         query.size());
-    copy(checkpoint_.tensor(attention + "v_proj.weight", {kv_rows, hidden}), kv, all, layer.qkv,
-         query.size() + kv.size());
-    layer.output = row_parallel(attention + "o_proj.weight", query_rows, query);
-    layer.gate_up = zeros(2 * columns.size(), hidden);
-    copy(checkpoint_.tensor(prefix + "mlp.gate_proj.weight", {config_.intermediate, hidden}), columns, all,
-         layer.gate_up, 0);
-    copy(checkpoint_.tensor(prefix + "mlp.up_proj.weight", {config_.intermediate, hidden}), columns, all,
-         layer.gate_up, columns.size());
-    layer.down = row_parallel(prefix + "mlp.down_proj.weight", config_.intermediate, columns);
+    for (const Block block : kBlocks) {
+      const bool attention = block == Block::attention;
+      const BlockParts& parts = parts_of(block);
+      ShardBlock& weights = layer.blocks[static_cast<std::size_t>(block)];
+      load_in(index, parts, spec[block].input_bias,
+              attention ? std::vector{query, kv, kv} : std::vector{columns, columns}, weights);
+      load_out(index, parts.out, s, attention ? query : columns, weights);
+    }
     layer.local_kv = Buffer(backend_, heads.local_kv.size() * sizeof(std::int32_t));
     if (!heads.local_kv.empty())
       backend_.upload(layer.local_kv.data(), heads.local_kv.data(),
@@ -116,8 +162,7 @@ class Loader {
     return layer;
   }
 
- private:
-  const Checkpoint& checkpoint_;
+  WeightSource source_;
   const ModelConfig& config_;
   const Plan& plan_;
   Backend& backend_;
@@ -133,26 +178,20 @@ ModelWeights load_weights(const Checkpoint& checkpoint, const ModelConfig& confi
   ModelWeights weights;
   Loader loader(checkpoint, config, plan, backend, weights);
   for (auto index = place.layers.begin; index < place.layers.end; ++index) {
-    const auto prefix = "model.layers." + std::to_string(index) + ".";
-    LayerWeights layer;
-    layer.attention_norm = loader.vector(prefix + "input_layernorm.weight");
-    layer.mlp_norm = loader.vector(prefix + "post_attention_layernorm.weight");
-    for (auto s = place.shards.begin; s < place.shards.end; ++s)
-      layer.shards.push_back(loader.shard(prefix, static_cast<int>(s)));
-    weights.layers.push_back(std::move(layer));
+    weights.layers.push_back(loader.layer(index, place.shards));
     progress(static_cast<double>(index + 1 - place.layers.begin) /
              static_cast<double>(place.layers.size() + 1));
   }
   weights.bytes_per_token = weights.bytes;
   const std::size_t before = weights.bytes;
   if (place.first_stage || (place.last_stage && config.tied_head))
-    weights.embedding = loader.vocabulary("model.embed_tokens.weight", place.shards);
+    weights.embedding = loader.vocabulary(Part::embedding, place.shards);
   if (place.last_stage && config.tied_head) weights.bytes_per_token += weights.bytes - before;
   if (place.last_stage) {
-    weights.final_norm = loader.vector("model.norm.weight");
+    weights.final_norm = loader.vector(Part::final_norm);
     if (!config.tied_head) {
       const std::size_t without_head = weights.bytes;
-      weights.head = loader.vocabulary("lm_head.weight", place.shards);
+      weights.head = loader.vocabulary(Part::head, place.shards);
       weights.bytes_per_token += weights.bytes - without_head;
     }
   }

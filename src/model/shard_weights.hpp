@@ -1,6 +1,7 @@
 // The weights one rank needs: for each hosted layer and shard, contiguous aligned copies of its slices.
 // Weights are [out, in], row-major, in the run's dtype.
 #pragma once
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <vector>
@@ -11,28 +12,40 @@
 
 namespace shardrift {
 
-// Under --row-linear gather the row-parallel weights are [ceil(hidden / S), all of K]: the shard's rows of
-// the output, zero-padded.
+// One shard's weights of one block. Column-parallel `in` [2 or 3 matrices' rows, hidden], row-parallel `out`
+// [hidden, inner]; under --row-linear gather [ceil(hidden / S), all of K]: the shard's rows of the output,
+// zero-padded.
+struct ShardBlock {
+  std::int64_t inner = 0;  // the shard's part of out's K: query_heads · head_dim, or MLP columns
+  OwnedWeight in;          // queries, keys, values; or gates, ups
+  OwnedMatrix in_bias;     // [1, rows of in]; empty where the block has none
+  OwnedWeight out;
+};
+
 struct ShardLayer {
   std::int64_t query_heads = 0;
   std::int64_t kv_heads = 0;
-  std::int64_t columns = 0;  // of the MLP
-  OwnedMatrix qkv;           // [(query_heads + 2 · kv_heads) · head_dim, hidden]; column-parallel
-  OwnedMatrix output;        // [hidden, query_heads · head_dim]; row-parallel
-  OwnedMatrix gate_up;       // [2 · columns, hidden]; column-parallel
-  OwnedMatrix down;          // [hidden, columns]; row-parallel
-  Buffer local_kv;           // int32 [query_heads]
+  Buffer local_kv;  // int32 [query_heads]
+  std::array<ShardBlock, kBlocks.size()> blocks;
+  const ShardBlock& operator[](Block block) const { return blocks[static_cast<std::size_t>(block)]; }
+};
+
+// What every rank has of a block, whole. Empty where the layer's description has none.
+struct BlockVectors {
+  OwnedMatrix norm_before;  // [1, hidden]
+  OwnedMatrix norm_after;
+  OwnedMatrix out_bias;
 };
 
 struct LayerWeights {
-  OwnedMatrix attention_norm;  // [1, hidden], the same on every rank
-  OwnedMatrix mlp_norm;        // [1, hidden]
+  std::array<BlockVectors, kBlocks.size()> blocks;
   std::vector<ShardLayer> shards;
+  const BlockVectors& operator[](Block block) const { return blocks[static_cast<std::size_t>(block)]; }
 };
 
 struct ShardVocabulary {
   VocabShare share;
-  OwnedMatrix rows;  // [width, hidden], zero-padded
+  OwnedWeight rows;  // [width, hidden], zero-padded
 };
 
 struct ModelWeights {

@@ -57,64 +57,62 @@ Matrix Trace::traced(const Matrix& m) const {
   return {static_cast<std::byte*>(m.data) + offset, window_, m.cols, m.dtype};
 }
 
-void Trace::add(Operation operation, std::int64_t layer, const Matrix& m, Range columns, std::int64_t index) {
+// Columns of m that are columns index, index + 1, … of the unsharded tensor.
+void Trace::add(const record::Point& point, const Matrix& m, Range columns, std::int64_t index) {
   if (!options_.checksums || columns.empty()) return;
-  auto* sums =
-      device_sums_.as<std::uint64_t>() + record::index_of({operation, layer}, config_.layers) * count_;
+  auto* sums = device_sums_.as<std::uint64_t>() + record::index_of(point, config_.layers) * count_;
   backend_.checksum(traced(m), columns, index, sums + to_);
 }
 
-void Trace::whole(Operation operation, std::int64_t layer, const Matrix& m) {
-  if (first_of_group_) add(operation, layer, m, {0, m.cols}, 0);
+void Trace::observe(const record::Point& point, std::size_t s, const Matrix& m) {
+  const ShardColumns& shard = shards_[s];
+  switch (point.operation) {
+    case Operation::qkv:
+      return add_heads(point, s, m, true);
+    case Operation::rope:
+      return add_heads(point, s, m, false);
+    case Operation::attention:
+      return add(point, m, {0, m.cols}, shard.heads.query.begin * config_.head_dim);
+    case Operation::gate_up:
+      add(point, m, {0, shard.columns.size()}, shard.columns.begin);
+      return add(point, m, {shard.columns.size(), 2 * shard.columns.size()},
+                 config_.intermediate + shard.columns.begin);
+    case Operation::activation:
+      return add(point, m, {0, m.cols}, shard.columns.begin);
+    case Operation::attention_partials:
+    case Operation::mlp_partials:
+      return add(point, m, {0, m.cols}, shard.shard * config_.hidden);
+    case Operation::logits:  // pads after the vocabulary's columns are left out
+      return add(point, m, {0, shard.vocabulary.size()}, shard.vocabulary.begin);
+    case Operation::embedding:
+      keep_stream(0, m);
+      break;
+    case Operation::mlp_residual:
+      keep_stream(point.layer + 1, m);
+      break;
+    default:
+      break;
+  }
+  // What every rank of a tensor-parallel group has whole.
+  if (first_of_group_) add(point, m, {0, m.cols}, 0);
 }
 
-void Trace::partial(Operation operation, std::int64_t layer, std::size_t s, const Matrix& m) {
-  add(operation, layer, m, {0, m.cols}, shards_[s].shard * config_.hidden);
-}
-
-void Trace::add_heads(Operation operation, std::int64_t layer, std::size_t s, const Matrix& m, bool values) {
+void Trace::add_heads(const record::Point& point, std::size_t s, const Matrix& m, bool values) {
   const auto& [heads, counted, columns, vocabulary, shard] = shards_[s];
   const std::int64_t dim = config_.head_dim;
-  add(operation, layer, m, {0, heads.query.size() * dim}, heads.query.begin * dim);
+  add(point, m, {0, heads.query.size() * dim}, heads.query.begin * dim);
   std::int64_t in_shard = heads.query.size();  // where keys, then values, begin
   std::int64_t in_model = config_.query_heads;
   for (int part = 0; part < (values ? 2 : 1); ++part) {
     const std::int64_t begin = in_shard + counted.begin - heads.kv.begin;
-    add(operation, layer, m, {begin * dim, (begin + counted.size()) * dim}, (in_model + counted.begin) * dim);
+    add(point, m, {begin * dim, (begin + counted.size()) * dim}, (in_model + counted.begin) * dim);
     in_shard += heads.kv.size();
     in_model += config_.kv_heads;
   }
 }
 
-void Trace::qkv(std::int64_t layer, std::size_t s, const Matrix& m) {
-  add_heads(Operation::qkv, layer, s, m, true);
-}
-
-void Trace::rotated(std::int64_t layer, std::size_t s, const Matrix& m) {
-  add_heads(Operation::rope, layer, s, m, false);
-}
-
-void Trace::attended(std::int64_t layer, std::size_t s, const Matrix& m) {
-  add(Operation::attention, layer, m, {0, m.cols}, shards_[s].heads.query.begin * config_.head_dim);
-}
-
-void Trace::gate_up(std::int64_t layer, std::size_t s, const Matrix& m) {
-  const Range columns = shards_[s].columns;
-  add(Operation::gate_up, layer, m, {0, columns.size()}, columns.begin);
-  add(Operation::gate_up, layer, m, {columns.size(), 2 * columns.size()},
-      config_.intermediate + columns.begin);
-}
-
-void Trace::activated(std::int64_t layer, std::size_t s, const Matrix& m) {
-  add(Operation::activation, layer, m, {0, m.cols}, shards_[s].columns.begin);
-}
-
-void Trace::logits(std::size_t s, const Matrix& m) {
-  const Range rows = shards_[s].vocabulary;  // pads after them are left out
-  add(Operation::logits, 0, m, {0, rows.size()}, rows.begin);
-}
-
-void Trace::stream(std::int64_t stream, const Matrix& residual) {
+// The residual stream after the embedding (0) or after layer stream - 1.
+void Trace::keep_stream(std::int64_t stream, const Matrix& residual) {
   if (!options_.hidden || !first_of_group_ || !streams_.contains(stream)) return;
   const Matrix rows = traced(residual);
   const std::size_t before = words_.size();

@@ -28,23 +28,15 @@ class Trace {
   Trace(const ModelConfig& config, const Plan& plan, const Place& place, Backend& backend,
         const TraceOptions& options, std::int64_t rows);
 
-  // A pass of which rows [first, first + count) are traced. The functions below get matrices of all its rows.
+  // A pass of which rows [first, first + count) are traced; observed matrices have all its rows.
   void begin(std::int64_t first, std::int64_t count);
   // From here on matrices have the traced rows [done, done + count) alone: the head works in blocks.
   void narrow(std::int64_t done, std::int64_t count);
   void end();  // waits for the device; then sums() and streams() are the pass's
 
-  // layer: of the model. s: which of this rank's shards.
-  void whole(record::Operation operation, std::int64_t layer, const Matrix& m);
-  void partial(record::Operation operation, std::int64_t layer, std::size_t s, const Matrix& m);
-  void qkv(std::int64_t layer, std::size_t s, const Matrix& m);
-  void rotated(std::int64_t layer, std::size_t s, const Matrix& m);
-  void attended(std::int64_t layer, std::size_t s, const Matrix& m);
-  void gate_up(std::int64_t layer, std::size_t s, const Matrix& m);
-  void activated(std::int64_t layer, std::size_t s, const Matrix& m);
-  void logits(std::size_t s, const Matrix& m);
-  // The residual stream after the embedding (0) or after layer stream - 1.
-  void stream(std::int64_t stream, const Matrix& residual);
+  // The output of an operation. point.layer: of the model; s: which of this rank's shards, where each has its
+  // own.
+  void observe(const record::Point& point, std::size_t s, const Matrix& m);
 
   const TraceOptions& options() const { return options_; }
   std::int64_t rows() const { return count_; }  // of the pass
@@ -55,10 +47,9 @@ class Trace {
   Range streams() const { return streams_; }  // which of the model's layers + 1
 
  private:
-  void add(record::Operation operation, std::int64_t layer, const Matrix& m, Range columns,
-           std::int64_t index);
-  void add_heads(record::Operation operation, std::int64_t layer, std::size_t s, const Matrix& m,
-                 bool values);
+  void add(const record::Point& point, const Matrix& m, Range columns, std::int64_t index);
+  void add_heads(const record::Point& point, std::size_t s, const Matrix& m, bool values);
+  void keep_stream(std::int64_t stream, const Matrix& residual);
   Matrix traced(const Matrix& m) const;
 
   // The unsharded columns that a hosted shard's matrices hold.

@@ -26,6 +26,13 @@ std::optional<Operation> operation_from_name(std::string_view name) {
   return std::nullopt;
 }
 
+std::vector<Operation> first_operations() {
+  constexpr int kFirst = 16;
+  std::vector<Operation> operations;
+  for (int i = 0; i < kFirst; ++i) operations.push_back(operation_at(i));
+  return operations;
+}
+
 std::int64_t index_of(const Point& point, std::int64_t layers) {
   const auto operation = static_cast<std::int64_t>(point.operation);
   if (point.operation == Operation::embedding) return 0;

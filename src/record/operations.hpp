@@ -1,6 +1,7 @@
 // The operations of a forward pass that are checksummed, in the order they run. What a checksum is of, and
 // between which runs it may be compared, is docs/file-format.md's table.
 #pragma once
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string_view>
@@ -55,15 +56,21 @@ constexpr std::int64_t point_count(std::int64_t layers) {
 std::int64_t index_of(const Point& point, std::int64_t layers);  // [0, point_count(layers))
 Point point_at(std::int64_t index, std::int64_t layers);
 
+// Those that every record had before records listed their own.
+std::vector<Operation> first_operations();
+
 // Checksums of the recorded rows of one prompt.
 struct Checksums {
   std::int64_t layers = 0;
   std::int64_t rows = 0;
-  bool partials = true;             // false: --row-linear gather, which has none
-  std::vector<std::uint64_t> sums;  // [point_count(layers), rows]; empty: not recorded
+  std::vector<Operation> operations = first_operations();  // that the run had; a record lists its own
+  std::vector<std::uint64_t>
+      sums;  // [point_count(layers), rows], 0 for other operations; empty: not recorded
 
   bool empty() const { return sums.empty(); }
-  bool has(Operation operation) const { return partials || !per_shard(operation); }
+  bool has(Operation operation) const {
+    return std::find(operations.begin(), operations.end(), operation) != operations.end();
+  }
   std::uint64_t at(const Point& point, std::int64_t row) const {
     return sums[static_cast<std::size_t>(index_of(point, layers) * rows + row)];
   }

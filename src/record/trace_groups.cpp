@@ -1,6 +1,7 @@
 // /prompts/<id>/hidden and /prompts/<id>/checksums: what a pass computed before its logits.
 #include <algorithm>
 #include <array>
+#include <sstream>
 
 #include "common/error.hpp"
 #include "record/hdf5_types.hpp"
@@ -19,6 +20,24 @@ std::string description(Operation operation) {
   return per_shard(operation)
              ? "sum of mix64(shard · hidden + column, bits) over all shards' products, [layers, steps]"
              : "sum of mix64(column of the unsharded row, bits), [layers or 1, steps]";
+}
+
+constexpr const char* kOperationsAttribute = "operations";
+
+// In running order. A name this version does not know is a newer version's operation: left out, as other
+// objects that readers do not know. A record of before the list has the first operations, --row-linear
+// gather's without partials.
+std::vector<Operation> listed_operations(const h5::Group& group) {
+  std::vector<Operation> operations;
+  if (!group.has_attribute(kOperationsAttribute)) {
+    operations = first_operations();
+    if (!group.has(std::string(name_of(Operation::attention_partials)))) std::erase_if(operations, per_shard);
+    return operations;
+  }
+  std::istringstream names(group.text(kOperationsAttribute));
+  for (std::string name; names >> name;)
+    if (const auto operation = operation_from_name(name)) operations.push_back(*operation);
+  return operations;
 }
 
 }  // namespace
@@ -57,9 +76,11 @@ void write_checksums(hid_t prompt, const Checksums& checksums) {
                                       "of every operation's output, in running order (docs/file-format.md)");
   const auto rows = static_cast<hsize_t>(checksums.rows);
   std::vector<std::uint64_t> sums;
-  for (int i = 0; i < kOperations; ++i) {
-    const Operation operation = operation_at(i);
-    if (!checksums.has(operation)) continue;
+  std::string names;
+  for (const Operation operation : checksums.operations)
+    names.append(names.empty() ? "" : " ").append(name_of(operation));
+  h5::write_attribute(group, kOperationsAttribute, names);
+  for (const Operation operation : checksums.operations) {
     const std::int64_t layers = in_layer(operation) ? checksums.layers : 1;
     sums.clear();
     for (std::int64_t layer = 0; layer < layers; ++layer)
@@ -75,7 +96,7 @@ Checksums read_checksums(const h5::Group& group, std::uint64_t steps) {
   const auto type = h5::uint64_type();
   Checksums checksums;
   checksums.rows = static_cast<std::int64_t>(steps);
-  checksums.partials = group.has(std::string(name_of(Operation::attention_partials)));
+  checksums.operations = listed_operations(group);
   const auto first = group.dataset(std::string(name_of(Operation::attention_norm)));
   if (first.dims().size() != 2 || first.dims()[0] < 1 || first.dims()[0] > kMaxLayers)
     throw h5::Hdf5Error(first.path() + ": is not [layers, steps]");
@@ -88,9 +109,7 @@ Checksums read_checksums(const h5::Group& group, std::uint64_t steps) {
         fmt::format("{}: {} layers of {} rows are too large", group.path(), checksums.layers, steps));
   checksums.sums.resize(points * steps);
   std::vector<std::uint64_t> sums;
-  for (int i = 0; i < kOperations; ++i) {
-    const Operation operation = operation_at(i);
-    if (!checksums.has(operation)) continue;
+  for (const Operation operation : checksums.operations) {
     const auto dataset = group.dataset(std::string(name_of(operation)));
     const std::int64_t layers = in_layer(operation) ? checksums.layers : 1;
     dataset.require_dims({static_cast<hsize_t>(layers), steps});

@@ -3,28 +3,16 @@
 #pragma once
 #include <cstdint>
 #include <filesystem>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "common/dtype.hpp"
+#include "weights/layer_spec.hpp"
 
 namespace shardrift {
 
-struct RopeConfig {
-  double theta = 10000.0;
-  // llama3 scaling; absent: default rope. Every other type is refused by name.
-  struct Llama3 {
-    double factor = 8.0;
-    double low_freq_factor = 1.0;
-    double high_freq_factor = 4.0;
-    double original_max_position_embeddings = 8192;
-  };
-  std::optional<Llama3> llama3;
-};
-
 struct ModelConfig {
-  std::string architecture;  // LlamaForCausalLM or MistralForCausalLM
+  std::string architecture;  // its name: for records and messages, never to decide by
   std::int64_t hidden = 0;
   std::int64_t intermediate = 0;
   std::int64_t layers = 0;
@@ -32,11 +20,10 @@ struct ModelConfig {
   std::int64_t kv_heads = 0;
   std::int64_t head_dim = 0;  // its own key, else hidden / query_heads
   std::int64_t vocabulary = 0;
-  std::int64_t max_positions = 0;   // context length
-  std::int64_t sliding_window = 0;  // 0: none
+  std::int64_t max_positions = 0;  // context length
   double rms_norm_eps = 1e-6;
   bool tied_head = false;
-  RopeConfig rope;
+  std::vector<LayerSpec> specs;       // [layers]
   DType dtype = DType::float32;       // the checkpoint's
   std::vector<std::int32_t> eos_ids;  // config.json's eos_token_id (number or list); may be empty
   std::string text;                   // config.json as read
@@ -44,8 +31,8 @@ struct ModelConfig {
 
 // Throws bad_data naming file, key and value: missing or unreadable file, no JSON, missing keys, non-positive
 // or absurd sizes, query_heads not a multiple of kv_heads, odd head_dim, an architecture, activation (only
-// silu), bias or rope type this version does not compute. generation_config.json's eos_token_id, where there
-// is one, is added to eos_ids.
+// silu) or rope type this version does not compute. generation_config.json's eos_token_id, where there is
+// one, is added to eos_ids.
 ModelConfig read_model_config(const std::filesystem::path& directory);
 
 }  // namespace shardrift

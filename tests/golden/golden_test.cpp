@@ -146,7 +146,7 @@ TEST_P(Golden, LogitsAgreeWithTransformers) {
 std::vector<Case> cases() {
   std::vector<Case> all;
   for (const char* model : {"tiny-llama", "tiny-llama-headdim", "tiny-llama-tied-rope3", "tiny-mistral",
-                            "tiny-exact", "tiny-sharded"}) {
+                            "tiny-exact", "tiny-sharded", "tiny-llama-biases"}) {
     all.push_back({model, "one", 1, {}});
     // Head counts and vocabularies that 2, 3 and 4 do not divide, on one device and over ranks.
     all.push_back({model, "shards4", 1, {"--shards", "4"}});

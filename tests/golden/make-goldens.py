@@ -24,7 +24,8 @@ import torch
 import transformers
 
 ROOT = Path(__file__).resolve().parents[2]
-TINY = ["tiny-llama", "tiny-llama-headdim", "tiny-llama-tied-rope3", "tiny-mistral", "tiny-exact", "tiny-sharded"]
+TINY = ["tiny-llama", "tiny-llama-headdim", "tiny-llama-tied-rope3", "tiny-mistral", "tiny-exact", "tiny-sharded",
+        "tiny-llama-biases"]
 COLUMNS = 256  # of SmolLM2's 49152
 LONG_TEXT = """\
 The lighthouse at the end of the island had not been lit for eleven years when Marta arrived with two suitcases, a box

@@ -90,7 +90,7 @@ class CpuBackend final : public Backend {
     });
   }
 
-  void linear(const Matrix& x, const Matrix& weight, const Matrix& out) override {
+  void linear(const Matrix& x, const Weight& weight, const Matrix& out) override {
     cpu_linear(threads_, x, weight, out);
   }
 
@@ -142,13 +142,15 @@ class CpuBackend final : public Backend {
     });
   }
 
-  void add(const Matrix& residual, const Matrix& delta) override {
-    visit_dtype(residual.dtype, [&]<typename T>() {
+  void add(const Matrix& to, const Matrix& delta) override {
+    visit_dtype(to.dtype, [&]<typename T>() {
       using C = Compute<T>;
-      T* to = static_cast<T*>(residual.data);
-      const T* from = static_cast<const T*>(delta.data);
-      for (std::int64_t i = 0; i < residual.count(); ++i)
-        to[i] = static_cast<T>(static_cast<C>(to[i]) + static_cast<C>(from[i]));
+      for (std::int64_t r = 0; r < to.rows; ++r) {
+        T* sum = row_of<T>(to, r);
+        const T* addend = row_of<T>(delta, delta.rows == 1 ? 0 : r);
+        for (std::int64_t i = 0; i < to.cols; ++i)
+          sum[i] = static_cast<T>(static_cast<C>(sum[i]) + static_cast<C>(addend[i]));
+      }
     });
   }
 

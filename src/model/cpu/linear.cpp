@@ -39,22 +39,22 @@ void widened(Threads& threads, const Matrix& x, const Matrix& weight, const Matr
 
 }  // namespace
 
-void cpu_linear(Threads& threads, const Matrix& x, const Matrix& weight, const Matrix& out) {
+void cpu_linear(Threads& threads, const Matrix& x, const Weight& weight, const Matrix& out) {
   if (storage_of(out.dtype) != storage_of(x.dtype)) {
     if (x.dtype == DType::float16) {
-      widened<c10::Half>(threads, x, weight, out);
+      widened<c10::Half>(threads, x, weight.matrix, out);
     } else {
-      widened<c10::BFloat16>(threads, x, weight, out);
+      widened<c10::BFloat16>(threads, x, weight.matrix, out);
     }
     return;
   }
   if (x.rows == 1 && x.dtype == DType::float32) {
-    one_row(threads, x, weight, out);
+    one_row(threads, x, weight.matrix, out);
     return;
   }
   const c10::InferenceMode inference;
   at::Tensor result = torch_view(out, at::kCPU);
-  at::mm_out(result, torch_view(x, at::kCPU), torch_view(weight, at::kCPU).t());
+  at::mm_out(result, torch_view(x, at::kCPU), torch_view(weight.matrix, at::kCPU).t());
 }
 
 }  // namespace shardrift

@@ -6,6 +6,6 @@
 namespace shardrift {
 
 // out = x · weightᵀ, see Backend::linear. The choice of kernel depends on shape and dtype alone.
-void cpu_linear(Threads& threads, const Matrix& x, const Matrix& weight, const Matrix& out);
+void cpu_linear(Threads& threads, const Matrix& x, const Weight& weight, const Matrix& out);
 
 }  // namespace shardrift

@@ -63,7 +63,7 @@ class CudaBackend final : public Backend {
     cuda::rms_norm(x, weight, eps, out, stream_);
     launched("rms_norm");
   }
-  void linear(const Matrix& x, const Matrix& weight, const Matrix& out) override {
+  void linear(const Matrix& x, const Weight& weight, const Matrix& out) override {
     cuda::linear(x, weight, out);
   }
   void rope_and_cache(const Matrix& qkv, std::int64_t query_heads, const float* cosines, const float* sines,
@@ -82,8 +82,8 @@ class CudaBackend final : public Backend {
     cuda::silu_multiply(gate_up, out, stream_);
     launched("silu_multiply");
   }
-  void add(const Matrix& residual, const Matrix& delta) override {
-    cuda::add(residual, delta, stream_);
+  void add(const Matrix& to, const Matrix& delta) override {
+    cuda::add(to, delta, stream_);
     launched("add");
   }
   void fill_negative_zero(const Matrix& out) override {

@@ -18,7 +18,7 @@ void rope_and_cache(const Matrix& qkv, std::int64_t query_heads, const float* co
 void attention(const Matrix& qkv, const AttentionShape& shape, const RowIndex& index, const CacheView& cache,
                const Matrix& out, cudaStream_t stream);
 void silu_multiply(const Matrix& gate_up, const Matrix& out, cudaStream_t stream);
-void add(const Matrix& residual, const Matrix& delta, cudaStream_t stream);
+void add(const Matrix& to, const Matrix& delta, cudaStream_t stream);
 void fill_negative_zero(const Matrix& out, cudaStream_t stream);
 void fold(const void* partials, std::size_t stride, DType partial_dtype, const DeviceOrderMap& map,
           Accumulator accumulator, const Matrix& out, cudaStream_t stream);

@@ -28,13 +28,13 @@ cudaStream_t start_torch(bool tf32) {
   return stream.stream();
 }
 
-void linear(const Matrix& x, const Matrix& weight, const Matrix& out) {
+void linear(const Matrix& x, const Weight& weight, const Matrix& out) {
   const c10::InferenceMode inference;
   at::Tensor result = view(out);
   if (storage_of(out.dtype) == storage_of(x.dtype)) {
-    at::mm_out(result, view(x), view(weight).t());
+    at::mm_out(result, view(x), view(weight.matrix).t());
   } else {
-    at::mm_out(result, view(x), view(weight).t(), at::kFloat);
+    at::mm_out(result, view(x), view(weight.matrix).t(), at::kFloat);
   }
 }
 

@@ -8,6 +8,6 @@ namespace shardrift::cuda {
 
 // A stream of torch's pool, made current for this thread; sets the math mode.
 cudaStream_t start_torch(bool tf32);
-void linear(const Matrix& x, const Matrix& weight, const Matrix& out);  // see Backend::linear
+void linear(const Matrix& x, const Weight& weight, const Matrix& out);  // see Backend::linear
 
 }  // namespace shardrift::cuda

@@ -213,10 +213,15 @@ void silu_multiply(const Matrix& gate_up, const Matrix& out, cudaStream_t stream
   });
 }
 
-void add(const Matrix& residual, const Matrix& delta, cudaStream_t stream) {
-  visit_dtype(residual.dtype, [&]<typename T>() {
-    add_kernel<T><<<blocks_for(residual.count()), kThreads, 0, stream>>>(
-        static_cast<T*>(residual.data), static_cast<const T*>(delta.data), residual.count());
+void add(const Matrix& to, const Matrix& delta, cudaStream_t stream) {
+  visit_dtype(to.dtype, [&]<typename T>() {
+    auto* sum = static_cast<T*>(to.data);
+    const auto* addend = static_cast<const T*>(delta.data);
+    if (delta.rows == to.rows) {
+      add_kernel<T><<<blocks_for(to.count()), kThreads, 0, stream>>>(sum, addend, to.count());
+    } else {
+      add_row_kernel<T><<<blocks_for(to.count()), kThreads, 0, stream>>>(sum, addend, to.cols, to.count());
+    }
   });
 }
 

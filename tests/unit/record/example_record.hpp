@@ -137,7 +137,8 @@ inline void add_traces(PromptRecord& record, DType dtype, bool partials = true) 
   constexpr std::int64_t kLayers = 2;
   const std::size_t rows = record.rows.size();
   record.hidden = {kLayers + 1, 5, dtype, random_bytes((kLayers + 1) * 5 * rows * size_of(dtype), 77)};
-  record.checksums = {kLayers, static_cast<std::int64_t>(rows), partials, {}};
+  record.checksums = {kLayers, static_cast<std::int64_t>(rows)};
+  if (!partials) std::erase_if(record.checksums.operations, per_shard);
   std::mt19937_64 random(78);
   for (std::int64_t point = 0; point < point_count(kLayers); ++point)
     for (std::size_t row = 0; row < rows; ++row)

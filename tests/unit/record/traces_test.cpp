@@ -72,7 +72,7 @@ TEST_P(TracesOf, SurviveBitForBit) {
   for (const auto& want : {a, b}) {
     const PromptRecord got = reader.prompt(want.prompt.id);
     EXPECT_EQ(got.checksums.sums, want.checksums.sums);
-    EXPECT_EQ(got.checksums.partials, want.checksums.partials);
+    EXPECT_EQ(got.checksums.operations, want.checksums.operations);
     EXPECT_EQ(got.checksums.layers, 2);
     EXPECT_EQ(got.hidden.streams, 3);
     EXPECT_EQ(got.hidden.width, 5);
@@ -139,6 +139,59 @@ TEST_F(HostileTraces, AreRefused) {
   refused("checksums/qkv", H5T_STD_U64LE, {2, 3}, "stores");
   refused("checksums/attention_norm", H5T_STD_U64LE, {1U << 16U, 3}, "stores");
   refused("checksums/attention_norm", H5T_STD_U64LE, {1U << 20U, 3}, "layers");
+}
+
+// Records of before the list, and of a version with other operations.
+TEST(Traces, ARecordListsItsOperations) {
+  const Scratch scratch;
+  const RunInfo run = example_run();
+  auto a = example_prompt(run, "a", 0);
+  add_traces(a, DType::float32);
+  const auto path = scratch / "o.h5";
+  const auto group = [&](const auto& change) {
+    write_record(path, run, {a});
+    const hid_t file = H5Fopen(path.c_str(), H5F_ACC_RDWR, H5P_DEFAULT);
+    const hid_t checksums = H5Gopen2(file, "/prompts/a/checksums", H5P_DEFAULT);
+    change(checksums);
+    H5Gclose(checksums);
+    H5Fclose(file);
+    return Reader::open(path).prompt("a").checksums;
+  };
+  const auto list = [](hid_t checksums, const std::string& names) {
+    H5Adelete(checksums, "operations");
+    if (names.empty()) return;
+    const hid_t type = H5Tcopy(H5T_C_S1);
+    H5Tset_size(type, names.size());
+    const hid_t space = H5Screate(H5S_SCALAR);
+    const hid_t attribute = H5Acreate2(checksums, "operations", type, space, H5P_DEFAULT, H5P_DEFAULT);
+    H5Awrite(attribute, type, names.data());
+    H5Aclose(attribute);
+    H5Sclose(space);
+    H5Tclose(type);
+  };
+  EXPECT_EQ(group([](hid_t) {}).operations, first_operations());
+
+  const auto unlisted = group([&](hid_t checksums) { list(checksums, ""); });
+  EXPECT_EQ(unlisted.operations, first_operations());
+  EXPECT_EQ(unlisted.sums, a.checksums.sums);
+
+  const auto gathered = group([&](hid_t checksums) {
+    list(checksums, "");
+    H5Ldelete(checksums, "attention_partials", H5P_DEFAULT);
+    H5Ldelete(checksums, "mlp_partials", H5P_DEFAULT);
+  });
+  EXPECT_FALSE(gathered.has(Operation::mlp_partials));
+  EXPECT_EQ(gathered.operations.size(), first_operations().size() - 2);
+
+  const auto other = group([&](hid_t checksums) {
+    list(checksums, "embedding attention_norm query_norm logits");  // query_norm: unknown here
+    H5Ldelete(checksums, "qkv", H5P_DEFAULT);
+  });
+  EXPECT_EQ(other.operations,
+            (std::vector{Operation::embedding, Operation::attention_norm, Operation::logits}));
+  const Point logits{Operation::logits, 0};
+  EXPECT_EQ(other.at(logits, 0), a.checksums.at(logits, 0));
+  EXPECT_FALSE(other.has(Operation::qkv));
 }
 
 TEST(Traces, RowsOfARecordMustAgree) {

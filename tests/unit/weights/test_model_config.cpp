@@ -45,11 +45,11 @@ TEST(ModelConfig, OldSpelling) {
   EXPECT_EQ(model.head_dim, 64);
   EXPECT_EQ(model.vocabulary, 49152);
   EXPECT_EQ(model.max_positions, 8192);
-  EXPECT_EQ(model.sliding_window, 0);
+  EXPECT_EQ(model.specs.front().window, 0);
   EXPECT_EQ(model.rms_norm_eps, 1e-5);
   EXPECT_TRUE(model.tied_head);
-  EXPECT_EQ(model.rope.theta, 100000.0);
-  EXPECT_FALSE(model.rope.llama3.has_value());
+  EXPECT_EQ(model.specs.front().rope.theta, 100000.0);
+  EXPECT_FALSE(model.specs.front().rope.llama3.has_value());
   EXPECT_EQ(model.dtype, DType::bfloat16);
   EXPECT_THAT(model.eos_ids, ElementsAre(2));
   EXPECT_EQ(model.text, llama().dump());
@@ -63,9 +63,9 @@ TEST(ModelConfig, NewSpelling) {
   config["dtype"] = "float16";
   config["rope_parameters"] = {{"rope_theta", 5e5}, {"rope_type", "default"}};
   const auto model = read(config);
-  EXPECT_EQ(model.rope.theta, 5e5);
+  EXPECT_EQ(model.specs.front().rope.theta, 5e5);
   EXPECT_EQ(model.dtype, DType::float16);
-  EXPECT_FALSE(model.rope.llama3.has_value());
+  EXPECT_FALSE(model.specs.front().rope.llama3.has_value());
 }
 
 TEST(ModelConfig, Llama3RopeInBothSpellings) {
@@ -76,12 +76,12 @@ TEST(ModelConfig, Llama3RopeInBothSpellings) {
         R"({"rope_theta": 500000.0, "rope_scaling": {"type": "llama3", )" + scaling + "}}",
         R"({"rope_parameters": {"rope_theta": 500000.0, "rope_type": "llama3", )" + scaling + "}}"}) {
     const auto model = read_with(patch);
-    EXPECT_EQ(model.rope.theta, 500000.0) << patch;
-    ASSERT_TRUE(model.rope.llama3.has_value()) << patch;
-    EXPECT_EQ(model.rope.llama3->factor, 32.0);
-    EXPECT_EQ(model.rope.llama3->low_freq_factor, 1.0);
-    EXPECT_EQ(model.rope.llama3->high_freq_factor, 4.0);
-    EXPECT_EQ(model.rope.llama3->original_max_position_embeddings, 8192.0);
+    EXPECT_EQ(model.specs.front().rope.theta, 500000.0) << patch;
+    ASSERT_TRUE(model.specs.front().rope.llama3.has_value()) << patch;
+    EXPECT_EQ(model.specs.front().rope.llama3->factor, 32.0);
+    EXPECT_EQ(model.specs.front().rope.llama3->low_freq_factor, 1.0);
+    EXPECT_EQ(model.specs.front().rope.llama3->high_freq_factor, 4.0);
+    EXPECT_EQ(model.specs.front().rope.llama3->original_max_position_embeddings, 8192.0);
   }
 }
 
@@ -96,7 +96,7 @@ TEST(ModelConfig, Defaults) {
   EXPECT_EQ(model.kv_heads, 9);
   EXPECT_EQ(model.head_dim, 64);
   EXPECT_EQ(model.rms_norm_eps, 1e-6);
-  EXPECT_EQ(model.rope.theta, 10000.0);
+  EXPECT_EQ(model.specs.front().rope.theta, 10000.0);
   EXPECT_EQ(model.dtype, DType::float32);
   EXPECT_FALSE(model.tied_head);
   EXPECT_TRUE(model.eos_ids.empty());
@@ -107,17 +107,39 @@ TEST(ModelConfig, HeadDimOfItsOwn) {
   EXPECT_EQ(read_with(R"({"head_dim": 128, "hidden_size": 100})").head_dim, 128);
 }
 
+TEST(ModelConfig, BiasesOfEachBlock) {
+  const auto plain = read(llama()).specs;
+  EXPECT_EQ(plain, std::vector<LayerSpec>(30, LayerSpec{.rope = {100000.0, {}}}));
+  const auto attention = read_with(R"({"attention_bias": true})").specs.back();
+  EXPECT_TRUE(attention[Block::attention].input_bias && attention[Block::attention].output_bias);
+  EXPECT_EQ(attention[Block::mlp], BlockSpec());
+  const auto mlp = read_with(R"({"mlp_bias": true})").specs.back();
+  EXPECT_TRUE(mlp[Block::mlp].input_bias && mlp[Block::mlp].output_bias);
+  EXPECT_EQ(mlp[Block::attention], BlockSpec());
+}
+
+TEST(LayerSpec, SaysWhatIsNotComputed) {
+  EXPECT_EQ(not_computed({}), "");
+  LayerSpec biased;
+  biased[Block::mlp] = {true, true, true, true};
+  EXPECT_EQ(not_computed(biased), "");
+  EXPECT_NE(not_computed({.query_key_norm = QueryKeyNorm::per_head}), "");
+  EXPECT_NE(not_computed({.experts = 8}), "");
+  EXPECT_NE(not_computed({.score_scale = 0.25}), "");
+  EXPECT_NE(not_computed({.residual_multiplier = 0.5}), "");
+}
+
 TEST(ModelConfig, SlidingWindowIsMistralsOnly) {
   auto config = llama();
   config["sliding_window"] = 4096;
-  EXPECT_EQ(read(config).sliding_window, 0);
+  EXPECT_EQ(read(config).specs.front().window, 0);
   config["architectures"] = {"MistralForCausalLM"};
-  EXPECT_EQ(read(config).sliding_window, 4096);
+  EXPECT_EQ(read(config).specs.front().window, 4096);
   EXPECT_EQ(read(config).architecture, "MistralForCausalLM");
   config["sliding_window"] = nullptr;
-  EXPECT_EQ(read(config).sliding_window, 0);
+  EXPECT_EQ(read(config).specs.front().window, 0);
   config.erase("sliding_window");
-  EXPECT_EQ(read(config).sliding_window, 4096);  // transformers' default
+  EXPECT_EQ(read(config).specs.front().window, 4096);  // transformers' default
 }
 
 TEST(ModelConfig, MistralsOwnDefaultOfKeyValueHeads) {
@@ -198,9 +220,8 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{R"({"rms_norm_eps": "1e-5"})", {"rms_norm_eps is \"1e-5\""}},
         Bad{R"({"hidden_act": "gelu"})", {"hidden_act is \"gelu\"", "silu"}},
         Bad{R"({"hidden_act": 1})", {"hidden_act is 1"}},
-        Bad{R"({"attention_bias": true})", {"attention_bias is true", "bias"}},
         Bad{R"({"attention_bias": 0})", {"attention_bias is 0"}},
-        Bad{R"({"mlp_bias": true})", {"mlp_bias is true"}},
+        Bad{R"({"architectures": ["MistralForCausalLM"], "mlp_bias": true})", {"mlp_bias is true", "bias"}},
         Bad{R"({"quantization_config": {"quant_method": "gptq"}})", {"quantization_config", "gptq"}},
         Bad{R"({"tie_word_embeddings": 1})", {"tie_word_embeddings is 1"}},
         Bad{R"({"torch_dtype": "int8"})", {"torch_dtype is \"int8\""}},

@@ -1,0 +1,159 @@
+// Forward's buffers: everything a pass needs, allocated once, at fixed addresses.
+#include <algorithm>
+
+#include "common/error.hpp"
+#include "model/forward.hpp"
+#include "model/rope.hpp"
+
+namespace shardrift {
+namespace {
+
+template <typename T>
+Buffer uploaded(Backend& backend, const std::vector<T>& values) {
+  Buffer buffer(backend, values.size() * sizeof(T));
+  if (!values.empty()) backend.upload(buffer.data(), values.data(), values.size() * sizeof(T));
+  return buffer;
+}
+
+}  // namespace
+
+std::size_t Forward::Columns::stride(std::int64_t rows, DType dtype) const {
+  return stride_of({nullptr, rows, width, dtype});
+}
+
+template <typename Deal>
+Forward::Columns Forward::dealt_columns(std::int64_t count, const Deal& deal_to) {
+  Columns columns;
+  columns.count = count;
+  std::vector<std::int64_t> offsets{0};
+  for (int s = 0; s < plan_.shards; ++s) {
+    const Range range = deal_to(s);
+    columns.width = std::max(columns.width, range.size());
+    offsets.push_back(range.end);
+  }
+  columns.offsets = uploaded(backend_, offsets);
+  return columns;
+}
+
+Forward::Forward(const ModelConfig& config, const Plan& plan, const Place& place, const ModelWeights& weights,
+                 Backend& backend, Transport& tensor_group, Transport& stage_group, const Capacity& capacity,
+                 OrderMapSource orders)
+    : config_(config),
+      plan_(plan),
+      place_(place),
+      weights_(weights),
+      backend_(backend),
+      tensor_group_(tensor_group),
+      stage_group_(stage_group),
+      capacity_(capacity),
+      orders_(std::move(orders)),
+      gathers_(plan.row_linear == RowLinear::gather && plan.shards > 1),
+      partial_dtype_(partial_dtype(plan.reduction, plan.dtype)),
+      rounds_partials_(plan.reduction.partial == PartialDType::rounded &&
+                       size_of(plan.dtype) < size_of(DType::float32)) {
+  if (plan.reduction.needs_profile() && !orders_)
+    throw usage_error("--reduction profile needs --collective-profile FILE: whose order is it to be?");
+  const auto ids = static_cast<std::size_t>(capacity.rows) * sizeof(std::int32_t);
+  tokens_ = Buffer(backend, ids);
+  positions_ = Buffer(backend, ids);
+  slots_ = Buffer(backend, ids);
+  residual_ = OwnedMatrix(backend, capacity.rows, config.hidden, plan.dtype);
+  normed_ = OwnedMatrix(backend, capacity.rows, config.hidden, plan.dtype);
+  reduced_ = OwnedMatrix(backend, capacity.rows, config.hidden, plan.dtype);
+  if (rounds_partials_) product_ = OwnedMatrix(backend, capacity.rows, config.hidden, DType::float32);
+
+  const std::int64_t hosted = place.shards.size();
+  const std::size_t partial_stride = stride_of({nullptr, capacity.rows, config.hidden, partial_dtype_});
+  std::size_t partials = static_cast<std::size_t>(hosted) * partial_stride;
+  if (plan.row_linear == RowLinear::scatter) {
+    const auto count = padded_count(capacity.rows * config.hidden, plan.dtype, tensor_group.size());
+    const auto bytes = static_cast<std::size_t>(count) * size_of(plan.dtype);
+    partials = std::max(partials, bytes);
+    scattered_ = Buffer(backend, bytes / static_cast<std::size_t>(tensor_group.size()));
+  }
+  partials_ = Buffer(backend, partials);
+  make_shard_buffers();
+
+  std::size_t gathered = 0;
+  // (An embedding exchange needs no more: a partial is at least as wide as the model's dtype.)
+  if (plan.shards > 1) gathered = static_cast<std::size_t>(plan.shards) * partial_stride;
+  if (gathers_) make_gather_buffers(gathered);
+  if (place.last_stage) make_head_buffers(gathered);
+  gathered_ = Buffer(backend, gathered);
+  if (place.first_stage && tensor_group.size() > 1) {
+    std::vector<std::int32_t> owner;
+    for (std::int64_t token = 0; token < config.vocabulary; ++token)
+      owner.push_back(
+          static_cast<std::int32_t>(vocabulary_owner(config.vocabulary, plan.shards, token) / hosted));
+    vocabulary_owner_ = uploaded(backend, owner);
+  }
+}
+
+// Of each hosted shard: its products' outputs and inputs; of each layer: its keys and values, and its rope.
+void Forward::make_shard_buffers() {
+  const std::int64_t own_rows = gathers_ ? 0 : capacity_.rows;  // gather: slices of input_slices_ instead
+  for (const auto& shard : weights_.layers.front().shards)      // every layer is dealt alike
+    for (const Block block : kBlocks) {
+      const auto b = static_cast<std::size_t>(block);
+      wide_[b].emplace_back(backend_, capacity_.rows, shard[block].in.matrix.view.rows, plan_.dtype);
+      inner_[b].emplace_back(backend_, own_rows, shard[block].inner, plan_.dtype);
+    }
+  for (std::size_t layer = 0; layer < weights_.layers.size(); ++layer) {
+    keys_.emplace_back();
+    values_.emplace_back();
+    for (const auto& shard : weights_.layers[layer].shards) {
+      const auto bytes =
+          static_cast<std::size_t>(capacity_.slots * shard.kv_heads * capacity_.length * config_.head_dim) *
+          size_of(plan_.dtype);
+      keys_.back().emplace_back(backend_, bytes);
+      values_.back().emplace_back(backend_, bytes);
+    }
+    const RopeConfig& rope = spec(layer).rope;
+    std::size_t kind = 0;
+    while (kind < ropes_.size() && !(ropes_[kind].rope == rope)) ++kind;
+    if (kind == ropes_.size()) {
+      const auto tables = rope_tables(rope, config_.head_dim, capacity_.length);
+      ropes_.push_back({rope, uploaded(backend_, tables.cosines), uploaded(backend_, tables.sines)});
+    }
+    layer_rope_.push_back(kind);
+  }
+}
+
+void Forward::make_gather_buffers(std::size_t& gathered) {
+  std::size_t widest = 0;
+  std::int64_t inputs = 0;
+  for (const Block block : kBlocks) {
+    Columns& columns = inner_columns_[static_cast<std::size_t>(block)];
+    if (block == Block::attention) {
+      columns = dealt_columns(config_.query_heads * config_.head_dim, [&](int s) {
+        const Range heads = deal_heads(config_.query_heads, config_.kv_heads, plan_.shards, s).query;
+        return Range{heads.begin * config_.head_dim, heads.end * config_.head_dim};
+      });
+    } else {
+      columns = dealt_columns(config_.intermediate,
+                              [&](int s) { return deal_columns(config_.intermediate, plan_.shards, s); });
+    }
+    widest = std::max(widest, columns.stride(capacity_.rows, plan_.dtype));
+    inputs = std::max(inputs, columns.count);
+  }
+  hidden_columns_ = dealt_columns(
+      config_.hidden, [&](int s) { return deal_vocabulary(config_.hidden, plan_.shards, s).rows; });
+  input_slices_ = Buffer(backend_, static_cast<std::size_t>(place_.shards.size()) * widest);
+  gathered = std::max(gathered, static_cast<std::size_t>(plan_.shards) * widest);
+  joined_ = Buffer(backend_, static_cast<std::size_t>(capacity_.rows * inputs) * size_of(plan_.dtype));
+}
+
+void Forward::make_head_buffers(std::size_t& gathered) {
+  const std::int64_t rows = std::min(capacity_.logit_rows, kHeadRows);
+  const std::int64_t width = deal_vocabulary(config_.vocabulary, plan_.shards, 0).width;
+  vocabulary_ = dealt_columns(
+      config_.vocabulary, [&](int s) { return deal_vocabulary(config_.vocabulary, plan_.shards, s).rows; });
+  head_input_ = OwnedMatrix(backend_, rows, config_.hidden, plan_.dtype);
+  const Matrix slice{nullptr, rows, width, plan_.logits_dtype};
+  head_slices_ = Buffer(backend_, static_cast<std::size_t>(place_.shards.size()) * stride_of(slice));
+  logits_ = OwnedMatrix(backend_, rows, config_.vocabulary, plan_.logits_dtype);
+  if (tensor_group_.size() > 1)
+    gathered = std::max(gathered, static_cast<std::size_t>(plan_.shards) * stride_of(slice));
+}
+
+}  // namespace shardrift

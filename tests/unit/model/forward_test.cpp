@@ -1,0 +1,121 @@
+// The pass in three parts: what may happen in which, so that the middle one can be captured and replayed.
+#include "model/forward.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+
+#include "model/shard_weights.hpp"
+#include "parallel/transport/transport.hpp"
+
+namespace shardrift {
+namespace {
+
+// The CPU device, counting what a captured step must not do.
+class CountingBackend final : public Backend {
+ public:
+  int allocations = 0, transfers = 0, waits = 0;
+
+  void* allocate(std::size_t bytes) override { return ++allocations, device_->allocate(bytes); }
+  void release(void* data) noexcept override { device_->release(data); }
+  void upload(void* device, const void* host, std::size_t bytes) override {
+    ++transfers;
+    device_->upload(device, host, bytes);
+  }
+  void download(void* host, const void* device, std::size_t bytes) override {
+    ++transfers;
+    device_->download(host, device, bytes);
+  }
+  void synchronize() override { ++waits, device_->synchronize(); }
+  double read_bandwidth() override { return device_->read_bandwidth(); }
+  void embed(const Matrix& table, Range rows, const RowIndex& index, const Matrix& out) override {
+    device_->embed(table, rows, index, out);
+  }
+  void pick_rows(const void* gathered, std::size_t stride, const std::int32_t* owner, const RowIndex& index,
+                 const Matrix& out) override {
+    device_->pick_rows(gathered, stride, owner, index, out);
+  }
+  void rms_norm(const Matrix& x, const Matrix& weight, double eps, const Matrix& out) override {
+    device_->rms_norm(x, weight, eps, out);
+  }
+  void linear(const Matrix& x, const Weight& weight, const Matrix& out) override {
+    device_->linear(x, weight, out);
+  }
+  void rope_and_cache(const Matrix& qkv, std::int64_t query_heads, const float* cosines, const float* sines,
+                      const RowIndex& index, const CacheView& cache) override {
+    device_->rope_and_cache(qkv, query_heads, cosines, sines, index, cache);
+  }
+  void attention(const Matrix& qkv, const AttentionShape& shape, const RowIndex& index,
+                 const CacheView& cache, const Matrix& out) override {
+    device_->attention(qkv, shape, index, cache, out);
+  }
+  void silu_multiply(const Matrix& gate_up, const Matrix& out) override {
+    device_->silu_multiply(gate_up, out);
+  }
+  void add(const Matrix& to, const Matrix& delta) override { device_->add(to, delta); }
+  void fill_negative_zero(const Matrix& out) override { device_->fill_negative_zero(out); }
+  void fold(const void* partials, std::size_t stride, DType partial_dtype, const DeviceOrderMap& map,
+            Accumulator accumulator, const Matrix& out) override {
+    device_->fold(partials, stride, partial_dtype, map, accumulator, out);
+  }
+  void join_columns(const ColumnSlices& slices, const Matrix& out) override {
+    device_->join_columns(slices, out);
+  }
+  void checksum(const Matrix& m, Range columns, std::int64_t index, std::uint64_t* sums) override {
+    device_->checksum(m, columns, index, sums);
+  }
+
+ private:
+  std::unique_ptr<Backend> device_ = make_cpu_backend(1);
+};
+
+class ForwardParts : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(ForwardParts, ComputeMovesNothingBetweenHostAndDevice) {
+  const std::filesystem::path model =
+      std::filesystem::path(SHARDRIFT_BINARY_DIR) / "fixtures/tiny-llama-biases";
+  const auto checkpoint = Checkpoint::open(model);
+  const ModelConfig config = read_model_config(model);
+  Plan wanted;
+  wanted.shards = 4;
+  wanted.reduction = reduction_from_text(GetParam());
+  if (wanted.reduction.order == ReductionOrder::native) wanted.row_linear = RowLinear::gather;
+  const Plan plan = validated(wanted, static_cast<int>(config.layers), 1);
+  const Place place = place_of(plan, 0);
+  CountingBackend backend;
+  const auto weights = load_weights(checkpoint, config, plan, place, backend, [](double) {});
+  const auto alone = make_local_transport();
+  Forward forward(config, plan, place, weights, backend, *alone, *alone, {17, 17, 40, 1});
+  const Pass prefill{{5, 9, 130, 2, 77}, {0, 1, 2, 3, 4}, {0, 0, 0, 0, 0}, true};
+  const Pass decode{{11}, {5}, {0}, true};
+  for (const Pass& pass : {prefill, decode}) {
+    forward.stage(pass);
+    const int allocations = backend.allocations;
+    const int transfers = backend.transfers;
+    const int waits = backend.waits;
+    forward.compute();
+    EXPECT_EQ(backend.allocations, allocations);
+    EXPECT_EQ(backend.transfers, transfers);
+    EXPECT_EQ(backend.waits, waits);
+    const auto first = forward.fetch();
+    const std::vector<std::byte> logits(first.begin(), first.end());
+    EXPECT_EQ(logits.size(),
+              pass.tokens.size() * static_cast<std::size_t>(config.vocabulary) * sizeof(float));
+    EXPECT_EQ(backend.transfers, transfers + 1);
+    EXPECT_EQ(backend.allocations, allocations);
+
+    forward.compute();  // replayed: the same positions of the cache, the same bits
+    const auto again = forward.fetch();
+    ASSERT_EQ(again.size(), logits.size());
+    EXPECT_EQ(std::memcmp(again.data(), logits.data(), logits.size()), 0);
+  }
+  const auto other = forward.run({{12}, {6}, {0}, true});  // control: another token has other logits
+  const auto same = std::vector<std::byte>(other.begin(), other.end());
+  const auto back = forward.run(decode);
+  EXPECT_NE(std::memcmp(back.data(), same.data(), same.size()), 0);
+}
+
+INSTANTIATE_TEST_SUITE_P(Reductions, ForwardParts, ::testing::Values("linear", "ring", "native"));
+
+}  // namespace
+}  // namespace shardrift

@@ -1,0 +1,105 @@
+#include "weights/weight_source.hpp"
+
+#include <cstring>
+#include <numeric>
+
+#include "weight_files.hpp"
+
+namespace shardrift {
+namespace {
+
+// A model of hidden 2, two KV heads of head_dim 2, each read by two query heads, one layer.
+ModelConfig small(const Architecture& architecture) {
+  ModelConfig model;
+  model.architecture = architecture.name;
+  model.hidden = 2;
+  model.intermediate = 3;
+  model.layers = 2;
+  model.query_heads = 4;
+  model.kv_heads = 2;
+  model.head_dim = 2;
+  model.vocabulary = 5;
+  model.specs.resize(2);
+  return model;
+}
+
+// float32 values 0, 1, 2, …
+std::string counted(std::size_t n) {
+  std::vector<float> values(n);
+  std::iota(values.begin(), values.end(), 0.0F);
+  std::string bytes(n * sizeof(float), '\0');
+  std::memcpy(bytes.data(), values.data(), bytes.size());
+  return bytes;
+}
+
+std::vector<float> values_of(const TensorView& view) {
+  std::vector<float> values(view.bytes / sizeof(float));
+  std::memcpy(values.data(), view.data, view.bytes);
+  return values;
+}
+
+TEST(WeightSource, TakesRowsByTheArchitecturesNames) {
+  const TemporaryDirectory folder;
+  folder.write("model.safetensors",
+               safetensors(R"({"model.layers.1.mlp.gate_proj.weight": {"dtype": "F32", "shape": [3, 2],
+                              "data_offsets": [0, 24]},
+                              "model.layers.1.mlp.gate_proj.bias": {"dtype": "F32", "shape": [3],
+                              "data_offsets": [24, 36]},
+                              "model.norm.weight": {"dtype": "F32", "shape": [2], "data_offsets": [36, 44]}})",
+                           counted(11)));
+  const auto checkpoint = Checkpoint::open(folder.path());
+  for (const auto* architecture : architectures()) {
+    const ModelConfig model = small(*architecture);
+    WeightSource source(checkpoint, model);
+    EXPECT_EQ(values_of(source.whole(Part::gate, 1)), (std::vector<float>{0, 1, 2, 3, 4, 5}));
+    const auto some = source.rows(Part::gate, 1, {1, 3});
+    EXPECT_EQ(values_of(some), (std::vector<float>{2, 3, 4, 5}));
+    EXPECT_EQ(some.shape, (std::vector<std::int64_t>{2, 2}));
+    EXPECT_EQ(values_of(source.rows(Part::gate_bias, 1, {2, 3})), std::vector<float>{8});
+    EXPECT_EQ(values_of(source.whole(Part::final_norm)), (std::vector<float>{9, 10}));
+    EXPECT_TRUE(values_of(source.rows(Part::gate, 1, {2, 2})).empty());
+    expect_bad_data([&] { source.whole(Part::up, 1); }, {"model.layers.1.mlp.up_proj.weight"});
+    expect_bad_data([&] { source.whole(Part::gate, 0); }, {"model.layers.0.mlp.gate_proj.weight"});
+  }
+}
+
+// Queries, keys and values in one tensor, group by group: two query heads, a key head, a value head
+// (InternLM2's way).
+PackedRows by_group(const ModelConfig& model, Part part) {
+  PackedRows packed;
+  const std::int64_t dim = model.head_dim;
+  const std::int64_t queries = model.query_heads / model.kv_heads * dim;
+  packed.tensor_rows = model.kv_heads * (queries + 2 * dim);
+  for (std::int64_t group = 0; group < model.kv_heads; ++group) {
+    const std::int64_t begin = group * (queries + 2 * dim);
+    if (part == Part::query) packed.rows.push_back({begin, begin + queries});
+    if (part == Part::key) packed.rows.push_back({begin + queries, begin + queries + dim});
+    if (part == Part::value) packed.rows.push_back({begin + queries + dim, begin + queries + 2 * dim});
+  }
+  return packed;
+}
+
+TEST(WeightSource, UnpacksBeforeItSlices) {
+  const TemporaryDirectory folder;
+  folder.write(
+      "model.safetensors",
+      safetensors(R"({"layers.0.wqkv": {"dtype": "F32", "shape": [16, 2], "data_offsets": [0, 128]}})",
+                  counted(32)));
+  const auto checkpoint = Checkpoint::open(folder.path());
+  const std::vector<TensorName> names{{Part::query, "layers.{}.wqkv"}, {Part::value, "layers.{}.wqkv"}};
+  const ModelConfig model = small(*architectures().front());
+  const Architecture packed{"Packed", nullptr, names, by_group};
+  WeightSource source(checkpoint, model, packed);
+  // Rows 0-3 and 8-11 of the tensor; row r holds 2r, 2r + 1.
+  EXPECT_EQ(values_of(source.whole(Part::query, 0)),
+            (std::vector<float>{0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23}));
+  EXPECT_EQ(values_of(source.rows(Part::query, 0, {3, 5})), (std::vector<float>{6, 7, 16, 17}));
+  EXPECT_EQ(values_of(source.whole(Part::value, 0)), (std::vector<float>{12, 13, 14, 15, 28, 29, 30, 31}));
+  ModelConfig other = model;
+  other.kv_heads = 1;
+  WeightSource wrong(checkpoint, other, packed);
+  expect_bad_data([&] { wrong.whole(Part::query, 0); }, {"layers.0.wqkv", "[16, 2]", "[12, 2]"});
+}
+
+}  // namespace
+}  // namespace shardrift
