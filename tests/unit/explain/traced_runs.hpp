@@ -24,7 +24,7 @@ inline record::PromptRecord scored_prompt(const record::RunInfo& run, const std:
     prompt.rows[i].input_id = 1;
   }
   const auto count = static_cast<std::int64_t>(rows.size());
-  prompt.checksums = {kLayers, count, true, {}};
+  prompt.checksums = {kLayers, count};
   prompt.checksums.sums.assign(static_cast<std::size_t>(record::point_count(kLayers) * count), 7);
   prompt.hidden = {kLayers + 1, kHidden, DType::float32, {}};
   for (std::int64_t stream = 0; stream <= kLayers; ++stream)

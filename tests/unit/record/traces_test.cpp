@@ -143,12 +143,12 @@ TEST_F(HostileTraces, AreRefused) {
 
 // Records of before the list, and of a version with other operations.
 TEST(Traces, ARecordListsItsOperations) {
-  const Scratch scratch;
   const RunInfo run = example_run();
   auto a = example_prompt(run, "a", 0);
   add_traces(a, DType::float32);
-  const auto path = scratch / "o.h5";
   const auto group = [&](const auto& change) {
+    const Scratch scratch;
+    const auto path = scratch / "o.h5";
     write_record(path, run, {a});
     const hid_t file = H5Fopen(path.c_str(), H5F_ACC_RDWR, H5P_DEFAULT);
     const hid_t checksums = H5Gopen2(file, "/prompts/a/checksums", H5P_DEFAULT);

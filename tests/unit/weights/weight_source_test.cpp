@@ -98,7 +98,7 @@ TEST(WeightSource, UnpacksBeforeItSlices) {
   ModelConfig other = model;
   other.kv_heads = 1;
   WeightSource wrong(checkpoint, other, packed);
-  expect_bad_data([&] { wrong.whole(Part::query, 0); }, {"layers.0.wqkv", "[16, 2]", "[12, 2]"});
+  expect_bad_data([&] { wrong.whole(Part::query, 0); }, {"layers.0.wqkv", "[16,2]", "[12,2]"});
 }
 
 }  // namespace
