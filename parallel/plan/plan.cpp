@@ -103,6 +103,10 @@ Place place_of(const Plan& plan, int rank) {
   return place;
 }
 
+int writing_rank(const Plan& plan) {
+  return rank_of(plan, 0, plan.pipeline - 1, 0);
+}
+
 int rank_of(const Plan& plan, int replica, int stage, int t) {
   return (replica * plan.pipeline + stage) * plan.tensor_parallel + t;
 }

@@ -70,6 +70,8 @@ struct Place {
 // plan must be validated; 0 <= rank < world_size(plan).
 Place place_of(const Plan& plan, int rank);
 int rank_of(const Plan& plan, int replica, int stage, int t);
+// Of each replica's ranks, counted from 0 in it, the one that writes.
+int writing_rank(const Plan& plan);
 
 // "TP=2 x PP=2, 4 shards, tree:7, float32 sums, bfloat16, cuda", for people; "one device, float32, cpu".
 std::string describe(const Plan& plan);

@@ -5,8 +5,10 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <iterator>
 #include <optional>
 #include <set>
+#include <sstream>
 #include <thread>
 
 #include "common/error.hpp"
@@ -134,6 +136,11 @@ std::string combined_hash(const record::Reader& reader) {
   return hash.hex();
 }
 
+std::set<std::string> words_of(const std::string& text) {
+  std::istringstream words(text);
+  return {std::istream_iterator<std::string>(words), {}};
+}
+
 constexpr double kShortestTiming = 0.5;  // seconds of decoding below which its bandwidth says nothing
 
 struct Totals {
@@ -200,16 +207,13 @@ int run_plan(const World& world, const RunOptions& options, const ModelConfig& c
                           profile);
   if (plan.device == Device::cuda) world.together([&] { check_devices(run.environment.devices); });
   const record::WriterOptions writer_options{options.output, options.overwrite, options.compression};
-  std::string finished_text;
+  std::string finished_ids;
   world.together([&] {
     if (!root) return;
     if (tokenizer) run.model.vocab = vocabulary_strings(*tokenizer, config);
-    for (const auto& id : prepare_output(writer_options, run)) finished_text += id + "\n";
+    for (const auto& id : prepare_output(writer_options, run)) finished_ids += id + ' ';
   });
-  finished_text = world.broadcast(finished_text);
-  const auto finished = [&](const Job& job) {
-    return ("\n" + finished_text).find("\n" + job.prompt.id + "\n") != std::string::npos;
-  };
+  const auto finished = words_of(world.broadcast(finished_ids));
 
   // Weights, then the forward pass over them.
   const auto load_begin = Clock::now();
@@ -254,8 +258,7 @@ int run_plan(const World& world, const RunOptions& options, const ModelConfig& c
   if (profile) run.environment.collectives = predicted_collectives(*profile, plan, counts);
 
   // Prompts in groups of one decode batch; replicas take groups in turns.
-  const int writer = (plan.pipeline - 1) * plan.tensor_parallel;
-  Generator generator(options, config, *forward, groups.replica_ranks, writer, recorder.get(),
+  Generator generator(options, config, *forward, groups.replica_ranks, writing_rank(plan), recorder.get(),
                       fmt::format("{} ({})", device.info.name, world.host()), place.replica);
   if (traces) generator.trace_with(&*traces);
   const auto begin = Clock::now();
@@ -271,7 +274,9 @@ int run_plan(const World& world, const RunOptions& options, const ModelConfig& c
   for (std::size_t first = 0, group = 0; first < jobs.size() && !stopped; first += batch, ++group) {
     const std::span<const Job> members(jobs.data() + first, std::min(batch, jobs.size() - first));
     if (static_cast<int>(group % static_cast<std::size_t>(plan.replicas)) != place.replica) continue;
-    if (std::all_of(members.begin(), members.end(), finished)) continue;
+    if (std::all_of(members.begin(), members.end(),
+                    [&](const Job& job) { return finished.contains(job.prompt.id); }))
+      continue;
     stopped = !generator.run_group(members);
   }
   world.together([&] {

@@ -11,7 +11,7 @@ PassTraces::PassTraces(const Trace& trace, const ModelConfig& config, const Plan
       plan_(plan),
       place_(place),
       replica_(replica),
-      writer_((plan.pipeline - 1) * plan.tensor_parallel) {}
+      writer_(writing_rank(plan)) {}
 
 void PassTraces::collect() {
   if (trace_.options().checksums) {
