@@ -107,7 +107,7 @@ run_python() {
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 export OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_MCA_hwloc_base_binding_policy=none
 export OMPI_MCA_mpi_yield_when_idle=1 OMPI_MCA_btl_vader_single_copy_mechanism=none
-# One thread a rank: the bits of a CPU run must not depend on how many cores are free (DESIGN, equality rules).
+# One thread a rank: the bits of a CPU run must not depend on how many cores are free (docs/architecture.md: what must be bit-equal).
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
 # NVLink multicast sums in an order that is no binary tree and cannot be predicted; our scripts keep it off.
 export NCCL_NVLS_ENABLE=${NCCL_NVLS_ENABLE:-0}

@@ -5,6 +5,7 @@
 #include <map>
 
 #include "common/error.hpp"
+#include "common/utc_clock.hpp"
 #include "experiments/runner/status.hpp"
 #include "record/reader.hpp"
 
@@ -73,7 +74,7 @@ void tell_study(const Submission& submission, const Status& status) {
     run->state = run_state(row.state);
     run->reason = row.state == JobState::done ? "" : row.words;
   }
-  study->updated = runner::utc_now();
+  study->updated = utc_now();
   runner::write_status(*study, submission.output);
 }
 

@@ -12,21 +12,14 @@
 #include <chrono>
 #include <csignal>
 #include <regex>
-#include <sstream>
 
 #include "common/error.hpp"
+#include "common/text.hpp"
 
 namespace shardrift::slurm {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
-std::vector<std::string> split(const std::string& text, char at) {
-  std::vector<std::string> parts;
-  std::istringstream stream(text);
-  for (std::string part; std::getline(stream, part, at);) parts.push_back(part);
-  return parts;
-}
 
 // "sbatch: error: Batch job submission failed: X" -> "Batch job submission failed: X"
 std::string plain_error(const std::string& text) {

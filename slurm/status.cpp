@@ -5,11 +5,11 @@
 #include <algorithm>
 #include <charconv>
 #include <map>
-#include <sstream>
 
 #include "analysis/text/text_columns.hpp"
 #include "common/error.hpp"
 #include "common/json_file.hpp"
+#include "common/text.hpp"
 #include "experiments/runner/status.hpp"
 #include "slurm/settle.hpp"
 #include "slurm/words.hpp"
@@ -112,8 +112,7 @@ void look_at_disk(const Submission& submission, Status& status) {
 
 TaskNote parse_note(const std::string& text) {
   TaskNote note;
-  std::istringstream stream(text);
-  for (std::string line; std::getline(stream, line);) {
+  for (const auto& line : split(text, '\n')) {
     const auto equals = line.find('=');
     if (equals == std::string::npos) continue;
     const auto key = line.substr(0, equals);

@@ -5,6 +5,7 @@
 #include "common/durable_file.hpp"
 #include "common/error.hpp"
 #include "common/json_file.hpp"
+#include "common/json_reader.hpp"
 
 namespace shardrift::slurm {
 namespace {
@@ -13,25 +14,8 @@ using nlohmann::json;
 
 constexpr const char* kSchema = "shardrift submission 1";
 constexpr std::size_t kLongest = 16U << 20U;
-
-template <typename T>
-T value(const json& object, const char* key, const std::string& file) {
-  const auto* found = member(object, key);
-  if (found == nullptr) throw bad_data("{}: no '{}': it is no submission of this program", file, key);
-  try {
-    return found->get<T>();
-  } catch (const json::exception&) {
-    throw bad_data("{}: '{}' is {}", file, key, shown(*found));
-  }
-}
-
-std::vector<json> list(const json& object, const char* key, const std::string& file) {
-  const auto* found = member(object, key);
-  if (found == nullptr || !found->is_array()) throw bad_data("{}: '{}' is no list", file, key);
-  for (const auto& item : *found)
-    if (!item.is_object()) throw bad_data("{}: '{}' holds {}", file, key, shown(item));
-  return *found;
-}
+constexpr std::int64_t kMostRanks = 1 << 20;
+constexpr std::int64_t kMostPrompts = std::int64_t{1} << 40;
 
 }  // namespace
 
@@ -77,26 +61,26 @@ std::string to_json(const Submission& submission) {
 }
 
 Submission submission_from_json(const std::string& text, const std::string& file) {
-  const auto object = parse_json_object(text, file);
-  if (value<std::string>(object, "schema", file) != kSchema)
-    throw bad_data("{}: schema is {}, '{}' is expected", file, shown(object["schema"]), kSchema);
+  const auto json = parse_json_object(text, file);
+  const JsonObject object(json, file);
+  if (const auto schema = object.text("schema"); schema != kSchema)
+    throw object.wrong("schema", schema, fmt::format("'{}' is expected", kSchema));
   Submission submission;
-  submission.study = value<std::string>(object, "study", file);
-  submission.file = value<std::string>(object, "file", file);
-  submission.profile = value<std::string>(object, "profile", file);
-  submission.output = value<std::string>(object, "output", file);
-  submission.submitted = value<std::string>(object, "submitted", file);
-  for (const auto& item : list(object, "jobs", file))
-    submission.jobs.push_back({value<std::string>(item, "id", file), value<std::string>(item, "name", file),
-                               value<std::vector<std::string>>(item, "configurations", file)});
-  for (const auto& item : list(object, "configurations", file)) {
+  submission.study = object.text("study");
+  submission.file = object.text("file");
+  submission.profile = object.text("profile");
+  submission.output = object.text("output");
+  submission.submitted = object.text("submitted");
+  for (const auto& item : object.objects("jobs"))
+    submission.jobs.push_back({item.text("id"), item.text("name"), item.texts("configurations")});
+  for (const auto& item : object.objects("configurations")) {
     study::Configuration one;
-    one.name = value<std::string>(item, "name", file);
-    one.ranks = value<int>(item, "ranks", file);
-    one.device = value<std::string>(item, "device", file);
-    one.prompts = value<std::int64_t>(item, "prompts", file);
-    one.output = value<std::string>(item, "output", file);
-    one.after = value<std::vector<std::string>>(item, "after", file);
+    one.name = item.text("name");
+    one.ranks = static_cast<int>(item.integer("ranks", 1, kMostRanks));
+    one.device = item.text("device");
+    one.prompts = item.integer("prompts", 0, kMostPrompts);
+    one.output = item.text("output");
+    one.after = item.texts("after");
     submission.configurations.push_back(one);
   }
   return submission;

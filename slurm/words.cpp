@@ -5,8 +5,9 @@
 #include <algorithm>
 #include <array>
 #include <set>
-#include <sstream>
 #include <utility>
+
+#include "common/text.hpp"
 
 namespace shardrift::slurm {
 namespace {
@@ -74,16 +75,8 @@ std::set<std::string> partitions_of(const std::vector<NodeInfo>& nodes) {
   return names;
 }
 
-// sbatch takes several: "gpu-short,gpu".
-std::vector<std::string> listed(const std::string& partitions) {
-  std::vector<std::string> names;
-  std::istringstream stream(partitions);
-  for (std::string name; std::getline(stream, name, ',');) names.push_back(name);
-  return names;
-}
-
 std::vector<NodeInfo> nodes_of(const std::vector<NodeInfo>& nodes, const std::string& partition) {
-  const auto names = listed(partition);
+  const auto names = split(partition, ',');  // sbatch takes several: "gpu-short,gpu"
   std::vector<NodeInfo> chosen;
   std::copy_if(nodes.begin(), nodes.end(), std::back_inserter(chosen), [&](const NodeInfo& node) {
     return names.empty() ? node.is_default
@@ -95,7 +88,7 @@ std::vector<NodeInfo> nodes_of(const std::vector<NodeInfo>& nodes, const std::st
 // The first name that the cluster does not have; empty: it has them all.
 std::string missing_partition(const std::vector<NodeInfo>& nodes, const std::string& partition) {
   const auto there = partitions_of(nodes);
-  for (const auto& name : listed(partition))
+  for (const auto& name : split(partition, ','))
     if (!there.contains(name)) return name;
   return {};
 }

@@ -1,5 +1,5 @@
 // The explanation ladder: runs between the reference and a real run on several devices, each changing one
-// thing against the one before (DESIGN section 6, docs/explain.md). Their differences say what each thing
+// thing against the one before (docs/explain.md). Their differences say what each thing
 // does; the last rung predicts the real run, and what is left of it is the residue, in bits.
 #pragma once
 #include <filesystem>

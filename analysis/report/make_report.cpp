@@ -1,13 +1,13 @@
 #include "analysis/report/make_report.hpp"
 
-#include <fmt/chrono.h>
+#include <fmt/core.h>
 
 #include <algorithm>
-#include <chrono>
 
 #include "analysis/report/explained.hpp"
 #include "analysis/report/token_story.hpp"
 #include "common/durable_file.hpp"
+#include "common/utc_clock.hpp"
 
 namespace shardrift::report {
 namespace {
@@ -42,11 +42,6 @@ void add_notes(Report& report) {
   }
 }
 
-std::string now() {
-  const auto time = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
-  return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(time));
-}
-
 }  // namespace
 
 Excerpt excerpt_of(const record::Reader& reference, const record::Reader& candidate,
@@ -58,7 +53,7 @@ Excerpt excerpt_of(const record::Reader& reference, const record::Reader& candid
 Report make_report(verdict::Evidence evidence, verdict::Verdict verdict, std::vector<Excerpt> excerpts) {
   Report report;
   report.version = SHARDRIFT_VERSION;
-  report.created = now();
+  report.created = utc_now();
   report.verdict = std::move(verdict);
   const auto bootstrap = report.verdict->thresholds.bootstrap;
   add_runs(report, std::move(evidence.candidates), Role::candidate, bootstrap);

@@ -6,26 +6,15 @@
 #include <algorithm>
 #include <cstdlib>
 #include <fstream>
-#include <sstream>
 
 #include "common/error.hpp"
+#include "common/text.hpp"
 #include "experiments/runner/process.hpp"
 
 namespace shardrift::runner {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::vector<std::string> split(const std::string& text, char separator) {
-  std::vector<std::string> parts;
-  std::istringstream stream(text);
-  for (std::string part; std::getline(stream, part, separator);) {
-    const auto first = part.find_first_not_of(' ');
-    if (first == std::string::npos) continue;
-    parts.push_back(part.substr(first, part.find_last_not_of(' ') - first + 1));
-  }
-  return parts;
-}
 
 struct Gpu {
   std::string id;  // index or UUID
@@ -39,17 +28,17 @@ std::vector<Gpu> visible_gpus() {
       {"nvidia-smi", "--query-gpu=index,name,memory.total,uuid", "--format=csv,noheader,nounits"}, 30);
   if (!table) return all;
   const char* visible = std::getenv("CUDA_VISIBLE_DEVICES");
-  for (const auto& line : split(*table, '\n')) {
-    const auto fields = split(line, ',');
+  for (const auto& line : split_words(*table, '\n')) {
+    const auto fields = split_words(line, ',');
     if (fields.size() < 4) continue;
     const Gpu gpu{fields[0], fields[1], std::strtoll(fields[2].c_str(), nullptr, 10) << 20};
     if (visible == nullptr) all.push_back(gpu);
   }
   if (visible == nullptr) return all;
   // What CUDA_VISIBLE_DEVICES lists, in its own spelling and order, up to the first it cannot mean.
-  for (const auto& id : split(visible, ',')) {
-    for (const auto& line : split(*table, '\n')) {
-      const auto fields = split(line, ',');
+  for (const auto& id : split_words(visible, ',')) {
+    for (const auto& line : split_words(*table, '\n')) {
+      const auto fields = split_words(line, ',');
       if (fields.size() < 4 || (fields[0] != id && !fields[3].starts_with(id))) continue;
       all.push_back({id, fields[1], std::strtoll(fields[2].c_str(), nullptr, 10) << 20});
     }
@@ -157,7 +146,7 @@ fs::path find_worker(const fs::path& given) {
   if (const auto program = fs::read_symlink("/proc/self/exe", error); !error)
     places.push_back(program.parent_path());
   if (const char* path = std::getenv("PATH"))
-    for (const auto& folder : split(path, ':')) places.emplace_back(folder);
+    for (const auto& folder : split_words(path, ':')) places.emplace_back(folder);
   for (const auto& place : places)
     if (access((place / "shardrift-run").c_str(), X_OK) == 0) return place / "shardrift-run";
   throw usage_error(

@@ -1,14 +1,9 @@
 #include "experiments/runner/progress.hpp"
 
 #include <fmt/core.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
-
-#include "common/error.hpp"
 
 namespace shardrift::runner {
 
@@ -59,35 +54,6 @@ std::string bytes_text(double bytes) {
   if (bytes < 1e6) return fmt::format("{:.0f} kB", std::ceil(bytes / 1e3));
   if (bytes < 1e9) return fmt::format("{:.0f} MB", std::ceil(bytes / 1e6));
   return fmt::format("{:.1f} GB", bytes / 1e9);
-}
-
-Line::Line() : terminal_(isatty(STDERR_FILENO) != 0) {}
-
-Line::~Line() {
-  clear();
-}
-
-void Line::clear() {
-  if (!open_) return;
-  std::fputs("\r\033[K", stderr);
-  std::fflush(stderr);
-  open_ = false;
-}
-
-void Line::show(const std::string& text) {
-  if (!terminal_) return;
-  winsize size{};
-  const std::size_t columns =
-      ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? size.ws_col - 1U : 79U;
-  std::fprintf(stderr, "\r\033[K%s", text.substr(0, columns).c_str());
-  std::fflush(stderr);
-  open_ = true;
-}
-
-void Line::say(const std::string& text) {
-  clear();
-  if (std::fputs((text + "\n").c_str(), stdout) == EOF || std::fflush(stdout) != 0)
-    throw failure("standard output cannot be written");
 }
 
 }  // namespace shardrift::runner

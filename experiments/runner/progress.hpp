@@ -25,21 +25,4 @@ double correction(const std::vector<RunTime>& runs);
 std::string duration_text(double seconds);  // "40 s", "12 min", "3 h 20 min"
 std::string bytes_text(double bytes);       // "1.4 GB"
 
-// One line on stderr: rewritten in place on a terminal, absent in a log. Lines of their own go through say(),
-// which keeps the two apart.
-class Line {
- public:
-  Line();
-  ~Line();
-  Line(const Line&) = delete;
-  Line& operator=(const Line&) = delete;
-  void show(const std::string& text);
-  void say(const std::string& text);  // to stdout, with its newline
-
- private:
-  void clear();
-  bool terminal_;
-  bool open_ = false;
-};
-
 }  // namespace shardrift::runner

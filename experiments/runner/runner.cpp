@@ -12,10 +12,12 @@
 
 #include "common/durable_file.hpp"
 #include "common/error.hpp"
+#include "common/utc_clock.hpp"
 #include "experiments/runner/changes.hpp"
 #include "experiments/runner/folder_lock.hpp"
 #include "experiments/runner/gpu_pool.hpp"
 #include "experiments/runner/process.hpp"
+#include "experiments/runner/progress.hpp"
 #include "experiments/runner/reasons.hpp"
 #include "experiments/runner/stop_signals.hpp"
 
@@ -44,7 +46,8 @@ struct Running {
 
 class Runner {
  public:
-  Runner(const study::Study& study, const study::StudyPlan& plan, const RunnerOptions& options, Line& line)
+  Runner(const study::Study& study, const study::StudyPlan& plan, const RunnerOptions& options,
+         ProgressLine& line)
       : study_(study), plan_(plan), options_(options), line_(line), gpus_(options.machine.gpu_ids) {}
 
   StudyStatus run() {
@@ -370,7 +373,7 @@ class Runner {
   const study::Study& study_;
   const study::StudyPlan& plan_;
   const RunnerOptions& options_;
-  Line& line_;
+  ProgressLine& line_;
   StudyStatus status_;
   std::vector<const Configuration*> todo_;
   std::vector<Running> running_;
@@ -385,7 +388,7 @@ class Runner {
 }  // namespace
 
 StudyStatus run_study(const study::Study& study, const study::StudyPlan& plan, const RunnerOptions& options,
-                      Line& line) {
+                      ProgressLine& line) {
   return Runner(study, plan, options, line).run();
 }
 

@@ -4,9 +4,9 @@
 #include <string>
 #include <vector>
 
+#include "common/progress_line.hpp"
 #include "experiments/runner/detect_machine.hpp"
 #include "experiments/runner/launch.hpp"
-#include "experiments/runner/progress.hpp"
 #include "experiments/runner/status.hpp"
 #include "experiments/study/plan_study.hpp"
 #include "experiments/study/study.hpp"
@@ -28,6 +28,6 @@ struct RunnerOptions {
 // did) or interrupted (SIGINT, SIGTERM). Throws usage_error where settings changed and rerun_changed is not
 // given, before anything is started.
 StudyStatus run_study(const study::Study& study, const study::StudyPlan& plan, const RunnerOptions& options,
-                      Line& line);
+                      ProgressLine& line);
 
 }  // namespace shardrift::runner

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <ctime>
 #include <nlohmann/json.hpp>
 
 #include "common/durable_file.hpp"
@@ -205,15 +204,6 @@ bool is_record_of(const study::Configuration& configuration) {
   }
   return is_complete(configuration.output) &&
          record::Reader::open(configuration.output).run().plan == configuration.plan_json;
-}
-
-std::string utc_now() {
-  const std::time_t now = std::time(nullptr);
-  std::tm parts{};
-  gmtime_r(&now, &parts);
-  std::array<char, 32> text{};
-  std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &parts);
-  return text.data();
 }
 
 }  // namespace shardrift::runner

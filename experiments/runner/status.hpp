@@ -94,6 +94,4 @@ bool is_complete(const std::filesystem::path& output);
 // … and of this plan?
 bool is_record_of(const study::Configuration& configuration);
 
-std::string utc_now();
-
 }  // namespace shardrift::runner

@@ -3,7 +3,6 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <charconv>
 #include <map>
 #include <optional>
 #include <set>
@@ -11,6 +10,7 @@
 
 #include "common/error.hpp"
 #include "common/hash.hpp"
+#include "common/text.hpp"
 #include "experiments/study/estimate.hpp"
 #include "experiments/study/prediction.hpp"
 #include "experiments/study/prompts_file.hpp"
@@ -156,11 +156,10 @@ class Planner {
     if (found == settings.end()) throw usage_error("[[probe]] needs ranks = N, 2 to {}", kMaxProbeRanks);
     const std::string text = found->second.text;
     settings.erase(found);
-    int ranks = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), ranks);
-    if (error != std::errc() || end != text.data() + text.size() || ranks < 2 || ranks > kMaxProbeRanks)
+    const auto ranks = number_from<int>(text);
+    if (!ranks || *ranks < 2 || *ranks > kMaxProbeRanks)
       throw usage_error("ranks = {}: 2 to {} can be probed", text, kMaxProbeRanks);
-    return ranks;
+    return *ranks;
   }
 
   void add_probe(const Entry& entry) {

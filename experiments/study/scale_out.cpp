@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <sstream>
 
 #include "common/error.hpp"
 #include "common/json_file.hpp"
+#include "common/text.hpp"
 #include "experiments/study/matrix.hpp"
 #include "weights/model_config.hpp"
 
@@ -85,10 +85,9 @@ Study scale_out_study(const ScaleOutWanted& wanted, const Machine& machine) {
 }
 
 std::string some_prompts(const fs::path& file, int count) {
-  std::istringstream lines(read_text_file(file, kMaxPromptsBytes));
   std::vector<std::string> prompts;
-  for (std::string line; std::getline(lines, line);)
-    if (line.find_first_not_of(" \t\r") != std::string::npos) prompts.push_back(line);
+  for (const auto& line : split(read_text_file(file, kMaxPromptsBytes), '\n'))
+    if (!is_blank(line)) prompts.push_back(line);
   std::string text;
   const auto all = prompts.size();
   const auto wanted = std::min(all, static_cast<std::size_t>(count));

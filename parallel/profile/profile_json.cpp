@@ -6,6 +6,7 @@
 #include "common/durable_file.hpp"
 #include "common/error.hpp"
 #include "common/json_file.hpp"
+#include "common/json_reader.hpp"
 #include "parallel/profile/profile.hpp"
 
 namespace shardrift {
@@ -19,201 +20,118 @@ constexpr std::size_t kMaxBytes = std::size_t{256} << 20U;
 constexpr std::int64_t kMaxCount = std::int64_t{1} << 40U;
 constexpr std::int64_t kMaxBytesOfSpan = std::numeric_limits<std::int64_t>::max();
 
-// One object being read: every key is fetched once, and finish() refuses those that nobody fetched.
-class ObjectReader {
- public:
-  ObjectReader(const json& object, std::string where) : object_(object), where_(std::move(where)) {
-    if (!object.is_object()) throw bad_data("{}: an object is expected, found {}", where_, shown(object));
-  }
-  const json& value(const char* key) {
-    used_.emplace_back(key);
-    const auto found = object_.find(key);
-    if (found == object_.end()) throw bad_data("{}: key \"{}\" is missing", where_, key);
-    return *found;
-  }
-  std::string text(const char* key) {
-    const auto& found = value(key);
-    if (!found.is_string()) throw wrong(key, "a text", found);
-    return found.get<std::string>();
-  }
-  std::int64_t integer(const char* key, std::int64_t low, std::int64_t high) {
-    return number(value(key), key, low, high);
-  }
-  // nullptr where the key is not there.
-  const json* optional(const char* key) {
-    used_.emplace_back(key);
-    const auto found = object_.find(key);
-    return found == object_.end() ? nullptr : &*found;
-  }
-  std::int64_t number(const json& found, const char* key, std::int64_t low, std::int64_t high) const {
-    const bool fits = found.is_number_integer() &&
-                      (!found.is_number_unsigned() ||
-                       found.get<std::uint64_t>() <= static_cast<std::uint64_t>(kMaxBytesOfSpan)) &&
-                      found.get<std::int64_t>() >= low && found.get<std::int64_t>() <= high;
-    if (!fits) throw wrong(key, fmt::format("a whole number from {} to {}", low, high), found);
-    return found.get<std::int64_t>();
-  }
-  const json& array(const char* key, std::size_t least, std::size_t most) {
-    const auto& found = value(key);
-    if (!found.is_array() || found.size() < least || found.size() > most)
-      throw wrong(key, fmt::format("an array of {} to {} elements", least, most), found);
-    return found;
-  }
-  Error wrong(const char* key, const std::string& expected, const json& found) const {
-    return bad_data("{}: key \"{}\": {} is expected, found {}", where_, key, expected, shown(found));
-  }
-  // A value whose reading throws an Error of its own: names the key.
-  template <typename Read>
-  auto named(const char* key, Read&& read) {
-    try {
-      return read(text(key));
-    } catch (const Error& error) {
-      throw bad_data("{}: key \"{}\": {}", where_, key, error.what());
-    }
-  }
-  template <NamedEnum E>
-  E choice(const char* key) {
-    return named(key, [&](const std::string& name) { return shardrift::named<E>(key, name); });
-  }
-  const std::string& where() const { return where_; }
-  void finish() const {
-    for (const auto& [key, unused] : object_.items())
-      if (std::find(used_.begin(), used_.end(), key) == used_.end())
-        throw bad_data("{}: unknown key {}", where_, shown(json(key)));
-  }
-
- private:
-  const json& object_;
-  std::string where_;
-  std::vector<std::string> used_;
-};
-
-std::vector<std::vector<int>> read_rings(ObjectReader& model, int ranks) {
+std::vector<std::vector<int>> read_rings(const JsonObject& model, int ranks) {
   std::vector<std::vector<int>> rings;
-  for (const auto& item : model.array("rings", 0, 64)) {
+  for (const auto& item : model.list("rings", 0, 64)) {
     if (!item.is_array() || item.size() != static_cast<std::size_t>(ranks))
-      throw model.wrong("rings", fmt::format("rings of {} ranks", ranks), item);
+      throw model.wrong("rings", item, fmt::format("rings of {} ranks are expected", ranks));
     std::vector<int> ring;
     for (const auto& rank : item) {
-      ring.push_back(static_cast<int>(model.number(rank, "rings", 0, ranks - 1)));
+      ring.push_back(static_cast<int>(model.integer_of("rings", rank, 0, ranks - 1)));
       if (std::count(ring.begin(), ring.end(), ring.back()) != 1)
-        throw model.wrong("rings", "each rank once", item);
+        throw model.wrong("rings", item, "each rank once is expected");
     }
     rings.push_back(std::move(ring));
   }
   return rings;
 }
 
-NcclProtocolSpan read_span(ObjectReader& model, const json& item) {
-  if (!item.is_array() || item.size() != 4 || !item[2].is_string() || !item[3].is_string())
-    throw model.wrong("spans", "[first bytes, last bytes, protocol, protocol]", item);
+NcclProtocolSpan read_span(const JsonObject& model, const json& item) {
+  if (!item.is_array() || item.size() != 4)
+    throw model.wrong("spans", item, "[first bytes, last bytes, protocol, protocol] is expected");
   NcclProtocolSpan span;
-  span.first_bytes = model.number(item[0], "spans", 1, kMaxBytesOfSpan);
-  span.last_bytes = model.number(item[1], "spans", span.first_bytes, kMaxBytesOfSpan);
-  try {
-    span.lowest = named<NcclProtocol>("protocol", item[2].get<std::string>());
-    span.highest = named<NcclProtocol>("protocol", item[3].get<std::string>());
-  } catch (const Error& error) {
-    throw bad_data("{}: key \"spans\": {}", model.where(), error.what());
-  }
-  if (span.lowest > span.highest) throw model.wrong("spans", "the lower protocol first", item);
+  span.first_bytes = model.integer_of("spans", item[0], 1, kMaxBytesOfSpan);
+  span.last_bytes = model.integer_of("spans", item[1], span.first_bytes, kMaxBytesOfSpan);
+  span.lowest = model.choice_of<NcclProtocol>("spans", item[2]);
+  span.highest = model.choice_of<NcclProtocol>("spans", item[3]);
+  if (span.lowest > span.highest) throw model.wrong("spans", item, "the lower protocol comes first");
   return span;
 }
 
-SumTree read_tree(ObjectReader& object, const json& item, int ranks) {
-  if (!item.is_string()) throw object.wrong("trees", "a tree's text", item);
-  SumTree tree;
-  try {
-    tree = tree_from_string(item.get<std::string>());
-  } catch (const Error& error) {
-    throw bad_data("{}: key \"trees\": {}", object.where(), error.what());
-  }
-  if (tree.shards() != ranks) throw object.wrong("trees", fmt::format("trees of {} ranks", ranks), item);
+SumTree read_tree(const JsonObject& object, const json& item, int ranks) {
+  auto tree = object.read_of("trees", item, tree_from_string);
+  if (tree.shards() != ranks)
+    throw object.wrong("trees", item, fmt::format("trees of {} ranks are expected", ranks));
   return tree;
 }
 
-CollectiveModel read_model(const json& value, int ranks, const std::string& where) {
-  if (value.is_null()) return std::monostate{};
-  ObjectReader object(value, where + ": model");
+CollectiveModel read_model(const JsonObject& object, int ranks) {
   const auto kind = object.text("kind");
   if (kind == "openmpi") {
     const OpenMpiModel model{object.choice<OpenMpiAllReduce>("all_reduce")};
-    object.finish();
+    object.done();
     return model;
   }
-  if (kind != "nccl") throw object.wrong("kind", "\"nccl\" or \"openmpi\"", json(kind));
+  if (kind != "nccl") throw object.wrong("kind", kind, "\"nccl\" or \"openmpi\" is expected");
   NcclModel model;
   model.algorithm = object.choice<NcclAlgorithm>("algorithm");
-  for (const auto& item : object.array("channels", 1, 64)) {
+  for (const auto& item : object.list("channels", 1, 64)) {
     const auto least = model.channels.empty() ? 1 : model.channels.back() + 1;
-    model.channels.push_back(static_cast<int>(object.number(item, "channels", least, 64)));
+    model.channels.push_back(static_cast<int>(object.integer_of("channels", item, least, 64)));
   }
   model.rings = read_rings(object, ranks);
   const bool matched =
       model.rings.size() <= 1 ||
       (model.channels.size() == 1 && model.rings.size() == static_cast<std::size_t>(model.channels.front()));
-  if (!matched) throw object.wrong("rings", "none, one, or one for each channel", json(model.rings));
-  for (const auto& item : object.array("spans", 0, 10000)) model.spans.push_back(read_span(object, item));
-  if (object.optional("trees") != nullptr)
-    for (const auto& item : object.array("trees", 1, 64))
+  if (!matched) throw object.wrong("rings", model.rings, "none, one, or one for each channel is expected");
+  for (const auto& item : object.list("spans", 0, 10000)) model.spans.push_back(read_span(object, item));
+  if (object.has("trees"))
+    for (const auto& item : object.list("trees", 1, 64))
       model.trees.push_back(read_tree(object, item, ranks));
-  object.finish();
+  object.done();
   return model;
 }
 
-void read_segments(ObjectReader& object, ProbeResult& probe) {
-  for (const auto& item : object.array("trees", 0, 135135)) {
+void read_segments(const JsonObject& object, ProbeResult& probe) {
+  for (const auto& item : object.list("trees", 0, 135135)) {
     auto tree = read_tree(object, item, probe.ranks);
     if (std::find(probe.trees.begin(), probe.trees.end(), tree) != probe.trees.end())
-      throw object.wrong("trees", "each tree once", item);
+      throw object.wrong("trees", item, "each tree once is expected");
     probe.trees.push_back(std::move(tree));
   }
   const auto trees = static_cast<std::int64_t>(probe.trees.size());
   std::int64_t next = 0;
   std::int64_t used = 0;  // trees named so far, which come in order of first use
-  for (const auto& item : object.array("segments", 1, 50'000'000)) {
-    if (!item.is_array() || item.size() != 3) throw object.wrong("segments", "[begin, end, tree]", item);
+  for (const auto& item : object.list("segments", 1, 50'000'000)) {
+    if (!item.is_array() || item.size() != 3)
+      throw object.wrong("segments", item, "[begin, end, tree] is expected");
     OrderSegment segment;
-    segment.begin = object.number(item[0], "segments", next, next);
-    segment.end = object.number(item[1], "segments", next + 1, probe.count);
-    segment.tree =
-        static_cast<std::int32_t>(object.number(item[2], "segments", kNotBinary, std::min(used, trees - 1)));
+    segment.begin = object.integer_of("segments", item[0], next, next);
+    segment.end = object.integer_of("segments", item[1], next + 1, probe.count);
+    segment.tree = static_cast<std::int32_t>(
+        object.integer_of("segments", item[2], kNotBinary, std::min(used, trees - 1)));
     if (!probe.segments.empty() && probe.segments.back().tree == segment.tree)
-      throw object.wrong("segments", "another tree than its neighbour's", item);
+      throw object.wrong("segments", item, "another tree than its neighbour's is expected");
     used = std::max<std::int64_t>(used, segment.tree + 1);
     next = segment.end;
     probe.segments.push_back(segment);
   }
   if (next != probe.count || used != trees)
-    throw bad_data("{}: key \"segments\": {} of {} elements and {} of {} trees are used", object.where(),
-                   next, probe.count, used, trees);
+    throw bad_data("{}: segments: {} of {} elements and {} of {} trees are used", object.where(), next,
+                   probe.count, used, trees);
 }
 
-ProbedCollective read_probed(const json& value, int ranks, const std::string& where) {
-  ObjectReader object(value, where);
+ProbedCollective read_probed(const JsonObject& object, int ranks) {
   ProbedCollective one;
   one.operation = object.choice<CollectiveOperation>("operation");
   one.probe.ranks = ranks;
   one.probe.dtype = object.choice<DType>("dtype");
   if (storage_of(one.probe.dtype) != one.probe.dtype)
-    throw object.wrong("dtype", "a type that is stored", value["dtype"]);
+    throw object.wrong("dtype", object.text("dtype"), "a type that is stored is expected");
   one.probe.count = object.integer("count", 1, kMaxCount);
   one.probe.calls = static_cast<int>(object.integer("calls", 1, 1000));
-  if (!object.value("accumulator").is_null())
+  if (object.nullable("accumulator") != nullptr)
     one.probe.accumulator = object.choice<Accumulator>("accumulator");
   one.probe.first_unexplained = object.integer("first_unexplained", -1, one.probe.count - 1);
-  const auto& agreed = object.value("model_agrees");
-  if (!agreed.is_null() && !agreed.is_boolean())
-    throw object.wrong("model_agrees", "true, false or null", agreed);
-  if (agreed.is_boolean()) one.model_agrees = agreed.get<bool>();
-  if (const auto* told = object.optional("told")) {
-    if (!told->is_array() || told->size() != 3 || !(*told)[0].is_string() || !(*told)[1].is_string())
-      throw object.wrong("told", "[algorithm, protocol, channels]", *told);
-    one.told = CollectiveChoice{(*told)[0].get<std::string>(), (*told)[1].get<std::string>(),
-                                static_cast<int>(object.number((*told)[2], "told", 0, 255))};
+  if (object.nullable("model_agrees") != nullptr) one.model_agrees = object.flag("model_agrees");
+  if (const auto* told = object.get("told")) {
+    if (!told->is_array() || told->size() != 3)
+      throw object.wrong("told", *told, "[algorithm, protocol, channels] is expected");
+    one.told = CollectiveChoice{object.text_of("told", (*told)[0]), object.text_of("told", (*told)[1]),
+                                static_cast<int>(object.integer_of("told", (*told)[2], 0, 255))};
   }
   read_segments(object, one.probe);
-  object.finish();
+  object.done();
   return one;
 }
 
@@ -264,9 +182,9 @@ ordered_json probed_to_json(const ProbedCollective& one) {
 
 CollectiveProfile profile_from_json(std::string_view text, const std::string& where) {
   const json whole = parse_json_object(text, where);
-  ObjectReader object(whole, where);
+  const JsonObject object(whole, where);
   if (const auto format = object.text("format"); format != kFormat)
-    throw object.wrong("format", fmt::format("\"{}\"", kFormat), json(format));
+    throw object.wrong("format", format, fmt::format("\"{}\" is expected", kFormat));
   CollectiveProfile profile;
   profile.library = object.text("library");
   profile.library_version = object.text("library_version");
@@ -275,25 +193,23 @@ CollectiveProfile profile_from_json(std::string_view text, const std::string& wh
   profile.device = object.text("device");
   profile.machine = object.text("machine");
   profile.date = object.text("date");
-  const auto& variables = object.value("variables");
-  if (!variables.is_object()) throw object.wrong("variables", "an object", variables);
-  for (const auto& [name, value] : variables.items()) {
-    if (!value.is_string()) throw object.wrong("variables", "texts", value);
-    profile.variables[name] = value.get<std::string>();
-  }
-  profile.model = read_model(object.value("model"), profile.ranks, where);
-  if (object.optional("told_spans") != nullptr)
-    for (const auto& item : object.array("told_spans", 0, 10000))
+  const auto variables = object.required_object("variables");
+  for (const auto& [name, value] : variables.json().items())
+    profile.variables[name] = variables.text_of(name.c_str(), value);
+  if (object.nullable("model") != nullptr)
+    profile.model = read_model(object.required_object("model"), profile.ranks);
+  if (object.has("told_spans"))
+    for (const auto& item : object.list("told_spans", 0, 10000))
       profile.told_spans.push_back(read_span(object, item));
-  const auto& probed = object.array("probed", 0, 100000);
-  for (std::size_t i = 0; i < probed.size(); ++i) {
-    auto one = read_probed(probed[i], profile.ranks, fmt::format("{}: probed[{}]", where, i));
+  object.list("probed", 0, 100000);
+  for (const auto& item : object.objects("probed")) {
+    auto one = read_probed(item, profile.ranks);
     if (profile.find(one.operation, one.probe.dtype, one.probe.count) != nullptr)
-      throw bad_data("{}: probed[{}]: the {} of {} {} elements appears twice", where, i,
-                     name_of(one.operation), one.probe.count, name_of(one.probe.dtype));
+      throw bad_data("{}: the {} of {} {} elements appears twice", item.where(), name_of(one.operation),
+                     one.probe.count, name_of(one.probe.dtype));
     profile.add(std::move(one));
   }
-  object.finish();
+  object.done();
   return profile;
 }
 

@@ -3,11 +3,10 @@
 #include <fmt/ranges.h>
 
 #include <array>
-#include <charconv>
-#include <optional>
 #include <utility>
 
 #include "common/error.hpp"
+#include "common/text.hpp"
 
 namespace shardrift {
 namespace {
@@ -24,19 +23,11 @@ constexpr std::array<std::pair<ReductionOrder, std::string_view>, 7> kNames{
      {ReductionOrder::tree, "tree"},
      {ReductionOrder::exact, "exact"}}};
 
-template <typename T>
-std::optional<T> number(std::string_view text) {
-  T value{};
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return value;
-}
-
 std::vector<int> permutation_from(std::string_view text) {
   std::vector<int> order;
   for (std::string_view rest = text;;) {
     const auto comma = rest.find(',');
-    const auto shard = number<int>(rest.substr(0, comma));
+    const auto shard = number_from<int>(rest.substr(0, comma));
     if (!shard)
       throw usage_error("--reduction perm:{}: '{}' is not a shard, write perm:2,0,3,1", text,
                         rest.substr(0, comma));
@@ -110,7 +101,7 @@ Reduction reduction_from_text(std::string_view text) {
     return reduction;
   }
   if (text.starts_with(kTree)) {
-    const auto index = number<std::int64_t>(text.substr(kTree.size()));
+    const auto index = number_from<std::int64_t>(text.substr(kTree.size()));
     if (!index || *index < 0)
       throw usage_error("--reduction {}: '{}' does not number a tree, write tree:7", text,
                         text.substr(kTree.size()));

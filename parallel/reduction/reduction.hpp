@@ -1,4 +1,4 @@
-// A reduction is a value: how S partials become one tensor (DESIGN section 3, docs/reductions.md).
+// A reduction is a value: how S partials become one tensor (docs/reductions.md).
 #pragma once
 #include <cstdint>
 #include <string>

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "cli/commands.hpp"
+#include "common/text.hpp"
 
 namespace shardrift::cli {
 namespace {
@@ -152,11 +153,7 @@ std::string command_line(const std::string& command, const std::vector<std::stri
 }
 
 std::vector<std::string> names_in(const std::string& list) {
-  std::vector<std::string> names;
-  std::istringstream stream(list);
-  for (std::string name; std::getline(stream, name, ',');)
-    if (!name.empty()) names.push_back(name);
-  return names;
+  return split_words(list, ',');
 }
 
 }  // namespace shardrift::cli

@@ -107,7 +107,7 @@ ExitCode outcome(const analysis::Measurement& measurement, const std::optional<d
 
 analysis::Measurement measured(const record::Reader& reference, const record::Reader& candidate,
                                const Flags& flags) {
-  ProgressLine line(true);
+  ProgressLine line(ProgressLine::Logs::every_ten_seconds);
   analysis::MeasureOptions options;
   options.use_kept = options.keep = !flags.no_cache;
   options.say = note;

@@ -270,7 +270,7 @@ ExitCode explain_run(const ExplainRunFlags& flags, ExplainOutput& output) {
     if (configuration.predicted)
       throw usage_error("--live: {} ranks need {} devices, here {} {}: leave it out, or run this there",
                         flags.shards, flags.shards, machine.devices == 1 ? "is" : "are", machine.devices);
-  runner::Line line;
+  ProgressLine line(ProgressLine::Logs::none);
   const auto status = runner::run_study(study, plan, options, line);
   if (status.state == "interrupted") {
     line.say("interrupted: the same command goes on from here");

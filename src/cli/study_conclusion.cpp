@@ -72,7 +72,7 @@ std::optional<verdict::Part> part_of(Role role) {
 class Conclusion {
  public:
   Conclusion(const study::Study& study, const study::StudyPlan& plan, const runner::StudyStatus& status,
-             fs::path output, runner::Line& line)
+             fs::path output, ProgressLine& line)
       : study_(study), plan_(plan), status_(status), output_(std::move(output)), line_(line) {}
 
   void write() {
@@ -202,13 +202,13 @@ class Conclusion {
   const study::StudyPlan& plan_;
   const runner::StudyStatus& status_;
   fs::path output_;
-  runner::Line& line_;
+  ProgressLine& line_;
 };
 
 }  // namespace
 
 void conclude_study(const study::Study& study, const study::StudyPlan& plan,
-                    const runner::StudyStatus& status, const fs::path& output, runner::Line& line) {
+                    const runner::StudyStatus& status, const fs::path& output, ProgressLine& line) {
   Conclusion(study, plan, status, output, line).write();
 }
 

@@ -3,7 +3,7 @@
 #include <filesystem>
 #include <string>
 
-#include "experiments/runner/progress.hpp"
+#include "common/progress_line.hpp"
 #include "experiments/runner/status.hpp"
 #include "experiments/study/plan_study.hpp"
 #include "experiments/study/study.hpp"
@@ -14,6 +14,6 @@ namespace shardrift::cli {
 // being the run that others were compared with. Records that are not complete are left out and said so.
 void conclude_study(const study::Study& study, const study::StudyPlan& plan,
                     const runner::StudyStatus& status, const std::filesystem::path& output,
-                    runner::Line& line);
+                    ProgressLine& line);
 
 }  // namespace shardrift::cli

@@ -8,6 +8,7 @@
 #include "analysis/text/text_columns.hpp"
 #include "cli/commands.hpp"
 #include "cli/study_conclusion.hpp"
+#include "experiments/runner/progress.hpp"
 #include "experiments/study/profiles.hpp"
 
 namespace shardrift::cli {
@@ -168,7 +169,7 @@ ExitCode run_study(const std::function<study::Study(const study::Machine&)>& mak
   if (flags.dry_run) return ExitCode::ok;
 
   print("\n");
-  runner::Line line;
+  ProgressLine line(ProgressLine::Logs::none);
   const auto status = runner::run_study(study, plan, options, line);
   if (status.state == "interrupted" && !flags.no_run) {
     line.say("interrupted: the same command goes on from here");

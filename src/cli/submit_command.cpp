@@ -12,6 +12,7 @@
 #include "cli/commands.hpp"
 #include "cli/study_overrides.hpp"
 #include "common/durable_file.hpp"
+#include "common/utc_clock.hpp"
 #include "experiments/runner/changes.hpp"
 #include "experiments/runner/detect_machine.hpp"
 #include "experiments/runner/launch.hpp"
@@ -148,7 +149,7 @@ runner::StudyStatus status_for(const study::Study& study, const study::StudyPlan
   status.study = study.file;
   status.name = study.name;
   status.question = study.question;
-  status.started = runner::utc_now();
+  status.started = utc_now();
   status.updated = status.started;
   status.state = "submitted";
   status.machine = "Slurm";
@@ -249,7 +250,7 @@ ExitCode submit(const std::vector<std::string>& arguments) {
   slurm::write_scripts(plan, profile);
   if (!study.text.empty()) write_text_durably(output / "study.toml", study.text);
   runner::write_status(status_for(study, whole, parts, earlier, output), output);
-  const auto submission = slurm::hand_over(plan, profile, parts.chosen, runner::utc_now());
+  const auto submission = slurm::hand_over(plan, profile, parts.chosen, utc_now());
   std::string jobs;
   for (const auto& job : submission.jobs) jobs += fmt::format("  {} {}\n", job.id, job.name);
   print(fmt::format("\nsubmitted:\n{}shardrift status {}\n", jobs, output.string()));

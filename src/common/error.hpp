@@ -1,4 +1,4 @@
-// Errors and exit codes shared by every program (DESIGN: exit codes follow sysexits.h where one fits).
+// Errors and exit codes shared by every program; exit codes follow sysexits.h where one fits.
 #pragma once
 #include <fmt/core.h>
 

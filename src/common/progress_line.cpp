@@ -1,27 +1,54 @@
 #include "common/progress_line.hpp"
 
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <cstdio>
 
+#include "common/error.hpp"
+
 namespace shardrift {
+namespace {
 
-ProgressLine::ProgressLine(bool enabled)
-    : enabled_(enabled), terminal_(isatty(STDERR_FILENO) != 0), shown_(std::chrono::steady_clock::now()) {}
-
-ProgressLine::~ProgressLine() {
-  if (open_) std::fputc('\n', stderr);
+// One less than the terminal has: a full line would wrap and could not be rewritten.
+std::size_t columns() {
+  winsize size{};
+  return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? size.ws_col - 1U : 79U;
 }
 
-void ProgressLine::show(const std::string& text, bool last) {
-  if (!enabled_) return;
-  const auto now = std::chrono::steady_clock::now();
-  const auto pause = terminal_ ? std::chrono::milliseconds(200) : std::chrono::milliseconds(10000);
-  if (!last && now - shown_ < pause) return;
-  shown_ = now;
-  std::fprintf(stderr, terminal_ ? "\r\033[K%s" : "%s\n", text.c_str());
-  open_ = terminal_;
+}  // namespace
+
+ProgressLine::ProgressLine(Logs logs)
+    : logs_(logs), terminal_(isatty(STDERR_FILENO) != 0), shown_(std::chrono::steady_clock::now()) {}
+
+ProgressLine::~ProgressLine() {
+  clear();
+}
+
+void ProgressLine::clear() {
+  if (!open_) return;
+  std::fputs("\r\033[K", stderr);
   std::fflush(stderr);
+  open_ = false;
+}
+
+void ProgressLine::show(const std::string& text) {
+  if (logs_ == Logs::off || (!terminal_ && logs_ == Logs::none)) return;
+  const auto now = std::chrono::steady_clock::now();
+  if (now - shown_ < (terminal_ ? std::chrono::milliseconds(200) : std::chrono::milliseconds(10000))) return;
+  shown_ = now;
+  if (terminal_)
+    std::fprintf(stderr, "\r\033[K%s", text.substr(0, columns()).c_str());
+  else
+    std::fprintf(stderr, "%s\n", text.c_str());
+  std::fflush(stderr);
+  open_ = terminal_;
+}
+
+void ProgressLine::say(const std::string& text) {
+  clear();
+  if (std::fputs((text + "\n").c_str(), stdout) == EOF || std::fflush(stdout) != 0)
+    throw failure("standard output cannot be written");
 }
 
 }  // namespace shardrift

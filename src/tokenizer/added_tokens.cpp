@@ -5,37 +5,20 @@
 
 #include "common/error.hpp"
 #include "common/json_file.hpp"
+#include "common/json_reader.hpp"
 
 namespace shardrift {
 namespace {
 
-AddedToken read_token(const nlohmann::json& json, const std::string& where) {
-  const auto* id = json.is_object() ? member(json, "id") : nullptr;
-  const auto* content = json.is_object() ? member(json, "content") : nullptr;
-  if (id == nullptr || !id->is_number_unsigned() ||
-      id->get<std::uint64_t>() >= std::numeric_limits<std::int32_t>::max()) {
-    throw bad_data("{}: id is {}, an integer from 0 to 2^31-2 is expected", where,
-                   id == nullptr ? "missing" : shown(*id));
-  }
-  if (content == nullptr || !content->is_string()) {
-    throw bad_data("{}: content is {}, a string is expected", where,
-                   content == nullptr ? "missing" : shown(*content));
-  }
-  const auto flag = [&](const char* key, bool otherwise) {
-    const auto* value = member(json, key);
-    if (value != nullptr && !value->is_boolean()) {
-      throw bad_data("{}: {} is {}, true or false is expected", where, key, shown(*value));
-    }
-    return value == nullptr ? otherwise : value->get<bool>();
-  };
+AddedToken read_token(const JsonObject& json) {
   AddedToken token;
-  token.id = id->get<std::int32_t>();
-  token.content = content->get<std::string>();
-  token.special = flag("special", false);
-  token.single_word = flag("single_word", false);
-  token.lstrip = flag("lstrip", false);
-  token.rstrip = flag("rstrip", false);
-  token.normalized = flag("normalized", !token.special);
+  token.id = static_cast<std::int32_t>(json.integer("id", 0, std::numeric_limits<std::int32_t>::max() - 1));
+  token.content = json.text("content");
+  token.special = json.flag("special");
+  token.single_word = json.flag("single_word");
+  token.lstrip = json.flag("lstrip");
+  token.rstrip = json.flag("rstrip");
+  token.normalized = json.flag("normalized", !token.special);
   return token;
 }
 
@@ -62,7 +45,7 @@ AddedTokens AddedTokens::from_json(const nlohmann::json* list, const std::string
   }
   for (std::size_t i = 0; i < list->size(); ++i) {
     const auto here = fmt::format("{}[{}]", where, i);
-    auto token = read_token((*list)[i], here);
+    auto token = read_token({(*list)[i], here});
     const auto id = token.id;
     if (token.content.empty()) {
       continue;  // nothing to find; `tokenizers` skips them too

@@ -6,9 +6,10 @@
 #include <tuple>
 
 #include "common/error.hpp"
+#include "common/json_file.hpp"
+#include "common/json_reader.hpp"
 #include "tokenizer/byte_level.hpp"
 #include "tokenizer/utf8.hpp"
-#include "common/json_file.hpp"
 
 namespace shardrift {
 namespace {
@@ -42,30 +43,24 @@ Bpe Bpe::from_json(const nlohmann::json& json, const std::string& where) {
     throw bad_data("{}: type is {}; this version computes BPE only", where,
                    type == nullptr ? "missing" : shown(*type));
   }
-  if (const auto* value = member(json, "dropout"); value != nullptr && *value != 0.0) {
+  const JsonObject object(json, where);
+  if (const auto* value = object.get("dropout"); value != nullptr && *value != 0.0) {
     throw bad_data("{}: dropout is {}; encoding would be random, null is expected", where, shown(*value));
   }
   for (const auto* key : {"continuing_subword_prefix", "end_of_word_suffix"}) {
-    const auto* value = member(json, key);
+    const auto* value = object.get(key);
     if (value != nullptr && !(value->is_string() && value->get_ref<const std::string&>().empty())) {
-      throw bad_data("{}: {} is {}; this version computes none", where, key, shown(*value));
+      throw object.wrong(key, *value, "this version computes none");
     }
   }
-  for (const auto* key : {"byte_fallback", "ignore_merges"}) {
-    if (const auto* value = member(json, key); value != nullptr && !value->is_boolean()) {
-      throw bad_data("{}: {} is {}, true or false is expected", where, key, shown(*value));
-    }
-  }
-  if (const auto* value = member(json, "byte_fallback"); value != nullptr && value->get<bool>()) {
+  if (object.flag("byte_fallback")) {
     throw bad_data("{}: byte_fallback is true; this version computes byte-level tokenizers only", where);
   }
   Bpe bpe;
-  if (const auto* value = member(json, "ignore_merges")) {
-    bpe.ignore_merges_ = value->get<bool>();
-  }
-  bpe.read_vocabulary(json, where);
-  bpe.read_merges(json, where);
-  if (const auto* value = member(json, "unk_token")) {
+  bpe.ignore_merges_ = object.flag("ignore_merges");
+  bpe.read_vocabulary(object);
+  bpe.read_merges(object);
+  if (const auto* value = object.get("unk_token")) {
     // Harmless where every byte has a token: then nothing is unknown.
     for (int byte = 0; byte < 256; ++byte) {
       std::string spelling;
@@ -80,13 +75,13 @@ Bpe Bpe::from_json(const nlohmann::json& json, const std::string& where) {
   return bpe;
 }
 
-void Bpe::read_vocabulary(const nlohmann::json& json, const std::string& where) {
-  const auto* vocabulary = member(json, "vocab");
-  if (vocabulary == nullptr || !vocabulary->is_object() || vocabulary->empty()) {
-    throw bad_data("{}: vocab is {}, an object of token to id is expected", where,
-                   vocabulary == nullptr ? "missing" : shown(*vocabulary));
+void Bpe::read_vocabulary(const JsonObject& json) {
+  const auto& where = json.where();
+  const auto& vocabulary = json.required("vocab");
+  if (!vocabulary.is_object() || vocabulary.empty()) {
+    throw json.wrong("vocab", vocabulary, "an object of token to id is expected");
   }
-  for (const auto& [token, value] : vocabulary->items()) {
+  for (const auto& [token, value] : vocabulary.items()) {
     if (!value.is_number_unsigned() ||
         value.get<std::uint64_t>() >= std::numeric_limits<std::int32_t>::max()) {
       throw bad_data("{}.vocab: the id of {} is {}, an integer from 0 to 2^31-2 is expected", where,
@@ -103,20 +98,17 @@ void Bpe::read_vocabulary(const nlohmann::json& json, const std::string& where) 
   }
 }
 
-void Bpe::read_merges(const nlohmann::json& json, const std::string& where) {
-  const auto* merges = member(json, "merges");
-  if (merges == nullptr || !merges->is_array()) {
-    throw bad_data("{}: merges is {}, a list is expected", where,
-                   merges == nullptr ? "missing" : shown(*merges));
-  }
+void Bpe::read_merges(const JsonObject& json) {
+  const auto& where = json.where();
+  const auto& merges = json.list("merges");
   std::uint32_t rank = 0;
-  for (std::size_t i = 0; i < merges->size(); ++i) {
-    const auto [left, right] = read_pair((*merges)[i], where, i);
+  for (std::size_t i = 0; i < merges.size(); ++i) {
+    const auto [left, right] = read_pair(merges[i], where, i);
     const auto a = id_of(left);
     const auto b = id_of(right);
     const auto merged = id_of(left + right);
     if (!a || !b || !merged) {
-      throw bad_data("{}.merges[{}] is {}, but {} is not in the vocabulary", where, i, shown((*merges)[i]),
+      throw bad_data("{}.merges[{}] is {}, but {} is not in the vocabulary", where, i, shown(merges[i]),
                      shown(!a   ? left
                            : !b ? right
                                 : left + right));

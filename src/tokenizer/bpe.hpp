@@ -9,6 +9,7 @@
 #include <vector>
 
 namespace shardrift {
+class JsonObject;
 
 class Bpe {
  public:
@@ -35,8 +36,8 @@ class Bpe {
     std::uint32_t rank;  // its place in the list: lower ones go first
     std::int32_t id;     // of the merged token
   };
-  void read_vocabulary(const nlohmann::json& json, const std::string& where);
-  void read_merges(const nlohmann::json& json, const std::string& where);
+  void read_vocabulary(const JsonObject& json);
+  void read_merges(const JsonObject& json);
   const Merge* merge_of(std::int32_t left, std::int32_t right) const;
 
   std::unordered_map<std::string, std::int32_t, TextHash, std::equal_to<>> ids_;

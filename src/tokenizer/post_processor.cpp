@@ -4,41 +4,36 @@
 
 #include "common/error.hpp"
 #include "common/json_file.hpp"
+#include "common/json_reader.hpp"
 
 namespace shardrift {
 namespace {
 
 // The ids of a special token that the template names.
-std::vector<std::int32_t> special_ids(const nlohmann::json& json, const nlohmann::json& name,
-                                      const std::string& where) {
-  const auto* table = member(json, "special_tokens");
-  const auto* entry = table != nullptr && table->is_object() && name.is_string()
-                          ? member(*table, name.get_ref<const std::string&>().c_str())
-                          : nullptr;
+std::vector<std::int32_t> special_ids(const JsonObject& json, const nlohmann::json& name) {
+  const auto table = json.object("special_tokens");
+  const auto* entry =
+      table && name.is_string() ? table->get(name.get_ref<const std::string&>().c_str()) : nullptr;
   const auto* list = entry != nullptr && entry->is_object() ? member(*entry, "ids") : nullptr;
   if (list == nullptr || !list->is_array()) {
-    throw bad_data("{}: special_tokens has no ids for {}", where, shown(name));
+    throw bad_data("{}: special_tokens has no ids for {}", json.where(), shown(name));
   }
   std::vector<std::int32_t> ids;
   for (const auto& id : *list) {
     if (!id.is_number_unsigned() || id.get<std::uint64_t>() > std::numeric_limits<std::int32_t>::max()) {
-      throw bad_data("{}: special_tokens gives {} as an id of {}", where, shown(id), shown(name));
+      throw bad_data("{}: special_tokens gives {} as an id of {}", json.where(), shown(id), shown(name));
     }
     ids.push_back(id.get<std::int32_t>());
   }
   return ids;
 }
 
-PostProcessor read_template(const nlohmann::json& json, const std::string& where) {
-  const auto* single = member(json, "single");
-  if (single == nullptr || !single->is_array()) {
-    throw bad_data("{}: single is {}, a list is expected", where,
-                   single == nullptr ? "missing" : shown(*single));
-  }
+PostProcessor read_template(const JsonObject& json) {
+  const auto& single = json.list("single");
   PostProcessor result;
   bool text_seen = false;
-  for (std::size_t i = 0; i < single->size(); ++i) {
-    const auto& piece = (*single)[i];
+  for (std::size_t i = 0; i < single.size(); ++i) {
+    const auto& piece = single[i];
     const auto* inner = piece.is_object() && piece.size() == 1 && piece.front().is_object()
                             ? member(piece.front(), "id")
                             : nullptr;
@@ -46,15 +41,15 @@ PostProcessor read_template(const nlohmann::json& json, const std::string& where
       text_seen = true;
     } else if (inner != nullptr && piece.contains("SpecialToken")) {
       auto& side = text_seen ? result.after : result.before;
-      const auto ids = special_ids(json, *inner, where);
+      const auto ids = special_ids(json, *inner);
       side.insert(side.end(), ids.begin(), ids.end());
     } else {
-      throw bad_data("{}: single[{}] is {}; special tokens and one Sequence A are expected", where, i,
+      throw bad_data("{}: single[{}] is {}; special tokens and one Sequence A are expected", json.where(), i,
                      shown(piece));
     }
   }
   if (!text_seen) {
-    throw bad_data("{}: single has no Sequence A: the text itself would be dropped", where);
+    throw bad_data("{}: single has no Sequence A: the text itself would be dropped", json.where());
   }
   return result;
 }
@@ -73,20 +68,16 @@ PostProcessor PostProcessor::from_json(const nlohmann::json* json, const std::st
     return {};
   }
   if (*type == "TemplateProcessing") {
-    return read_template(*json, where);
+    return read_template({*json, where});
   }
   if (*type != "Sequence") {
     throw bad_data("{}: type is {}; this version computes ByteLevel, TemplateProcessing and Sequence", where,
                    shown(*type));
   }
-  const auto* list = member(*json, "processors");
-  if (list == nullptr || !list->is_array()) {
-    throw bad_data("{}: processors is {}, a list is expected", where,
-                   list == nullptr ? "missing" : shown(*list));
-  }
+  const auto& list = JsonObject(*json, where).list("processors");
   PostProcessor all;
-  for (std::size_t i = 0; i < list->size(); ++i) {
-    const auto next = from_json(&(*list)[i], fmt::format("{}.processors[{}]", where, i));
+  for (std::size_t i = 0; i < list.size(); ++i) {
+    const auto next = from_json(&list[i], fmt::format("{}.processors[{}]", where, i));
     // A later one works on what the earlier ones made, so its tokens go outside.
     all.before.insert(all.before.begin(), next.before.begin(), next.before.end());
     all.after.insert(all.after.end(), next.after.begin(), next.after.end());

@@ -4,6 +4,7 @@
 
 #include "common/error.hpp"
 #include "common/json_file.hpp"
+#include "common/json_reader.hpp"
 #include "common/named_enum.hpp"
 #include "tokenizer/byte_level.hpp"
 #include "tokenizer/regex.hpp"
@@ -146,40 +147,18 @@ class ByteLevelStep : public PreTokenizer::Step {
   Regex regex_;
 };
 
-bool flag(const nlohmann::json& json, const char* key, bool otherwise, const std::string& where) {
-  const auto* value = member(json, key);
-  if (value == nullptr) {
-    return otherwise;
+std::shared_ptr<const PreTokenizer::Step> read_split(const JsonObject& json) {
+  const auto& pattern = json.required("pattern");
+  const bool one = pattern.is_object() && pattern.size() == 1 && pattern.front().is_string();
+  const bool regex = one && pattern.contains("Regex");
+  if (!one || (!regex && !pattern.contains("String")) ||
+      pattern.front().get_ref<const std::string&>().empty()) {
+    throw json.wrong("pattern", pattern, R"({"Regex": "…"} or {"String": "…"} is expected)");
   }
-  if (!value->is_boolean()) {
-    throw bad_data("{}: {} is {}, true or false is expected", where, key, shown(*value));
-  }
-  return value->get<bool>();
-}
-
-Behavior read_behavior(const nlohmann::json& json, const std::string& where) {
-  const auto* value = member(json, "behavior");
-  const bool text = value != nullptr && value->is_string();
-  if (const auto behavior = from_name<Behavior>(text ? value->get_ref<const std::string&>() : "")) {
-    return *behavior;
-  }
-  throw bad_data("{}: behavior is {}; {} is expected", where, value == nullptr ? "missing" : shown(*value),
-                 listed_names<Behavior>());
-}
-
-std::shared_ptr<const PreTokenizer::Step> read_split(const nlohmann::json& json, const std::string& where) {
-  const auto* pattern = member(json, "pattern");
-  const bool one =
-      pattern != nullptr && pattern->is_object() && pattern->size() == 1 && pattern->front().is_string();
-  const bool regex = one && pattern->contains("Regex");
-  if (!one || (!regex && !pattern->contains("String")) ||
-      pattern->front().get_ref<const std::string&>().empty()) {
-    throw bad_data("{}: pattern is {}; {{\"Regex\": \"…\"}} or {{\"String\": \"…\"}} is expected", where,
-                   pattern == nullptr ? "missing" : shown(*pattern));
-  }
-  const auto& text = pattern->front().get_ref<const std::string&>();
+  const auto& text = pattern.front().get_ref<const std::string&>();
+  const auto& where = json.where();
   return std::make_shared<SplitStep>(regex ? Regex(text, where) : Regex::literal(text, where),
-                                     read_behavior(json, where), flag(json, "invert", false, where));
+                                     json.choice<Behavior>("behavior"), json.flag("invert"));
 }
 
 // Appends the steps of one pre_tokenizer; true if ByteLevel is among them.
@@ -189,31 +168,28 @@ bool read_steps(const nlohmann::json& json, const std::string& where,
   if (type == nullptr || !type->is_string()) {
     throw bad_data("{}: {} has no type", where, shown(json));
   }
+  const JsonObject step(json, where);
   if (*type == "Sequence") {
-    const auto* list = member(json, "pretokenizers");
-    if (list == nullptr || !list->is_array()) {
-      throw bad_data("{}: pretokenizers is {}, a list is expected", where,
-                     list == nullptr ? "missing" : shown(*list));
-    }
+    const auto& list = step.list("pretokenizers");
     bool byte_level = false;
-    for (std::size_t i = 0; i < list->size(); ++i) {
-      byte_level |= read_steps((*list)[i], fmt::format("{}.pretokenizers[{}]", where, i), steps);
+    for (std::size_t i = 0; i < list.size(); ++i) {
+      byte_level |= read_steps(list[i], fmt::format("{}.pretokenizers[{}]", where, i), steps);
     }
     return byte_level;
   }
   if (*type == "Split") {
-    steps.push_back(read_split(json, where));
+    steps.push_back(read_split(step));
     return false;
   }
   if (*type == "Digits") {
-    const bool individual = flag(json, "individual_digits", false, where);
+    const bool individual = step.flag("individual_digits");
     steps.push_back(std::make_shared<SplitStep>(
         Regex(R"(\p{N})", where), individual ? Behavior::isolated : Behavior::contiguous, false));
     return false;
   }
   if (*type == "ByteLevel") {  // trim_offsets concerns offsets only, which we do not compute
-    steps.push_back(std::make_shared<ByteLevelStep>(flag(json, "add_prefix_space", true, where),
-                                                    flag(json, "use_regex", true, where), where));
+    steps.push_back(std::make_shared<ByteLevelStep>(step.flag("add_prefix_space", true),
+                                                    step.flag("use_regex", true), where));
     return true;
   }
   throw bad_data("{}: type is {}; this version computes Sequence, Split, Digits and ByteLevel", where,

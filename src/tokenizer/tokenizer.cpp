@@ -4,13 +4,14 @@
 #include <optional>
 
 #include "common/error.hpp"
+#include "common/json_file.hpp"
+#include "common/json_reader.hpp"
 #include "tokenizer/added_tokens.hpp"
 #include "tokenizer/bpe.hpp"
 #include "tokenizer/byte_level.hpp"
 #include "tokenizer/post_processor.hpp"
 #include "tokenizer/pretokenizer.hpp"
 #include "tokenizer/utf8.hpp"
-#include "common/json_file.hpp"
 
 namespace shardrift {
 namespace {
@@ -41,14 +42,10 @@ bool check_decoder(const nlohmann::json* json, const std::string& where) {
     throw bad_data("{}: type is {}; this version computes ByteLevel, Fuse and Sequence", where,
                    type == nullptr ? "missing" : shown(*type));
   }
-  const auto* list = member(*json, "decoders");
-  if (list == nullptr || !list->is_array()) {
-    throw bad_data("{}: decoders is {}, a list is expected", where,
-                   list == nullptr ? "missing" : shown(*list));
-  }
+  const auto& list = JsonObject(*json, where).list("decoders");
   bool byte_level = false;
-  for (std::size_t i = 0; i < list->size(); ++i) {
-    byte_level |= check_decoder(&(*list)[i], fmt::format("{}.decoders[{}]", where, i));
+  for (std::size_t i = 0; i < list.size(); ++i) {
+    byte_level |= check_decoder(&list[i], fmt::format("{}.decoders[{}]", where, i));
   }
   return byte_level;
 }
@@ -74,21 +71,17 @@ struct Tokenizer::State {
 
 Tokenizer Tokenizer::open(const std::filesystem::path& tokenizer_json) {
   const auto file = tokenizer_json.string();
-  const auto json = parse_json_object(read_text_file(tokenizer_json, kMaxBytes), file);
-  check_normalizer(member(json, "normalizer"), file + ": normalizer");
-  if (!check_decoder(member(json, "decoder"), file + ": decoder")) {
+  const auto whole = parse_json_object(read_text_file(tokenizer_json, kMaxBytes), file);
+  const JsonObject json(whole, file);
+  check_normalizer(json.get("normalizer"), file + ": normalizer");
+  if (!check_decoder(json.get("decoder"), file + ": decoder")) {
     throw bad_data("{}: decoder: no ByteLevel in it; this version computes byte-level tokenizers only", file);
   }
-  for (const auto* key : {"model", "pre_tokenizer"}) {
-    if (member(json, key) == nullptr) {
-      throw bad_data("{}: {} is missing", file, key);
-    }
-  }
   auto state = std::make_unique<State>(
-      State{AddedTokens::from_json(member(json, "added_tokens"), file + ": added_tokens"),
-            Bpe::from_json(*member(json, "model"), file + ": model"),
-            PreTokenizer::from_json(*member(json, "pre_tokenizer"), file + ": pre_tokenizer"),
-            PostProcessor::from_json(member(json, "post_processor"), file + ": post_processor")});
+      State{AddedTokens::from_json(json.get("added_tokens"), file + ": added_tokens"),
+            Bpe::from_json(json.required("model"), file + ": model"),
+            PreTokenizer::from_json(json.required("pre_tokenizer"), file + ": pre_tokenizer"),
+            PostProcessor::from_json(json.get("post_processor"), file + ": post_processor")});
   for (const auto& [id, token] : state->added.all()) {
     const auto other = state->model.id_of(token.content);
     const auto* holder = state->model.token_of(id);

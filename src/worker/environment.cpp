@@ -2,8 +2,6 @@
 
 #include <unistd.h>
 
-#include <array>
-#include <ctime>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -136,15 +134,6 @@ void check_devices(const std::vector<record::DeviceInfo>& devices) {
           "rank {} on {}: GPU {} is already driven by another rank: start no more ranks than GPUs", info.rank,
           info.host, info.uuid);
   }
-}
-
-std::string utc_now() {
-  const std::time_t now = std::time(nullptr);
-  std::tm parts{};
-  gmtime_r(&now, &parts);
-  std::array<char, 32> text{};
-  std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &parts);
-  return text.data();
 }
 
 }  // namespace shardrift

@@ -27,6 +27,4 @@ record::DeviceInfo describe_cpu(const World& world);
 // Throws usage_error where ranks drive GPUs of different models, or share one GPU.
 void check_devices(const std::vector<record::DeviceInfo>& devices);
 
-std::string utc_now();  // ISO 8601
-
 }  // namespace shardrift

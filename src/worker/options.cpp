@@ -2,12 +2,12 @@
 
 #include <boost/program_options.hpp>
 
-#include <charconv>
 #include <fstream>
 #include <iostream>
 #include <sstream>
 
 #include "common/error.hpp"
+#include "common/text.hpp"
 #include "worker/pinning.hpp"
 
 namespace shardrift {
@@ -107,13 +107,10 @@ po::options_description describe_pinning() {
 
 std::vector<int> numbers(std::string_view flag, const std::string& text) {
   std::vector<int> values;
-  std::stringstream stream(text);
-  for (std::string part; std::getline(stream, part, ',');) {
-    int value = 0;
-    const auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), value);
-    if (error != std::errc() || end != part.data() + part.size())
-      throw usage_error("{} {}: '{}' is not a number", flag, text, part);
-    values.push_back(value);
+  for (const auto& part : split(text, ',')) {
+    const auto value = number_from<int>(part);
+    if (!value) throw usage_error("{} {}: '{}' is not a number", flag, text, part);
+    values.push_back(*value);
   }
   return values;
 }

@@ -1,9 +1,9 @@
 #include "worker/pinning.hpp"
 
-#include <charconv>
 #include <cstdlib>
 
 #include "common/error.hpp"
+#include "common/text.hpp"
 
 namespace shardrift {
 namespace {
@@ -60,10 +60,10 @@ Pinning pinning_from(const std::vector<std::string>& arguments) {
   if (const auto value = value_of(arguments, kProtocolFlag))
     pinning.nccl_protocol = require_one_of(*value, kProtocolFlag, {"auto", "ll", "ll128", "simple"});
   if (const auto value = value_of(arguments, kChannelsFlag); value && *value != "auto") {
-    const char* end = value->data() + value->size();
-    const auto [stop, error] = std::from_chars(value->data(), end, pinning.nccl_channels);
-    if (error != std::errc() || stop != end || pinning.nccl_channels < 1 || pinning.nccl_channels > 64)
+    const auto channels = number_from<int>(*value);
+    if (!channels || *channels < 1 || *channels > 64)
       throw usage_error("--{} {}: use auto or 1 to 64", kChannelsFlag, *value);
+    pinning.nccl_channels = *channels;
   }
   return pinning;
 }

@@ -9,6 +9,7 @@
 
 #include "common/error.hpp"
 #include "common/hash.hpp"
+#include "common/utc_clock.hpp"
 #include "parallel/probe/given_sum.hpp"
 #include "parallel/profile/profile.hpp"
 #include "parallel/profile/protocol_spans.hpp"

@@ -3,10 +3,10 @@
 #include <boost/program_options.hpp>
 
 #include <algorithm>
-#include <charconv>
 #include <sstream>
 
 #include "common/error.hpp"
+#include "common/text.hpp"
 #include "worker/pinning.hpp"
 
 namespace shardrift {
@@ -76,34 +76,23 @@ po::options_description describe_options(ProbeOptions& o, Texts& t) {
   return all;
 }
 
-std::vector<std::string> parts_of(const std::string& list) {
-  std::vector<std::string> parts;
-  std::stringstream stream(list);
-  for (std::string part; std::getline(stream, part, ',');) parts.push_back(part);
-  return parts;
-}
-
 std::vector<std::int64_t> numbers(std::string_view flag, const std::string& list) {
   std::vector<std::int64_t> values;
-  for (const auto& part : parts_of(list)) {
-    std::int64_t value = 0;
-    const auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), value);
-    if (error != std::errc() || end != part.data() + part.size() || value < 1 ||
-        value > (std::int64_t{1} << 33U))
+  for (const auto& part : split(list, ',')) {
+    const auto value = number_from<std::int64_t>(part);
+    if (!value || *value < 1 || *value > (std::int64_t{1} << 33U))
       throw usage_error("{} {}: '{}' is not a number from 1 to 8589934592", flag, list, part);
-    values.push_back(value);
+    values.push_back(*value);
   }
   return values;
 }
 
 std::vector<double> given_numbers(const std::string& list) {
   std::vector<double> values;
-  for (const auto& part : parts_of(list)) {
-    double value = 0;
-    const auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), value);
-    if (error != std::errc() || end != part.data() + part.size())
-      throw usage_error("--numbers {}: '{}' is not a number", list, part);
-    values.push_back(value);
+  for (const auto& part : split(list, ',')) {
+    const auto value = number_from<double>(part);
+    if (!value) throw usage_error("--numbers {}: '{}' is not a number", list, part);
+    values.push_back(*value);
   }
   return values;
 }
@@ -119,7 +108,7 @@ void apply(const Texts& t, ProbeOptions& o) {
     for (const auto columns : hidden) o.counts.push_back(rows * columns);
   if (o.counts.empty())
     throw usage_error("--count N[,N…], or --tokens and --hidden, are needed: see probe --help");
-  for (const auto& name : parts_of(t.dtypes)) {
+  for (const auto& name : split(t.dtypes, ',')) {
     o.dtypes.push_back(storage_of(named<DType>("--dtype", name)));
     if (std::count(o.dtypes.begin(), o.dtypes.end(), o.dtypes.back()) > 1) o.dtypes.pop_back();
   }

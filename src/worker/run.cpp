@@ -14,6 +14,7 @@
 #include "common/error.hpp"
 #include "common/hash.hpp"
 #include "common/progress_line.hpp"
+#include "common/utc_clock.hpp"
 #include "model/forward.hpp"
 #include "parallel/plan/plan_json.hpp"
 #include "record/reader.hpp"
@@ -189,7 +190,9 @@ int run_plan(const World& world, const RunOptions& options, const ModelConfig& c
   const bool root = world.rank() == 0;
   const Plan& plan = options.plan;
   const Place place = place_of(plan, world.rank());
-  ProgressLine progress(root && !options.quiet);
+  constexpr auto kLogs = ProgressLine::Logs::every_ten_seconds;
+  constexpr auto kOff = ProgressLine::Logs::off;
+  ProgressLine progress(root && !options.quiet ? kLogs : kOff);
 
   // What to run: prompts, and what an earlier, interrupted run already recorded.
   std::optional<Tokenizer> tokenizer;
@@ -262,7 +265,7 @@ int run_plan(const World& world, const RunOptions& options, const ModelConfig& c
                       fmt::format("{} ({})", device.info.name, world.host()), place.replica);
   if (traces) generator.trace_with(&*traces);
   const auto begin = Clock::now();
-  ProgressLine running(place.replica == 0 && place.writes() && !options.quiet);
+  ProgressLine running(place.replica == 0 && place.writes() && !options.quiet ? kLogs : kOff);
   generator.on_progress([&](const Progress& now) {
     const double rate = static_cast<double>(now.tokens) / seconds_since(begin);
     running.show(fmt::format("{}: {} of {} prompts, {} tokens, {:.1f} tokens/s", describe(plan),

@@ -1,0 +1,49 @@
+#include "common/text.hpp"
+
+#include <gmock/gmock.h>
+
+#include <cstdint>
+#include <regex>
+
+#include "common/utc_clock.hpp"
+
+namespace shardrift {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+TEST(Text, PartsBetweenSeparators) {
+  EXPECT_THAT(split("a,b", ','), ElementsAre("a", "b"));
+  EXPECT_THAT(split("a,,b", ','), ElementsAre("a", "", "b"));
+  EXPECT_THAT(split("a,b,", ','), ElementsAre("a", "b"));
+  EXPECT_THAT(split(",a", ','), ElementsAre("", "a"));
+  EXPECT_THAT(split(",", ','), ElementsAre(""));
+  EXPECT_THAT(split("", ','), IsEmpty());
+}
+
+TEST(Text, WordsBetweenSeparators) {
+  EXPECT_THAT(split_words(" a ,, b\t,\r", ','), ElementsAre("a", "b"));
+  EXPECT_THAT(split_words(" , ", ','), IsEmpty());
+  EXPECT_EQ(trimmed("\t a b \r"), "a b");
+  EXPECT_EQ(trimmed(" "), "");
+  EXPECT_TRUE(is_blank(" \t\r"));
+  EXPECT_FALSE(is_blank(" x"));
+}
+
+TEST(Text, ANumberIsTheWholeText) {
+  EXPECT_EQ(number_from<int>("-12"), -12);
+  EXPECT_EQ(number_from<double>("0.5"), 0.5);
+  for (const auto* text : {"", "1 ", " 1", "1x", "x", "+1", "0x1"})
+    EXPECT_EQ(number_from<int>(text), std::nullopt) << text;
+  EXPECT_EQ(number_from<std::int64_t>("9223372036854775807"), INT64_MAX);
+  EXPECT_EQ(number_from<std::int64_t>("9223372036854775808"), std::nullopt);
+}
+
+TEST(UtcClock, IsIso8601) {
+  EXPECT_TRUE(std::regex_match(utc_now(), std::regex(R"(20\d\d-[01]\d-[0-3]\dT[0-2]\d:[0-5]\d:[0-6]\dZ)")))
+      << utc_now();
+}
+
+}  // namespace
+}  // namespace shardrift
