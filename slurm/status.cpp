@@ -6,10 +6,10 @@
 #include <charconv>
 #include <map>
 
-#include "analysis/text/text_columns.hpp"
 #include "common/error.hpp"
 #include "common/json_file.hpp"
 #include "common/text.hpp"
+#include "common/text_columns.hpp"
 #include "experiments/runner/status.hpp"
 #include "slurm/settle.hpp"
 #include "slurm/words.hpp"
@@ -188,14 +188,13 @@ Status look(const Submission& submission) {
 }
 
 std::string status_text(const Submission& submission, const Status& status) {
-  using analysis::Align;
   std::map<JobState, int> counts;
-  analysis::TextColumns table({{"configuration", Align::left},
-                               {"ranks", Align::right},
-                               {"state", Align::left},
-                               {"job", Align::left},
-                               {"nodes", Align::left},
-                               {"", Align::left}});
+  TextColumns table({{"configuration", Align::left},
+                     {"ranks", Align::right},
+                     {"state", Align::left},
+                     {"job", Align::left},
+                     {"nodes", Align::left},
+                     {"", Align::left}});
   for (const auto& row : status.rows) {
     if (row.ranks > 0) ++counts[row.state];
     table.add({row.name, row.ranks > 0 ? std::to_string(row.ranks) : "", std::string(name_of(row.state)),

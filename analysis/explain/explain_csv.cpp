@@ -1,6 +1,6 @@
 #include "analysis/explain/explain_csv.hpp"
 
-#include "analysis/text/csv_table.hpp"
+#include "common/csv.hpp"
 
 namespace shardrift::analysis {
 namespace {

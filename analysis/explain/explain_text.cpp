@@ -5,8 +5,8 @@
 #include <map>
 
 #include "analysis/explain/ladder.hpp"
-#include "analysis/text/text_columns.hpp"
 #include "common/error.hpp"
+#include "common/text_columns.hpp"
 
 namespace shardrift::analysis {
 namespace {

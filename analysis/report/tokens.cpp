@@ -2,7 +2,8 @@
 #include <map>
 
 #include "analysis/report/payload.hpp"
-#include "analysis/text/text_columns.hpp"
+
+#include "common/text_columns.hpp"
 
 namespace shardrift::report {
 namespace {
@@ -33,8 +34,7 @@ Json tokens_json(const Report& report) {
     tables.push_back({{"run", story.run}, {"prompt", story.table.prompt}, {"rows", rows}});
   }
   Json strings = Json::object();
-  for (const auto& [id, token] : used)
-    strings.push_back({std::to_string(id), analysis::quoted(*token, kTokenWidth)});
+  for (const auto& [id, token] : used) strings.push_back({std::to_string(id), quoted(*token, kTokenWidth)});
   return {{"strings", strings}, {"tables", tables}};
 }
 

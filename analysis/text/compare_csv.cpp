@@ -6,7 +6,7 @@
 #include <iterator>
 
 #include "analysis/measure/metrics_columns.hpp"
-#include "analysis/text/csv_cell.hpp"
+#include "common/csv.hpp"
 
 namespace shardrift::analysis {
 namespace {

@@ -5,8 +5,8 @@
 #include "analysis/measure/totals.hpp"
 #include "analysis/statistics/kl_report.hpp"
 #include "analysis/text/compare_report.hpp"
-#include "analysis/text/text_columns.hpp"
 #include "common/error.hpp"
+#include "common/text_columns.hpp"
 
 namespace shardrift::analysis {
 namespace {

@@ -4,8 +4,8 @@
 
 #include "analysis/measure/differences.hpp"
 #include "analysis/measure/totals.hpp"
-#include "analysis/text/csv_cell.hpp"
 #include "analysis/text/inspect_report.hpp"
+#include "common/csv.hpp"
 
 namespace shardrift::analysis {
 namespace {

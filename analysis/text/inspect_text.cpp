@@ -6,7 +6,7 @@
 #include "analysis/measure/metrics_file.hpp"
 #include "analysis/measure/totals.hpp"
 #include "analysis/text/inspect_report.hpp"
-#include "analysis/text/text_columns.hpp"
+#include "common/text_columns.hpp"
 
 namespace shardrift::analysis {
 namespace {

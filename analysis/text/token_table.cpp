@@ -6,8 +6,8 @@
 #include "analysis/measure/alignment.hpp"
 #include "analysis/measure/rows.hpp"
 #include "analysis/measure/totals.hpp"
-#include "analysis/text/text_columns.hpp"
 #include "common/error.hpp"
+#include "common/text_columns.hpp"
 
 namespace shardrift::analysis {
 namespace {

@@ -1,11 +1,10 @@
 #include <fmt/format.h>
 
-#include "analysis/text/csv_cell.hpp"
 #include "analysis/verdict/verdict_text.hpp"
 
-namespace shardrift::verdict {
+#include "common/csv.hpp"
 
-using analysis::csv_cell;
+namespace shardrift::verdict {
 
 void write_verdict_csv(std::ostream& out, const Verdict& verdict) {
   out << "candidate,candidate_state,limit,allowed,state,value,low,high,noise_floor,prompts,reason\n";

@@ -4,14 +4,11 @@
 
 #include <cmath>
 
-#include "analysis/text/text_columns.hpp"
 #include "analysis/verdict/words.hpp"
+#include "common/text_columns.hpp"
 
 namespace shardrift::verdict {
 namespace {
-
-using analysis::Align;
-using analysis::TextColumns;
 
 constexpr std::size_t kWidth = 100;
 
@@ -24,7 +21,7 @@ std::string wrapped(const std::string& text, const std::string& indent) {
   while (at < text.size()) {
     const std::size_t end = std::min(text.find(' ', at), text.size());
     const std::string word = text.substr(at, end - at);
-    const std::size_t length = analysis::characters(word);
+    const std::size_t length = characters(word);
     if (!first && width + 1 + length > kWidth) {
       out += "\n" + indent;
       width = indent.size();

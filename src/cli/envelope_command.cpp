@@ -3,10 +3,10 @@
 #include <nlohmann/json.hpp>
 
 #include "analysis/measure/envelope.hpp"
-#include "analysis/text/text_columns.hpp"
 #include "cli/arguments.hpp"
 #include "cli/commands.hpp"
 #include "cli/output_file.hpp"
+#include "common/text_columns.hpp"
 
 namespace shardrift::cli {
 namespace {
@@ -34,8 +34,7 @@ std::string tokens_text(const std::vector<std::int32_t>& ids, const std::vector<
   for (const auto id : ids) {
     text += text.empty() ? "" : " | ";
     const auto index = static_cast<std::size_t>(id);
-    text += index < vocab.size() ? fmt::format("{} {}", id, analysis::quoted(vocab[index], 20))
-                                 : std::to_string(id);
+    text += index < vocab.size() ? fmt::format("{} {}", id, quoted(vocab[index], 20)) : std::to_string(id);
   }
   return text;
 }
@@ -90,7 +89,6 @@ ExitCode envelope(const std::vector<std::string>& arguments) {
   if (json.wanted()) json.stream() << to_json(prompts, options.files).dump(1) << '\n';
   json.close();
 
-  using analysis::Align;
   const auto& vocab = runs.front().run().model.vocab;
   std::int64_t positions = 0;
   std::int64_t flips = 0;
@@ -116,12 +114,12 @@ ExitCode envelope(const std::vector<std::string>& arguments) {
     const bool b_flips = b.row->chosen.size() > 1;
     return a_flips != b_flips ? a_flips : a.row->max_spread > b.row->max_spread;
   });
-  analysis::TextColumns table({{"prompt", Align::left},
-                               {"position", Align::right},
-                               {"max spread", Align::right},
-                               {"mean spread", Align::right},
-                               {"margin", Align::right},
-                               {"chosen", Align::left}});
+  TextColumns table({{"prompt", Align::left},
+                     {"position", Align::right},
+                     {"max spread", Align::right},
+                     {"mean spread", Align::right},
+                     {"margin", Align::right},
+                     {"chosen", Align::left}});
   for (std::size_t i = 0; i < std::min(static_cast<std::size_t>(options.rows), shown.size()); ++i)
     table.add({shown[i].prompt->id, std::to_string(shown[i].row->position),
                fmt::format("{:.3g}", shown[i].row->max_spread),

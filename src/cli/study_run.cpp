@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <set>
 
-#include "analysis/text/text_columns.hpp"
 #include "cli/commands.hpp"
 #include "cli/study_conclusion.hpp"
+#include "common/text_columns.hpp"
 #include "experiments/runner/progress.hpp"
 #include "experiments/study/profiles.hpp"
 
@@ -62,7 +62,6 @@ void add_study_options(Arguments& known, StudyFlags& flags) {
 
 std::string plan_text(const study::Study& study, const study::StudyPlan& plan,
                       const runner::RunnerOptions& options, double free_bytes) {
-  using analysis::Align;
   std::string text = fmt::format("study {}", study.name);
   if (!study.question.empty()) text += ": " + study.question;
   text += fmt::format("\nmachine: {}{}\noutput:  {}\n\n", options.machine.why,
@@ -71,14 +70,14 @@ std::string plan_text(const study::Study& study, const study::StudyPlan& plan,
   const auto earlier = runner::read_status(options.output);
   const auto names = study::chosen_names(plan, options.only);
   const std::set<std::string> chosen(names.begin(), names.end());
-  analysis::TextColumns table({{"run", Align::left},
-                               {"plan", Align::left},
-                               {"ranks", Align::right},
-                               {"prompts", Align::right},
-                               {"about", Align::right},
-                               {"memory", Align::right},
-                               {"disk", Align::right},
-                               {"state", Align::left}});
+  TextColumns table({{"run", Align::left},
+                     {"plan", Align::left},
+                     {"ranks", Align::right},
+                     {"prompts", Align::right},
+                     {"about", Align::right},
+                     {"memory", Align::right},
+                     {"disk", Align::right},
+                     {"state", Align::left}});
   std::vector<runner::RunTime> times;
   double disk = 0;
   double largest = 0;

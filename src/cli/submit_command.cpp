@@ -7,11 +7,11 @@
 #include <set>
 #include <sstream>
 
-#include "analysis/text/text_columns.hpp"
 #include "cli/arguments.hpp"
 #include "cli/commands.hpp"
 #include "cli/study_overrides.hpp"
 #include "common/durable_file.hpp"
+#include "common/text_columns.hpp"
 #include "common/utc_clock.hpp"
 #include "experiments/runner/changes.hpp"
 #include "experiments/runner/detect_machine.hpp"
@@ -168,16 +168,15 @@ runner::StudyStatus status_for(const study::Study& study, const study::StudyPlan
 
 std::string plan_text(const slurm::JobPlan& plan, const slurm::SiteProfile& profile,
                       const std::set<std::string>& finished) {
-  using analysis::Align;
-  analysis::TextColumns table({{"job", Align::left},
-                               {"task", Align::right},
-                               {"run", Align::left},
-                               {"plan", Align::left},
-                               {"nodes", Align::right},
-                               {"ranks", Align::right},
-                               {"about", Align::right},
-                               {"disk", Align::right},
-                               {"after", Align::left}});
+  TextColumns table({{"job", Align::left},
+                     {"task", Align::right},
+                     {"run", Align::left},
+                     {"plan", Align::left},
+                     {"nodes", Align::right},
+                     {"ranks", Align::right},
+                     {"about", Align::right},
+                     {"disk", Align::right},
+                     {"after", Align::left}});
   for (const auto& array : plan.arrays)
     for (std::size_t i = 0; i < array.tasks.size(); ++i) {
       const auto& one = array.tasks[i];

@@ -9,7 +9,7 @@
 #include "analysis/measure/alignment.hpp"
 #include "analysis/measure/totals.hpp"
 #include "analysis/text/compare_report.hpp"
-#include "analysis/text/text_columns.hpp"
+#include "common/text_columns.hpp"
 #include "tests/unit/analysis/every_value.hpp"
 #include "tests/unit/analysis/example_runs.hpp"
 

@@ -1,10 +1,10 @@
-#include "analysis/text/text_columns.hpp"
+#include "common/text_columns.hpp"
 
 #include <algorithm>
 
 #include "common/error.hpp"
 
-namespace shardrift::analysis {
+namespace shardrift {
 namespace {
 
 // Bytes of the UTF-8 sequence that starts at i; 0 where there is none (stray or overlong bytes, surrogates).
@@ -86,4 +86,4 @@ std::string TextColumns::str() const {
   return text;
 }
 
-}  // namespace shardrift::analysis
+}  // namespace shardrift

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-namespace shardrift::analysis {
+namespace shardrift {
 
 enum class Align { left, right };
 
@@ -30,4 +30,4 @@ std::size_t characters(const std::string& text);
 // Quoted, control characters and invalid UTF-8 escaped, at most `width` characters.
 std::string quoted(const std::string& token, std::size_t width);
 
-}  // namespace shardrift::analysis
+}  // namespace shardrift

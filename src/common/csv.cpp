@@ -1,12 +1,24 @@
-#include "analysis/text/csv_table.hpp"
+#include "common/csv.hpp"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cmath>
 #include <stdexcept>
 
-namespace shardrift::analysis {
+namespace shardrift {
+
+std::string csv_cell(const std::string& text) {
+  if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
+  std::string out = "\"";
+  for (const char c : text) out += c == '"' ? "\"\"" : std::string(1, c);
+  return out + "\"";
+}
+
+std::string csv_cell(double value) {
+  return std::isfinite(value) ? fmt::format("{}", value) : "";
+}
 
 CsvTable::CsvTable(std::ostream& out, std::vector<std::string_view> columns)
     : out_(out), columns_(std::move(columns)) {
@@ -23,4 +35,4 @@ void CsvTable::add(const std::vector<Cell>& cells) {
   out_ << fmt::format("{}\n", fmt::join(line, ","));
 }
 
-}  // namespace shardrift::analysis
+}  // namespace shardrift
