@@ -16,6 +16,7 @@
 #include "experiments/study/prompts_file.hpp"
 #include "parallel/plan/plan_json.hpp"
 #include "parallel/probe/given_sum.hpp"
+#include "parallel/profile/messages.hpp"
 #include "weights/model_config.hpp"
 #include "weights/safetensors.hpp"
 #include "worker/options.hpp"
@@ -119,16 +120,6 @@ class Planner {
     const auto found = std::find_if(plan_.configurations.begin(), plan_.configurations.end(),
                                     [&](const Configuration& one) { return one.name == name; });
     return found == plan_.configurations.end() ? nullptr : &*found;
-  }
-
-  // Elements of the messages that are summed: of each prompt's prefill, and of a decode pass. Where prompts
-  // are texts, of lengths like theirs.
-  static std::set<std::int64_t> message_counts(const Plan& plan, const RunOptions& options,
-                                               const ModelConfig& config, const Work& work) {
-    std::set<std::int64_t> counts;
-    for (const auto length : work.lengths) counts.insert(length * config.hidden);
-    if (options.mode != Mode::score) counts.insert(plan.batch * config.hidden);
-    return counts;
   }
 
   Work work_of(const Entry& entry, const RunOptions& options, const ModelConfig& config) {
@@ -246,7 +237,8 @@ class Planner {
       Machine machine = machine_;
       if (entry.predict) machine.devices = 1;
       const auto outcome =
-          predict(plan, settings, machine, options_, message_counts(plan, options, model.config, work));
+          predict(plan, settings, machine, options_,
+                  message_counts(plan, model.config.hidden, work.lengths, options.mode != Mode::score));
       if (const auto* none = std::get_if<NoPrediction>(&outcome)) {
         leave_out(entry, none->reason);
         return;

@@ -5,6 +5,7 @@
 #include <array>
 
 #include "experiments/study/profiles.hpp"
+#include "parallel/profile/messages.hpp"
 
 namespace shardrift::study {
 namespace {
@@ -59,15 +60,9 @@ std::variant<Prediction, NoPrediction> predict(const Plan& plan, const Settings&
       put(flags, "reduction", "linear");
       why.emplace_back("two shards have one possible order of summing");
     } else {
-      const auto operation = plan.row_linear == RowLinear::scatter ? CollectiveOperation::reduce_scatter
-                                                                   : CollectiveOperation::all_reduce;
       std::vector<std::string> passed;
-      ProfileWanted wanted{plan.shards, operation, plan.dtype, pinned, counts};
-      if (operation == CollectiveOperation::reduce_scatter) {
-        wanted.counts.clear();
-        for (const auto count : counts)
-          wanted.counts.insert(padded_count(count, storage_of(plan.dtype), plan.shards));
-      }
+      const ProfileWanted wanted{plan.shards, operation_of(plan), plan.dtype, pinned,
+                                 called_counts(plan, counts)};
       const auto chosen = find_profile(wanted, machine, options.collective_profiles, passed);
       if (!chosen)
         return NoPrediction{fmt::format(

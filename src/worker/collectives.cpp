@@ -4,28 +4,12 @@
 
 #include "common/error.hpp"
 #include "parallel/probe/probe.hpp"
+#include "parallel/profile/messages.hpp"
 #include "worker/machine_profile.hpp"
 #include "worker/probed_sums.hpp"
 
 namespace shardrift {
 namespace {
-
-// The collective that a native sum of this plan is.
-CollectiveOperation operation_of(const Plan& plan) {
-  return plan.row_linear == RowLinear::scatter ? CollectiveOperation::reduce_scatter
-                                               : CollectiveOperation::all_reduce;
-}
-
-// The elements it is called with, for a message of count.
-std::int64_t called_count(const Plan& plan, std::int64_t count) {
-  return plan.row_linear == RowLinear::scatter ? padded_count(count, storage_of(plan.dtype), plan.shards)
-                                               : count;
-}
-std::set<std::int64_t> called_counts(const Plan& plan, const std::set<std::int64_t>& counts) {
-  std::set<std::int64_t> called;
-  for (const auto count : counts) called.insert(called_count(plan, count));
-  return called;
-}
 
 // The map of a message's first count elements.
 OrderMap without_pads(const OrderMap& map, std::int64_t count) {
@@ -52,11 +36,9 @@ record::CollectiveInfo info_of(CollectiveOperation operation, std::int64_t count
 
 std::set<std::int64_t> message_counts(const RunOptions& options, const ModelConfig& config,
                                       const std::vector<Job>& jobs) {
-  std::set<std::int64_t> counts;
-  for (const auto& job : jobs)
-    counts.insert(static_cast<std::int64_t>(job.prompt.tokens.size()) * config.hidden);
-  if (options.mode != Mode::score) counts.insert(options.plan.batch * config.hidden);
-  return counts;
+  std::set<std::int64_t> lengths;
+  for (const auto& job : jobs) lengths.insert(static_cast<std::int64_t>(job.prompt.tokens.size()));
+  return message_counts(options.plan, config.hidden, lengths, options.mode != Mode::score);
 }
 
 std::optional<CollectiveProfile> open_profile(const RunOptions& options,
