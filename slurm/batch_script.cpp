@@ -212,7 +212,7 @@ std::string analysis_script(const JobPlan& plan, const SiteProfile& profile) {
 }
 
 std::string_view task_script() {
-  return embedded_task_script();
+  return embedded_task_script;
 }
 
 }  // namespace shardrift::slurm

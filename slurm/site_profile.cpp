@@ -185,7 +185,7 @@ SiteProfile site_profile_from_text(const std::string& text, const std::string& f
 
 std::vector<std::string> shipped_site_profiles() {
   std::vector<std::string> names;
-  for (const auto& file : embedded_profiles()) names.emplace_back(file.name);
+  for (const auto& file : embedded_profiles) names.emplace_back(file.name);
   std::sort(names.begin(), names.end());
   return names;
 }
@@ -193,7 +193,7 @@ std::vector<std::string> shipped_site_profiles() {
 SiteProfile load_site_profile(const std::string& name_or_file) {
   if (name_or_file.find_first_of("/.") != std::string::npos)
     return site_profile_from_text(read_text_file(name_or_file, kLongestProfile), name_or_file);
-  for (const auto& file : embedded_profiles())
+  for (const auto& file : embedded_profiles)
     if (file.name == name_or_file)
       return site_profile_from_text(std::string(file.text), name_or_file + ".toml");
   throw usage_error("no site profile '{}': there are {}; or name a file, ./{}.toml", name_or_file,
