@@ -13,7 +13,7 @@
 #include "common/text.hpp"
 #include "experiments/study/estimate.hpp"
 #include "experiments/study/prediction.hpp"
-#include "experiments/study/prompts_file.hpp"
+#include "experiments/study/prompts_summary.hpp"
 #include "parallel/plan/plan_json.hpp"
 #include "parallel/probe/given_sum.hpp"
 #include "parallel/profile/messages.hpp"
@@ -134,6 +134,7 @@ class Planner {
     }
     if (!options.follow.empty()) return {};  // a record from elsewhere (explain): no estimate
     const auto& summary = prompts_at(options.prompts);
+    check_prompts(summary.file, config.vocabulary, fs::exists(options.model / "tokenizer.json"));
     if (!summary.estimated && summary.longest > config.max_positions)  // of texts the worker knows
       throw usage_error("--prompts {}: a prompt of {} tokens, the model's context ends at {}",
                         options.prompts.string(), summary.longest, config.max_positions);
@@ -276,7 +277,7 @@ class Planner {
   std::string fingerprint_of(const Configuration& one, const RunOptions& options, const Model& model) {
     std::string text = model.identity;
     for (const auto& word : one.arguments) text += '\0' + word;
-    if (!options.prompts.empty()) text += '\0' + prompts_at(options.prompts).sha256;
+    if (!options.prompts.empty()) text += '\0' + prompts_at(options.prompts).file.sha256;
     for (const auto& name : one.after)
       if (const auto* other = planned(name)) text += '\0' + other->fingerprint;
     return sha256_hex(text);

@@ -1,17 +1,9 @@
-#include "experiments/study/prompts_file.hpp"
+#include "experiments/study/prompts_summary.hpp"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
-#include <sstream>
-
-#include "common/error.hpp"
-#include "common/hash.hpp"
-#include "common/json_file.hpp"
 
 namespace shardrift::study {
 namespace {
-
-constexpr std::size_t kMaxFileBytes = std::size_t{1} << 30;
 
 // About 4 letters a token of English; a Chinese or Japanese character takes 0.7 tokens of a large vocabulary
 // and 1.7 of SmolLM2's (experiments/prompts/README.md). Good to a factor of 1.5, which is enough here.
@@ -31,31 +23,17 @@ std::int64_t guessed_tokens(const std::string& text) {
 }  // namespace
 
 PromptsSummary summarize_prompts(const std::filesystem::path& path) {
-  const std::string text = read_text_file(path, kMaxFileBytes);
   PromptsSummary summary;
-  summary.sha256 = sha256_hex(text);
-  std::istringstream lines(text);
-  std::string line;
-  for (int number = 1; std::getline(lines, line); ++number) {
-    if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
-    const auto object = nlohmann::json::parse(line, nullptr, false);
-    if (object.is_discarded() || !object.is_object())
-      throw bad_data("{} line {}: not a JSON object: {}", path.string(), number, line.substr(0, 60));
-    std::int64_t tokens = 0;
-    if (const auto* list = member(object, "tokens"); list != nullptr && list->is_array()) {
-      tokens = static_cast<std::int64_t>(list->size());
-    } else if (const auto* words = member(object, "text"); words != nullptr && words->is_string()) {
-      tokens = guessed_tokens(words->get<std::string>());
-      summary.estimated = true;
-    } else {
-      throw bad_data("{} line {}: a prompt needs either \"text\" or \"tokens\"", path.string(), number);
-    }
+  summary.file = read_prompts_file(path);
+  for (const auto& prompt : summary.file.prompts) {
+    const auto tokens =
+        prompt.text ? guessed_tokens(*prompt.text) : static_cast<std::int64_t>(prompt.tokens.size());
+    summary.estimated = summary.estimated || prompt.text;
     ++summary.prompts;
     summary.tokens += tokens;
     summary.longest = std::max(summary.longest, tokens);
     summary.lengths.insert(tokens);
   }
-  if (summary.prompts == 0) throw bad_data("{}: holds no prompt", path.string());
   return summary;
 }
 

@@ -5,6 +5,8 @@
 #include <set>
 #include <string>
 
+#include "prompts/prompts_file.hpp"
+
 namespace shardrift::study {
 
 struct PromptsSummary {
@@ -13,11 +15,10 @@ struct PromptsSummary {
   std::int64_t longest = 0;        // tokens
   std::set<std::int64_t> lengths;  // that occur, in tokens
   bool estimated = false;          // some prompts are texts: their tokens are guessed from their length
-  std::string sha256;              // of the file
+  PromptsFile file;
 };
 
-// Throws bad_data naming file and line: unreadable, no JSON objects, neither "text" nor "tokens", no prompt.
-// The worker checks the rest.
+// Throws bad_data as read_prompts_file does.
 PromptsSummary summarize_prompts(const std::filesystem::path& path);
 
 }  // namespace shardrift::study

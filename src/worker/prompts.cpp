@@ -2,10 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include <fstream>
-#include <set>
-
 #include "common/error.hpp"
+#include "prompts/prompts_file.hpp"
 #include "record/reader.hpp"
 #include "tokenizer/tokenizer.hpp"
 
@@ -13,90 +11,33 @@ namespace shardrift {
 using nlohmann::json;
 namespace {
 
-// One line of a prompts file, with where it stands for messages.
-struct Line {
-  std::string where;  // "prompts.jsonl line 3"
-  json object;
-};
-
-std::string id_of(const Line& line) {
-  const auto id = line.object.find("id");
-  if (id == line.object.end() || !id->is_string())
-    throw bad_data("{}: \"id\" is missing or no string", line.where);
-  auto text = id->get<std::string>();
-  if (!record::valid_id(text))
-    throw bad_data("{}: id '{}': use letters, digits, '.', '_' and '-', at most 64, not starting with '.'",
-                   line.where, text);
-  return text;
-}
-
-std::vector<std::int32_t> given_tokens(const Line& line, const ModelConfig& config) {
-  const auto& list = line.object.at("tokens");
-  if (!list.is_array()) throw bad_data("{}: \"tokens\" is no list", line.where);
-  std::vector<std::int32_t> tokens;
-  for (const auto& item : list) {
-    if (!item.is_number_integer() || item < 0 || item >= config.vocabulary)
-      throw bad_data("{}: token {} is outside the vocabulary of {}", line.where, item.dump(),
-                     config.vocabulary);
-    tokens.push_back(item.get<std::int32_t>());
-  }
-  return tokens;
-}
-
-std::vector<std::int32_t> encoded(const Line& line, const std::string& text, const ModelConfig& config,
-                                  const Tokenizer* tokenizer) {
-  if (tokenizer == nullptr)
-    throw bad_data("{}: has \"text\", but the model directory has no tokenizer.json: give \"tokens\"",
-                   line.where);
-  auto tokens = tokenizer->encode(text);
+std::vector<std::int32_t> encoded(const GivenPrompt& given, const ModelConfig& config,
+                                  const Tokenizer& tokenizer) {
+  auto tokens = tokenizer.encode(*given.text);
   for (const auto token : tokens)
     if (token >= config.vocabulary)
-      throw bad_data("{}: the tokenizer gives token {}, the model's vocabulary ends at {}", line.where, token,
-                     config.vocabulary);
+      throw bad_data("{}: the tokenizer gives token {}, the model's vocabulary ends at {}", given.where,
+                     token, config.vocabulary);
+  if (tokens.empty()) throw bad_data("{}: prompt '{}' is empty", given.where, given.id);
   return tokens;
-}
-
-Job job_of(const Line& line, const ModelConfig& config, const Tokenizer* tokenizer) {
-  Job job;
-  job.prompt.id = id_of(line);
-  const bool has_text = line.object.contains("text");
-  if (has_text == line.object.contains("tokens"))
-    throw bad_data("{}: prompt '{}' needs either \"text\" or \"tokens\"", line.where, job.prompt.id);
-  if (has_text) {
-    const auto& text = line.object.at("text");
-    if (!text.is_string()) throw bad_data("{}: \"text\" is no string", line.where);
-    job.prompt.text = text.get<std::string>();
-    job.prompt.source = "text";
-    job.prompt.tokens = encoded(line, job.prompt.text, config, tokenizer);
-  } else {
-    job.prompt.source = "tokens";
-    job.prompt.tokens = given_tokens(line, config);
-  }
-  if (job.prompt.tokens.empty()) throw bad_data("{}: prompt '{}' is empty", line.where, job.prompt.id);
-  return job;
 }
 
 }  // namespace
 
 std::vector<Job> read_prompts(const std::filesystem::path& path, const ModelConfig& config,
                               const Tokenizer* tokenizer) {
-  std::ifstream file(path);
-  if (!file) throw bad_data("{}: cannot be read", path.string());
+  const auto file = read_prompts_file(path);
+  check_prompts(file, config.vocabulary, tokenizer != nullptr);
   std::vector<Job> jobs;
-  std::set<std::string> ids;
-  std::string text;
-  for (int number = 1; std::getline(file, text); ++number) {
-    if (text.find_first_not_of(" \t\r") == std::string::npos) continue;
-    Line line{fmt::format("{} line {}", path.string(), number), json::parse(text, nullptr, false)};
-    if (line.object.is_discarded() || !line.object.is_object())
-      throw bad_data("{}: not a JSON object: {}", line.where, text.substr(0, 60));
-    Job job = job_of(line, config, tokenizer);
+  for (const auto& given : file.prompts) {
+    Job job;
+    job.prompt.id = given.id;
     job.prompt.index = static_cast<std::int64_t>(jobs.size());
-    if (!ids.insert(job.prompt.id).second)
-      throw bad_data("{}: id '{}' is used twice", line.where, job.prompt.id);
+    job.prompt.text = given.text.value_or("");
+    job.prompt.source = given.text ? "text" : "tokens";
+    job.prompt.tokens = given.text ? encoded(given, config, *tokenizer) : given.tokens;
     jobs.push_back(std::move(job));
   }
-  if (jobs.empty()) throw bad_data("{}: holds no prompt", path.string());
   return jobs;
 }
 

@@ -18,9 +18,8 @@ struct Job {
   std::vector<std::int32_t> fed;
 };
 
-// One JSON object a line. Throws bad_data naming file and line: no JSON, missing or repeated id, neither or
-// both of text and tokens, an empty prompt, a token outside the vocabulary. tokenizer may be null where every
-// prompt has tokens.
+// Throws bad_data naming file and line as read_prompts_file and check_prompts do, and where a text is no
+// token. tokenizer may be null where every prompt has tokens.
 std::vector<Job> read_prompts(const std::filesystem::path& path, const ModelConfig& config,
                               const Tokenizer* tokenizer);
 
@@ -28,8 +27,8 @@ std::vector<Job> read_prompts(const std::filesystem::path& path, const ModelConf
 // vocabulary.
 std::vector<Job> read_followed(const std::filesystem::path& path, const ModelConfig& config);
 
-// For score runs: the fed tokens become the end of the prompt, so that one pass gives the rows that follow mode
-// gives one by one (with other bits: matrix products of another shape).
+// For score runs: the fed tokens become the end of the prompt, so that one pass gives the rows that follow
+// mode gives one by one (with other bits: matrix products of another shape).
 void feed_at_once(std::vector<Job>& jobs);
 
 // Refuses prompts that leave no room in the context, naming the first.

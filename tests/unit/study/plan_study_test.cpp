@@ -9,7 +9,7 @@
 #include "experiments/study/estimate.hpp"
 #include "experiments/study/plan_study.hpp"
 #include "experiments/study/profiles.hpp"
-#include "experiments/study/prompts_file.hpp"
+#include "experiments/study/prompts_summary.hpp"
 #include "experiments/study/scale_out.hpp"
 #include "tests/unit/study/tiny_model.hpp"
 
