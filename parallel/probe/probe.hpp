@@ -28,15 +28,6 @@ using FillPartial = std::function<void(int rank, void* partial)>;
 // alike.
 using ProbedSum = std::function<void(const FillPartial& fill, void* out)>;
 
-// An in-place all-reduce over host memory as seen from `rank`.
-ProbedSum in_place_sum(int rank,
-                       const std::function<void(void* data, std::int64_t count, DType dtype)>& all_reduce,
-                       std::int64_t count, DType dtype);
-// A local fold: `fold` gets the partials of all ranks, back to back.
-ProbedSum local_sum(int ranks,
-                    const std::function<void(const void* partials, std::size_t stride, void* out)>& fold,
-                    std::int64_t count, DType dtype);
-
 constexpr int kNotBinary = -1;
 
 struct ProbeResult {

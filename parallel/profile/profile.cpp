@@ -71,12 +71,6 @@ OrderMap CollectiveProfile::map_for(CollectiveOperation operation, DType dtype, 
   return *map;
 }
 
-bool CollectiveProfile::model_overruled(CollectiveOperation operation, DType dtype,
-                                        std::int64_t count) const {
-  const auto* one = find(operation, dtype, count);
-  return one != nullptr && agrees(model, *one) == false;
-}
-
 void CollectiveProfile::add(ProbedCollective collective) {
   const auto place = std::lower_bound(
       probed.begin(), probed.end(), collective,

@@ -51,8 +51,6 @@ struct CollectiveProfile {
   // and the model reproduces every one of these probes. Throws usage_error naming the count and the command
   // that probes it. tf32 is float32.
   OrderMap map_for(CollectiveOperation operation, DType dtype, std::int64_t count) const;
-  // True where map_for would take the probed map while a model is there and says otherwise: worth a line.
-  bool model_overruled(CollectiveOperation operation, DType dtype, std::int64_t count) const;
 
   // Adds or replaces one probe and keeps the order.
   void add(ProbedCollective collective);

@@ -11,6 +11,7 @@
 #include "parallel/order_models/openmpi_order.hpp"
 #include "parallel/reduction/scalar_fold.hpp"
 #include "parallel/transport/mpi_world.hpp"
+#include "tests/support/test_sums.hpp"
 
 namespace shardrift {
 namespace {
@@ -33,7 +34,8 @@ class LiveProbe : public ::testing::Test {
     const auto all_reduce = [this](void* data, std::int64_t n, DType type) {
       transport_->all_reduce(data, n, type);
     };
-    return probe_sum(ranks_.size(), count, dtype, in_place_sum(ranks_.rank(), all_reduce, count, dtype));
+    return probe_sum(ranks_.size(), count, dtype,
+                     testing::in_place_sum(ranks_.rank(), all_reduce, count, dtype));
   }
   Communicator ranks_;
   std::unique_ptr<Transport> transport_;

@@ -8,6 +8,7 @@
 
 #include "common/error.hpp"
 #include "parallel/reduction/scalar_fold.hpp"
+#include "tests/support/test_sums.hpp"
 
 namespace shardrift {
 namespace {
@@ -15,7 +16,7 @@ namespace {
 using ::testing::ElementsAre;
 
 ProbedSum fold_of(const OrderMap& map, DType dtype) {
-  return local_sum(
+  return testing::local_sum(
       map.shards(),
       [=](const void* partials, std::size_t stride, void* out) {
         scalar_fold(partials, stride, dtype, map, Accumulator::message, out, dtype);

@@ -9,6 +9,7 @@
 
 #include "common/error.hpp"
 #include "parallel/reduction/scalar_fold.hpp"
+#include "tests/support/test_sums.hpp"
 
 namespace shardrift {
 namespace {
@@ -16,7 +17,7 @@ namespace {
 constexpr std::array kDTypes{DType::float64, DType::float32, DType::float16, DType::bfloat16};
 
 ProbedSum fold_of(const OrderMap& map, DType dtype, Accumulator accumulator = Accumulator::message) {
-  return local_sum(
+  return testing::local_sum(
       map.shards(),
       [=](const void* partials, std::size_t stride, void* out) {
         scalar_fold(partials, stride, dtype, map, accumulator, out, dtype);
@@ -75,7 +76,7 @@ TEST(Probe, TellsWhereTheSumRounds) {
 
 // What an NVLink multicast may do: all operands at once, in more digits than any order would keep.
 ProbedSum all_at_once(int ranks, std::int64_t count, std::int64_t first_odd) {
-  return local_sum(
+  return testing::local_sum(
       ranks,
       [=](const void* partials, std::size_t stride, void* out) {
         const auto* bytes = static_cast<const std::byte*>(partials);

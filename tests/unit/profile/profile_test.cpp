@@ -46,8 +46,8 @@ TEST(Profile, AModelThatFailsOnceIsNotUsed) {
   EXPECT_THAT(message_of([&] { static_cast<void>(profile.map_for(kAllReduce, DType::bfloat16, 8192)); }),
               HasSubstr("does not reproduce the probe of 5000 elements"));
   EXPECT_EQ(profile.map_for(kAllReduce, DType::bfloat16, 5000), wrong.probe.map());
-  EXPECT_TRUE(profile.model_overruled(kAllReduce, DType::bfloat16, 5000));
-  EXPECT_FALSE(profile.model_overruled(kAllReduce, DType::bfloat16, 4096));
+  EXPECT_EQ(agrees(profile.model, *profile.find(kAllReduce, DType::bfloat16, 5000)), false);
+  EXPECT_EQ(agrees(profile.model, *profile.find(kAllReduce, DType::bfloat16, 4096)), true);
   EXPECT_EQ(profile.map_for(kAllReduce, DType::float32, 8192),
             h100_map(8192, DType::float32));  // not concerned
 }
