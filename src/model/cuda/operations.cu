@@ -119,6 +119,14 @@ __global__ void add_kernel(T* residual, const T* delta, std::int64_t count) {
     residual[i] = static_cast<T>(static_cast<C>(residual[i]) + static_cast<C>(delta[i]));
 }
 
+// One row added to each.
+template <typename T>
+__global__ void add_row_kernel(T* to, const T* row, std::int64_t cols, std::int64_t count) {
+  using C = Compute<T>;
+  for (std::int64_t i = first_index(); i < count; i += index_step())
+    to[i] = static_cast<T>(static_cast<C>(to[i]) + static_cast<C>(row[i % cols]));
+}
+
 template <typename T>
 __global__ void fill_kernel(T* out, std::int64_t count) {
   for (std::int64_t i = first_index(); i < count; i += index_step()) out[i] = static_cast<T>(-0.0F);
