@@ -74,7 +74,8 @@ PostProcessor PostProcessor::from_json(const nlohmann::json* json, const std::st
     throw bad_data("{}: type is {}; this version computes ByteLevel, TemplateProcessing and Sequence", where,
                    shown(*type));
   }
-  const auto& list = JsonObject(*json, where).list("processors");
+  const JsonObject processor(*json, where);
+  const auto& list = processor.list("processors");
   PostProcessor all;
   for (std::size_t i = 0; i < list.size(); ++i) {
     const auto next = from_json(&list[i], fmt::format("{}.processors[{}]", where, i));

@@ -42,7 +42,8 @@ bool check_decoder(const nlohmann::json* json, const std::string& where) {
     throw bad_data("{}: type is {}; this version computes ByteLevel, Fuse and Sequence", where,
                    type == nullptr ? "missing" : shown(*type));
   }
-  const auto& list = JsonObject(*json, where).list("decoders");
+  const JsonObject decoder(*json, where);
+  const auto& list = decoder.list("decoders");
   bool byte_level = false;
   for (std::size_t i = 0; i < list.size(); ++i) {
     byte_level |= check_decoder(&list[i], fmt::format("{}.decoders[{}]", where, i));

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "common/json_file.hpp"
 #include "weights/architectures/architecture.hpp"
 
 namespace shardrift {
@@ -10,7 +11,7 @@ namespace {
 
 constexpr std::size_t kMaxConfigBytes = std::size_t{16} << 20;
 
-const Architecture& read_architecture(const ConfigReader& config) {
+const Architecture& read_architecture(const JsonObject& config) {
   const auto* value = config.get("architectures");
   if (value == nullptr) {
     throw config.missing("architectures");
@@ -25,7 +26,7 @@ const Architecture& read_architecture(const ConfigReader& config) {
   return *architecture;
 }
 
-DType read_dtype(const ConfigReader& config) {
+DType read_dtype(const JsonObject& config) {
   const char* key = config.get("dtype") != nullptr ? "dtype" : "torch_dtype";
   const auto name = config.text(key, "float32");  // absent: torch's default
   for (const auto dtype : {DType::float64, DType::float32, DType::float16, DType::bfloat16}) {
@@ -36,7 +37,7 @@ DType read_dtype(const ConfigReader& config) {
   throw config.wrong(key, name, "float64, float32, float16 or bfloat16 is expected");
 }
 
-void add_eos(const ConfigReader& config, std::vector<std::int32_t>& ids) {
+void add_eos(const JsonObject& config, std::vector<std::int32_t>& ids) {
   constexpr const char* kKey = "eos_token_id";
   const auto* value = config.get(kKey);
   if (value == nullptr) {
@@ -55,7 +56,7 @@ void add_eos(const ConfigReader& config, std::vector<std::int32_t>& ids) {
 }
 
 // The architecture's description asks for nothing that the forward pass leaves out.
-void require_computed(const ConfigReader& config, const ModelConfig& model) {
+void require_computed(const JsonObject& config, const ModelConfig& model) {
   for (std::size_t i = 0; i < model.specs.size(); ++i)
     if (const auto what = not_computed(model.specs[i]); !what.empty())
       throw bad_data("{}: layer {} of {} needs {}, which this version does not compute", config.where(), i,
@@ -69,7 +70,7 @@ ModelConfig read_model_config(const std::filesystem::path& directory) {
   ModelConfig model;
   model.text = read_text_file(path, kMaxConfigBytes);
   const auto json = parse_json_object(model.text, path.string());
-  const ConfigReader config(json, path.string());
+  const JsonObject config(json, path.string());
 
   const Architecture& architecture = read_architecture(config);
   model.architecture = architecture.name;
@@ -86,7 +87,7 @@ ModelConfig read_model_config(const std::filesystem::path& directory) {
   std::error_code error;
   if (std::filesystem::exists(generation, error)) {
     const auto more = parse_json_object(read_text_file(generation, kMaxConfigBytes), generation.string());
-    add_eos(ConfigReader(more, generation.string()), model.eos_ids);
+    add_eos(JsonObject(more, generation.string()), model.eos_ids);
   }
   return model;
 }

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "parallel/plan/dealing.hpp"
-#include "weights/config_reader.hpp"
+#include "common/json_reader.hpp"
 #include "weights/part.hpp"
 
 namespace shardrift {
@@ -30,7 +30,7 @@ struct Architecture {
   std::string_view name;  // in config.json's architectures
   // Fills in all but text, architecture, dtype and eos_ids. Throws bad_data naming file, key, value and what
   // is expected.
-  void (*describe)(const ConfigReader& config, ModelConfig& model);
+  void (*describe)(const JsonObject& config, ModelConfig& model);
   std::span<const TensorName> tensors;
   // Null: every matrix has a tensor of its own.
   PackedRows (*packed)(const ModelConfig& model, Part part) = nullptr;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "common/json_file.hpp"
+
 namespace shardrift {
 namespace {
 
@@ -28,7 +30,7 @@ constexpr std::array kTensors{
     TensorName{Part::head, "lm_head.weight"},
 };
 
-RopeConfig::Llama3 read_llama3(const ConfigReader& reader) {
+RopeConfig::Llama3 read_llama3(const JsonObject& reader) {
   RopeConfig::Llama3 llama3;
   llama3.factor = reader.positive("factor");
   llama3.low_freq_factor = reader.positive("low_freq_factor");
@@ -45,7 +47,7 @@ RopeConfig::Llama3 read_llama3(const ConfigReader& reader) {
 
 constinit const std::span<const TensorName> kDecoderTensors = kTensors;
 
-void read_sizes(const ConfigReader& config, ModelConfig& model) {
+void read_sizes(const JsonObject& config, ModelConfig& model) {
   model.hidden = config.size("hidden_size");
   model.intermediate = config.size("intermediate_size");
   model.layers = config.size("num_hidden_layers");
@@ -55,7 +57,7 @@ void read_sizes(const ConfigReader& config, ModelConfig& model) {
   model.tied_head = config.flag("tie_word_embeddings");
 }
 
-void read_heads(const ConfigReader& config, ModelConfig& model, std::int64_t kv_heads_absent) {
+void read_heads(const JsonObject& config, ModelConfig& model, std::int64_t kv_heads_absent) {
   model.query_heads = config.size("num_attention_heads");
   model.kv_heads =
       config.size("num_key_value_heads", kv_heads_absent > 0 ? kv_heads_absent : model.query_heads);
@@ -75,28 +77,26 @@ void read_heads(const ConfigReader& config, ModelConfig& model, std::int64_t kv_
   }
 }
 
-RopeConfig read_rope(const ConfigReader& config) {
-  const auto* old_key = config.object("rope_scaling");
-  const auto* new_key = config.object("rope_parameters");
-  if (old_key != nullptr && new_key != nullptr && *old_key != *new_key) {
-    throw config.wrong("rope_scaling", *old_key,
-                       fmt::format("rope_parameters is {}: remove one of the two", shown(*new_key)));
+RopeConfig read_rope(const JsonObject& config) {
+  const auto old_key = config.object("rope_scaling");
+  const auto new_key = config.object("rope_parameters");
+  if (old_key && new_key && old_key->json() != new_key->json()) {
+    throw config.wrong("rope_scaling", old_key->json(),
+                       fmt::format("rope_parameters is {}: remove one of the two", shown(new_key->json())));
   }
   RopeConfig rope;
   rope.theta = config.positive("rope_theta", rope.theta);
-  const char* key = new_key != nullptr ? "rope_parameters" : "rope_scaling";
-  const auto* scaling = new_key != nullptr ? new_key : old_key;
-  std::vector<ConfigReader> readers = {config};
-  if (scaling != nullptr) {
-    const ConfigReader reader(*scaling, config.where() + ": " + key);
-    readers.push_back(reader);
-    rope.theta = reader.positive("rope_theta", rope.theta);
-    const char* type_key = reader.get("rope_type") != nullptr ? "rope_type" : "type";
-    const auto type = reader.text(type_key, "default");
+  const auto& scaling = new_key ? new_key : old_key;
+  std::vector<JsonObject> readers = {config};
+  if (scaling) {
+    readers.push_back(*scaling);
+    rope.theta = scaling->positive("rope_theta", rope.theta);
+    const char* type_key = scaling->get("rope_type") != nullptr ? "rope_type" : "type";
+    const auto type = scaling->text(type_key, "default");
     if (type == "llama3") {
-      rope.llama3 = read_llama3(reader);
+      rope.llama3 = read_llama3(*scaling);
     } else if (type != "default") {
-      throw reader.wrong(type_key, type, "this version computes default and llama3");
+      throw scaling->wrong(type_key, type, "this version computes default and llama3");
     }
   }
   for (const auto& reader : readers) {
@@ -108,13 +108,13 @@ RopeConfig read_rope(const ConfigReader& config) {
   return rope;
 }
 
-Activation read_activation(const ConfigReader& config) {
+Activation read_activation(const JsonObject& config) {
   const auto activation = config.text("hidden_act", "silu");
   if (activation != "silu") throw config.wrong("hidden_act", activation, "this version computes silu only");
   return Activation::silu;
 }
 
-void refuse_set(const ConfigReader& config, std::initializer_list<const char*> flags, std::string_view why) {
+void refuse_set(const JsonObject& config, std::initializer_list<const char*> flags, std::string_view why) {
   for (const auto* flag : flags)
     if (config.flag(flag)) throw config.wrong(flag, true, why);
 }

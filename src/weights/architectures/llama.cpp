@@ -7,7 +7,7 @@
 namespace shardrift {
 namespace {
 
-void describe(const ConfigReader& config, ModelConfig& model) {
+void describe(const JsonObject& config, ModelConfig& model) {
   read_sizes(config, model);
   read_heads(config, model);
   LayerSpec layer;

@@ -6,7 +6,7 @@
 namespace shardrift {
 namespace {
 
-void describe(const ConfigReader& config, ModelConfig& model) {
+void describe(const JsonObject& config, ModelConfig& model) {
   refuse_set(config, {"attention_bias", "mlp_bias"},
              "MistralForCausalLM has linear layers without bias only");
   read_sizes(config, model);
