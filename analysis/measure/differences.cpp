@@ -5,7 +5,9 @@
 #include <nlohmann/json.hpp>
 
 #include "common/error.hpp"
+#include "common/field_text.hpp"
 #include "parallel/plan/plan_json.hpp"
+#include "record/record_fields.hpp"
 
 namespace shardrift::analysis {
 namespace {
@@ -36,17 +38,24 @@ void add_map(std::vector<Difference>& out, const std::string& prefix, const Text
   }
 }
 
+// What of a value is compared, as its table says, under names in words.
+template <typename Value>
+Texts compared_fields(const Value& value, const std::string& prefix = "") {
+  Texts fields;
+  for_each_field(value, [&](const auto& row, const auto& field) {
+    if (row.compared == record::Compared::no) return;
+    std::string name = prefix + std::string(row.key);
+    std::replace(name.begin(), name.end(), '_', ' ');
+    fields[name] = text_of(field);
+  });
+  return fields;
+}
+
 Texts device_fields(const record::Environment& environment) {
   Texts fields;
   fields["count"] = std::to_string(environment.devices.size());
   for (std::size_t i = 0; i < environment.devices.size(); ++i) {
-    const auto& device = environment.devices[i];
-    const std::string rank = std::to_string(i);
-    fields[rank + " name"] = device.name;
-    fields[rank + " host"] = device.host;
-    fields[rank + " uuid"] = device.uuid;
-    fields[rank + " compute capability"] = device.compute_capability;
-    fields[rank + " driver"] = device.driver;
+    fields.merge(compared_fields(environment.devices[i], std::to_string(i) + " "));
   }
   return fields;
 }
@@ -61,20 +70,6 @@ void add_devices(std::vector<Difference>& out, const record::Environment& refere
     if (other != right.end() && other->second != value)
       out.push_back({key == "count" ? "devices" : "device " + key, value, other->second});
   }
-}
-
-Texts model_fields(const record::RunInfo& run) {
-  return {{"architecture", run.model.architecture},
-          {"dtype", run.model.dtype},
-          {"quantization", run.model.quantization},
-          {"identity", run.model.identity}};
-}
-
-Texts run_fields(const record::RunInfo& run) {
-  return {{"mode", run.mode},
-          {"level", run.level},
-          {"version", run.version},
-          {"logits dtype", std::string(name_of(run.logits_dtype))}};
 }
 
 // Token strings of the ids; ids whose meaning is known on one side only are no difference.
@@ -92,10 +87,10 @@ void add_vocabulary(std::vector<Difference>& out, const std::vector<std::string>
 
 std::vector<Difference> differences_of(const record::RunInfo& reference, const record::RunInfo& candidate) {
   std::vector<Difference> out;
-  add_map(out, "model", model_fields(reference), model_fields(candidate));
+  add_map(out, "model", compared_fields(reference.model), compared_fields(candidate.model));
   add_vocabulary(out, reference.model.vocab, candidate.model.vocab);
   add_map(out, "plan", plan_fields(reference.plan), plan_fields(candidate.plan));
-  add_map(out, "run", run_fields(reference), run_fields(candidate));
+  add_map(out, "run", compared_fields(reference), compared_fields(candidate));
   add_devices(out, reference.environment, candidate.environment);
   add_map(out, "library", reference.environment.libraries, candidate.environment.libraries);
   add_map(out, "setting", reference.environment.settings, candidate.environment.settings);

@@ -6,6 +6,8 @@
 #include "analysis/measure/totals.hpp"
 #include "analysis/text/inspect_report.hpp"
 #include "common/csv.hpp"
+#include "common/field_json.hpp"
+#include "record/record_fields.hpp"
 
 namespace shardrift::analysis {
 namespace {
@@ -29,23 +31,14 @@ Json collective_json(const record::CollectiveInfo& collective) {
     segments.push_back({{"begin", segment.begin},
                         {"end", segment.end},
                         {"tree", collective.trees[static_cast<std::size_t>(segment.tree)]}});
-  return {{"operation", collective.operation}, {"count", collective.count},
-          {"dtype", collective.dtype},         {"ranks", collective.ranks},
-          {"library", collective.library},     {"version", collective.version},
-          {"algorithm", collective.algorithm}, {"protocol", collective.protocol},
-          {"channels", collective.channels},   {"rings", collective.rings},
-          {"source", collective.source},       {"segments", segments}};
+  auto json = fields_to_json<Json>(collective);
+  json["segments"] = segments;
+  return json;
 }
 
 Json environment_json(const record::Environment& environment) {
   Json devices = Json::array();
-  for (const auto& device : environment.devices)
-    devices.push_back({{"rank", device.rank},
-                       {"host", device.host},
-                       {"name", device.name},
-                       {"uuid", device.uuid},
-                       {"compute_capability", device.compute_capability},
-                       {"driver", device.driver}});
+  for (const auto& device : environment.devices) devices.push_back(fields_to_json<Json>(device));
   Json collectives = Json::array();
   for (const auto& collective : environment.collectives) collectives.push_back(collective_json(collective));
   return {{"devices", devices},
@@ -58,11 +51,13 @@ Json environment_json(const record::Environment& environment) {
 
 Json timing_json(const record::RunTiming& timing) {
   if (timing.prefill_tokens + timing.decode_tokens == 0) return nullptr;
-  return {{"load_seconds", timing.load_seconds},
-          {"prefill_seconds", timing.prefill_seconds},
-          {"prefill_tokens", timing.prefill_tokens},
-          {"decode_seconds", timing.decode_seconds},
-          {"decode_tokens", timing.decode_tokens}};
+  return fields_to_json<Json>(timing);
+}
+
+Json model_json(const record::ModelInfo& model) {
+  auto json = fields_to_json<Json>(model);
+  json["token_strings"] = model.vocab.size();
+  return json;
 }
 
 Json prompt_json(const record::Reader& reader, const std::string& id) {
@@ -102,28 +97,18 @@ std::string inspect_json(const record::Reader& reader) {
   const record::RunInfo& run = reader.run();
   Json prompts = Json::array();
   for (const auto& id : reader.prompt_ids()) prompts.push_back(prompt_json(reader, id));
-  return dumped({{"schema", "shardrift inspect 1"},
-                 {"path", reader.path().string()},
-                 {"complete", reader.complete()},
-                 {"created", run.created},
-                 {"version", run.version},
-                 {"command", run.command},
-                 {"described", describe_plan(run)},
-                 {"plan", Json::parse(run.plan, nullptr, false)},
-                 {"mode", run.mode},
-                 {"level", run.level},
-                 {"logits_dtype", std::string(name_of(run.logits_dtype))},
-                 {"timing", timing_json(reader.timing())},
-                 {"model",
-                  {{"architecture", run.model.architecture},
-                   {"dtype", run.model.dtype},
-                   {"quantization", run.model.quantization},
-                   {"vocabulary", run.model.vocabulary},
-                   {"token_strings", run.model.vocab.size()},
-                   {"identity", run.model.identity}}},
-                 {"environment", environment_json(run.environment)},
-                 {"compared", kept_comparisons(reader.path())},
-                 {"prompts", prompts}});
+  Json json = {{"schema", "shardrift inspect 1"},
+               {"path", reader.path().string()},
+               {"complete", reader.complete()},
+               {"described", describe_plan(run)}};
+  json.update(fields_to_json<Json>(run));
+  json["plan"] = Json::parse(run.plan, nullptr, false);
+  json["timing"] = timing_json(reader.timing());
+  json["model"] = model_json(run.model);
+  json["environment"] = environment_json(run.environment);
+  json["compared"] = kept_comparisons(reader.path());
+  json["prompts"] = prompts;
+  return dumped(json);
 }
 
 std::string inspect_json(const std::filesystem::path& path, const KeptMetrics& kept) {

@@ -1,11 +1,11 @@
 #include "experiments/runner/status.hpp"
 
 #include <algorithm>
-#include <array>
 #include <nlohmann/json.hpp>
 
 #include "common/durable_file.hpp"
 #include "common/error.hpp"
+#include "common/field_json.hpp"
 #include "common/json_file.hpp"
 #include "record/reader.hpp"
 
@@ -18,68 +18,23 @@ using nlohmann::json;
 constexpr const char* kSchema = "shardrift study status 1";
 constexpr std::size_t kMaxFileBytes = std::size_t{64} << 20;
 
-json json_of(const RunStatus& run) {
-  return {{"name", run.name},
-          {"role", run.role},
-          {"plan", run.plan},
-          {"asked", run.asked},
-          {"predicted", run.predicted},
-          {"prediction", run.prediction},
-          {"ranks", run.ranks},
-          {"state", name_of(run.state)},
-          {"reason", run.reason},
-          {"output", run.output.string()},
-          {"log", run.log.string()},
-          {"arguments", run.arguments},
-          {"fingerprint", run.fingerprint},
-          {"replacing", run.replacing},
-          {"prompts", run.prompts},
-          {"attempts", run.attempts},
-          {"started", run.started},
-          {"finished", run.finished},
-          {"seconds", run.seconds},
-          {"estimated_seconds", run.estimated_seconds},
-          {"compare_with", run.compare_with}};
+template <typename Value>
+json list_to_json(const std::vector<Value>& values) {
+  json list = json::array();
+  for (const auto& value : values) list.push_back(fields_to_json(value));
+  return list;
 }
 
 // Missing keys keep their defaults, so that a later version's file can be read.
 template <typename Value>
-void take(const json& object, const char* key, Value& value) {
-  if (const auto* found = member(object, key)) value = found->get<Value>();
-}
-void take_path(const json& object, const char* key, fs::path& path) {
-  std::string text;
-  take(object, key, text);
-  path = text;
-}
-
-RunStatus run_of(const json& object) {
-  if (!object.is_object()) throw bad_data("a run is {}, an object is expected", shown(object));
-  RunStatus run;
-  take(object, "name", run.name);
-  take(object, "role", run.role);
-  take(object, "plan", run.plan);
-  take(object, "asked", run.asked);
-  take(object, "predicted", run.predicted);
-  take(object, "prediction", run.prediction);
-  take(object, "ranks", run.ranks);
-  std::string state = "waiting";
-  take(object, "state", state);
-  run.state = named<RunState>("state", state);
-  take(object, "reason", run.reason);
-  take_path(object, "output", run.output);
-  take_path(object, "log", run.log);
-  take(object, "arguments", run.arguments);
-  take(object, "fingerprint", run.fingerprint);
-  take(object, "replacing", run.replacing);
-  take(object, "prompts", run.prompts);
-  take(object, "attempts", run.attempts);
-  take(object, "started", run.started);
-  take(object, "finished", run.finished);
-  take(object, "seconds", run.seconds);
-  take(object, "estimated_seconds", run.estimated_seconds);
-  take(object, "compare_with", run.compare_with);
-  return run;
+void take_list(const json& object, const char* key, std::vector<Value>& values) {
+  const auto* list = member(object, key);
+  if (list == nullptr) return;
+  if (!list->is_array()) throw bad_data("{} is {}, a list is expected", key, shown(*list));
+  for (const auto& item : *list) {
+    if (!item.is_object()) throw bad_data("one of {} is {}, an object is expected", key, shown(item));
+    take_fields(item, values.emplace_back());
+  }
 }
 
 }  // namespace
@@ -101,17 +56,10 @@ fs::path status_path(const fs::path& output_folder) {
 }
 
 std::string to_json(const StudyStatus& status) {
-  json runs = json::array();
-  for (const auto& run : status.runs) runs.push_back(json_of(run));
-  json not_possible = json::array();
-  for (const auto& one : status.not_possible)
-    not_possible.push_back({{"name", one.name}, {"reason", one.reason}});
-  const json all = {{"schema", kSchema},         {"study", status.study.string()},
-                    {"name", status.name},       {"question", status.question},
-                    {"host", status.host},       {"pid", status.pid},
-                    {"started", status.started}, {"updated", status.updated},
-                    {"state", status.state},     {"machine", status.machine},
-                    {"runs", std::move(runs)},   {"not_possible", std::move(not_possible)}};
+  json all = fields_to_json(status);
+  all["schema"] = kSchema;
+  all["runs"] = list_to_json(status.runs);
+  all["not_possible"] = list_to_json(status.not_possible);
   return all.dump(1, ' ', false, json::error_handler_t::replace) + "\n";
 }
 
@@ -121,31 +69,12 @@ std::optional<StudyStatus> read_status(const fs::path& output_folder) {
   if (!fs::exists(path, error)) return std::nullopt;
   const auto object = parse_json_object(read_text_file(path, kMaxFileBytes), path.string());
   try {
-    std::string schema;
-    take(object, "schema", schema);
+    const auto schema = object.value("schema", "");
     if (schema != kSchema) throw bad_data("schema is {}, {} is expected", shown(schema), shown(kSchema));
     StudyStatus status;
-    take_path(object, "study", status.study);
-    take(object, "name", status.name);
-    take(object, "question", status.question);
-    take(object, "host", status.host);
-    take(object, "pid", status.pid);
-    take(object, "started", status.started);
-    take(object, "updated", status.updated);
-    take(object, "state", status.state);
-    take(object, "machine", status.machine);
-    if (const auto* runs = member(object, "runs")) {
-      if (!runs->is_array()) throw bad_data("runs is {}, a list is expected", shown(*runs));
-      for (const auto& run : *runs) status.runs.push_back(run_of(run));
-    }
-    if (const auto* list = member(object, "not_possible")) {
-      for (const auto& item : *list) {
-        study::NotPossible one;
-        take(item, "name", one.name);
-        take(item, "reason", one.reason);
-        status.not_possible.push_back(std::move(one));
-      }
-    }
+    take_fields(object, status);
+    take_list(object, "runs", status.runs);
+    take_list(object, "not_possible", status.not_possible);
     return status;
   } catch (const json::exception& wrong) {
     throw bad_data("{}: {}", path.string(), wrong.what());

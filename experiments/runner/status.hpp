@@ -1,14 +1,9 @@
 // What became of every run of a study, as a value and as status.json in its output folder: written by
 // `shardrift study` (and by array tasks of `shardrift submit`), read by `shardrift status`.
 //
-//   schema          "shardrift study status 1"
-//   study, name, question, host, pid, started, updated, state
-//   machine         in words
-//   runs            [{name, role, plan, asked, predicted, prediction, ranks, state, reason, output, log,
-//                     arguments, fingerprint, replacing, prompts, attempts, started, finished, seconds,
-//                     estimated_seconds, compare_with}]
-//   not_possible    [{name, reason}]
-// Times are ISO 8601 in UTC; how far a running one is, its parts say (finished_prompts).
+// A key for each field of StudyStatus, and: schema, "shardrift study status 1"; runs, a list of objects with
+// a key for each field of RunStatus; not_possible, [{name, reason}]. Times are ISO 8601 in UTC; how far a
+// running one is, its parts say (finished_prompts).
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -17,6 +12,8 @@
 #include <string_view>
 #include <vector>
 
+#include "common/field_table.hpp"
+#include "common/named_enum.hpp"
 #include "experiments/study/plan_study.hpp"
 
 namespace shardrift::runner {
@@ -60,7 +57,36 @@ struct RunStatus {
   double seconds = 0;  // of all attempts
   double estimated_seconds = 0;
   std::string compare_with;
+  bool operator==(const RunStatus&) const = default;
 };
+// Its keys in status.json: a new field is a member and a row.
+constexpr auto fields_of(std::type_identity<RunStatus>) {
+  return std::tuple{
+      Field{"name", &RunStatus::name},
+      Field{"role", &RunStatus::role},
+      Field{"plan", &RunStatus::plan},
+      Field{"asked", &RunStatus::asked},
+      Field{"predicted", &RunStatus::predicted},
+      Field{"prediction", &RunStatus::prediction},
+      Field{"ranks", &RunStatus::ranks},
+      Field{"state", &RunStatus::state},
+      Field{"reason", &RunStatus::reason},
+      Field{"output", &RunStatus::output},
+      Field{"log", &RunStatus::log},
+      Field{"arguments", &RunStatus::arguments},
+      Field{"fingerprint", &RunStatus::fingerprint},
+      Field{"replacing", &RunStatus::replacing},
+      Field{"prompts", &RunStatus::prompts},
+      Field{"attempts", &RunStatus::attempts},
+      Field{"started", &RunStatus::started},
+      Field{"finished", &RunStatus::finished},
+      Field{"seconds", &RunStatus::seconds},
+      Field{"estimated_seconds", &RunStatus::estimated_seconds},
+      Field{"compare_with", &RunStatus::compare_with},
+  };
+}
+static_assert(field_count<RunStatus>() == member_count<RunStatus>(),
+              "a member of RunStatus has no row above");
 
 struct StudyStatus {
   std::filesystem::path study;  // the file; empty: a command's own study
@@ -78,6 +104,18 @@ struct StudyStatus {
   RunStatus* find(std::string_view run);
   const RunStatus* find(std::string_view run) const;
 };
+constexpr auto fields_of(std::type_identity<StudyStatus>) {
+  return std::tuple{
+      Field{"study", &StudyStatus::study},       Field{"name", &StudyStatus::name},
+      Field{"question", &StudyStatus::question}, Field{"host", &StudyStatus::host},
+      Field{"pid", &StudyStatus::pid},           Field{"started", &StudyStatus::started},
+      Field{"updated", &StudyStatus::updated},   Field{"state", &StudyStatus::state},
+      Field{"machine", &StudyStatus::machine},
+  };
+}
+// runs and not_possible are lists.
+static_assert(field_count<StudyStatus>() == member_count<StudyStatus>() - 2,
+              "a member of StudyStatus has no row above");
 
 std::filesystem::path status_path(const std::filesystem::path& output_folder);
 std::string to_json(const StudyStatus& status);

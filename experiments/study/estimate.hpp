@@ -5,8 +5,8 @@
 #include <set>
 
 #include "experiments/study/machine.hpp"
+#include "options/run_options.hpp"
 #include "weights/model_config.hpp"
-#include "worker/options.hpp"
 
 namespace shardrift::study {
 

@@ -14,13 +14,13 @@
 #include "experiments/study/estimate.hpp"
 #include "experiments/study/prediction.hpp"
 #include "experiments/study/prompts_summary.hpp"
+#include "options/probe_options.hpp"
+#include "options/run_options.hpp"
 #include "parallel/plan/plan_json.hpp"
 #include "parallel/probe/given_sum.hpp"
 #include "parallel/profile/messages.hpp"
 #include "weights/model_config.hpp"
 #include "weights/safetensors.hpp"
-#include "worker/options.hpp"
-#include "worker/probe_options.hpp"
 
 namespace shardrift::study {
 namespace {

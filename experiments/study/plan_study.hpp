@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "common/field_table.hpp"
 #include "experiments/study/configuration.hpp"
 #include "experiments/study/machine.hpp"
 #include "experiments/study/study.hpp"
@@ -22,6 +23,10 @@ struct NotPossible {
   std::string reason;
   int line = 0;
 };
+constexpr auto fields_of(std::type_identity<NotPossible>) {  // in status.json; the line is for messages
+  return std::tuple{Field{"name", &NotPossible::name}, Field{"reason", &NotPossible::reason}};
+}
+static_assert(field_count<NotPossible>() == member_count<NotPossible>() - 1);
 
 struct StudyPlan {
   std::vector<Configuration> configurations;  // in the order in which they can run

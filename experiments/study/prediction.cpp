@@ -2,24 +2,24 @@
 
 #include <fmt/ranges.h>
 
-#include <array>
-
+#include "common/field_text.hpp"
+#include "common/flag_field.hpp"
 #include "experiments/study/profiles.hpp"
+#include "options/pinning.hpp"
 #include "parallel/profile/messages.hpp"
 
 namespace shardrift::study {
 namespace {
 
-constexpr std::array kPinningFlags{"nccl-algorithm", "nccl-protocol", "nccl-channels", "mpi-allreduce"};
-
 bool erase_pins(Settings& settings) {
   bool pinned = false;
-  for (const char* flag : kPinningFlags) {
-    const auto found = settings.find(flag);
-    if (found == settings.end()) continue;
-    pinned = pinned || found->second.text != "auto";
+  const Pinning automatic;
+  for_each_field(automatic, [&](const auto& row, const auto& field) {
+    const auto found = settings.find(flag_of(row.key));
+    if (found == settings.end()) return;
+    pinned = pinned || found->second.text != text_of(field);
     settings.erase(found);
-  }
+  });
   return pinned;
 }
 

@@ -12,7 +12,7 @@ namespace {
 namespace fs = std::filesystem;
 
 // Variables that --nccl-algorithm, --nccl-protocol, --nccl-channels and --mpi-allreduce set
-// (worker/pinning.cpp).
+// (worker/apply_pinning.cpp).
 constexpr std::array kPins{"NCCL_ALGO", "NCCL_PROTO", "NCCL_MIN_CTAS", "NCCL_MAX_CTAS",
                            "OMPI_MCA_coll_tuned_allreduce_algorithm"};
 

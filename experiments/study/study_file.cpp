@@ -9,6 +9,7 @@
 #include "common/toml_reader.hpp"
 #include "experiments/study/matrix.hpp"
 #include "experiments/study/study.hpp"
+#include "options/run_options.hpp"
 #include "record/record.hpp"
 
 namespace shardrift::study {
@@ -20,8 +21,6 @@ constexpr std::size_t kMaxFileBytes = std::size_t{1} << 20;
 constexpr std::size_t kMaxEntries = 1000;
 constexpr std::int64_t kMaxRepeats = 100;
 
-// Flags whose value is a path, taken from the study file's folder.
-constexpr std::array kPaths{"model", "prompts", "collective-profile"};
 // Flags that are the runner's own.
 constexpr std::array kRunnersOwn{"output", "overwrite", "quiet", "config", "help"};
 
@@ -146,7 +145,7 @@ class StudyFile {
     }
     if (!setting.is_switch && setting.text.empty())
       throw error_at(name_, setting.line, "{} in {} is empty", flag, title);
-    if (one_of(flag, kPaths)) setting.text = from_here(setting.text).string();
+    if (takes_path(flag)) setting.text = from_here(setting.text).string();
     return setting;
   }
 
@@ -183,7 +182,7 @@ class StudyFile {
       Setting setting;
       setting.is_switch = value == "true" || value == "false";
       setting.on = value != "false";
-      if (!setting.is_switch) setting.text = one_of(flag, kPaths) ? fs::absolute(value).string() : value;
+      if (!setting.is_switch) setting.text = takes_path(flag) ? fs::absolute(value).string() : value;
       common_[flag] = setting;
     }
   }

@@ -9,6 +9,7 @@
 #include "common/durable_file.hpp"
 #include "experiments/runner/runner.hpp"
 #include "experiments/study/profiles.hpp"
+#include "parallel/plan/plan_fields.hpp"
 #include "parallel/plan/plan_json.hpp"
 #include "record/reader.hpp"
 #include "weights/model_config.hpp"
@@ -196,16 +197,10 @@ void require_one_model(const record::Reader& real, const fs::path& reference) {
 
 study::Settings settings_of(const Plan& plan) {
   study::Settings settings;
-  settings["shards"] = value(std::to_string(plan.shards));
-  settings["tensor-parallel"] = value(std::to_string(plan.tensor_parallel));
-  settings["dtype"] = value(std::string(name_of(plan.dtype)));
-  settings["logits-dtype"] = value(plan.logits_dtype == storage_of(plan.dtype) ? "model" : "float32");
-  settings["batch"] = value(std::to_string(plan.batch));
-  settings["row-linear"] = value(std::string(name_of(plan.row_linear)));
-  if (plan.row_linear == RowLinear::gather) return settings;
-  settings["reduction"] = value(order_text(plan.reduction));
-  settings["partial"] = value(std::string(name_of(plan.reduction.partial)));
-  settings["accumulate"] = value(std::string(name_of(plan.reduction.accumulator)));
+  for_each_field(plan, [&](const auto& row, const auto& field) {
+    const auto text = text_of(field);
+    if (!text.empty()) settings[flag_of(row.key)] = value(text);
+  });
   return settings;
 }
 

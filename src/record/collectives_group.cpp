@@ -2,8 +2,9 @@
 #include <array>
 
 #include "common/error.hpp"
+#include "record/hdf5_fields.hpp"
 #include "record/hdf5_types.hpp"
-#include "record/hdf5_write.hpp"
+#include "record/record_fields.hpp"
 #include "record/schema.hpp"
 
 namespace shardrift::record {
@@ -12,18 +13,7 @@ namespace {
 constexpr std::size_t kMaxCollectives = 100'000;
 
 void write_collective(hid_t group, const CollectiveInfo& one) {
-  h5::write_attribute(group, "operation", one.operation);
-  h5::write_attribute(group, "count", one.count);
-  h5::write_attribute(group, "dtype", one.dtype);
-  h5::write_attribute(group, "ranks", std::int64_t{one.ranks});
-  h5::write_attribute(group, "library", one.library);
-  h5::write_attribute(group, "version", one.version);
-  h5::write_attribute(group, "algorithm", one.algorithm);
-  h5::write_attribute(group, "protocol", one.protocol);
-  h5::write_attribute(group, "channels", one.channels);
-  h5::write_attribute(group, "rings", one.rings);
-  h5::write_attribute(group, "source", one.source);
-  h5::write_attribute(group, "captured", std::int64_t{one.captured ? 1 : 0});
+  h5::write_fields(group, one);
   std::vector<std::int64_t> words;
   for (const auto& segment : one.segments)
     words.insert(words.end(), {segment.begin, segment.end, segment.tree});
@@ -59,18 +49,7 @@ std::vector<CollectiveSegment> read_segments(const h5::Group& group, std::int64_
 
 CollectiveInfo read_collective(const h5::Group& group) {
   CollectiveInfo one;
-  one.operation = group.text("operation");
-  one.count = group.integer("count");
-  one.dtype = group.text("dtype");
-  one.ranks = static_cast<int>(group.integer("ranks"));
-  one.library = group.text("library");
-  one.version = group.text("version");
-  one.algorithm = group.text("algorithm");
-  one.protocol = group.text("protocol");
-  one.channels = group.text("channels");
-  one.rings = group.text("rings");
-  one.source = group.text("source");
-  one.captured = group.integer("captured") != 0;
+  h5::read_fields(group, one);
   one.trees = group.read_texts("trees");
   one.segments = read_segments(group, one.count, one.trees.size());
   return one;

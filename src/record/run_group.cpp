@@ -1,6 +1,7 @@
 // Root attributes, /environment, /model and /timing.
 #include "common/error.hpp"
-#include "record/hdf5_write.hpp"
+#include "record/hdf5_fields.hpp"
+#include "record/record_fields.hpp"
 #include "record/schema.hpp"
 
 namespace shardrift::record {
@@ -11,36 +12,19 @@ constexpr std::size_t kMaxDevices = 4096;
 
 void write_model(hid_t root, const ModelInfo& model) {
   const auto group = h5::create_group(root, "model", "the model that ran");
-  h5::write_attribute(group, "architecture", model.architecture);
-  h5::write_attribute(group, "dtype", model.dtype);
-  h5::write_attribute(group, "quantization", model.quantization);
-  h5::write_attribute(group, "config", model.config);
-  h5::write_attribute(group, "identity", model.identity);
-  h5::write_attribute(group, "vocabulary", model.vocabulary);
+  h5::write_fields(group, model);
   if (!model.vocab.empty())
     h5::write_texts(group, "vocab", model.vocab, "token strings as the tokenizer spells them, [token id]");
 }
 
 ModelInfo read_model(const h5::Group& group) {
   ModelInfo model;
-  model.architecture = group.text("architecture");
-  model.dtype = group.text("dtype");
-  model.quantization = group.text("quantization");
-  model.config = group.text("config");
-  model.identity = group.text("identity");
-  model.vocabulary = group.integer("vocabulary");
+  h5::read_fields(group, model);
   if (model.vocabulary < 1 || model.vocabulary > kMaxVocabulary)
     throw h5::Hdf5Error(
         fmt::format("{}/@vocabulary: {} is no vocabulary size", group.path(), model.vocabulary));
   if (group.has("vocab")) model.vocab = group.read_texts("vocab");
   return model;
-}
-
-DType read_logits_dtype(const h5::Group& root) {
-  const std::string name = root.text("logits_dtype");
-  for (const auto dtype : {DType::float64, DType::float32, DType::float16, DType::bfloat16})
-    if (name == name_of(dtype)) return dtype;
-  throw h5::Hdf5Error(fmt::format("/@logits_dtype: unknown type '{}'", name));
 }
 
 }  // namespace
@@ -51,14 +35,8 @@ void write_environment(hid_t root, const Environment& environment) {
   h5::write_attribute(group, "topology", environment.topology);
   const auto devices = h5::create_group(group, "devices", "one group for each rank, in rank order");
   for (std::size_t i = 0; i < environment.devices.size(); ++i) {
-    const DeviceInfo& device = environment.devices[i];
     const auto one = h5::create_group(devices, std::to_string(i), "the device one rank drove");
-    h5::write_attribute(one, "rank", std::int64_t{device.rank});
-    h5::write_attribute(one, "host", device.host);
-    h5::write_attribute(one, "name", device.name);
-    h5::write_attribute(one, "uuid", device.uuid);
-    h5::write_attribute(one, "compute_capability", device.compute_capability);
-    h5::write_attribute(one, "driver", device.driver);
+    h5::write_fields(one, environment.devices[i]);
   }
   h5::write_attributes(h5::create_group(group, "libraries", "versions, one attribute for each library"),
                        environment.libraries);
@@ -74,13 +52,9 @@ Environment read_environment(const h5::Group& group) {
   environment.topology = group.text("topology");
   const auto devices = group.group("devices");
   for (std::size_t i = 0; i < kMaxDevices && devices.has(std::to_string(i)); ++i) {
-    const auto one = devices.group(std::to_string(i));
-    environment.devices.push_back({.rank = static_cast<int>(one.integer("rank")),
-                                   .host = one.text("host"),
-                                   .name = one.text("name"),
-                                   .uuid = one.text("uuid"),
-                                   .compute_capability = one.text("compute_capability"),
-                                   .driver = one.text("driver")});
+    DeviceInfo device;
+    h5::read_fields(devices.group(std::to_string(i)), device);
+    environment.devices.push_back(std::move(device));
   }
   environment.libraries = group.group("libraries").texts();
   environment.variables = group.group("variables").texts();
@@ -108,15 +82,7 @@ void write_run(hid_t root, const RunInfo& run, const std::string& status) {
   write_schema(root);
   h5::write_attribute(root, "description", "logits of one run of shardrift-run (docs/file-format.md)");
   h5::write_attribute(root, "status", status);
-  h5::write_attribute(root, "created", run.created);
-  h5::write_attribute(root, "command", run.command);
-  h5::write_attribute(root, "version", run.version);
-  h5::write_attribute(root, "plan", run.plan);
-  h5::write_attribute(root, "mode", run.mode);
-  h5::write_attribute(root, "level", run.level);
-  h5::write_attribute(root, "prompts_hash", run.prompts_hash);
-  h5::write_attribute(root, "resume_key", run.resume_key);
-  h5::write_attribute(root, "logits_dtype", name_of(storage_of(run.logits_dtype)));
+  h5::write_fields(root, run);
   write_environment(root, run.environment);
   write_model(root, run.model);
 }
@@ -124,15 +90,7 @@ void write_run(hid_t root, const RunInfo& run, const std::string& status) {
 RunInfo read_run(const h5::Group& root) {
   check_schema(root);
   RunInfo run;
-  run.created = root.text("created");
-  run.command = root.text("command");
-  run.version = root.text("version");
-  run.plan = root.text("plan");
-  run.mode = root.text("mode");
-  run.level = root.text("level");
-  run.prompts_hash = root.text("prompts_hash");
-  run.resume_key = root.text("resume_key");
-  run.logits_dtype = read_logits_dtype(root);
+  h5::read_fields(root, run);
   run.environment = read_environment(root.group("environment"));
   run.model = read_model(root.group("model"));
   return run;
@@ -141,22 +99,13 @@ RunInfo read_run(const h5::Group& root) {
 void write_timing(hid_t root, const RunTiming& timing) {
   const auto group = h5::create_group(
       root, "timing", "wall seconds and tokens by phase; seconds of each row: prompts/<id>/forward/seconds");
-  h5::write_attribute(group, "load_seconds", timing.load_seconds);
-  h5::write_attribute(group, "prefill_seconds", timing.prefill_seconds);
-  h5::write_attribute(group, "decode_seconds", timing.decode_seconds);
-  h5::write_attribute(group, "prefill_tokens", timing.prefill_tokens);
-  h5::write_attribute(group, "decode_tokens", timing.decode_tokens);
+  h5::write_fields(group, timing);
 }
 
 RunTiming read_timing(const h5::Group& root) {
   RunTiming timing;
   if (!root.has("timing")) return timing;
-  const auto group = root.group("timing");
-  timing.load_seconds = group.real("load_seconds");
-  timing.prefill_seconds = group.real("prefill_seconds");
-  timing.decode_seconds = group.real("decode_seconds");
-  timing.prefill_tokens = group.integer("prefill_tokens");
-  timing.decode_tokens = group.integer("decode_tokens");
+  h5::read_fields(root.group("timing"), timing);
   return timing;
 }
 

@@ -8,11 +8,11 @@
 
 #include "model/backend.hpp"
 #include "model/forward.hpp"
+#include "options/pinning.hpp"
+#include "options/run_options.hpp"
 #include "parallel/profile/profile.hpp"
 #include "parallel/transport/transport.hpp"
 #include "record/record.hpp"
-#include "worker/options.hpp"
-#include "worker/pinning.hpp"
 #include "worker/prompts.hpp"
 
 namespace shardrift {

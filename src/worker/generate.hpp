@@ -8,10 +8,10 @@
 #include <vector>
 
 #include "model/forward.hpp"
+#include "options/run_options.hpp"
 #include "parallel/transport/mpi_world.hpp"
 #include "record/writer.hpp"
 #include "worker/hold.hpp"
-#include "worker/options.hpp"
 #include "worker/prompts.hpp"
 #include "worker/recorder.hpp"
 #include "worker/traces.hpp"

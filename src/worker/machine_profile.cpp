@@ -183,12 +183,12 @@ void require_honoured(const CollectiveProfile& machine, const std::vector<Probed
                      one.probe.count, name_of(one.probe.dtype), machine.ranks, what);
     };
     if (machine.library == "nccl" && one.told) {
-      const auto require = [&](const char* flag, const std::string& asked, const std::string& told) {
+      const auto require = [&](const char* flag, std::string_view asked, std::string_view told) {
         if (asked != "auto" && asked != told)
           throw refuse(fmt::format("--{} {}, but NCCL says it took {}", flag, asked, told));
       };
-      require("nccl-algorithm", pinning.nccl_algorithm, one.told->algorithm);
-      require("nccl-protocol", pinning.nccl_protocol, one.told->protocol);
+      require("nccl-algorithm", name_of(pinning.nccl_algorithm), one.told->algorithm);
+      require("nccl-protocol", name_of(pinning.nccl_protocol), one.told->protocol);
       if (pins.channels && one.told->channels > *pins.channels)
         throw refuse(
             fmt::format("--nccl-channels {}, but NCCL says it took {}", *pins.channels, one.told->channels));

@@ -5,11 +5,11 @@
 #include <string>
 #include <vector>
 
+#include "options/pinning.hpp"
 #include "parallel/plan/plan.hpp"
 #include "parallel/profile/profile.hpp"
 #include "parallel/transport/transport.hpp"
 #include "record/record.hpp"
-#include "worker/pinning.hpp"
 
 namespace shardrift {
 

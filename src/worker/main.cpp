@@ -8,11 +8,11 @@
 
 #include "common/error.hpp"
 #include "common/leave.hpp"
+#include "options/probe_options.hpp"
+#include "options/run_options.hpp"
+#include "worker/apply_pinning.hpp"
 #include "worker/generate.hpp"
-#include "worker/options.hpp"
-#include "worker/pinning.hpp"
 #include "worker/probe_command.hpp"
-#include "worker/probe_options.hpp"
 #include "worker/run.hpp"
 
 namespace {

@@ -16,6 +16,7 @@
 #include "common/progress_line.hpp"
 #include "common/utc_clock.hpp"
 #include "model/forward.hpp"
+#include "options/resume_key.hpp"
 #include "parallel/plan/plan_json.hpp"
 #include "record/reader.hpp"
 #include "record/writer.hpp"
@@ -24,7 +25,6 @@
 #include "worker/environment.hpp"
 #include "worker/generate.hpp"
 #include "worker/machine_profile.hpp"
-#include "worker/options.hpp"
 #include "worker/prompts.hpp"
 #include "worker/rank_device.hpp"
 #include "worker/recorder.hpp"
@@ -109,10 +109,8 @@ record::RunInfo describe_run(const World& world, const RunOptions& options, cons
                config.vocabulary,
                {}};
   run.prompts_hash = sha256_hex(jobs_to_json(jobs));
-  run.resume_key = sha256_hex(fmt::format(
-      "{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}", run.version, run.plan, run.mode, run.level, options.checksums,
-      options.max_new_tokens, options.ignore_eos, options.top_k, options.compression, run.model.identity,
-      run.prompts_hash, profile ? sha256_hex(profile_to_json(*profile)) : ""));
+  run.resume_key = resume_key(options, {run.version, run.model.identity, run.prompts_hash,
+                                        profile ? sha256_hex(profile_to_json(*profile)) : ""});
   return run;
 }
 

@@ -3,8 +3,8 @@
 #include <string>
 #include <vector>
 
+#include "options/pinning.hpp"
 #include "parallel/transport/mpi_world.hpp"
-#include "worker/pinning.hpp"
 
 namespace shardrift {
 

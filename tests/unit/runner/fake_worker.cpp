@@ -16,12 +16,12 @@
 
 #include "common/error.hpp"
 #include "common/hash.hpp"
+#include "options/run_options.hpp"
 #include "parallel/plan/plan_json.hpp"
 #include "record/reader.hpp"
 #include "record/writer.hpp"
 #include "weights/model_config.hpp"
 #include "worker/hold.hpp"
-#include "worker/options.hpp"
 
 namespace shardrift {
 namespace {

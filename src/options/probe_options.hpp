@@ -23,9 +23,9 @@ struct ProbeOptions {
   std::filesystem::path output;        // HDF5
   bool overwrite = false;
   bool quiet = false;
-  int segments = 8;     // printed of one map
+  int segments = 8;             // printed of one map
   std::vector<double> numbers;  // one a rank, summed and shown too; empty: none
-  std::string command;  // as typed
+  std::string command;          // as typed
 };
 
 // arguments: what follows "probe". Throws usage_error. Pinning flags are accepted here and applied by

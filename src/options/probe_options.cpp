@@ -1,4 +1,4 @@
-#include "worker/probe_options.hpp"
+#include "options/probe_options.hpp"
 
 #include <boost/program_options.hpp>
 
@@ -6,8 +6,9 @@
 #include <sstream>
 
 #include "common/error.hpp"
+#include "common/flag_field.hpp"
 #include "common/text.hpp"
-#include "worker/pinning.hpp"
+#include "options/pinning.hpp"
 
 namespace shardrift {
 namespace po = boost::program_options;
@@ -70,7 +71,10 @@ po::options_description describe_options(ProbeOptions& o, Texts& t) {
       "segments", po::value(&o.segments), "print at most N segments of a map (default 8)")(
       "quiet", po::bool_switch(&o.quiet), "only the last line")("help", "this text");
   po::options_description pins("Pinning");
-  for (const auto& flag : pinning_flags()) pins.add_options()(flag.name, po::value<std::string>(), flag.help);
+  const Pinning automatic;
+  for_each_field(automatic, [&](const auto& row, const auto&) {
+    pins.add_options()(flag_of(row.key).c_str(), po::value<std::string>(), std::string(row.help).c_str());
+  });
   po::options_description all;
   all.add(what).add(results).add(pins);
   return all;

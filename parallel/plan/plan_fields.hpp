@@ -1,0 +1,71 @@
+// The plan's table of fields: its JSON, its flags with their help, the resume key (which hashes the JSON),
+// and what compare, explain and inspect list of it all come from here. A new field is a member in plan.hpp
+// and a row below.
+#pragma once
+#include "common/field_table.hpp"
+#include "common/field_text.hpp"
+#include "common/flag_field.hpp"
+#include "parallel/plan/plan.hpp"
+
+namespace shardrift {
+
+// The order of a reduction with what numbers it, as one field. Setting it sets the accumulator that goes with
+// it (float64 for exact), so its row stands before the accumulator's.
+inline std::string text_of(const Reduction& reduction) {
+  return order_text(reduction);
+}
+inline void read_text(std::string_view, const std::string& text, Reduction& reduction) {
+  reduction = reduction_from_text(text);
+}
+
+constexpr auto fields_of(std::type_identity<Plan>) {
+  constexpr auto in_plan = FlagGroup::plan;
+  constexpr auto in_numerics = FlagGroup::numerics;
+  return std::tuple{
+      FlagField{"device", &Plan::device, in_plan, "cpu or cuda (default cpu)"},
+      FlagField{"tensor_parallel", &Plan::tensor_parallel, in_plan,
+                "R: ranks that share each layer (default 1)"},
+      FlagField{"shards", &Plan::shards, in_plan,
+                "S: slices of each layer's arithmetic, a multiple of R (default R)"},
+      FlagField{"pipeline", &Plan::pipeline, in_plan, "P: stages that layers are dealt to (default 1)"},
+      FlagField{"stage_layers", &Plan::stage_layers, in_plan,
+                "layers of each stage, e.g. 7,23 (default: dealt evenly)"},
+      FlagField{"replicas", &Plan::replicas, in_plan,
+                "D: independent copies that share out the prompts (default 1)"},
+      FlagField{"batch", &Plan::batch, in_plan,
+                "sequences in one decode pass; part of the numerics (default 1)"},
+      FlagField{"dtype", &Plan::dtype, in_numerics,
+                "float64, float32, tf32, float16, bfloat16: weights and activations (default float32)"},
+      FlagField{"logits_dtype", &Plan::logits_dtype, in_numerics,
+                "model, or float32: the head's accumulators, not rounded"},
+      FlagField{"reduction", &Plan::reduction, in_numerics,
+                "how shards are summed. native: the library's all-reduce (default where S = R); by "
+                "ourselves: linear 0, 1, … S-1 (default else), chain S-1 … 0, ring, tree, tree:K (the K-th "
+                "binary tree, S <= 8), perm:2,0,3,1, exact (float64), profile (as --collective-profile "
+                "says)"},
+      FlagField{"partial", [](auto& plan) -> auto& {return plan.reduction.partial;
+}
+, in_numerics,
+    "a shard's product before the sum: model, the library's; float32, its accumulators as they "
+    "are (may change the product's kernel); rounded, these rounded to the model's dtype by "
+    "ourselves"
+}  // namespace shardrift
+, FlagField{"accumulate", [](auto& plan) -> auto& {return plan.reduction.accumulator;
+}
+, in_numerics,
+    "where the sum rounds: message (every add, default), or once at the end of a float32 or "
+    "float64 sum"
+}
+,
+    FlagField{"row_linear", &Plan::row_linear, in_numerics,
+              "reduce: shards' products are summed (default); scatter: the same, as reduce-scatter and "
+              "all-gather of the padded message; gather: inputs and outputs are gathered, nothing is "
+              "summed"},
+}
+;
+}
+// The row "reduction" holds three of its members; the two others have rows of their own.
+static_assert(field_count<Plan>() == member_count<Plan>() + member_count<Reduction>() - 3,
+              "a member of Plan or Reduction has no row above");
+
+}  // namespace shardrift

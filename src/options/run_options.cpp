@@ -1,0 +1,180 @@
+#include "options/run_options.hpp"
+
+#include <boost/program_options.hpp>
+
+#include <fstream>
+#include <optional>
+#include <sstream>
+
+#include "common/error.hpp"
+#include "common/field_text.hpp"
+#include "options/pinning.hpp"
+#include "parallel/plan/plan_fields.hpp"
+
+namespace shardrift {
+namespace po = boost::program_options;
+namespace {
+
+constexpr std::string_view kExamples = R"(
+Examples:
+  one device, the reference
+    shardrift-run run --model models/smollm2-135m --prompts prompts.jsonl --output one.h5
+  the same on two ranks, tensor parallel
+    mpirun -np 2 shardrift-run run --model models/smollm2-135m --prompts prompts.jsonl \
+        --output tp2.h5 --tensor-parallel 2
+  four shards of arithmetic on one device, summed in shard order
+    shardrift-run run --model … --prompts … --output s4.h5 --shards 4 --reduction linear
+  what differs
+    shardrift compare one.h5 tp2.h5
+
+A prompts file has one JSON object a line: {"id": "p0", "text": "…"} or {"id": "p0", "tokens": [1, 2, 3]}.
+A rerun with the same plan, model and prompts goes on where an interrupted one stopped.
+Exit codes: 0 done, 64 usage, 65 bad data, 70 a failure inside, 75 interrupted (rerun to resume).
+)";
+
+using Given = po::variables_map;
+
+// The flags of a table, under the headings their rows say. Values are read as texts (field_text.hpp).
+template <typename Value>
+void describe_fields(const Value& value, std::vector<po::options_description>& groups) {
+  for_each_field(value, [&](const auto& row, const auto& field) {
+    auto* const semantic = std::is_same_v<decltype(field), const bool&>
+                               ? static_cast<po::value_semantic*>(po::bool_switch())
+                               : po::value<std::string>();
+    groups[static_cast<std::size_t>(row.group)].add_options()(flag_of(row.key).c_str(), semantic,
+                                                              std::string(row.help).c_str());
+  });
+}
+
+po::options_description describe_options() {
+  std::vector<po::options_description> groups;
+  for (const auto title : all_names<FlagGroup>()) groups.emplace_back(std::string(title));
+  const RunOptions options;
+  describe_fields(options.plan, groups);
+  describe_fields(options, groups);
+  groups[static_cast<std::size_t>(FlagGroup::files)].add_options()(
+      "config", po::value<std::string>(),
+      "read flags from a file, one 'flag = value' a line; the command line wins");
+  groups[static_cast<std::size_t>(FlagGroup::numerics)].add_options()("quantize", po::value<std::string>(),
+                                                                      "none");
+  groups[static_cast<std::size_t>(FlagGroup::mode)].add_options()("help", "this text");
+  po::options_description all;
+  for (const auto& group : groups) all.add(group);
+  return all;
+}
+
+// Applied by main.cpp before MPI starts, so only on the command line; here they are checked and described.
+po::options_description describe_pinning() {
+  po::options_description pinning("Collectives, pinned (default: the library's choice; command line only)");
+  const Pinning automatic;
+  for_each_field(automatic, [&](const auto& row, const auto&) {
+    pinning.add_options()(flag_of(row.key).c_str(), po::value<std::string>(), std::string(row.help).c_str());
+  });
+  return pinning;
+}
+
+// What the flag says; nullopt where it is not there.
+std::optional<std::string> text_given(const Given& given, const std::string& flag) {
+  if (given.count(flag) == 0) return std::nullopt;
+  return given[flag].as<std::string>();
+}
+
+template <typename Value>
+void read_fields(const Given& given, Value& value) {
+  for_each_field(value, [&](const auto& row, auto& field) {
+    const auto flag = flag_of(row.key);
+    if constexpr (std::is_same_v<decltype(field), bool&>)
+      field = given[flag].template as<bool>();
+    else if (const auto text = text_given(given, flag))
+      read_text("--" + flag, *text, field);
+  });
+}
+
+Plan plan_from(Given given) {
+  // "model" is the word for what follows from the dtype anyway.
+  if (text_given(given, "logits-dtype") == "model") given.erase("logits-dtype");
+  Plan plan;
+  read_fields(given, plan);
+  if (given.count("logits-dtype") == 0) plan.logits_dtype = storage_of(plan.dtype);
+  if (given.count("shards") == 0) plan.shards = plan.tensor_parallel;
+  // gather sums nothing: its plan says Reduction(), whatever the number of shards.
+  const bool native = plan.shards == plan.tensor_parallel || plan.row_linear == RowLinear::gather;
+  if (given.count("reduction") == 0)
+    plan.reduction.order = native ? ReductionOrder::native : ReductionOrder::linear;
+  return plan;
+}
+
+void check(const RunOptions& o, const Given& given) {
+  if (const auto quantize = text_given(given, "quantize"); quantize && *quantize != "none")
+    throw usage_error("--quantize {}: this version has only none", *quantize);
+  if (o.model.empty()) throw usage_error("--model DIR is needed: a Hugging Face directory");
+  if (o.output.empty()) throw usage_error("--output FILE.h5 is needed");
+  if (o.mode == Mode::follow && o.follow.empty())
+    throw usage_error("--mode follow needs --follow REF.h5: the record whose tokens are fed");
+  if (o.mode == Mode::greedy && !o.follow.empty())
+    throw usage_error(
+        "--follow {}: a greedy run chooses its own tokens; add --mode follow (fed one by one) or --mode "
+        "score "
+        "(fed at once)",
+        o.follow.string());
+  if (o.follow.empty() && o.prompts.empty()) throw usage_error("--prompts FILE.jsonl is needed");
+  if (!o.follow.empty() && !o.prompts.empty())
+    throw usage_error(
+        "--prompts and --follow: a followed record brings its own prompts, leave --prompts out");
+  if (o.max_new_tokens < 1) throw usage_error("--max-new-tokens {}: must be at least 1", o.max_new_tokens);
+  if (o.top_k < 1 || o.top_k > 1000) throw usage_error("--top-k {}: use 1 to 1000", o.top_k);
+  if (o.threads < 0 || o.threads > 256) throw usage_error("--threads {}: use 0 to 256", o.threads);
+  if (o.compression < 0 || o.compression > 9) throw usage_error("--compress {}: use 0 to 9", o.compression);
+}
+
+}  // namespace
+
+std::string run_help() {
+  std::ostringstream text;
+  text << "shardrift-run run: inference under one plan, every logit recorded.\n\n"
+          "Start R x P x D ranks with mpirun or srun; each drives one device.\n\n"
+       << describe_options() << '\n'
+       << describe_pinning() << kExamples;
+  return text.str();
+}
+
+bool takes_path(std::string_view flag) {
+  const RunOptions options;
+  bool path = false;
+  for_each_field(options, [&](const auto& row, const auto& field) {
+    path =
+        path || (std::is_same_v<decltype(field), const std::filesystem::path&> && flag_of(row.key) == flag);
+  });
+  return path;
+}
+
+RunOptions parse_run_options(const std::vector<std::string>& arguments, bool& helped) {
+  RunOptions options;
+  const auto description = describe_options();
+  po::options_description accepted;
+  accepted.add(description).add(describe_pinning());
+  Given given;
+  try {
+    po::store(po::command_line_parser(arguments)
+                  .options(accepted)
+                  .style(po::command_line_style::unix_style ^ po::command_line_style::allow_guessing)
+                  .positional({})
+                  .run(),
+              given);
+    helped = given.count("help") != 0;
+    if (helped) return options;
+    if (const auto path = text_given(given, "config")) {
+      std::ifstream file(*path);
+      if (!file) throw usage_error("--config {}: cannot be read", *path);
+      po::store(po::parse_config_file(file, description), given);
+    }
+  } catch (const po::error& error) {
+    throw usage_error("{}; see shardrift-run run --help", error.what());
+  }
+  read_fields(given, options);
+  options.plan = plan_from(given);
+  check(options, given);
+  return options;
+}
+
+}  // namespace shardrift

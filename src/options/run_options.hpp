@@ -1,0 +1,107 @@
+// What one run is asked to do: the plan, what it reads, what it feeds the model, what it records. Its command
+// line (shardrift-run run, also read from a config file), and its table of fields: a new one is a member and
+// a row below.
+#pragma once
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/field_table.hpp"
+#include "common/flag_field.hpp"
+#include "common/named_enum.hpp"
+#include "parallel/plan/plan.hpp"
+
+namespace shardrift {
+
+enum class Mode { greedy, follow, score };
+constexpr auto names_of(Mode) {
+  return std::to_array<Named<Mode>>(
+      {{Mode::greedy, "greedy"}, {Mode::follow, "follow"}, {Mode::score, "score"}});
+}
+enum class RecordLevel { top, logits, hidden };
+constexpr auto names_of(RecordLevel) {
+  return std::to_array<Named<RecordLevel>>(
+      {{RecordLevel::top, "top"}, {RecordLevel::logits, "logits"}, {RecordLevel::hidden, "hidden"}});
+}
+
+struct RunOptions {
+  std::filesystem::path model;
+  std::filesystem::path prompts;
+  std::filesystem::path output;
+  std::filesystem::path follow;              // record whose tokens are fed
+  std::filesystem::path collective_profile;  // what --reduction profile folds by
+  bool overwrite = false;
+  bool quiet = false;
+  bool ignore_eos = false;
+  Plan plan;
+  Mode mode = Mode::greedy;
+  RecordLevel level = RecordLevel::logits;
+  bool checksums = false;
+  int max_new_tokens = 64;
+  int top_k = 10;
+  int threads = 0;  // of one rank's own kernels; 0: cores of the host / ranks on it
+  int compression = 0;
+  std::string command;  // as typed
+};
+
+// Whether a run that was interrupted may go on with another value: those that the records say otherwise
+// (prompts, model, profile) are in the key by their content.
+enum class Resume { any_value, same_value };
+
+template <typename Access>
+struct RunField {
+  std::string_view key;
+  Access access;
+  FlagGroup group;
+  Resume resume;
+  std::string_view help;
+  Since since = Since::first;
+};
+template <typename Access, typename... More>
+RunField(std::string_view, Access, FlagGroup, Resume, std::string_view, More...) -> RunField<Access>;
+
+// Rows of Resume::same_value make the resume key, in their order.
+constexpr auto fields_of(std::type_identity<RunOptions>) {
+  using enum Resume;
+  constexpr auto files = FlagGroup::files;
+  constexpr auto mode = FlagGroup::mode;
+  return std::tuple{
+      RunField{"model", &RunOptions::model, files, any_value,
+               "Hugging Face directory: config.json, *.safetensors, tokenizer.json"},
+      RunField{"prompts", &RunOptions::prompts, files, any_value, "prompts, one JSON object a line"},
+      RunField{"output", &RunOptions::output, files, any_value, "HDF5 record to write"},
+      RunField{"overwrite", &RunOptions::overwrite, files, any_value, "replace an existing output"},
+      RunField{"threads", &RunOptions::threads, FlagGroup::plan, any_value,
+               "CPU threads of one rank, changes no bits (default: cores / ranks here)"},
+      RunField{"collective_profile", &RunOptions::collective_profile, FlagGroup::numerics, any_value,
+               "the profile that --reduction profile folds by"},
+      RunField{"mode", &RunOptions::mode, mode, same_value,
+               "greedy: free running; follow: fed another record's tokens; score: one pass over the prompt"},
+      RunField{"follow", &RunOptions::follow, mode, any_value,
+               "the record whose tokens --mode follow feeds one by one, and --mode score at once"},
+      RunField{"record", &RunOptions::level, mode, same_value,
+               "top: the k most likely; logits: every logit (default); hidden: also the residual stream of "
+               "every layer"},
+      RunField{"checksums", &RunOptions::checksums, mode, same_value,
+               "record a checksum of every operation's output, for shardrift explain; changes no bits"},
+      RunField{"max_new_tokens", &RunOptions::max_new_tokens, mode, same_value,
+               "stop after N tokens (default 64)"},
+      RunField{"ignore_eos", &RunOptions::ignore_eos, mode, same_value, "do not stop at end of sequence"},
+      RunField{"top_k", &RunOptions::top_k, mode, same_value, "k of the recorded top list (default 10)"},
+      RunField{"compress", &RunOptions::compression, mode, same_value,
+               "deflate level of the logits, 0 to 9 (default 0)"},
+      RunField{"quiet", &RunOptions::quiet, mode, any_value, "no progress"},
+  };
+}
+// The plan has a table of its own (plan_fields.hpp); the command is no flag.
+static_assert(field_count<RunOptions>() == member_count<RunOptions>() - 2,
+              "a member of RunOptions has no row above");
+
+// arguments: what follows "run". Throws usage_error. Prints help and sets `helped` where --help is asked for.
+RunOptions parse_run_options(const std::vector<std::string>& arguments, bool& helped);
+std::string run_help();
+// Is the flag's value a path? (Whoever starts a run elsewhere makes it absolute.)
+bool takes_path(std::string_view flag);
+
+}  // namespace shardrift
