@@ -18,6 +18,13 @@ inline void read_text(std::string_view, const std::string& text, Reduction& redu
   reduction = reduction_from_text(text);
 }
 
+inline constexpr auto partial_of = [](auto& plan) -> auto& {
+  return plan.reduction.partial;
+};
+inline constexpr auto accumulator_of = [](auto& plan) -> auto& {
+  return plan.reduction.accumulator;
+};
+
 constexpr auto fields_of(std::type_identity<Plan>) {
   constexpr auto in_plan = FlagGroup::plan;
   constexpr auto in_numerics = FlagGroup::numerics;
@@ -43,26 +50,18 @@ constexpr auto fields_of(std::type_identity<Plan>) {
                 "ourselves: linear 0, 1, … S-1 (default else), chain S-1 … 0, ring, tree, tree:K (the K-th "
                 "binary tree, S <= 8), perm:2,0,3,1, exact (float64), profile (as --collective-profile "
                 "says)"},
-      FlagField{"partial", [](auto& plan) -> auto& {return plan.reduction.partial;
-}
-, in_numerics,
-    "a shard's product before the sum: model, the library's; float32, its accumulators as they "
-    "are (may change the product's kernel); rounded, these rounded to the model's dtype by "
-    "ourselves"
-}  // namespace shardrift
-, FlagField{"accumulate", [](auto& plan) -> auto& {return plan.reduction.accumulator;
-}
-, in_numerics,
-    "where the sum rounds: message (every add, default), or once at the end of a float32 or "
-    "float64 sum"
-}
-,
-    FlagField{"row_linear", &Plan::row_linear, in_numerics,
-              "reduce: shards' products are summed (default); scatter: the same, as reduce-scatter and "
-              "all-gather of the padded message; gather: inputs and outputs are gathered, nothing is "
-              "summed"},
-}
-;
+      FlagField{"partial", partial_of, in_numerics,
+                "a shard's product before the sum: model, the library's; float32, its accumulators as they "
+                "are (may change the product's kernel); rounded, these rounded to the model's dtype by "
+                "ourselves"},
+      FlagField{"accumulate", accumulator_of, in_numerics,
+                "where the sum rounds: message (every add, default), or once at the end of a float32 or "
+                "float64 sum"},
+      FlagField{"row_linear", &Plan::row_linear, in_numerics,
+                "reduce: shards' products are summed (default); scatter: the same, as reduce-scatter and "
+                "all-gather of the padded message; gather: inputs and outputs are gathered, nothing is "
+                "summed"},
+  };
 }
 // The row "reduction" holds three of its members; the two others have rows of their own.
 static_assert(field_count<Plan>() == member_count<Plan>() + member_count<Reduction>() - 3,

@@ -1,6 +1,6 @@
-// What a live sum makes of a few numbers that everybody can add in their head: 4096, -4096 and 1 are 1, and in
-// bfloat16 0 where 1 meets one of the others first. The plainest sight of an order: the same numbers on the same ranks, and
-// one element of the message has another sum than its neighbour.
+// What a live sum makes of a few numbers that everybody can add in their head: 4096, -4096 and 1 are 1, and
+// in bfloat16 0 where 1 meets one of the others first. The plainest sight of an order: the same numbers on
+// the same ranks, and one element of the message has another sum than its neighbour.
 #pragma once
 #include <cstdint>
 #include <string>

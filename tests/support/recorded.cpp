@@ -92,7 +92,8 @@ std::string first_trace_difference(const fs::path& one, const fs::path& other, b
     if (sums.rows != q.checksums.rows || sums.layers != q.checksums.layers) return id + ": other checksums";
     for (std::int64_t i = 0; i < record::point_count(sums.layers) && !sums.empty(); ++i) {
       const auto point = record::point_at(i, sums.layers);
-      if (record::per_shard(point.operation) && (!shards || !sums.has(point.operation) || !q.checksums.has(point.operation)))
+      if (record::per_shard(point.operation) &&
+          (!shards || !sums.has(point.operation) || !q.checksums.has(point.operation)))
         continue;
       for (std::int64_t row = 0; row < sums.rows; ++row)
         if (sums.at(point, row) != q.checksums.at(point, row))

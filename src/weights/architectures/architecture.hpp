@@ -8,8 +8,8 @@
 #include <string_view>
 #include <vector>
 
-#include "parallel/plan/dealing.hpp"
 #include "common/json_reader.hpp"
+#include "parallel/plan/dealing.hpp"
 #include "weights/part.hpp"
 
 namespace shardrift {

@@ -18,7 +18,8 @@ inline std::filesystem::path make_model(const std::filesystem::path& folder,
                                         << dtype << "\"}";
   std::ofstream(folder / "model.safetensors", std::ios::binary)
       << safetensors(R"({"x": {"dtype": "U8", "shape": [4], "data_offsets": [0, 4]}})", counting(4));
-  std::ofstream(folder / "tokenizer.json") << "{}";  // there: prompts may be text; planning does not encode them
+  std::ofstream(folder / "tokenizer.json")
+      << "{}";  // there: prompts may be text; planning does not encode them
   return folder;
 }
 
