@@ -4,7 +4,7 @@ function(shardrift_add_header_test target)
   string(REGEX REPLACE "^shardrift_" "" name ${target})
   add_test(NAME headers.${name}
     COMMAND python3 ${PROJECT_SOURCE_DIR}/tests/rules/headers_alone.py ${PROJECT_BINARY_DIR} ${target})
-  set_tests_properties(headers.${name} PROPERTIES LABELS rules TIMEOUT 600)
+  set_tests_properties(headers.${name} PROPERTIES LABELS rules TIMEOUT ${SHARDRIFT_LAST_LIMIT})
 endfunction()
 
 # shardrift_write_targets(): what every target is made of and links, for tests/rules: one line a target in
