@@ -17,6 +17,12 @@ set(SHARDRIFT_MPI_ENVIRONMENT
 # Seconds after which a test hangs: no machine is so slow.
 set(SHARDRIFT_LAST_LIMIT 1800)
 
+# What every test reads, precompiled as for libraries (cmake/Library.cmake); a program's own, since programs are compiled with
+# other flags (-fPIE).
+add_executable(shardrift_test_precompiled EXCLUDE_FROM_ALL ${PROJECT_SOURCE_DIR}/cmake/precompiled.cpp)
+target_link_libraries(shardrift_test_precompiled PRIVATE shardrift::options fmt::fmt GTest::gmock GTest::gtest)
+target_precompile_headers(shardrift_test_precompiled PRIVATE ${SHARDRIFT_PRECOMPILED} <gmock/gmock.h> <gtest/gtest.h>)
+
 function(shardrift_add_test name)
   cmake_parse_arguments(arg "TORCH" "" "SOURCES;LIBRARIES;RANKS;LABELS;FIXTURES;DEFINITIONS;PROCESS" ${ARGN})
   add_executable(test_${name} ${arg_SOURCES})
@@ -24,6 +30,8 @@ function(shardrift_add_test name)
   target_compile_definitions(test_${name} PRIVATE ${arg_DEFINITIONS}
     SHARDRIFT_SOURCE_DIR="${PROJECT_SOURCE_DIR}" SHARDRIFT_BINARY_DIR="${PROJECT_BINARY_DIR}")
   target_link_libraries(test_${name} PRIVATE shardrift::options ${arg_LIBRARIES} GTest::gmock GTest::gtest)
+  target_precompile_headers(test_${name} REUSE_FROM shardrift_test_precompiled)
+  shardrift_optimize_lightly(test_${name})  # its own sources; what it tests is compiled as ever
   if(arg_RANKS)
     target_sources(test_${name} PRIVATE ${PROJECT_SOURCE_DIR}/tests/mpi_main.cpp)
     target_link_libraries(test_${name} PRIVATE MPI::MPI_CXX)
