@@ -3,126 +3,216 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cctype>
+#include <fstream>
+#include <map>
+#include <ostream>
+#include <set>
+#include <sstream>
 
 #include "model/cuda/cuda_device.hpp"
 #include "program.hpp"
-#include "record/reader.hpp"
 #include "recorded.hpp"
 
 namespace shardrift::testing {
 namespace {
 
 namespace fs = std::filesystem;
+using Words = std::vector<std::string>;
 
-// Cases that need more GPUs than there are are left out; a comparison of fewer than two is skipped.
-void expect_equal(const std::string& model, const std::string& name, std::vector<Case> cases) {
+enum class What { logits, traces, whole_traces };  // whole_traces: where the plans deal shards differently
+
+// Runs that must record the same bits as the first of them.
+struct Comparison {
+  std::string name;
+  std::string model;
+  What what = What::logits;
+  std::vector<Case> cases;
+};
+
+void PrintTo(const Comparison& comparison, std::ostream* out) {
+  *out << comparison.name;
+}
+
+Words joined(Words words, const Words& more) {
+  words.insert(words.end(), more.begin(), more.end());
+  return words;
+}
+
+Case shards(int s, int ranks, const std::string& order = "linear", const Words& more = {}) {
+  return {ranks, joined({"--shards", std::to_string(s), "--tensor-parallel", std::to_string(ranks),
+                         "--reduction", order},
+                        more)};
+}
+
+void add_to_all(std::vector<Case>& cases, const Words& flags) {
+  for (auto& one : cases) one.flags = joined(one.flags, flags);
+}
+
+std::vector<Comparison> comparisons_of(const std::string& dtype) {
+  std::vector<Comparison> all{{"stages",
+                               "tiny-llama",
+                               What::logits,
+                               {{1, {}},
+                                {1, {}},
+                                {2, {"--pipeline", "2"}},
+                                {2, {"--pipeline", "2", "--stage-layers", "1,4"}},
+                                {2, {"--replicas", "2"}},
+                                {4, {"--pipeline", "4"}}}}};
+  for (const std::string model : {"tiny-llama", "tiny-mistral"})
+    all.push_back({"shards-" + model, model, What::logits, {shards(4, 1), shards(4, 2), shards(4, 4)}});
+  // The order is the plan's: the same bits on every number of GPUs.
+  for (const std::string order : {"chain", "ring", "tree", "tree:7", "perm:2,0,3,1", "exact"})
+    for (const Words& partial : {Words{}, Words{"--partial", "float32"}})
+      all.push_back(
+          {"order-" + order + (partial.empty() ? "" : "-" + partial[1]),
+           "tiny-llama",
+           What::logits,
+           {shards(4, 1, order, partial), shards(4, 2, order, partial), shards(4, 4, order, partial)}});
+  // NCCL's all-reduce of two ranks has one order.
+  all.push_back({"native", "tiny-llama", What::logits, {shards(2, 1), {2, {"--tensor-parallel", "2"}}}});
+
+  // Checksums of every operation and the residual stream of every layer: shards add up, whoever hosts them.
+  std::vector<Comparison> traced{
+      {"stages",
+       "tiny-llama",
+       What::traces,
+       {{1, {}}, {1, {}}, {2, {"--pipeline", "2"}}, {2, {"--replicas", "2"}}}},
+      {"shards", "tiny-llama", What::traces, {shards(4, 1), shards(4, 2), shards(4, 4)}},
+      {"rounded",
+       "tiny-llama",
+       What::whole_traces,
+       {{1, {"--partial", "rounded"}}, {1, {"--partial", "float32", "--reduction", "linear"}}}},
+      {"exact",
+       "tiny-exact-bf16",
+       What::whole_traces,
+       {{1, {}}, shards(2, 1), shards(3, 1), {2, {"--tensor-parallel", "2"}}}}};
+  for (auto& comparison : traced) {
+    comparison.name = "traces-" + comparison.name;
+    add_to_all(comparison.cases, {"--record", "hidden", "--checksums"});
+    all.push_back(std::move(comparison));
+  }
+  for (auto& comparison : all) {
+    comparison.name += "-" + dtype;
+    add_to_all(comparison.cases, {"--dtype", dtype});
+  }
+  return all;
+}
+
+std::vector<Comparison> all_comparisons() {
+  std::vector<Comparison> all;
+  for (const auto* dtype : {"float32", "float16", "bfloat16"})
+    for (auto& comparison : comparisons_of(dtype)) all.push_back(std::move(comparison));
+  Comparison exact{"exact-under-every-plan",
+                   "tiny-exact-bf16",
+                   What::logits,
+                   {{1, {}},
+                    shards(2, 1),
+                    shards(3, 1),
+                    shards(32, 1),
+                    {2, {"--tensor-parallel", "2"}},
+                    {2, {"--pipeline", "2"}},
+                    {3, {"--tensor-parallel", "3"}},
+                    {4, {"--tensor-parallel", "4"}},
+                    {4, {"--tensor-parallel", "2", "--pipeline", "2"}}}};
+  add_to_all(exact.cases, {"--dtype", "bfloat16"});
+  all.push_back(std::move(exact));
+  for (auto& comparison : all) add_to_all(comparison.cases, {"--device", "cuda"});
+  return all;
+}
+
+std::string test_name(const Comparison& comparison) {
+  std::string name = comparison.name;
+  std::replace_if(
+      name.begin(), name.end(), [](unsigned char c) { return std::isalnum(c) == 0; }, '_');
+  return name;
+}
+
+// Every run of every comparison that the GPUs here allow, made when first asked for: the ranks of one count
+// are started once (run_cases) and make all of its runs.
+class Records {
+ public:
+  static const Records& all() {
+    static const Records records;
+    return records;
+  }
+  // What the ranks said where a run failed; then records are missing.
+  const std::string& failure() const { return failure_; }
+  const std::vector<fs::path>& of(const Comparison& comparison) const { return paths_.at(comparison.name); }
+
+ private:
+  Records() {
+    const int gpus = cuda_device_count();
+    std::map<int, std::ostringstream> commands;
+    for (const auto& comparison : all_comparisons()) {
+      const fs::path folder = scratch("gpu-" + test_name(comparison));
+      auto& paths = paths_[comparison.name];
+      for (const auto& one : comparison.cases) {
+        if (one.ranks > gpus) continue;
+        paths.push_back(folder / (std::to_string(paths.size()) + ".h5"));
+        auto& lines = commands[one.ranks];
+        for (const auto& word : run_arguments(comparison.model, one, paths.back())) lines << word << '\t';
+        lines << '\n';
+      }
+    }
+    const fs::path folder = scratch("gpu-cases");
+    for (const auto& [ranks, lines] : commands) {
+      const fs::path file = folder / std::to_string(ranks);
+      std::ofstream(file) << lines.str();
+      const auto finished = run_program(
+          {"mpirun", "-np", std::to_string(ranks), SHARDRIFT_BINARY_DIR "/tests/run_cases", file.string()});
+      if (finished.code != 0) failure_ += std::to_string(ranks) + " ranks: " + finished.output;
+    }
+  }
+
+  std::map<std::string, std::vector<fs::path>> paths_;
+  std::string failure_;
+};
+
+class GpuEquality : public ::testing::TestWithParam<Comparison> {};
+
+TEST_P(GpuEquality, EveryRunRecordsTheBitsOfTheFirst) {
+  const auto& comparison = GetParam();
+  ASSERT_EQ(Records::all().failure(), "");
+  const auto& records = Records::all().of(comparison);
+  if (comparison.what == What::logits && records.size() < 2)
+    GTEST_SKIP() << cuda_device_count() << " GPU(s): nothing to compare";
+  for (const auto& record : records) {
+    const std::string difference =
+        comparison.what == What::logits
+            ? first_difference(records[0], record)
+            : first_trace_difference(records[0], record, comparison.what == What::traces);
+    EXPECT_EQ(difference, "") << record;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Plans, GpuEquality, ::testing::ValuesIn(all_comparisons()),
+                         [](const auto& one) { return test_name(one.param); });
+
+// The program itself, in processes of their own: on one GPU, and on as many as there are.
+class GpuProgram : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(GpuProgram, RecordsTheSameInProcessesOfItsOwn) {
+  ASSERT_EQ(Records::all().failure(), "");
+  const auto comparisons = comparisons_of(GetParam());
+  const fs::path folder = scratch(std::string("gpu-program-") + GetParam());
+  std::set<int> counts{1};
   const int gpus = cuda_device_count();
-  std::erase_if(cases, [&](const Case& c) { return c.ranks > gpus; });
-  if (cases.size() < 2) GTEST_SKIP() << gpus << " GPU(s): nothing to compare";
-  const fs::path folder = scratch("gpu-" + name);
-  fs::path first;
-  for (std::size_t i = 0; i < cases.size(); ++i) {
-    cases[i].flags.insert(cases[i].flags.end(), {"--device", "cuda"});
-    const fs::path record = record_of(model, cases[i], folder, std::to_string(i));
+  counts.insert(gpus >= 4 ? 4 : gpus >= 2 ? 2 : 1);
+  for (const int ranks : counts) {
+    const auto& comparison = comparisons[ranks == 1 ? 0 : 1];  // stages, shards
+    const auto one = std::find_if(comparison.cases.begin(), comparison.cases.end(),
+                                  [&](const Case& c) { return c.ranks == ranks; });
+    ASSERT_NE(one, comparison.cases.end());
+    const auto record = record_of(comparison.model, {ranks, joined(one->flags, {"--device", "cuda"})}, folder,
+                                  std::to_string(ranks));
     if (::testing::Test::HasFailure()) return;
-    if (i == 0) first = record;
-    EXPECT_EQ(first_difference(first, record), "") << model << ", case " << i;
+    EXPECT_EQ(first_difference(Records::all().of(comparison)[0], record), "") << ranks << " ranks";
   }
 }
 
-Case shards(int s, int ranks, const std::string& dtype) {
-  return {ranks,
-          {"--shards", std::to_string(s), "--tensor-parallel", std::to_string(ranks), "--reduction", "linear",
-           "--dtype", dtype}};
-}
-
-class GpuEquality : public ::testing::TestWithParam<const char*> {};
-
-TEST_P(GpuEquality, TwiceStagesAndReplicas) {
-  const std::vector<std::string> dtype{"--dtype", GetParam()};
-  expect_equal("tiny-llama", std::string("stages-") + GetParam(),
-               {{1, dtype},
-                {1, dtype},
-                {2, {"--dtype", GetParam(), "--pipeline", "2"}},
-                {2, {"--dtype", GetParam(), "--pipeline", "2", "--stage-layers", "1,4"}},
-                {2, {"--dtype", GetParam(), "--replicas", "2"}},
-                {4, {"--dtype", GetParam(), "--pipeline", "4"}}});
-}
-
-TEST_P(GpuEquality, FourShardsOnOneTwoAndFourGpus) {
-  for (const auto* model : {"tiny-llama", "tiny-mistral"})
-    expect_equal(model, std::string("shards-") + model + GetParam(),
-                 {shards(4, 1, GetParam()), shards(4, 2, GetParam()), shards(4, 4, GetParam())});
-}
-
-// The order is the plan's: the same bits on every number of GPUs.
-TEST_P(GpuEquality, EveryOrderOnOneTwoAndFourGpus) {
-  for (const std::string order : {"chain", "ring", "tree", "tree:7", "perm:2,0,3,1", "exact"}) {
-    std::vector<Case> cases;
-    for (const int ranks : {1, 2, 4}) {
-      cases.push_back(shards(4, ranks, GetParam()));
-      cases.back().flags[5] = order;
-    }
-    std::string name = order + "-" + GetParam();
-    std::replace_if(
-        name.begin(), name.end(), [](char c) { return c == ':' || c == ','; }, '-');
-    expect_equal("tiny-llama", "order-" + name, cases);
-    for (auto& c : cases) c.flags.insert(c.flags.end(), {"--partial", "float32"});
-    expect_equal("tiny-llama", "partial-" + name, cases);
-  }
-}
-
-// NCCL's all-reduce of two ranks has one order.
-TEST_P(GpuEquality, TwoShardsHaveOneOrder) {
-  expect_equal("tiny-llama", std::string("native-") + GetParam(),
-               {shards(2, 1, GetParam()), {2, {"--tensor-parallel", "2", "--dtype", GetParam()}}});
-}
-
-// Checksums of every operation and the residual stream of every layer: shards add up, whoever hosts them.
-TEST_P(GpuEquality, TracesOfStagesShardsAndReplicas) {
-  const int gpus = cuda_device_count();
-  const std::string dtype = GetParam();
-  const auto compare = [&](const std::string& name, std::vector<Case> cases, bool one_dealing) {
-    std::erase_if(cases, [&](const Case& c) { return c.ranks > gpus; });
-    const fs::path folder = scratch("gpu-trace-" + name + dtype);
-    fs::path first;
-    for (std::size_t i = 0; i < cases.size(); ++i) {
-      cases[i].flags.insert(cases[i].flags.end(),
-                            {"--device", "cuda", "--dtype", dtype, "--record", "hidden", "--checksums"});
-      const auto record =
-          record_of(name == "exact" ? "tiny-exact-bf16" : "tiny-llama", cases[i], folder, std::to_string(i));
-      if (::testing::Test::HasFailure()) return;
-      if (i == 0) first = record;
-      EXPECT_EQ(first_trace_difference(first, record, one_dealing), "") << name << ", case " << i;
-    }
-  };
-  const auto fold = [](int s, int ranks) {
-    return Case{
-        ranks,
-        {"--shards", std::to_string(s), "--tensor-parallel", std::to_string(ranks), "--reduction", "linear"}};
-  };
-  compare("stages", {{1, {}}, {1, {}}, {2, {"--pipeline", "2"}}, {2, {"--replicas", "2"}}}, true);
-  compare("shards", {fold(4, 1), fold(4, 2), fold(4, 4)}, true);
-  compare("rounded", {{1, {"--partial", "rounded"}}, {1, {"--partial", "float32", "--reduction", "linear"}}},
-          false);
-  compare("exact", {{1, {}}, fold(2, 1), fold(3, 1), {2, {"--tensor-parallel", "2"}}}, false);
-}
-
-INSTANTIATE_TEST_SUITE_P(DTypes, GpuEquality, ::testing::Values("float32", "float16", "bfloat16"),
+INSTANTIATE_TEST_SUITE_P(DTypes, GpuProgram, ::testing::Values("float32", "float16", "bfloat16"),
                          [](const auto& dtype) { return std::string(dtype.param); });
-
-TEST(GpuExact, ExactModelsAreTheSameUnderEveryPlan) {
-  expect_equal("tiny-exact-bf16", "exact",
-               {{1, {"--dtype", "bfloat16"}},
-                shards(2, 1, "bfloat16"),
-                shards(3, 1, "bfloat16"),
-                shards(32, 1, "bfloat16"),
-                {2, {"--dtype", "bfloat16", "--tensor-parallel", "2"}},
-                {2, {"--dtype", "bfloat16", "--pipeline", "2"}},
-                {3, {"--dtype", "bfloat16", "--tensor-parallel", "3"}},
-                {4, {"--dtype", "bfloat16", "--tensor-parallel", "4"}},
-                {4, {"--dtype", "bfloat16", "--tensor-parallel", "2", "--pipeline", "2"}}});
-}
 
 TEST(GpuBadInput, MoreRanksThanGpusAreRefused) {
   const int ranks = cuda_device_count() + 1;

@@ -39,19 +39,24 @@ fs::path write_prompts(const fs::path& folder, int prompts) {
   return path;
 }
 
-fs::path record_of(const std::string& model, const Case& what, const fs::path& folder,
-                   const std::string& name, int prompts) {
-  const fs::path output = folder / (name + ".h5");
+std::vector<std::string> run_arguments(const std::string& model, const Case& what, const fs::path& output,
+                                       int prompts) {
   std::vector<std::string> arguments{
       "run",         "--model", fixture(model).string(), "--output",         output.string(),
       "--overwrite", "--quiet", "--ignore-eos",          "--max-new-tokens", "9"};
   bool follows = false;
   for (const auto& flag : what.flags) follows = follows || flag == "--follow";
   if (!follows) {
-    arguments.insert(arguments.end(), {"--prompts", write_prompts(folder, prompts).string()});
+    arguments.insert(arguments.end(), {"--prompts", write_prompts(output.parent_path(), prompts).string()});
   }
   arguments.insert(arguments.end(), what.flags.begin(), what.flags.end());
-  const auto finished = run_program(worker_command(what.ranks, arguments));
+  return arguments;
+}
+
+fs::path record_of(const std::string& model, const Case& what, const fs::path& folder,
+                   const std::string& name, int prompts) {
+  const fs::path output = folder / (name + ".h5");
+  const auto finished = run_program(worker_command(what.ranks, run_arguments(model, what, output, prompts)));
   EXPECT_EQ(finished.code, 0) << name << ": " << finished.output;
   return output;
 }

@@ -19,6 +19,10 @@ struct Case {
   std::vector<std::string> flags;
 };
 
+// The arguments of shardrift-run for one case on a fixture model; its prompts are written beside `output`.
+std::vector<std::string> run_arguments(const std::string& model, const Case& what,
+                                       const std::filesystem::path& output, int prompts = 4);
+
 // Runs one case on a fixture model and returns the record; fails the current test where the exit code is not
 // 0.
 std::filesystem::path record_of(const std::string& model, const Case& what,
