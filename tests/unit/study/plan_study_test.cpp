@@ -249,6 +249,12 @@ TEST_F(PlanStudy, MissingFilesAreBadData) {
   expect_bad_data([&] { plan("", cpu(1)); }, {"a prompt of 600 tokens, the model's context ends at 512"});
   folder_.write("prompts.jsonl", "{\"id\": \"a\"}\n");
   expect_bad_data([&] { plan("", cpu(1)); }, {"prompts.jsonl line 1", "either \"text\" or \"tokens\""});
+  folder_.write("prompts.jsonl", "{\"id\": \"a\", \"tokens\": [11]}\n");
+  expect_bad_data([&] { plan("", cpu(1)); },
+                  {"prompts.jsonl line 1", "token 11 is outside the vocabulary of 11"});
+  folder_.write("prompts.jsonl", "{\"id\": \"a\", \"text\": \"x\"}\n");
+  fs::remove(folder_ / "model/tokenizer.json");
+  expect_bad_data([&] { plan("", cpu(1)); }, {"prompts.jsonl line 1", "no tokenizer.json"});
 }
 
 TEST_F(PlanStudy, GpusCanBeNamed) {
