@@ -41,7 +41,7 @@ using testing::small_run;
 
 constexpr int kFewestFiles = 100;          // tried, however slow the machine is
 constexpr unsigned kSecondsPerFile = 120;  // a hang, not a slow machine
-constexpr long kMostMib = 700;            // of the whole test; sanitizers need more
+constexpr long kMostMib = 700;             // of the whole test; sanitizers need more
 #if defined(__SANITIZE_ADDRESS__)
 constexpr bool kSanitized = true;
 #else
