@@ -2,9 +2,12 @@
 # never changes; preset asan compiles without it, so that a forgotten #include is found.
 set(SHARDRIFT_PRECOMPILED <algorithm> <array> <cmath> <cstdint> <filesystem> <fstream> <functional> <map> <memory> <optional>
   <set> <span> <sstream> <string> <string_view> <utility> <vector> <fmt/format.h>)
-add_library(shardrift_precompiled OBJECT ${PROJECT_SOURCE_DIR}/cmake/precompiled.cpp)
-target_link_libraries(shardrift_precompiled PRIVATE shardrift::options fmt::fmt)
-target_precompile_headers(shardrift_precompiled PRIVATE ${SHARDRIFT_PRECOMPILED})
+# One for each optimization: gcc 13 refuses a file that was precompiled with another.foreach(precompiled shardrift_precompiled shardrift_precompiled_lightly)
+  add_library(${precompiled} OBJECT ${PROJECT_SOURCE_DIR}/cmake/precompiled.cpp)
+  target_link_libraries(${precompiled} PRIVATE shardrift::options fmt::fmt)
+  target_precompile_headers(${precompiled} PRIVATE ${SHARDRIFT_PRECOMPILED})
+endforeach()
+shardrift_optimize_lightly(shardrift_precompiled_lightly)
 
 # shardrift_add_library(NAME SOURCES a.cpp … [LIBRARIES x …] [PRIVATE y …] [LIGHTLY_OPTIMIZED])
 # A static library shardrift_NAME, alias shardrift::NAME. It may link only libraries that were added before it: the order
@@ -23,9 +26,11 @@ function(shardrift_add_library name)
   add_library(shardrift::${name} ALIAS shardrift_${name})
   target_link_libraries(shardrift_${name} PUBLIC ${arg_LIBRARIES} PRIVATE shardrift::options ${arg_PRIVATE})
   target_include_directories(shardrift_${name} PUBLIC ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR})
-  target_precompile_headers(shardrift_${name} REUSE_FROM shardrift_precompiled)
   if(arg_LIGHTLY_OPTIMIZED)
     shardrift_optimize_lightly(shardrift_${name})
+    target_precompile_headers(shardrift_${name} REUSE_FROM shardrift_precompiled_lightly)
+  else()
+    target_precompile_headers(shardrift_${name} REUSE_FROM shardrift_precompiled)
   endif()
   if(SHARDRIFT_TESTS)
     shardrift_add_header_test(shardrift_${name})

@@ -22,6 +22,7 @@ set(SHARDRIFT_LAST_LIMIT 1800)
 add_executable(shardrift_test_precompiled EXCLUDE_FROM_ALL ${PROJECT_SOURCE_DIR}/cmake/precompiled.cpp)
 target_link_libraries(shardrift_test_precompiled PRIVATE shardrift::options fmt::fmt GTest::gmock GTest::gtest)
 target_precompile_headers(shardrift_test_precompiled PRIVATE ${SHARDRIFT_PRECOMPILED} <gmock/gmock.h> <gtest/gtest.h>)
+shardrift_optimize_lightly(shardrift_test_precompiled)
 
 function(shardrift_add_test name)
   cmake_parse_arguments(arg "TORCH" "" "SOURCES;LIBRARIES;RANKS;LABELS;FIXTURES;DEFINITIONS;PROCESS" ${ARGN})
