@@ -2,7 +2,11 @@
 # never changes; preset asan compiles without it, so that a forgotten #include is found.
 set(SHARDRIFT_PRECOMPILED <algorithm> <array> <cmath> <cstdint> <filesystem> <fstream> <functional> <map> <memory> <optional>
   <set> <span> <sstream> <string> <string_view> <utility> <vector> <fmt/format.h>)
-# One for each optimization: gcc 13 refuses a file that was precompiled with another.foreach(precompiled shardrift_precompiled shardrift_precompiled_lightly)
+# One for each optimization: gcc 13 refuses a file that was precompiled with another.
+function(shardrift_optimize_lightly target)
+  target_compile_options(${target} PRIVATE $<$<CONFIG:Release>:-O1>)
+endfunction()
+foreach(precompiled shardrift_precompiled shardrift_precompiled_lightly)
   add_library(${precompiled} OBJECT ${PROJECT_SOURCE_DIR}/cmake/precompiled.cpp)
   target_link_libraries(${precompiled} PRIVATE shardrift::options fmt::fmt)
   target_precompile_headers(${precompiled} PRIVATE ${SHARDRIFT_PRECOMPILED})
@@ -35,8 +39,4 @@ function(shardrift_add_library name)
   if(SHARDRIFT_TESTS)
     shardrift_add_header_test(shardrift_${name})
   endif()
-endfunction()
-
-function(shardrift_optimize_lightly target)
-  target_compile_options(${target} PRIVATE $<$<CONFIG:Release>:-O1>)
 endfunction()
