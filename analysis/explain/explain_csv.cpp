@@ -1,4 +1,4 @@
-#include "analysis/explain/explain_csv.hpp"
+#include "analysis/explain/explain_presenters.hpp"
 
 #include "common/csv.hpp"
 

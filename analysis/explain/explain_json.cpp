@@ -2,7 +2,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-#include "analysis/explain/ladder.hpp"
+#include "analysis/explain/explain_presenters.hpp"
 
 namespace shardrift::analysis {
 namespace {

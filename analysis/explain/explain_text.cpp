@@ -4,7 +4,7 @@
 #include <cmath>
 #include <map>
 
-#include "analysis/explain/ladder.hpp"
+#include "analysis/explain/explain_presenters.hpp"
 #include "common/error.hpp"
 #include "common/text_columns.hpp"
 

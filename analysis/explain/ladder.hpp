@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "analysis/explain/explanation.hpp"
+#include "common/named_enum.hpp"
 #include "parallel/plan/plan.hpp"
 
 namespace shardrift::analysis {
@@ -22,9 +23,17 @@ enum class RungKind {
   prediction,  // … of the products the library itself rounds: all that a real run does, on one device
   real,        // several devices and their collective
 };
-std::vector<RungKind> rung_kinds();  // in the ladder's order
-std::string_view name_of(RungKind kind);
-std::optional<RungKind> rung_from_name(std::string_view name);
+// In the ladder's order.
+constexpr auto names_of(RungKind) {
+  return std::to_array<Named<RungKind>>({{RungKind::reference, "reference"},
+                                         {RungKind::product, "product"},
+                                         {RungKind::shards, "shards"},
+                                         {RungKind::partials, "partials"},
+                                         {RungKind::hops, "hops"},
+                                         {RungKind::order, "order"},
+                                         {RungKind::prediction, "prediction"},
+                                         {RungKind::real, "real"}});
+}
 std::string_view changes(RungKind kind);  // against the rung before it, in words
 
 // The rung that a run is by its plan; nullopt where it is none of them.
@@ -90,10 +99,5 @@ struct Ladder {
 // Rows that were fed the same tokens in all runs, in one pass over all files; a few rows of each in memory.
 // Throws bad_data where the files do not belong together, or have no logits, or other dtypes.
 Ladder measure_ladder(const std::vector<RungFile>& files);
-
-std::string ladder_text(const Ladder& ladder);
-std::string ladder_json(const Ladder& ladder);
-std::string explanation_text(const Explanation& explanation);
-std::string explanation_json(const Explanation& explanation);
 
 }  // namespace shardrift::analysis

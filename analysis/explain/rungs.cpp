@@ -1,6 +1,5 @@
 // Which rungs there are, and which a plan is.
 #include <algorithm>
-#include <array>
 #include <set>
 
 #include "analysis/explain/ladder.hpp"
@@ -10,25 +9,6 @@
 
 namespace shardrift::analysis {
 namespace {
-
-struct About {
-  RungKind kind;
-  std::string_view name;
-  std::string_view changes;
-};
-constexpr std::array<About, 8> kRungs{
-    {{RungKind::reference, "reference", "one device, one shard"},
-     {RungKind::product, "product", "row-parallel products in float32, rounded by us (kernel)"},
-     {RungKind::shards, "shards", "cut into shards, added exactly (shape)"},
-     {RungKind::partials, "partials", "each shard's product rounded before the sum"},
-     {RungKind::hops, "hops", "rounded at every add, in shard order"},
-     {RungKind::order, "order", "the collective's own order"},
-     {RungKind::prediction, "prediction", "products as the library rounds them (kernel)"},
-     {RungKind::real, "real", "several devices"}}};
-
-const About& about(RungKind kind) {
-  return kRungs.at(static_cast<std::size_t>(kind));
-}
 
 // Products narrower than the library's accumulators.
 bool rounds_products(const Plan& plan) {
@@ -42,24 +22,26 @@ RungKind local_rung(bool profile, bool library_products) {
 
 }  // namespace
 
-std::vector<RungKind> rung_kinds() {
-  std::vector<RungKind> kinds;
-  for (const auto& rung : kRungs) kinds.push_back(rung.kind);
-  return kinds;
-}
-
-std::string_view name_of(RungKind kind) {
-  return about(kind).name;
-}
-
-std::optional<RungKind> rung_from_name(std::string_view name) {
-  for (const auto& rung : kRungs)
-    if (rung.name == name) return rung.kind;
-  return std::nullopt;
-}
-
 std::string_view changes(RungKind kind) {
-  return about(kind).changes;
+  switch (kind) {
+    case RungKind::reference:
+      return "one device, one shard";
+    case RungKind::product:
+      return "row-parallel products in float32, rounded by us (kernel)";
+    case RungKind::shards:
+      return "cut into shards, added exactly (shape)";
+    case RungKind::partials:
+      return "each shard's product rounded before the sum";
+    case RungKind::hops:
+      return "rounded at every add, in shard order";
+    case RungKind::order:
+      return "the collective's own order";
+    case RungKind::prediction:
+      return "products as the library rounds them (kernel)";
+    case RungKind::real:
+      return "several devices";
+  }
+  return "";
 }
 
 std::optional<RungKind> rung_of(const Plan& plan) {

@@ -101,12 +101,6 @@ Equality equality_of(const Measurement& measurement) {
   return all ? Equality::bit_equal : Equality::inconclusive;
 }
 
-std::string_view name_of(Equality equality) {
-  return equality == Equality::bit_equal ? "bit-equal"
-         : equality == Equality::differs ? "differs"
-                                         : "inconclusive";
-}
-
 Closeness closeness_of(const Measurement& measurement, double tolerance) {
   const auto equality = equality_of(measurement);
   if (equality == Equality::bit_equal) return Closeness::within;

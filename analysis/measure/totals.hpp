@@ -2,9 +2,9 @@
 #pragma once
 #include <cstdint>
 #include <optional>
-#include <string_view>
 
 #include "analysis/measure/measurement.hpp"
+#include "common/named_enum.hpp"
 
 namespace shardrift::analysis {
 
@@ -53,8 +53,12 @@ std::int64_t prompts_bit_equal(const Measurement& measurement);
 
 // inconclusive: no difference was found, but prompts or rows are missing on one side.
 enum class Equality { bit_equal, differs, inconclusive };
+constexpr auto names_of(Equality) {
+  return std::to_array<Named<Equality>>({{Equality::bit_equal, "bit-equal"},
+                                         {Equality::differs, "differs"},
+                                         {Equality::inconclusive, "inconclusive"}});
+}
 Equality equality_of(const Measurement& measurement);
-std::string_view name_of(Equality equality);  // "bit-equal", "differs", "inconclusive"
 
 // beyond: a logit differs by more than `tolerance`, by no finite number, or another token was chosen.
 // inconclusive: none was found, but prompts, rows or logits are missing on one side.

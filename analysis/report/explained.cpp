@@ -54,7 +54,7 @@ std::string residue_text(std::optional<std::int64_t> bits) {
 Rung rung_of(const std::string& name, double share) {
   Rung rung;
   rung.name = name;
-  if (const auto kind = analysis::rung_from_name(name)) rung.meaning = analysis::changes(*kind);
+  if (const auto kind = from_name<analysis::RungKind>(name)) rung.meaning = analysis::changes(*kind);
   rung.share = share;
   return rung;
 }

@@ -12,18 +12,6 @@ namespace {
 
 using analysis::RunSummary;
 
-const char* name_of(Role role) {
-  switch (role) {
-    case Role::candidate:
-      return "candidate";
-    case Role::noise_floor:
-      return "noise floor";
-    case Role::yardstick:
-      return "yardstick";
-  }
-  return "";
-}
-
 // Device names with how many there are: "4 x NVIDIA H200".
 std::string devices_text(const RunSummary& run) {
   std::map<std::string, int> names;
@@ -88,13 +76,13 @@ Json judged_json(const verdict::Candidate& candidate, const verdict::Thresholds&
   for (const auto& one : candidate.criteria)
     criteria.push_back({{"limit", one.limit.kind->name},
                         {"allowed", verdict::limit_text(one.limit, thresholds)},
-                        {"state", verdict::name_of(one.state)},
+                        {"state", name_of(one.state)},
                         {"reason", one.reason},
                         {"prompts_needed", one.prompts_needed ? Json(*one.prompts_needed) : Json(nullptr)}});
   Json yardsticks = Json::array();
   for (const auto& one : candidate.yardsticks) yardsticks.push_back(ratio_json(one));
   return {
-      {"state", verdict::name_of(candidate.state)},
+      {"state", name_of(candidate.state)},
       {"reason", candidate.headline},
       {"criteria", criteria},
       {"excess_error", candidate.excess_error ? ratio_json(*candidate.excess_error) : Json(nullptr)},
@@ -121,7 +109,7 @@ Json run_json(const Report& report, std::size_t run) {
   const auto totals = analysis::totals_of(measurement);
   Json json = summary_json(measurement.candidate);
   json["role"] = name_of(role);
-  json["equality"] = analysis::name_of(analysis::equality_of(measurement));
+  json["equality"] = name_of(analysis::equality_of(measurement));
   const bool judged = report.verdict && run < report.verdict->candidates.size();
   json["verdict"] =
       judged ? judged_json(report.verdict->candidates[run], report.verdict->thresholds) : Json(nullptr);
@@ -159,7 +147,7 @@ Json verdict_json(const Report& report) {
   Json limits = Json::array();
   for (const auto& limit : verdict.thresholds.limits)
     limits.push_back(verdict::limit_text(limit, verdict.thresholds));
-  return {{"state", verdict::name_of(verdict.state)},
+  return {{"state", name_of(verdict.state)},
           {"thresholds", verdict.thresholds.source},
           {"limits", limits},
           {"yardsticks", verdict.yardsticks},

@@ -54,7 +54,7 @@ std::string answer_html(const Report& report) {
       "<p class=\"headline\"><span class=\"badge\" aria-hidden=\"true\"></span><span>{1}: {2}</span></p>\n"
       "<p class=\"recommendation\"><strong>Recommendation:</strong> {3}.</p>\n"
       "<p class=\"paragraph\">{4}</p>\n</section>\n",
-      verdict::name_of(verdict.state), capitalized(verdict::name_of(verdict.state)),
+      name_of(verdict.state), capitalized(std::string(name_of(verdict.state))),
       html_escaped(verdict.headline), html_escaped(verdict.recommendation), html_escaped(paragraph));
 }
 

@@ -8,10 +8,11 @@
 #include <string>
 #include <vector>
 
+#include "analysis/compare/token_table.hpp"
 #include "analysis/measure/measurement.hpp"
 #include "analysis/statistics/run_statistics.hpp"
-#include "analysis/text/token_table.hpp"
 #include "analysis/verdict/verdict.hpp"
+#include "common/named_enum.hpp"
 
 namespace shardrift::report {
 
@@ -21,6 +22,10 @@ enum class Role {
   noise_floor,  // the reference's plan once more
   yardstick,    // another dtype or quantization: how far people already go without worry
 };
+constexpr auto names_of(Role) {
+  return std::to_array<Named<Role>>(
+      {{Role::candidate, "candidate"}, {Role::noise_floor, "noise floor"}, {Role::yardstick, "yardstick"}});
+}
 
 struct Run {
   analysis::Measurement measurement;

@@ -3,8 +3,8 @@
 #include <cstddef>
 #include <vector>
 
+#include "analysis/compare/token_table.hpp"
 #include "analysis/measure/measurement.hpp"
-#include "analysis/text/token_table.hpp"
 #include "record/reader.hpp"
 
 namespace shardrift::report {

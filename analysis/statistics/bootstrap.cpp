@@ -43,20 +43,6 @@ double acceleration(const std::vector<double>& left_out) {
 
 }  // namespace
 
-const char* name_of(IntervalMethod method) {
-  switch (method) {
-    case IntervalMethod::none:
-      return "none";
-    case IntervalMethod::bca:
-      return "bca";
-    case IntervalMethod::percentile:
-      return "percentile";
-    case IntervalMethod::exact:
-      return "exact";
-  }
-  return "none";
-}
-
 Interval interval_of(std::vector<double> resampled, double estimate, const std::vector<double>& left_out,
                      double confidence, IntervalMethod& method) {
   double low = (1 - confidence) / 2;

@@ -14,6 +14,8 @@
 #include <limits>
 #include <vector>
 
+#include "common/named_enum.hpp"
+
 namespace shardrift::statistics {
 
 struct Interval {
@@ -27,7 +29,12 @@ enum class IntervalMethod {
   percentile,
   exact,  // from a distribution, not from resamples (proportion.hpp, survival.hpp)
 };
-const char* name_of(IntervalMethod method);
+constexpr auto names_of(IntervalMethod) {
+  return std::to_array<Named<IntervalMethod>>({{IntervalMethod::none, "none"},
+                                               {IntervalMethod::bca, "bca"},
+                                               {IntervalMethod::percentile, "percentile"},
+                                               {IntervalMethod::exact, "exact"}});
+}
 
 struct Estimate {
   double value = std::numeric_limits<double>::quiet_NaN();

@@ -89,18 +89,6 @@ double best_scale(const std::vector<Case>& cases, LawShape shape, double around)
 
 }  // namespace
 
-const char* name_of(LawShape shape) {
-  switch (shape) {
-    case LawShape::normal:
-      return "normal";
-    case LawShape::logistic:
-      return "logistic";
-    case LawShape::student_t4:
-      return "t4";
-  }
-  return "";
-}
-
 double tail(LawShape shape, double x) {
   switch (shape) {
     case LawShape::normal:

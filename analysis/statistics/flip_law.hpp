@@ -28,6 +28,7 @@
 
 #include "analysis/measure/measurement.hpp"
 #include "analysis/statistics/bootstrap.hpp"
+#include "common/named_enum.hpp"
 
 namespace shardrift::statistics {
 
@@ -45,7 +46,10 @@ struct MarginRow {
 std::vector<MarginRow> margin_rows(const analysis::Measurement& measurement);
 
 enum class LawShape { normal, logistic, student_t4 };
-const char* name_of(LawShape shape);
+constexpr auto names_of(LawShape) {
+  return std::to_array<Named<LawShape>>(
+      {{LawShape::normal, "normal"}, {LawShape::logistic, "logistic"}, {LawShape::student_t4, "t4"}});
+}
 // P(X < -x) of the standard law, x >= 0.
 double tail(LawShape shape, double x);
 

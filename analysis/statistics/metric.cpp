@@ -16,18 +16,6 @@ double one_if(bool condition) {
 
 }  // namespace
 
-const char* name_of(FloorRule rule) {
-  switch (rule) {
-    case FloorRule::difference:
-      return "difference";
-    case FloorRule::quadrature:
-      return "quadrature";
-    case FloorRule::beside:
-      return "beside";
-  }
-  return "";
-}
-
 double above_floor(double value, double floor, FloorRule rule) {
   if (std::isnan(value) || std::isnan(floor)) return kNoValue;
   switch (rule) {

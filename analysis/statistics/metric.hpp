@@ -8,6 +8,7 @@
 
 #include "analysis/measure/measurement.hpp"
 #include "analysis/statistics/bootstrap.hpp"
+#include "common/named_enum.hpp"
 
 namespace shardrift::statistics {
 
@@ -22,7 +23,11 @@ enum class FloorRule {
   // Not subtracted but shown beside: maxima and percentiles of noise do not add up.
   beside,
 };
-const char* name_of(FloorRule rule);
+constexpr auto names_of(FloorRule) {
+  return std::to_array<Named<FloorRule>>({{FloorRule::difference, "difference"},
+                                          {FloorRule::quadrature, "quadrature"},
+                                          {FloorRule::beside, "beside"}});
+}
 // At least 0. NaN where either is.
 double above_floor(double value, double floor, FloorRule rule);
 

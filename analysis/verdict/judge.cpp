@@ -176,18 +176,6 @@ std::vector<Ranked> rank(const std::vector<Candidate>& candidates, double slack)
 
 }  // namespace
 
-const char* name_of(State state) {
-  switch (state) {
-    case State::pass:
-      return "pass";
-    case State::fail:
-      return "fail";
-    case State::inconclusive:
-      return "inconclusive";
-  }
-  return "";
-}
-
 int exit_code(const Verdict& verdict) {
   return static_cast<int>(verdict.state == State::pass   ? ExitCode::ok
                           : verdict.state == State::fail ? ExitCode::beyond_tolerance

@@ -14,6 +14,7 @@
 #include "analysis/statistics/flip_forecast.hpp"
 #include "analysis/statistics/run_statistics.hpp"
 #include "analysis/verdict/thresholds.hpp"
+#include "common/named_enum.hpp"
 
 namespace shardrift::verdict {
 
@@ -22,7 +23,10 @@ enum class State {
   fail,          // 1: at least one limit is broken, with the asked confidence
   inconclusive,  // 2: neither can be said: an interval straddles its limit, or something is missing
 };
-const char* name_of(State state);
+constexpr auto names_of(State) {
+  return std::to_array<Named<State>>(
+      {{State::pass, "pass"}, {State::fail, "fail"}, {State::inconclusive, "inconclusive"}});
+}
 
 // Everything that was compared with one reference.
 struct Evidence {

@@ -1,7 +1,6 @@
 #include <fmt/format.h>
 
-#include "analysis/verdict/verdict_text.hpp"
-
+#include "analysis/verdict/verdict_presenters.hpp"
 #include "common/csv.hpp"
 
 namespace shardrift::verdict {

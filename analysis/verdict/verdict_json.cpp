@@ -1,7 +1,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-#include "analysis/verdict/verdict_text.hpp"
+#include "analysis/verdict/verdict_presenters.hpp"
 
 namespace shardrift::verdict {
 namespace {
@@ -18,7 +18,7 @@ Json estimate_json(const Estimate& estimate) {
   return {{"value", number(estimate.value)},
           {"low", number(estimate.interval.low)},
           {"high", number(estimate.interval.high)},
-          {"interval", statistics::name_of(estimate.method)},
+          {"interval", name_of(estimate.method)},
           {"prompts", estimate.prompts}};
 }
 
@@ -77,7 +77,7 @@ Json statistics_json(const statistics::RunStatistics& s) {
 
 Json law_json(const statistics::FlipLaw& law) {
   return {{"formula", law.formula()},
-          {"shape", statistics::name_of(law.shape)},
+          {"shape", name_of(law.shape)},
           {"scale", law.scale},
           {"epsilon", law.epsilon},
           {"own", law.own},
@@ -209,7 +209,7 @@ Json spread_json(const statistics::Spread& spread) {
 
 }  // namespace
 
-std::string to_json(const Verdict& verdict) {
+std::string verdict_json(const Verdict& verdict) {
   Json candidates = Json::array();
   for (const auto& candidate : verdict.candidates)
     candidates.push_back(candidate_json(candidate, verdict.yardsticks));

@@ -1,4 +1,4 @@
-#include "analysis/verdict/verdict_text.hpp"
+#include "analysis/verdict/verdict_presenters.hpp"
 
 #include <fmt/core.h>
 
@@ -70,7 +70,7 @@ std::string overview_text(const Verdict& verdict) {
     const auto& c = verdict.candidates[ranked.candidate];
     const auto* kl = c.statistics.of("kl");
     std::vector<std::string> cells{c.name,
-                                   name_of(c.state),
+                                   std::string(name_of(c.state)),
                                    fmt::format("{}/{}", c.statistics.prompts_bit_equal, c.statistics.prompts),
                                    changed_text(c, verdict.thresholds),
                                    amount(c.statistics.flip_share.value, Unit::share),
@@ -132,7 +132,7 @@ std::string candidate_text(const Candidate& candidate) {
     if (c.state == State::inconclusive && c.prompts_needed)
       measured += fmt::format("; about {} would decide", counted(*c.prompts_needed, "prompt"));
     // What each limit means is said above, once.
-    table.add({fmt::format("  {}", c.limit.kind->name), name_of(c.state),
+    table.add({fmt::format("  {}", c.limit.kind->name), std::string(name_of(c.state)),
                c.limit.kind->unit == Unit::none ? "all bits" : amount(c.limit.value, c.limit.kind->unit),
                measured});
   }

@@ -2,11 +2,10 @@
 #include <cmath>
 #include <optional>
 
+#include "analysis/compare/comparison_presenters.hpp"
 #include "analysis/measure/measure.hpp"
 #include "analysis/measure/totals.hpp"
 #include "analysis/report/make_report.hpp"
-#include "analysis/text/compare_csv.hpp"
-#include "analysis/text/compare_report.hpp"
 #include "cli/arguments.hpp"
 #include "cli/commands.hpp"
 #include "cli/output_file.hpp"
@@ -77,9 +76,9 @@ bool read_flags(const std::vector<std::string>& arguments, Flags& flags) {
 }
 
 void write_html(const std::string& path, const std::string& command,
-                std::vector<analysis::Section>&& sections, std::vector<report::Excerpt>&& excerpts) {
+                std::vector<analysis::Comparison>&& comparisons, std::vector<report::Excerpt>&& excerpts) {
   std::vector<analysis::Measurement> measurements;
-  for (auto& section : sections) measurements.push_back(std::move(section.measurement));
+  for (auto& comparison : comparisons) measurements.push_back(std::move(comparison.measurement));
   report::Report page = report::make_report(std::move(measurements), std::move(excerpts));
   page.command = command;
   report::write_page(page, path);
@@ -130,32 +129,32 @@ ExitCode compare(const std::vector<std::string>& arguments) {
   refuse_input("--html", wanted.html, wanted.files);
   if (csv.wanted()) analysis::write_csv_head(csv.stream());
   print(analysis::head_text(reference));
-  std::vector<analysis::Section> sections;
+  std::vector<analysis::Comparison> comparisons;
   std::vector<report::Excerpt> excerpts;
   ExitCode code = ExitCode::ok;
   for (std::size_t i = 1; i < wanted.files.size(); ++i) {
     const auto candidate = record::Reader::open(wanted.files[i]);
-    analysis::Section section;
-    section.measurement = measured(reference, candidate, wanted);
-    section.table = analysis::token_table(reference, candidate, section.measurement, wanted.table);
+    analysis::Comparison comparison;
+    comparison.measurement = measured(reference, candidate, wanted);
+    comparison.table = analysis::token_table(reference, candidate, comparison.measurement, wanted.table);
     if (!wanted.html.empty())
-      excerpts.push_back(report::excerpt_of(reference, candidate, section.measurement));
+      excerpts.push_back(report::excerpt_of(reference, candidate, comparison.measurement));
     if (i > 1) print("\n");
-    print(analysis::section_text(section));
-    if (csv.wanted()) analysis::write_csv_rows(csv.stream(), section.measurement);
-    const auto one = outcome(section.measurement, wanted.tolerance);
+    print(analysis::comparison_text(comparison));
+    if (csv.wanted()) analysis::write_csv_rows(csv.stream(), comparison.measurement);
+    const auto one = outcome(comparison.measurement, wanted.tolerance);
     if (one == ExitCode::beyond_tolerance || code == ExitCode::ok) code = one;
-    sections.push_back(std::move(section));
+    comparisons.push_back(std::move(comparison));
   }
-  if (sections.size() > 1) {
+  if (comparisons.size() > 1) {
     print("\n");
-    print(analysis::summary_text(sections));
+    print(analysis::summary_text(comparisons));
   }
-  if (json.wanted()) json.stream() << analysis::to_json(reference, sections);
+  if (json.wanted()) json.stream() << analysis::comparisons_json(reference, comparisons);
   json.close();
   csv.close();
   if (!wanted.html.empty())
-    write_html(wanted.html, command_line("compare", arguments), std::move(sections), std::move(excerpts));
+    write_html(wanted.html, command_line("compare", arguments), std::move(comparisons), std::move(excerpts));
   return code;
 }
 

@@ -63,7 +63,7 @@ std::vector<analysis::RungFile> named_rungs(const std::vector<std::string>& rung
       throw usage_error("--rung {}: there is a rung '{}' already", rung, name);
     if (!files.empty() && files.back().kind == analysis::RungKind::real)
       throw usage_error("--rung {}: the rung 'real' comes last", rung);
-    files.push_back({name, analysis::rung_from_name(name), rung.substr(equals + 1)});
+    files.push_back({name, from_name<analysis::RungKind>(name), rung.substr(equals + 1)});
   }
   return files;
 }

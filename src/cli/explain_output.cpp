@@ -1,6 +1,6 @@
 #include "cli/explain_output.hpp"
 
-#include "analysis/explain/explain_csv.hpp"
+#include "analysis/explain/explain_presenters.hpp"
 #include "analysis/explain/explain_runs.hpp"
 #include "analysis/measure/measure.hpp"
 #include "analysis/report/explained.hpp"

@@ -170,11 +170,11 @@ study::Study ladder_study(const Subject& subject, const fs::path& profile, bool 
     study.entries.push_back(std::move(entry));
   };
   for (const auto& rung : analysis::planned_rungs(subject.plan, !profile.empty()))
-    add(analysis::name_of(rung.kind), rung.plan);
+    add(name_of(rung.kind), rung.plan);
   if (live) {
     Plan plan = subject.plan;
     plan.reduction = Reduction();
-    add(analysis::name_of(analysis::RungKind::real), plan);
+    add(name_of(analysis::RungKind::real), plan);
   }
   return study;
 }
@@ -231,8 +231,8 @@ std::vector<std::string> read_by(const ExplainRunFlags& flags) {
   std::error_code ignored;
   for (const auto& entry : fs::directory_iterator(flags.model, ignored))
     if (belongs_to_model(entry.path())) files.push_back(entry.path().string());
-  for (const auto kind : analysis::rung_kinds())
-    files.push_back((flags.output / fmt::format("{}.h5", analysis::name_of(kind))).string());
+  for (const auto rung : all_names<analysis::RungKind>())
+    files.push_back((flags.output / fmt::format("{}.h5", rung)).string());
   files.push_back((flags.output / kPrompts).string());
   files.push_back((flags.output / kProfile).string());
   return files;
@@ -277,11 +277,11 @@ ExitCode explain_run(const ExplainRunFlags& flags, ExplainOutput& output) {
 
   std::vector<analysis::RungFile> rungs;
   for (const auto& configuration : plan.configurations)
-    rungs.push_back({configuration.name, analysis::rung_from_name(configuration.name), configuration.output});
+    rungs.push_back(
+        {configuration.name, from_name<analysis::RungKind>(configuration.name), configuration.output});
   if (subject.real) {
     require_one_model(*subject.real, rungs.front().path);
-    rungs.push_back(
-        {std::string(analysis::name_of(analysis::RungKind::real)), analysis::RungKind::real, flags.real});
+    rungs.push_back({std::string(name_of(analysis::RungKind::real)), analysis::RungKind::real, flags.real});
   }
   if (!note.empty()) print(note + "\n\n");
   return output.show_ladder(rungs);

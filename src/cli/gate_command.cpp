@@ -1,7 +1,7 @@
 // shardrift gate REF CAND…
 #include "analysis/report/make_report.hpp"
 #include "analysis/verdict/verdict.hpp"
-#include "analysis/verdict/verdict_text.hpp"
+#include "analysis/verdict/verdict_presenters.hpp"
 #include "cli/arguments.hpp"
 #include "cli/commands.hpp"
 #include "cli/evidence_flags.hpp"
@@ -68,7 +68,7 @@ ExitCode gate(const std::vector<std::string>& arguments) {
   auto result = verdict::judge(gathered.evidence, thresholds);
   const int code = verdict::exit_code(result);
   print(verdict::verdict_text(result));
-  if (json.wanted()) json.stream() << verdict::to_json(result);
+  if (json.wanted()) json.stream() << verdict::verdict_json(result);
   if (csv.wanted()) verdict::write_verdict_csv(csv.stream(), result);
   json.close();
   csv.close();

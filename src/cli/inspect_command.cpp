@@ -1,7 +1,7 @@
 // shardrift inspect FILE
 #include <filesystem>
 
-#include "analysis/text/inspect_report.hpp"
+#include "analysis/inspect/inspect_presenters.hpp"
 #include "cli/arguments.hpp"
 #include "cli/commands.hpp"
 #include "cli/output_file.hpp"

@@ -3,12 +3,12 @@
 #include <algorithm>
 #include <optional>
 
+#include "analysis/compare/comparison_presenters.hpp"
 #include "analysis/measure/measure.hpp"
 #include "analysis/report/make_report.hpp"
-#include "analysis/text/compare_report.hpp"
 #include "analysis/verdict/gathering.hpp"
 #include "analysis/verdict/verdict.hpp"
-#include "analysis/verdict/verdict_text.hpp"
+#include "analysis/verdict/verdict_presenters.hpp"
 #include "common/durable_file.hpp"
 #include "common/error.hpp"
 #include "experiments/runner/reasons.hpp"
@@ -105,9 +105,9 @@ class Conclusion {
     return others;
   }
 
-  // What was compared with one reference. sections[i]: of others[i], where it could be.
+  // What was compared with one reference. comparisons[i]: of others[i], where it could be.
   struct Compared {
-    std::vector<std::optional<analysis::Section>> sections;
+    std::vector<std::optional<analysis::Comparison>> comparisons;
     std::vector<report::Excerpt> excerpts;
     verdict::Evidence evidence;
   };
@@ -125,7 +125,7 @@ class Conclusion {
     const bool judged = reference.role == Role::reference;
     verdict::Gathering gathering(base, options);
     Compared compared;
-    compared.sections.resize(others.size());
+    compared.comparisons.resize(others.size());
     const auto each = [&](bool truths) {
       for (std::size_t i = 0; i < others.size(); ++i) {
         const Configuration& other = *others[i];
@@ -134,7 +134,7 @@ class Conclusion {
         const auto seen = [&](const record::Reader& r, const record::Reader& c, Measurement& measurement) {
           name_sides(reference, other, measurement);
           if (judged && !truths) compared.excerpts.push_back(report::excerpt_of(r, c, measurement));
-          compared.sections[i].emplace().measurement = measurement;
+          compared.comparisons[i].emplace().measurement = measurement;
         };
         try {
           if (const auto part = part_of(other.role)) {
@@ -165,26 +165,28 @@ class Conclusion {
       return;
     }
     auto compared = measure(reference, *base, others);
-    std::vector<analysis::Section> sections;
+    std::vector<analysis::Comparison> comparisons;
     std::vector<std::string> checks;
     for (std::size_t i = 0; i < others.size(); ++i) {
-      if (!compared.sections[i]) continue;
-      auto& section = *compared.sections[i];
+      if (!compared.comparisons[i]) continue;
+      auto& comparison = *compared.comparisons[i];
       if (others[i]->predicted && !reference.predicted && others[i]->asked == reference.plan)
-        checks.push_back(check_text(reference, *others[i], section.measurement));
-      section.measurement.candidate.path = section.measurement.candidate.name;  // the tables' first column
-      sections.push_back(std::move(section));
+        checks.push_back(check_text(reference, *others[i], comparison.measurement));
+      comparison.measurement.candidate.path =
+          comparison.measurement.candidate.name;  // the tables' first column
+      comparisons.push_back(std::move(comparison));
     }
-    if (sections.empty()) return;
+    if (comparisons.empty()) return;
     line_.say(fmt::format("\ncompared with {} ({})", shown_name(reference),
                           reference.predicted ? reference.asked : reference.plan));
-    line_.say(analysis::summary_text(sections));
+    line_.say(analysis::summary_text(comparisons));
     for (const auto& check : checks) line_.say(check);
-    write_text_durably(output_ / ("compare-" + reference.name + ".json"), analysis::to_json(*base, sections));
+    write_text_durably(output_ / ("compare-" + reference.name + ".json"),
+                       analysis::comparisons_json(*base, comparisons));
     if (reference.role != Role::reference || compared.evidence.candidates.empty()) return;
     const auto verdict = verdict::judge(compared.evidence, thresholds());
     line_.say(verdict::short_verdict_text(verdict));
-    write_text_durably(output_ / ("verdict-" + reference.name + ".json"), verdict::to_json(verdict));
+    write_text_durably(output_ / ("verdict-" + reference.name + ".json"), verdict::verdict_json(verdict));
     const fs::path page = output_ / ("report-" + reference.name + ".html");
     auto report = report::make_report(std::move(compared.evidence), verdict, std::move(compared.excerpts));
     report.title = study_.question;

@@ -12,10 +12,9 @@
 #include <cstdlib>
 #include <sstream>
 
+#include "analysis/compare/comparison_presenters.hpp"
 #include "analysis/measure/measure.hpp"
 #include "analysis/measure/metrics_file.hpp"
-#include "analysis/text/compare_csv.hpp"
-#include "analysis/text/compare_report.hpp"
 #include "record/crash_guard.hpp"
 #include "tests/fuzz/mutations.hpp"
 #include "tests/unit/analysis/example_runs.hpp"
@@ -98,13 +97,13 @@ void write_runs(const fs::path& reference, const fs::path& candidate) {
 void compare_everything(const fs::path& reference_path, const fs::path& candidate_path) {
   const auto reference = record::Reader::open(reference_path);
   const auto candidate = record::Reader::open(candidate_path);
-  Section section;
-  section.measurement = measure(reference, candidate, {.keep = false, .threads = 2});
-  section.table = token_table(reference, candidate, section.measurement, {});
+  Comparison comparison;
+  comparison.measurement = measure(reference, candidate, {.keep = false, .threads = 2});
+  comparison.table = token_table(reference, candidate, comparison.measurement, {});
   std::ostringstream csv;
-  write_csv_rows(csv, section.measurement);
-  const std::string all =
-      head_text(reference) + section_text(section) + to_json(reference, {section}) + csv.str();
+  write_csv_rows(csv, comparison.measurement);
+  const std::string all = head_text(reference) + comparison_text(comparison) +
+                          comparisons_json(reference, {comparison}) + csv.str();
   ASSERT_FALSE(all.empty());
 }
 

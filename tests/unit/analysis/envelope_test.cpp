@@ -1,4 +1,4 @@
-#include "analysis/measure/envelope.hpp"
+#include "analysis/envelope/envelope.hpp"
 
 #include <gmock/gmock.h>
 

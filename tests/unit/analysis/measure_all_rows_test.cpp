@@ -6,9 +6,9 @@
 #include <nlohmann/json.hpp>
 #include <random>
 
+#include "analysis/compare/comparison_presenters.hpp"
 #include "analysis/measure/alignment.hpp"
 #include "analysis/measure/totals.hpp"
-#include "analysis/text/compare_report.hpp"
 #include "common/text_columns.hpp"
 #include "tests/unit/analysis/every_value.hpp"
 #include "tests/unit/analysis/example_runs.hpp"
@@ -217,7 +217,7 @@ TEST_F(CompareFiles, WithoutLogitsTheHashSpeaks) {
   EXPECT_EQ(equality_of(measurement), Equality::differs);
   EXPECT_EQ(totals_of(measurement).steps_measured, 0);
   EXPECT_EQ(totals_of(measurement).top1_equal, 4);
-  EXPECT_THAT(section_text({measurement, std::nullopt}), HasSubstr("NO"));
+  EXPECT_THAT(comparison_text({measurement, std::nullopt}), HasSubstr("NO"));
 }
 
 TEST_F(CompareFiles, AShorterEqualRunIsInconclusive) {
@@ -226,7 +226,7 @@ TEST_F(CompareFiles, AShorterEqualRunIsInconclusive) {
   const Measurement measurement = measure_all_rows(a, b);
   EXPECT_EQ(equality_of(measurement), Equality::inconclusive);
   EXPECT_EQ(totals_of(measurement).steps, 2);
-  EXPECT_THAT(section_text({measurement, std::nullopt}), HasSubstr("2 of 4"));
+  EXPECT_THAT(comparison_text({measurement, std::nullopt}), HasSubstr("2 of 4"));
 }
 
 TEST_F(CompareFiles, PartsAreComparedAsFarAsTheyGo) {
@@ -242,7 +242,7 @@ TEST_F(CompareFiles, PartsAreComparedAsFarAsTheyGo) {
   EXPECT_FALSE(measurement.candidate.complete);
   EXPECT_EQ(equality_of(measurement), Equality::inconclusive);
   EXPECT_THAT(measurement.missing, ::testing::ElementsAre("p0"));
-  EXPECT_THAT(section_text({measurement, std::nullopt}), HasSubstr("partial"));
+  EXPECT_THAT(comparison_text({measurement, std::nullopt}), HasSubstr("partial"));
 }
 
 TEST_F(CompareFiles, RefusesFilesThatDoNotBelongTogether) {
@@ -305,7 +305,8 @@ TEST_F(CompareFiles, TokenTableGoldenText) {
   const auto table = token_table(a, b, measurement, {});
   ASSERT_TRUE(table.has_value());
   // The probabilities were worked out by hand: e^3 / (e^3 + e + 3), e^2 / (e^2 + e + 3), …
-  EXPECT_EQ(to_text(*table), R"(step  position  reference  token            p  candidate  token             p
+  EXPECT_EQ(token_table_text(*table),
+            R"(step  position  reference  token            p  candidate  token             p
    0         8          1  "Ġthe"    0.778394          1  "Ġthe"     0.778394
    1         9          2  "Ġa"      0.563734          2  "Ġa"       0.537149
    2        10          3  "line\n"  0.379030          1  "Ġthe"     0.408465  <-- here
@@ -335,7 +336,7 @@ TEST_F(CompareFiles, TextSaysWhatMatters) {
   const Reader a = write("a.h5", small_run(), kRows);
   const Reader b = write("b.h5", small_run(DType::float32, 2), flipped());
   const Measurement measurement = measure_all_rows(a, b);
-  const std::string text = section_text({measurement, token_table(a, b, measurement, {})});
+  const std::string text = comparison_text({measurement, token_table(a, b, measurement, {})});
   EXPECT_THAT(text, HasSubstr("plan shards           1 -> 2"));
   EXPECT_THAT(text,
               HasSubstr("two shards have one possible order (a + b = b + a), order studies need 3 or more"));
@@ -352,7 +353,8 @@ TEST_F(CompareFiles, JsonHoldsTheSameNumbers) {
   const Reader a = write("a.h5", small_run(), kRows);
   const Reader b = write("b.h5", small_run(), flipped());
   const Measurement measurement = measure_all_rows(a, b);
-  const auto json = nlohmann::json::parse(to_json(a, {{measurement, token_table(a, b, measurement, {})}}));
+  const auto json =
+      nlohmann::json::parse(comparisons_json(a, {{measurement, token_table(a, b, measurement, {})}}));
   const auto& candidate = json.at("candidates").at(0);
   EXPECT_EQ(candidate.at("verdict"), "differs");
   EXPECT_EQ(candidate.at("totals").at("elements_differ"), 2);
@@ -373,9 +375,10 @@ TEST_F(CompareFiles, NotANumberIsNullInJsonAndSaidInText) {
   const Reader b = write("b.h5", small_run(), rows);
   const Measurement measurement = measure_all_rows(a, b);
   EXPECT_EQ(equality_of(measurement), Equality::differs);
-  const Section section{measurement, std::nullopt};
-  EXPECT_TRUE(nlohmann::json::parse(to_json(a, {section}))["candidates"][0]["totals"]["kl_mean"].is_null());
-  EXPECT_THAT(section_text(section), HasSubstr("no finite difference"));
+  const Comparison comparison{measurement, std::nullopt};
+  EXPECT_TRUE(nlohmann::json::parse(comparisons_json(a, {comparison}))["candidates"][0]["totals"]["kl_mean"]
+                  .is_null());
+  EXPECT_THAT(comparison_text(comparison), HasSubstr("no finite difference"));
 }
 
 TEST(Quoted, EscapesWhatATerminalWouldObey) {

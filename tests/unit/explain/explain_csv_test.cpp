@@ -1,5 +1,5 @@
 // The CSV has the columns that are documented, and the numbers of the JSON.
-#include "analysis/explain/explain_csv.hpp"
+#include "analysis/explain/explain_presenters.hpp"
 
 #include <gmock/gmock.h>
 

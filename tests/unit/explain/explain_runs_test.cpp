@@ -6,7 +6,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-#include "analysis/explain/ladder.hpp"
+#include "analysis/explain/explain_presenters.hpp"
 #include "tests/unit/explain/traced_runs.hpp"
 
 namespace shardrift::analysis {

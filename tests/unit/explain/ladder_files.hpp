@@ -21,7 +21,9 @@ class LadderFiles : public ::testing::Test {
     record::testing::write_record(scratch_ / (name + ".h5"), score_run(plan),
                                   {scored_prompt(score_run(), "p0", 0, rows)});
   }
-  RungFile file(const std::string& name) { return {name, rung_from_name(name), scratch_ / (name + ".h5")}; }
+  RungFile file(const std::string& name) {
+    return {name, from_name<RungKind>(name), scratch_ / (name + ".h5")};
+  }
   // shardrift explain in the scratch folder; out_ and error_ are what it printed.
   int run(const std::string& arguments) {
     const int status = std::system(fmt::format("cd {} && {}/bin/shardrift explain {} > out 2> err",

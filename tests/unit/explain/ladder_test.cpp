@@ -6,6 +6,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "analysis/explain/explain_presenters.hpp"
 #include "tests/unit/explain/ladder_files.hpp"
 
 namespace shardrift::analysis {

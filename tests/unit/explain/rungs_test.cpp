@@ -108,10 +108,10 @@ TEST(Rungs, OtherPlansAreNone) {
 TEST(Rungs, NamesReadBack) {
   for (int i = 0; i <= static_cast<int>(RungKind::real); ++i) {
     const auto kind = static_cast<RungKind>(i);
-    EXPECT_EQ(rung_from_name(name_of(kind)), kind);
+    EXPECT_EQ(from_name<RungKind>(name_of(kind)), kind);
     EXPECT_FALSE(changes(kind).empty());
   }
-  EXPECT_EQ(rung_from_name("top"), std::nullopt);
+  EXPECT_EQ(from_name<RungKind>("top"), std::nullopt);
 }
 
 }  // namespace

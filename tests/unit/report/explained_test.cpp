@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 
+#include "analysis/explain/explain_presenters.hpp"
 #include "analysis/explain/ladder.hpp"
 #include "tests/unit/explain/traced_runs.hpp"
 

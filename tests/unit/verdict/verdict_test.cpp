@@ -7,7 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "analysis/statistics/proportion.hpp"
-#include "analysis/verdict/verdict_text.hpp"
+#include "analysis/verdict/verdict_presenters.hpp"
 #include "tests/unit/statistics/synthetic.hpp"
 
 namespace shardrift::verdict {
@@ -48,7 +48,7 @@ Verdict verdict_of(Measurement candidate, const Thresholds& thresholds) {
 nlohmann::json kept_json(const std::string& name, const Verdict& verdict) {
   const std::filesystem::path folder = SHARDRIFT_BINARY_DIR "/tests/gate-json";
   std::filesystem::create_directories(folder);
-  const std::string text = to_json(verdict);
+  const std::string text = verdict_json(verdict);
   std::ofstream(folder / (name + ".json")) << text;
   return nlohmann::json::parse(text);
 }
@@ -328,7 +328,7 @@ TEST(Verdict, TextAndJsonSayTheSame) {
 TEST(Verdict, TheSameEverywhere) {
   Evidence evidence;
   evidence.candidates = {run("tp2", 1e-3, 100, 30)};
-  EXPECT_EQ(to_json(judge(evidence, quick("strict"))), to_json(judge(evidence, quick("strict"))));
+  EXPECT_EQ(verdict_json(judge(evidence, quick("strict"))), verdict_json(judge(evidence, quick("strict"))));
 }
 
 }  // namespace

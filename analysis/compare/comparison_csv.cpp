@@ -1,4 +1,4 @@
-#include "analysis/text/compare_csv.hpp"
+#include "analysis/compare/comparison_presenters.hpp"
 
 #include <fmt/format.h>
 

@@ -2,10 +2,10 @@
 
 #include <algorithm>
 
+#include "analysis/inspect/inspect_presenters.hpp"
 #include "analysis/measure/differences.hpp"
 #include "analysis/measure/metrics_file.hpp"
 #include "analysis/measure/totals.hpp"
-#include "analysis/text/inspect_report.hpp"
 #include "common/text_columns.hpp"
 
 namespace shardrift::analysis {

@@ -1,4 +1,4 @@
-#include "analysis/measure/envelope.hpp"
+#include "analysis/envelope/envelope.hpp"
 
 #include <algorithm>
 #include <span>
@@ -96,6 +96,14 @@ std::vector<PromptEnvelope> envelope(const std::vector<record::Reader>& runs, co
   std::vector<PromptEnvelope> prompts;
   for (const auto& id : runs.front().prompt_ids()) prompts.push_back(envelope_of(id, runs, sink));
   return prompts;
+}
+
+std::int64_t flips_of(const std::vector<PromptEnvelope>& prompts) {
+  std::int64_t flips = 0;
+  for (const auto& prompt : prompts)
+    flips += std::count_if(prompt.rows.begin(), prompt.rows.end(),
+                           [](const EnvelopeRow& row) { return row.chosen.size() > 1; });
+  return flips;
 }
 
 }  // namespace shardrift::analysis

@@ -10,7 +10,7 @@ namespace shardrift::verdict {
 std::string verdict_text(const Verdict& verdict);
 // Without the limits of each candidate: one table, the paragraph, the state.
 std::string short_verdict_text(const Verdict& verdict);
-std::string to_json(const Verdict& verdict);  // ends in a newline
+std::string verdict_json(const Verdict& verdict);  // ends in a newline
 // One line a candidate and limit. Cells without a value are empty.
 void write_verdict_csv(std::ostream& out, const Verdict& verdict);
 

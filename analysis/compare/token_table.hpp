@@ -1,4 +1,4 @@
-// The side-by-side token table: what two runs said, with `<-- here` at the first difference.
+// The side-by-side token table: what two runs said, and where they first differ.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -39,8 +39,5 @@ struct TableChoice {
 // not compared.
 std::optional<TokenTable> token_table(const record::Reader& reference, const record::Reader& candidate,
                                       const Measurement& measurement, const TableChoice& choice);
-
-// One line a row, columns aligned, ending in a newline.
-std::string to_text(const TokenTable& table);
 
 }  // namespace shardrift::analysis

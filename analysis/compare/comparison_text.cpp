@@ -2,9 +2,9 @@
 
 #include <cmath>
 
+#include "analysis/compare/comparison_presenters.hpp"
 #include "analysis/measure/totals.hpp"
 #include "analysis/statistics/kl_report.hpp"
-#include "analysis/text/compare_report.hpp"
 #include "common/error.hpp"
 #include "common/text_columns.hpp"
 
@@ -202,26 +202,27 @@ std::string head_text(const record::Reader& reference) {
                      reference.complete() ? "" : "\nthe reference is partial: compared as far as it goes");
 }
 
-std::string section_text(const Section& section) {
-  const Measurement& measurement = section.measurement;
+std::string comparison_text(const Comparison& comparison) {
+  const Measurement& measurement = comparison.measurement;
   std::string text =
       fmt::format("candidate  {}: {}\n\n", measurement.candidate.path, measurement.candidate.plan);
   text += differences_text(measurement.differences) + remarks(measurement) + "\n" +
           prompts_text(measurement) + "\n";
   const std::string distributions = distributions_text(measurement);
   if (!distributions.empty()) text += distributions + "\n";
-  if (section.table) {
+  if (comparison.table) {
     const auto first = first_flip(measurement);
-    const bool is_first = first && measurement.prompts[*first].id == section.table->prompt;
-    text += fmt::format("tokens of prompt {}{}\n{}\n", section.table->prompt,
-                        is_first ? ", around the first that differs" : "", to_text(*section.table));
+    const bool is_first = first && measurement.prompts[*first].id == comparison.table->prompt;
+    text +=
+        fmt::format("tokens of prompt {}{}\n{}\n", comparison.table->prompt,
+                    is_first ? ", around the first that differs" : "", token_table_text(*comparison.table));
   } else {
     text += "no chosen token differs\n";
   }
   return text + verdict_text(measurement);
 }
 
-std::string summary_text(const std::vector<Section>& sections) {
+std::string summary_text(const std::vector<Comparison>& comparisons) {
   TextColumns table({{"candidate", Align::left},
                      {"plan", Align::left},
                      {"bit-equal", Align::right},
@@ -230,8 +231,8 @@ std::string summary_text(const std::vector<Section>& sections) {
                      {"KL mean", Align::right},
                      {"top-1", Align::right},
                      {"first flip", Align::left}});
-  for (const auto& section : sections) {
-    const Measurement& measurement = section.measurement;
+  for (const auto& comparison : comparisons) {
+    const Measurement& measurement = comparison.measurement;
     const Totals totals = totals_of(measurement);
     const auto cells = measured(totals);
     table.add({measurement.candidate.path, measurement.candidate.plan, overall_equality(measurement),

@@ -36,4 +36,7 @@ using SpreadSink = std::function<void(const std::string& id, const EnvelopeRow& 
 // bad_data naming the file that does not belong, or holds no logits. Reads one row of every run at a time.
 std::vector<PromptEnvelope> envelope(const std::vector<record::Reader>& runs, const SpreadSink& sink = {});
 
+// Positions at which some run chooses another token.
+std::int64_t flips_of(const std::vector<PromptEnvelope>& prompts);
+
 }  // namespace shardrift::analysis

@@ -1,8 +1,8 @@
 #include <nlohmann/json.hpp>
 
+#include "analysis/compare/comparison_presenters.hpp"
 #include "analysis/measure/totals.hpp"
 #include "analysis/statistics/kl_report.hpp"
-#include "analysis/text/compare_report.hpp"
 
 namespace shardrift::analysis {
 namespace {
@@ -125,8 +125,8 @@ Json distributions_json(const Measurement& measurement) {
   return json;
 }
 
-Json section_json(const Section& section) {
-  const Measurement& measurement = section.measurement;
+Json comparison_json(const Comparison& comparison) {
+  const Measurement& measurement = comparison.measurement;
   Json differences = Json::array();
   for (const auto& difference : measurement.differences)
     differences.push_back({{"what", difference.what},
@@ -149,14 +149,14 @@ Json section_json(const Section& section) {
           {"kl_report", report_json(measurement)},
           {"distributions", distributions_json(measurement)},
           {"prompts", prompts},
-          {"token_table", table_json(section.table)}};
+          {"token_table", table_json(comparison.table)}};
 }
 
 }  // namespace
 
-std::string to_json(const record::Reader& reference, const std::vector<Section>& sections) {
+std::string comparisons_json(const record::Reader& reference, const std::vector<Comparison>& comparisons) {
   Json candidates = Json::array();
-  for (const auto& section : sections) candidates.push_back(section_json(section));
+  for (const auto& comparison : comparisons) candidates.push_back(comparison_json(comparison));
   const Json json = {{"schema", 1},
                      {"reference",
                       {{"path", reference.path().string()},

@@ -2,10 +2,9 @@
 
 #include <nlohmann/json.hpp>
 
+#include "analysis/inspect/inspect_presenters.hpp"
 #include "analysis/measure/differences.hpp"
 #include "analysis/measure/totals.hpp"
-#include "analysis/text/inspect_report.hpp"
-#include "common/csv.hpp"
 #include "common/field_json.hpp"
 #include "record/record_fields.hpp"
 
@@ -122,17 +121,6 @@ std::string inspect_json(const std::filesystem::path& path, const KeptMetrics& k
                  {"steps_measured", totals.steps_measured},
                  {"steps_differ", totals.steps_differ},
                  {"flips", totals.steps - totals.top1_equal}});
-}
-
-void write_inspect_csv(std::ostream& out, const record::Reader& reader) {
-  out << "prompt,tokens,steps,stop,replica,logits,checksums,sha256,text\n";
-  for (const auto& id : reader.prompt_ids()) {
-    const auto prompt = reader.prompt(id);
-    out << fmt::format("{},{},{},{},{},{},{},{},{}\n", csv_cell(id), prompt.prompt.tokens.size(),
-                       prompt.rows.size(), prompt.stop, prompt.replica, reader.has_logits(id) ? 1 : 0,
-                       prompt.checksums.empty() ? 0 : record::point_count(prompt.checksums.layers),
-                       prompt.hash, csv_cell(prompt.prompt.text));
-  }
 }
 
 }  // namespace shardrift::analysis

@@ -1,4 +1,4 @@
-#include "analysis/text/token_table.hpp"
+#include "analysis/compare/token_table.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -14,8 +14,6 @@ namespace {
 
 using record::PromptRecord;
 using record::Reader;
-
-constexpr std::size_t kTokenWidth = 20;
 
 std::optional<double> probability_of(const Reader& reader, const PromptRecord& record, std::int64_t row) {
   const auto& chosen = record.rows[static_cast<std::size_t>(row)].chosen;
@@ -53,12 +51,6 @@ const PromptMeasurement* chosen_prompt(const Measurement& measurement, const Tab
   throw usage_error("--prompt {}: no such prompt in both files", *choice.prompt);
 }
 
-std::vector<std::string> cells_of(const std::optional<TokenCell>& cell) {
-  if (!cell) return {"", "", ""};
-  return {std::to_string(cell->id), quoted(cell->text, kTokenWidth),
-          cell->probability ? fmt::format("{:.6f}", *cell->probability) : "-"};
-}
-
 }  // namespace
 
 std::optional<TokenTable> token_table(const Reader& reference, const Reader& candidate,
@@ -88,26 +80,6 @@ std::optional<TokenTable> token_table(const Reader& reference, const Reader& can
     table.rows.push_back(std::move(row));
   }
   return table;
-}
-
-std::string to_text(const TokenTable& table) {
-  TextColumns text({{"step", Align::right},
-                    {"position", Align::right},
-                    {"reference", Align::right},
-                    {"token", Align::left},
-                    {"p", Align::right},
-                    {"candidate", Align::right},
-                    {"token", Align::left},
-                    {"p", Align::right},
-                    {"", Align::left}});
-  for (const auto& row : table.rows) {
-    std::vector<std::string> cells{std::to_string(row.step), std::to_string(row.position)};
-    for (const auto* side : {&row.reference, &row.candidate})
-      for (auto& cell : cells_of(*side)) cells.push_back(std::move(cell));
-    cells.push_back(row.here ? "<-- here" : "");
-    text.add(std::move(cells));
-  }
-  return text.str();
 }
 
 }  // namespace shardrift::analysis
