@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include "model/matrix.hpp"
 #include "parallel/plan/dealing.hpp"
@@ -135,6 +136,14 @@ class Buffer {
   Backend* backend_ = nullptr;
   void* data_ = nullptr;
 };
+
+// A buffer with these values.
+template <typename T>
+Buffer uploaded(Backend& backend, const std::vector<T>& values) {
+  Buffer buffer(backend, values.size() * sizeof(T));
+  if (!values.empty()) backend.upload(buffer.data(), values.data(), values.size() * sizeof(T));
+  return buffer;
+}
 
 // A matrix with its memory.
 struct OwnedMatrix {

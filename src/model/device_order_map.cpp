@@ -6,17 +6,6 @@
 #include "common/error.hpp"
 
 namespace shardrift {
-namespace {
-
-template <typename T>
-Buffer uploaded(Backend& backend, const std::vector<T>& values) {
-  Buffer buffer(backend, values.size() * sizeof(T));
-  if (!values.empty()) backend.upload(buffer.data(), values.data(), values.size() * sizeof(T));
-  return buffer;
-}
-
-}  // namespace
-
 DeviceTree device_tree(const SumTree& tree) {
   DeviceTree coded{};
   std::size_t leaves = 0;

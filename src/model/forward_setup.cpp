@@ -6,16 +6,6 @@
 #include "model/rope.hpp"
 
 namespace shardrift {
-namespace {
-
-template <typename T>
-Buffer uploaded(Backend& backend, const std::vector<T>& values) {
-  Buffer buffer(backend, values.size() * sizeof(T));
-  if (!values.empty()) backend.upload(buffer.data(), values.data(), values.size() * sizeof(T));
-  return buffer;
-}
-
-}  // namespace
 
 std::size_t Forward::Columns::stride(std::int64_t rows, DType dtype) const {
   return stride_of({nullptr, rows, width, dtype});
