@@ -9,17 +9,23 @@ namespace {
 
 constexpr std::size_t kPiece = std::size_t{1} << 30;  // MPI counts are int
 
-// MPI's default error handler ends the job itself, so return codes carry nothing.
-std::string broadcast_text(MPI_Comm comm, const std::string& text, int root) {
-  int rank = 0;
-  MPI_Comm_rank(comm, &rank);
-  auto length = static_cast<std::int64_t>(text.size());
-  MPI_Bcast(&length, 1, MPI_INT64_T, root, comm);
-  std::string copy = rank == root ? text : std::string(static_cast<std::size_t>(length), '\0');
-  for (std::size_t begin = 0; begin < copy.size(); begin += kPiece)
-    MPI_Bcast(copy.data() + begin, static_cast<int>(std::min(kPiece, copy.size() - begin)), MPI_CHAR, root,
-              comm);
-  return copy;
+// What ranks agree by goes from rank to rank: a collective may be pinned differently on each until that has
+// been compared. MPI's default error handler ends the job itself, so return codes carry nothing.
+void send_text(const std::string& text, int peer) {
+  const auto length = static_cast<std::int64_t>(text.size());
+  MPI_Send(&length, 1, MPI_INT64_T, peer, 0, MPI_COMM_WORLD);
+  for (std::size_t begin = 0; begin < text.size(); begin += kPiece)
+    MPI_Send(text.data() + begin, static_cast<int>(std::min(kPiece, text.size() - begin)), MPI_CHAR, peer, 0,
+             MPI_COMM_WORLD);
+}
+std::string receive_text(int peer) {
+  std::int64_t length = 0;
+  MPI_Recv(&length, 1, MPI_INT64_T, peer, 0, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
+  std::string text(static_cast<std::size_t>(length), '\0');
+  for (std::size_t begin = 0; begin < text.size(); begin += kPiece)
+    MPI_Recv(text.data() + begin, static_cast<int>(std::min(kPiece, text.size() - begin)), MPI_CHAR, peer, 0,
+             MPI_COMM_WORLD, MPI_STATUS_IGNORE);
+  return text;
 }
 
 }  // namespace
@@ -111,12 +117,13 @@ void World::together(const std::function<void()>& step) const {
     code = static_cast<int>(ExitCode::failure);
     message = error.what();
   }
-  int failed = code == 0 ? size_ : rank_;
-  MPI_Allreduce(MPI_IN_PLACE, &failed, 1, MPI_INT, MPI_MIN, MPI_COMM_WORLD);
-  if (failed == size_) return;
-  if (failed != 0 && failed == rank_) message = fmt::format("rank {} on {}: {}", rank_, host_, message);
-  MPI_Bcast(&code, 1, MPI_INT, failed, MPI_COMM_WORLD);
-  throw AgreedError(static_cast<ExitCode>(code), broadcast(message, failed));
+  if (code != 0 && rank_ != 0) message = fmt::format("rank {} on {}: {}", rank_, host_, message);
+  // "" where the step succeeded, else the code and the message.
+  for (const auto& said : gather_all(code == 0 ? "" : fmt::format("{} {}", code, message)))
+    if (!said.empty()) {
+      const auto space = said.find(' ');
+      throw AgreedError(static_cast<ExitCode>(std::stoi(said.substr(0, space))), said.substr(space + 1));
+    }
 }
 
 void World::abort(int exit_code) const {
@@ -125,13 +132,23 @@ void World::abort(int exit_code) const {
 }
 
 std::string World::broadcast(const std::string& text, int root) const {
-  return broadcast_text(MPI_COMM_WORLD, text, root);
+  if (rank_ != root) return receive_text(root);
+  for (int peer = 0; peer < size_; ++peer)
+    if (peer != root) send_text(text, peer);
+  return text;
 }
 
 std::vector<std::string> World::gather_all(const std::string& text) const {
-  std::vector<std::string> all;
-  all.reserve(static_cast<std::size_t>(size_));
-  for (int root = 0; root < size_; ++root) all.push_back(broadcast(text, root));
+  std::vector<std::string> all{text};
+  if (rank_ != 0) {
+    send_text(text, 0);
+    all.clear();
+    for (int rank = 0; rank < size_; ++rank) all.push_back(receive_text(0));
+    return all;
+  }
+  for (int peer = 1; peer < size_; ++peer) all.push_back(receive_text(peer));
+  for (int peer = 1; peer < size_; ++peer)
+    for (const auto& one : all) send_text(one, peer);
   return all;
 }
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "common/dtype.hpp"
+#include "parallel/transport/agreement.hpp"
 #include "parallel/transport/mpi_world.hpp"
 
 namespace shardrift {
@@ -113,6 +114,28 @@ TEST(MpiTransport, SendGoesToTheNextStage) {
   EXPECT_EQ(value, 100U + static_cast<std::uint32_t>(ranks.rank()));
   ++value;
   if (ranks.rank() + 1 < ranks.size()) transport->send(&value, sizeof value, ranks.rank() + 1);
+}
+
+TEST(Agreement, NamesEachDifferenceItsValuesAndWhoHasThem) {
+  const std::vector<std::string> hosts{"a", "a", "b"};
+  const std::vector<Stated> usual{{"--reduction", "tree"}, {"torch", "2.1"}, {"config.json", "x", "1f (/m)"}};
+  EXPECT_EQ(disagreement({usual, usual, usual}, hosts), "");
+  auto other = usual;
+  other[0].value = "";
+  other[2].shown = "1f (/n)";  // shown otherwise, but the same
+  EXPECT_EQ(disagreement({usual, other, usual}, hosts),
+            "--reduction is tree on ranks 0, 2 on a, b, but (none) on rank 1 on a");
+  other[2].value = "y";
+  EXPECT_EQ(disagreement({usual, usual, other}, hosts),
+            "--reduction is tree on ranks 0, 1 on a, but (none) on rank 2 on b; "
+            "config.json is 1f (/m) on ranks 0, 1 on a, but 1f (/n) on rank 2 on b");
+  auto less = usual;
+  less.pop_back();  // not known there
+  EXPECT_EQ(disagreement({less, usual}, {"a", "b"}),
+            "config.json is (none) on rank 0 on a, but 1f (/m) on rank 1 on b");
+  EXPECT_EQ(disagreement({{{"plan", std::string(81, 'x')}}, {{"plan", std::string(80, 'x')}}}, {"a", "b"}),
+            "plan is SHA-256 4d1f7bb876c6aae0 on rank 0 on a, but " + std::string(80, 'x') +
+                " on rank 1 on b");
 }
 
 }  // namespace
