@@ -19,9 +19,11 @@ GivenPrompt prompt_of(const JsonObject& line) {
   if (!record::valid_id(prompt.id))
     throw bad_data("{}: id '{}': use letters, digits, '.', '_' and '-', at most 64, not starting with '.'",
                    prompt.where, prompt.id);
-  if (line.has("text") == line.has("tokens"))
+  // null is what tables write for the column that a prompt lacks
+  const bool is_text = line.get("text") != nullptr;
+  if (is_text == (line.get("tokens") != nullptr))
     throw bad_data("{}: prompt '{}' needs either \"text\" or \"tokens\"", prompt.where, prompt.id);
-  if (line.has("text")) {
+  if (is_text) {
     prompt.text = line.text("text");
     return prompt;
   }

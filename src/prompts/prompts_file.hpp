@@ -1,5 +1,5 @@
-// prompts.jsonl: one prompt a line, {"id": "p0", "text": "…"} or {"id": "p0", "tokens": [1, 2]}; other keys
-// and blank lines are passed over.
+// prompts.jsonl: one prompt a line, {"id": "p0", "text": "…"} or {"id": "p0", "tokens": [1, 2]}; null means
+// absent; other keys and blank lines are passed over.
 #pragma once
 #include <cstdint>
 #include <filesystem>

@@ -67,7 +67,7 @@ struct ModelInfo {
   std::string config;        // config.json as read
   std::string identity;      // SHA-256 of config, safetensors headers and sizes
   std::int64_t vocabulary = 0;
-  std::vector<std::string> vocab;  // token strings, empty where the model has no tokenizer
+  std::vector<std::string> vocab;  // token strings, empty where no prompt had text
 };
 
 // Everything known before the first token.

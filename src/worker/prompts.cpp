@@ -1,6 +1,8 @@
 #include "worker/prompts.hpp"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "common/error.hpp"
 #include "prompts/prompts_file.hpp"
@@ -22,33 +24,48 @@ std::vector<std::int32_t> encoded(const GivenPrompt& given, const ModelConfig& c
   return tokens;
 }
 
+std::vector<std::string> strings_of(const Tokenizer& tokenizer, const ModelConfig& config) {
+  std::vector<std::string> strings;
+  for (std::int64_t id = 0; id < config.vocabulary; ++id)
+    strings.push_back(id < tokenizer.size() ? tokenizer.token_text(static_cast<std::int32_t>(id))
+                                            : std::string());
+  return strings;
+}
+
 }  // namespace
 
-std::vector<Job> read_prompts(const std::filesystem::path& path, const ModelConfig& config,
-                              const Tokenizer* tokenizer) {
+GivenJobs read_prompts(const std::filesystem::path& path, const std::filesystem::path& model,
+                       const ModelConfig& config) {
   const auto file = read_prompts_file(path);
-  check_prompts(file, config.vocabulary, tokenizer != nullptr);
-  std::vector<Job> jobs;
+  const auto tokenizer_json = model / "tokenizer.json";
+  check_prompts(file, config.vocabulary, std::filesystem::exists(tokenizer_json));
+  GivenJobs all;
+  std::optional<Tokenizer> tokenizer;
+  if (std::any_of(file.prompts.begin(), file.prompts.end(),
+                  [](const GivenPrompt& given) { return given.text.has_value(); })) {
+    tokenizer = Tokenizer::open(tokenizer_json);
+    all.vocab = strings_of(*tokenizer, config);
+  }
   for (const auto& given : file.prompts) {
     Job job;
     job.prompt.id = given.id;
-    job.prompt.index = static_cast<std::int64_t>(jobs.size());
+    job.prompt.index = static_cast<std::int64_t>(all.jobs.size());
     job.prompt.text = given.text.value_or("");
     job.prompt.source = given.text ? "text" : "tokens";
     job.prompt.tokens = given.text ? encoded(given, config, *tokenizer) : given.tokens;
-    jobs.push_back(std::move(job));
+    all.jobs.push_back(std::move(job));
   }
-  return jobs;
+  return all;
 }
 
-std::vector<Job> read_followed(const std::filesystem::path& path, const ModelConfig& config) {
+GivenJobs read_followed(const std::filesystem::path& path, const ModelConfig& config) {
   const auto reader = record::Reader::open(path);
   if (reader.run().mode == "score")
     throw bad_data("{}: a score record holds no generated tokens to follow", path.string());
   if (reader.run().model.vocabulary != config.vocabulary)
     throw bad_data("{}: recorded with a vocabulary of {}, this model has {}", path.string(),
                    reader.run().model.vocabulary, config.vocabulary);
-  std::vector<Job> jobs;
+  GivenJobs all{{}, reader.run().model.vocab};
   for (const auto& id : reader.prompt_ids()) {
     auto recorded = reader.prompt(id);
     Job job{std::move(recorded.prompt), {}};
@@ -65,10 +82,10 @@ std::vector<Job> read_followed(const std::filesystem::path& path, const ModelCon
     if (job.fed.empty() || job.prompt.tokens.empty())
       throw bad_data("{}: prompt '{}' has no recorded rows", path.string(), id);
     job.fed.erase(job.fed.begin());  // the first row was fed the prompt's last token
-    jobs.push_back(std::move(job));
+    all.jobs.push_back(std::move(job));
   }
-  if (jobs.empty()) throw bad_data("{}: holds no finished prompt", path.string());
-  return jobs;
+  if (all.jobs.empty()) throw bad_data("{}: holds no finished prompt", path.string());
+  return all;
 }
 
 void feed_at_once(std::vector<Job>& jobs) {

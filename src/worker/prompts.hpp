@@ -10,22 +10,26 @@
 
 namespace shardrift {
 
-class Tokenizer;
-
 // A prompt and, in follow mode, the tokens fed after it.
 struct Job {
   record::Prompt prompt;
   std::vector<std::int32_t> fed;
 };
 
-// Throws bad_data naming file and line as read_prompts_file and check_prompts do, and where a text is no
-// token. tokenizer may be null where every prompt has tokens.
-std::vector<Job> read_prompts(const std::filesystem::path& path, const ModelConfig& config,
-                              const Tokenizer* tokenizer);
+struct GivenJobs {
+  std::vector<Job> jobs;
+  std::vector<std::string> vocab;  // what each token is as text, for tables; empty: not known
+};
 
-// Prompts and fed tokens of a greedy or follow record. Throws bad_data for a score record or another
-// vocabulary.
-std::vector<Job> read_followed(const std::filesystem::path& path, const ModelConfig& config);
+// The model's tokenizer.json is opened only where a prompt has text: token ids go with any tokenizer, also
+// one that this version does not compute. Throws bad_data naming file and line as read_prompts_file and
+// check_prompts do, and where a text is no token.
+GivenJobs read_prompts(const std::filesystem::path& path, const std::filesystem::path& model,
+                       const ModelConfig& config);
+
+// Prompts, fed tokens and vocabulary of a greedy or follow record. Throws bad_data for a score record or
+// another vocabulary.
+GivenJobs read_followed(const std::filesystem::path& path, const ModelConfig& config);
 
 // For score runs: the fed tokens become the end of the prompt, so that one pass gives the rows that follow
 // mode gives one by one (with other bits: matrix products of another shape).

@@ -20,7 +20,6 @@
 #include "parallel/plan/plan_json.hpp"
 #include "record/reader.hpp"
 #include "record/writer.hpp"
-#include "tokenizer/tokenizer.hpp"
 #include "worker/collectives.hpp"
 #include "worker/environment.hpp"
 #include "worker/generate.hpp"
@@ -73,19 +72,20 @@ Capacity capacity_for(const RunOptions& options, const ModelConfig& config, cons
   return capacity;
 }
 
-// Rank 0 reads and encodes; all ranks get the same jobs.
-std::vector<Job> share_jobs(const World& world, const RunOptions& options, const ModelConfig& config,
-                            const Tokenizer* tokenizer) {
+// Rank 0 reads and encodes; all ranks get the same jobs, rank 0 alone the vocabulary.
+GivenJobs share_jobs(const World& world, const RunOptions& options, const ModelConfig& config) {
   std::string text;
+  GivenJobs given;
   world.together([&] {
     if (world.rank() != 0) return;
-    auto jobs = options.follow.empty() ? read_prompts(options.prompts, config, tokenizer)
-                                       : read_followed(options.follow, config);
-    if (options.mode == Mode::score) feed_at_once(jobs);
-    check_lengths(jobs, config);
-    text = jobs_to_json(jobs);
+    given = options.follow.empty() ? read_prompts(options.prompts, options.model, config)
+                                   : read_followed(options.follow, config);
+    if (options.mode == Mode::score) feed_at_once(given.jobs);
+    check_lengths(given.jobs, config);
+    text = jobs_to_json(given.jobs);
   });
-  return jobs_from_json(world.broadcast(text));
+  given.jobs = jobs_from_json(world.broadcast(text));
+  return given;
 }
 
 record::RunInfo describe_run(const World& world, const RunOptions& options, const ModelConfig& config,
@@ -112,20 +112,6 @@ record::RunInfo describe_run(const World& world, const RunOptions& options, cons
   run.resume_key = resume_key(options, {run.version, run.model.identity, run.prompts_hash,
                                         profile ? sha256_hex(profile_to_json(*profile)) : ""});
   return run;
-}
-
-std::optional<Tokenizer> open_tokenizer(const RunOptions& options) {
-  const auto path = options.model / "tokenizer.json";
-  if (!std::filesystem::exists(path)) return std::nullopt;
-  return Tokenizer::open(path);
-}
-
-std::vector<std::string> vocabulary_strings(const Tokenizer& tokenizer, const ModelConfig& config) {
-  std::vector<std::string> strings;
-  for (std::int64_t id = 0; id < config.vocabulary; ++id)
-    strings.push_back(id < tokenizer.size() ? tokenizer.token_text(static_cast<std::int32_t>(id))
-                                            : std::string());
-  return strings;
 }
 
 // SHA-256 over the recorded prompts' logits hashes, in order: two runs with the same hash gave the same bits.
@@ -193,13 +179,10 @@ int run_plan(const World& world, const RunOptions& options, const ModelConfig& c
   ProgressLine progress(root && !options.quiet ? kLogs : kOff);
 
   // What to run: prompts, and what an earlier, interrupted run already recorded.
-  std::optional<Tokenizer> tokenizer;
   std::optional<Checkpoint> checkpoint;
-  world.together([&] {
-    if (root) tokenizer = open_tokenizer(options);
-    checkpoint = Checkpoint::open(options.model);
-  });
-  const auto jobs = share_jobs(world, options, config, tokenizer ? &*tokenizer : nullptr);
+  world.together([&] { checkpoint = Checkpoint::open(options.model); });
+  const GivenJobs given = share_jobs(world, options, config);
+  const auto& jobs = given.jobs;
   const auto counts = message_counts(options, config, jobs);
   std::optional<CollectiveProfile> profile;
   world.together([&] { profile = open_profile(options, counts); });
@@ -211,7 +194,7 @@ int run_plan(const World& world, const RunOptions& options, const ModelConfig& c
   std::string finished_ids;
   world.together([&] {
     if (!root) return;
-    if (tokenizer) run.model.vocab = vocabulary_strings(*tokenizer, config);
+    run.model.vocab = given.vocab;
     for (const auto& id : prepare_output(writer_options, run)) finished_ids += id + ' ';
   });
   const auto finished = words_of(world.broadcast(finished_ids));

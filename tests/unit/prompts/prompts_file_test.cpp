@@ -15,6 +15,7 @@ using record::testing::error_of;
 using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::IsEmpty;
 
 class Prompts : public testing::Test {
  protected:
@@ -43,6 +44,17 @@ TEST_F(Prompts, TextsTokensAndBlankLines) {
   EXPECT_EQ(file.sha256, sha256_hex(text));
 }
 
+TEST_F(Prompts, NullMeansAbsent) {
+  const auto file = read(
+      "{\"id\": \"a\", \"text\": \"x\", \"tokens\": null}\n"
+      "{\"id\": \"b\", \"text\": null, \"tokens\": [1], \"language\": null}");
+  ASSERT_EQ(file.prompts.size(), 2U);
+  EXPECT_EQ(file.prompts[0].text, "x");
+  EXPECT_THAT(file.prompts[0].tokens, IsEmpty());
+  EXPECT_FALSE(file.prompts[1].text.has_value());
+  EXPECT_THAT(file.prompts[1].tokens, ElementsAre(1));
+}
+
 TEST_F(Prompts, WhatIsRefused) {
   expect_refused("", "holds no prompt");
   expect_refused("\n  \n", "holds no prompt");
@@ -51,7 +63,9 @@ TEST_F(Prompts, WhatIsRefused) {
   expect_refused(R"({"tokens": [1]})", "id is missing");
   expect_refused(R"({"id": 3, "tokens": [1]})", "id is 3");
   expect_refused(R"({"id": "../a", "tokens": [1]})", "id '../a'");
+  expect_refused(R"({"id": null, "tokens": [1]})", "id is missing");
   expect_refused(R"({"id": "a"})", "either \"text\" or \"tokens\"");
+  expect_refused(R"({"id": "a", "text": null, "tokens": null})", "either \"text\" or \"tokens\"");
   expect_refused(R"({"id": "a", "text": "x", "tokens": [1]})", "either \"text\" or \"tokens\"");
   expect_refused(R"({"id": "a", "text": 3})", "text is 3");
   expect_refused(R"({"id": "a", "tokens": "1"})", "tokens is \"1\"");

@@ -1,0 +1,79 @@
+// What the worker takes of a model's directory as it comes: tokenizers, heads and tensors of others.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "program.hpp"
+#include "record/reader.hpp"
+#include "recorded.hpp"
+
+namespace shardrift::testing {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+class ModelFiles : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    folder = scratch(std::string("files-") + ::testing::UnitTest::GetInstance()->current_test_info()->name());
+    model = folder / "model";
+    fs::copy(fixture("tiny-llama"), model);
+  }
+
+  Finished run(const std::string& name, const std::string& prompts,
+               const std::vector<std::string>& more = {}) {
+    const fs::path file = folder / (name + ".jsonl");
+    std::ofstream(file) << prompts;
+    return run(name, std::vector<std::string>{"--prompts", file.string()}, more);
+  }
+  Finished run(const std::string& name, const std::vector<std::string>& what,
+               const std::vector<std::string>& more) {
+    std::vector<std::string> arguments{
+        "run", "--model", model.string(), "--output", record(name), "--max-new-tokens", "3", "--ignore-eos"};
+    arguments.insert(arguments.end(), what.begin(), what.end());
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return run_program(worker_command(1, arguments));
+  }
+  std::string record(const std::string& name) const { return (folder / (name + ".h5")).string(); }
+  void write(const std::string& name, const std::string& text) const { std::ofstream(model / name) << text; }
+
+  fs::path folder, model;
+};
+
+constexpr const char* kIds = "{\"id\": \"a\", \"tokens\": [1, 0], \"text\": null}\n";
+constexpr const char* kText = "{\"id\": \"a\", \"text\": \"ba\", \"tokens\": null}\n";
+
+TEST_F(ModelFiles, TokenIdsNeedNoTokenizer) {
+  write("tokenizer.json", R"({"model": {"type": "Unigram", "vocab": [["a", 0]]}})");
+  const auto ids = run("ids", kIds);
+  EXPECT_EQ(ids.code, 0) << ids.output;
+  EXPECT_THAT(record::Reader::open(record("ids")).run().model.vocab, IsEmpty());
+  const auto text = run("text", kText);
+  EXPECT_EQ(text.code, 65) << text.output;
+  EXPECT_THAT(text.output, HasSubstr("tokenizer.json: "));
+  EXPECT_FALSE(fs::exists(record("text")));
+}
+
+TEST_F(ModelFiles, AFollowedRecordBringsItsVocabularyAlong) {
+  write("tokenizer.json", R"({"model": {"type": "BPE", "vocab": {"a": 0, "b": 1}, "merges": []},
+    "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false}, "decoder": {"type": "ByteLevel"}})");
+  const auto text = run("text", kText);
+  ASSERT_EQ(text.code, 0) << text.output;
+  write("tokenizer.json", "{}");
+  const auto followed = run("followed", {"--mode", "follow", "--follow", record("text")}, {});
+  ASSERT_EQ(followed.code, 0) << followed.output;
+  const auto reader = record::Reader::open(record("followed"));
+  EXPECT_THAT(reader.prompt("a").prompt.tokens, ElementsAre(1, 0));
+  const auto& vocab = reader.run().model.vocab;
+  ASSERT_EQ(vocab.size(), 259U);
+  EXPECT_EQ(vocab[0] + vocab[1] + vocab[2], "ab");
+  EXPECT_EQ(first_difference(record("text"), record("followed")), "");
+}
+
+}  // namespace
+}  // namespace shardrift::testing
