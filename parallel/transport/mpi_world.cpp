@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <exception>
+#include <fstream>
 
 namespace shardrift {
 namespace {
@@ -26,6 +27,14 @@ std::string receive_text(int peer) {
     MPI_Recv(text.data() + begin, static_cast<int>(std::min(kPiece, text.size() - begin)), MPI_CHAR, peer, 0,
              MPI_COMM_WORLD, MPI_STATUS_IGNORE);
   return text;
+}
+
+// Two machines may have one name, but not one boot.
+std::string boot() {
+  std::ifstream file("/proc/sys/kernel/random/boot_id");
+  std::string id;
+  file >> id;
+  return id;
 }
 
 }  // namespace
@@ -90,15 +99,15 @@ World::World(int& argc, char**& argv) {
   MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided);
   MPI_Comm_rank(MPI_COMM_WORLD, &rank_);
   MPI_Comm_size(MPI_COMM_WORLD, &size_);
-  MPI_Comm host_comm = MPI_COMM_NULL;
-  MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, rank_, MPI_INFO_NULL, &host_comm);
-  const Communicator local(host_comm);
-  local_rank_ = local.rank();
-  local_size_ = local.size();
   std::array<char, MPI_MAX_PROCESSOR_NAME> name{};
   int length = 0;
   MPI_Get_processor_name(name.data(), &length);
   host_.assign(name.data(), static_cast<std::size_t>(length));
+  // No collective before the ranks have compared what pins them: not MPI_Comm_split_type either.
+  const auto machines = gather_all(host_ + " " + boot());
+  const auto& mine = machines[static_cast<std::size_t>(rank_)];
+  local_size_ = static_cast<int>(std::count(machines.begin(), machines.end(), mine));
+  local_rank_ = static_cast<int>(std::count(machines.begin(), machines.begin() + rank_, mine));
 }
 
 World::~World() {

@@ -53,9 +53,7 @@ class World {
 
   int rank() const { return rank_; }
   int size() const { return size_; }
-  int local_rank() const {
-    return local_rank_;
-  }  // among the ranks of this host, by MPI, so mpirun and srun both work
+  int local_rank() const { return local_rank_; }  // among the ranks of this host
   int local_size() const { return local_size_; }
   const std::string& host() const { return host_; }
 

@@ -49,9 +49,6 @@ record::DeviceInfo describe_cpu(const World& world) {
   return info;
 }
 
-namespace {
-
-// What this process sees: libraries, variables, settings.
 record::Environment describe_here(Device device, int threads) {
   record::Environment here;
   for (char** variable = environ; *variable != nullptr; ++variable) {
@@ -71,8 +68,6 @@ record::Environment describe_here(Device device, int threads) {
   here.settings["kernel_threads"] = std::to_string(threads);
   return here;
 }
-
-}  // namespace
 
 std::map<std::string, std::string> joined_by_host(const std::vector<HostValues>& hosts) {
   std::map<std::string, std::string> joined = hosts.at(0).values;

@@ -19,6 +19,8 @@ struct HostValues {
 // lacks it.
 std::map<std::string, std::string> joined_by_host(const std::vector<HostValues>& hosts);
 
+// What this process sees: libraries, variables, settings.
+record::Environment describe_here(Device device, int threads);
 // Collective. `mine` describes this rank's device. What hosts have otherwise than rank 0's is recorded too.
 record::Environment gather_environment(const World& world, const record::DeviceInfo& mine, Device device,
                                        int threads);

@@ -14,6 +14,7 @@
 #include "worker/generate.hpp"
 #include "worker/probe_command.hpp"
 #include "worker/run.hpp"
+#include "worker/stated.hpp"
 
 namespace {
 
@@ -80,6 +81,10 @@ int run_ranks(int argc, char** argv, const std::vector<std::string>& arguments) 
     world.together([&] {
       if (refused) throw shardrift::Error(*refused);
     });
+    auto stated = shardrift::stated_pinning(pinning);
+    stated.push_back({"the command", arguments[0]});
+    shardrift::require_agreement(world, stated, shardrift::kSameCommand);
+    shardrift::require_agreement(world, shardrift::stated_variables(), shardrift::kSameMachine);
     if (arguments[0] == "probe") return shardrift::probe_command(world, arguments, pinning);
     if (arguments[0] != "run")
       throw shardrift::AgreedError(ExitCode::usage,

@@ -19,6 +19,7 @@
 #include "worker/machine_profile.hpp"
 #include "worker/probed_sums.hpp"
 #include "worker/rank_device.hpp"
+#include "worker/stated.hpp"
 #ifdef SHARDRIFT_HAVE_CUDA
 #include "parallel/transport/nccl_transport.hpp"
 #endif
@@ -51,7 +52,7 @@ void print_map(const ProbeResult& probe, int most) {
 }
 
 // Every rank must have seen the same: each holds its own copy of the sum.
-void require_agreement(const World& world, const ProbeResult& probe) {
+void require_one_sum(const World& world, const ProbeResult& probe) {
   const auto mine =
       sha256_hex(describe(probe, static_cast<int>(probe.segments.size()) + 1) + rounding_text(probe));
   const auto all = world.gather_all(mine);
@@ -80,7 +81,7 @@ Probed probe_all(const World& world, const ProbeOptions& options, Transport& tra
       transport.take_calls();
       fresh.push_back({options.operation, probe_sum(ranks, count, dtype, sum), std::nullopt, std::nullopt});
       fresh.back().told = told_of(transport.take_calls(), options.operation, fresh.back().probe);
-      require_agreement(world, fresh.back().probe);
+      require_one_sum(world, fresh.back().probe);
       if (!options.numbers.empty())
         probed.sums.push_back(given_sums(ranks, count, dtype, sum, options.numbers));
     }
@@ -187,6 +188,9 @@ int probe_command(const World& world, const std::vector<std::string>& arguments,
     options = parse_probe_options({arguments.begin() + 1, arguments.end()}, helped);
     options.command = "shardrift-run";
     for (const auto& argument : arguments) options.command += " " + argument;
+  });
+  require_agreement(world, {{"the command line", options.command, options.command}}, kSameCommand);
+  world.together([&] {
     if (options.local && world.size() != 1)
       throw usage_error("--local: one process folds all shards; start it without mpirun, not as {} ranks",
                         world.size());
@@ -203,6 +207,7 @@ int probe_command(const World& world, const std::vector<std::string>& arguments,
   });
   constexpr int kThreads = 1;
   world.together([&] { device = open_rank_device(options.device, false, kThreads, world); });
+  require_agreement(world, stated_libraries(device, options.device), kSameMachine);
   auto environment = gather_environment(world, device.info, options.device, kThreads);
   if (options.device == Device::cuda) world.together([&] { check_devices(environment.devices); });
   auto machine = describe_machine(options.device, world.size(), environment, world.broadcast(utc_now()));

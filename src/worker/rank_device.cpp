@@ -23,6 +23,7 @@ RankDevice open_cuda(bool tf32, const World& world) {
   RankDevice opened;
   opened.info = {world.rank(), world.host(), device.name, device.uuid, device.compute_capability,
                  device.driver};
+  opened.runtime = device.runtime;
   opened.backend = make_cuda_backend(tf32);
   return opened;
 }
@@ -38,7 +39,7 @@ RankDevice open_rank_device(Device device, [[maybe_unused]] bool tf32, int threa
     throw usage_error("--device cuda: this shardrift-run was built without CUDA; build the cuda preset");
 #endif
   }
-  return {make_cpu_backend(threads), describe_cpu(world)};
+  return {make_cpu_backend(threads), describe_cpu(world), {}};
 }
 
 std::unique_ptr<Transport> make_transport(const Communicator& ranks, [[maybe_unused]] Device device,

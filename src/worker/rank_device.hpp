@@ -11,6 +11,7 @@ namespace shardrift {
 struct RankDevice {
   std::unique_ptr<Backend> backend;
   record::DeviceInfo info;
+  std::string runtime;  // CUDA's version; empty on CPUs
 };
 
 // threads: of the CPU kernels. Throws usage_error where there is no such device, or fewer than ranks.

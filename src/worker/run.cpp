@@ -27,6 +27,7 @@
 #include "worker/prompts.hpp"
 #include "worker/rank_device.hpp"
 #include "worker/recorder.hpp"
+#include "worker/stated.hpp"
 #include "worker/traces.hpp"
 
 namespace shardrift {
@@ -181,11 +182,13 @@ int run_plan(const World& world, const RunOptions& options, const ModelConfig& c
   // What to run: prompts, and what an earlier, interrupted run already recorded.
   std::optional<Checkpoint> checkpoint;
   world.together([&] { checkpoint = Checkpoint::open(options.model); });
+  require_agreement(world, stated_tensors(options, *checkpoint), kSameModel);
   const GivenJobs given = share_jobs(world, options, config);
   const auto& jobs = given.jobs;
   const auto counts = message_counts(options, config, jobs);
   std::optional<CollectiveProfile> profile;
   world.together([&] { profile = open_profile(options, counts); });
+  require_agreement(world, "the collective profile", profile ? profile_to_json(*profile) : "", kSameCommand);
   auto run = describe_run(world, options, config, *checkpoint, jobs,
                           gather_environment(world, device.info, plan.device, kernel_threads(options, world)),
                           profile);
@@ -308,13 +311,17 @@ int run_command(const World& world, const std::vector<std::string>& arguments, c
     options = parse_run_options({arguments.begin() + 1, arguments.end()}, helped);
     options.command = "shardrift-run";
     for (const auto& argument : arguments) options.command += " " + argument;
-    config = read_model_config(options.model);
-    options.plan = validated(options.plan, static_cast<int>(config.layers), world.size());
   });
+  require_agreement(world, stated_options(options), kSameCommand);
+  world.together([&] { config = read_model_config(options.model); });
+  require_agreement(world, stated_config(options, config), kSameModel);
+  world.together(
+      [&] { options.plan = validated(options.plan, static_cast<int>(config.layers), world.size()); });
   world.together([&] {
     device = open_rank_device(options.plan.device, options.plan.dtype == DType::tf32,
                               kernel_threads(options, world), world);
   });
+  require_agreement(world, stated_libraries(device, options.plan.device), kSameMachine);
   return run_plan(world, options, config, device, pinning);
 }
 
