@@ -7,6 +7,7 @@
 #include "common/error.hpp"
 #include "common/field_json.hpp"
 #include "common/json_file.hpp"
+#include "common/name_length.hpp"
 #include "record/reader.hpp"
 
 namespace shardrift::runner {
@@ -49,6 +50,14 @@ const RunStatus* StudyStatus::find(std::string_view run) const {
   const auto found =
       std::find_if(runs.begin(), runs.end(), [&](const RunStatus& one) { return one.name == run; });
   return found == runs.end() ? nullptr : &*found;
+}
+
+void refuse_long_folder(const fs::path& output_folder) {
+  // A run's note in slurm/state while it is written: the longest of them all (slurm/templates/task.sh).
+  constexpr std::size_t kLongestName = 64;
+  const std::string job = ".4294967295_4294967295.module";
+  refuse_long_name("--output", output_folder,
+                   output_folder / "slurm" / "state" / (std::string(kLongestName, 'x') + job));
 }
 
 fs::path status_path(const fs::path& output_folder) {

@@ -117,6 +117,9 @@ constexpr auto fields_of(std::type_identity<StudyStatus>) {
 static_assert(field_count<StudyStatus>() == member_count<StudyStatus>() - 2,
               "a member of StudyStatus has no row above");
 
+// Throws usage_error where files of a study in that folder, or of its jobs, would have too long names.
+void refuse_long_folder(const std::filesystem::path& output_folder);
+
 std::filesystem::path status_path(const std::filesystem::path& output_folder);
 std::string to_json(const StudyStatus& status);
 // nullopt where there is none yet. bad_data naming file and key where it is not what it should be.

@@ -19,6 +19,7 @@
 #include "parallel/plan/plan_json.hpp"
 #include "parallel/probe/given_sum.hpp"
 #include "parallel/profile/messages.hpp"
+#include "record/output_names.hpp"
 #include "weights/model_config.hpp"
 #include "weights/safetensors.hpp"
 
@@ -163,6 +164,7 @@ class Planner {
     one.device = machine_.device;
     one.ranks = take_ranks(settings);
     one.output = options_.output / (entry.name + ".h5");
+    record::refuse_long_names(one.output);
     one.line = entry.line;
     settings["device"] = {machine_.device, false, true, 0};
     one.arguments = words_of(settings, {});
@@ -201,6 +203,7 @@ class Planner {
     one.role = entry.role;
     one.device = machine_.device;
     one.output = options_.output / (entry.name + ".h5");
+    record::refuse_long_names(one.output);
     one.compare_with = entry.compare_with;
     one.line = entry.line;
     one.gpu = entry.gpu;

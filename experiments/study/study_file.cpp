@@ -27,6 +27,13 @@ constexpr std::array kRunnersOwn{"output", "overwrite", "quiet", "config", "help
 // compare-with of a run that others are compared with, itself with none.
 constexpr const char* kNothing = "none";
 
+// A file's name as a study's: "my study" is "my-study". What is no id even so is refused like a given name.
+std::string id_from(std::string text) {
+  for (char& c : text)
+    if (!record::valid_id(std::string("x") + c)) c = '-';
+  return text;
+}
+
 bool one_of(std::string_view name, const auto& list) {
   return std::find(list.begin(), list.end(), name) != list.end();
 }
@@ -59,7 +66,7 @@ class StudyFile {
   Study read() {
     const toml::table root = parse_toml(study_.text, name_);
     TomlTable file(root, name_, "a study file");
-    study_.name = file.text("name").value_or(path_.stem().string());
+    study_.name = file.text("name").value_or(id_from(path_.stem().string()));
     if (!record::valid_id(study_.name))
       throw error_at(name_, 1, "name '{}': use letters, digits, '.', '_' and '-', at most 64", study_.name);
     study_.question = file.text("question").value_or("");

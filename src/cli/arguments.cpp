@@ -8,32 +8,12 @@
 
 #include "cli/commands.hpp"
 #include "common/text.hpp"
+#include "options/flag_value.hpp"
 
 namespace shardrift::cli {
 namespace {
 
 namespace po = boost::program_options;
-
-// How an option's text is taken: its type for the parser, and what a variable gets of it. Paths are texts:
-// >> of a path would end at a blank.
-template <typename Value>
-struct Taken {
-  using Type = Value;
-};
-template <>
-struct Taken<std::filesystem::path> {
-  using Type = std::string;
-};
-template <typename Value>
-struct Taken<std::optional<Value>> {
-  using Type = typename Taken<Value>::Type;
-};
-
-template <typename Value>
-po::typed_value<typename Taken<Value>::Type>* taken_into(Value& value) {
-  using Type = typename Taken<Value>::Type;
-  return po::value<Type>()->notifier([&value](const Type& given) { value = given; });
-}
 
 // The word after an option is its value, whatever it is: "--json --csv c.csv" would write a file "--csv".
 void require_values(const po::parsed_options& parsed) {

@@ -126,7 +126,7 @@ ExitCode compare(const std::vector<std::string>& arguments) {
   const auto reference = record::Reader::open(wanted.files.front());
   OutputFile json("--json", wanted.json, wanted.files);
   OutputFile csv("--csv", wanted.csv, wanted.files);
-  refuse_input("--html", wanted.html, wanted.files);
+  check_output("--html", wanted.html, wanted.files);
   if (csv.wanted()) analysis::write_csv_head(csv.stream());
   print(analysis::head_text(reference));
   std::vector<analysis::Comparison> comparisons;

@@ -15,7 +15,7 @@ ExplainOutput::ExplainOutput(const ExplainFiles& files, std::string command,
       csv_("--csv", files.csv, read),
       html_(files.html),
       command_(std::move(command)) {
-  refuse_input("--html", html_, read);
+  check_output("--html", html_, read);
 }
 
 void ExplainOutput::show_pair(const std::string& reference, const std::string& candidate) {

@@ -244,6 +244,7 @@ ExitCode explain_run(const ExplainRunFlags& flags, ExplainOutput& output) {
   options.launcher.worker = runner::find_worker(flags.worker);
   options.machine = runner::detect_machine({flags.device, 0}, options.launcher.worker);
   options.output = full_path(flags.output);
+  runner::refuse_long_folder(options.output);
   options.rerun_changed = flags.rerun_changed;
   study::Machine& machine = options.machine.machine;
   std::error_code error;

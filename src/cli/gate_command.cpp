@@ -63,7 +63,7 @@ ExitCode gate(const std::vector<std::string>& arguments) {
   const auto thresholds = thresholds_of("gate", flags);
   OutputFile json("--json", json_path, read_by(flags));
   OutputFile csv("--csv", csv_path, read_by(flags));
-  refuse_input("--html", html, read_by(flags));
+  check_output("--html", html, read_by(flags));
   auto gathered = gather(flags, !no_cache, !html.empty());
   auto result = verdict::judge(gathered.evidence, thresholds);
   const int code = verdict::exit_code(result);

@@ -7,9 +7,12 @@
 
 #include "common/durable_file.hpp"
 #include "common/error.hpp"
+#include "common/name_length.hpp"
 
 namespace shardrift::cli {
 namespace {
+
+constexpr const char* kLongestSuffix = ".4194304.tmp";  // with a process number: OutputFile
 
 // The file meant, by its one name, whether it is there yet or not.
 std::filesystem::path resolved(const std::string& path) {
@@ -25,9 +28,10 @@ std::vector<std::filesystem::path>& opened() {
 
 }  // namespace
 
-void refuse_input(const std::string& flag, const std::string& path, const std::vector<std::string>& inputs) {
+void check_output(const std::string& flag, const std::string& path, const std::vector<std::string>& inputs) {
   namespace fs = std::filesystem;
   if (path.empty()) return;
+  refuse_long_name(flag, path, path + kLongestSuffix);
   std::error_code ignored;
   const fs::path full = resolved(path);
   for (const auto& input : inputs) {
@@ -43,7 +47,7 @@ OutputFile::OutputFile(std::string flag, std::string path, const std::vector<std
     : flag_(std::move(flag)), path_(std::move(path)) {
   namespace fs = std::filesystem;
   if (path_.empty()) return;
-  refuse_input(flag_, path_, inputs);
+  check_output(flag_, path_, inputs);
   std::error_code ignored;
   target_ = resolved(path_);
   // A pipe or a device is written as it is; a file appears whole, under its name, or not at all.

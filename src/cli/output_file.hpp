@@ -8,8 +8,9 @@
 namespace shardrift::cli {
 
 // Throws usage_error where writing `path` would replace one of the files read, or write into one of them that
-// is a folder. Those that are not there yet count by their name. An empty path is none.
-void refuse_input(const std::string& flag, const std::string& path, const std::vector<std::string>& inputs);
+// is a folder (those that are not there yet count by their name), and where its name is too long. An empty
+// path is none.
+void check_output(const std::string& flag, const std::string& path, const std::vector<std::string>& inputs);
 
 // Opened before anything is computed, so that a path that cannot be written is known at once.
 class OutputFile {

@@ -46,8 +46,8 @@ ExitCode report(const std::vector<std::string>& arguments) {
         "FILE.html");
   if (output.empty()) throw usage_error("report: --output FILE.html is missing");
   const auto thresholds = thresholds_of("report", flags);
-  refuse_input("--output", output, read_by(flags));
-  refuse_input("--output", output, ladders);
+  check_output("--output", output, read_by(flags));
+  check_output("--output", output, ladders);
   auto gathered = gather(flags, true, true);
   auto verdict = verdict::judge(gathered.evidence, thresholds);
   auto page =

@@ -3,6 +3,7 @@
 #include "cli/commands.hpp"
 #include "cli/study_run.hpp"
 #include "common/durable_file.hpp"
+#include "experiments/runner/status.hpp"
 #include "experiments/study/scale_out.hpp"
 
 namespace shardrift::cli {
@@ -54,6 +55,7 @@ ExitCode scale_out(const std::vector<std::string>& arguments) {
     const auto name = fs::absolute(wanted.model / ".").lexically_normal().parent_path().filename().string();
     flags.output = fs::path("out") / ("scale-out-" + name);
   }
+  runner::refuse_long_folder(flags.output);
   if (wanted.prompts.empty()) {
     wanted.prompts = flags.output / "prompts.jsonl";
     std::error_code error;

@@ -146,6 +146,7 @@ ExitCode run_study(const std::function<study::Study(const study::Machine&)>& mak
   const auto study = make(options.machine.machine);
   options.output =
       fs::absolute(flags.output.empty() ? fs::path("out") / study.name : flags.output).lexically_normal();
+  runner::refuse_long_folder(options.output);
   options.jobs = flags.jobs;
   if (options.machine.machine.device == "cuda" && options.jobs > options.machine.machine.devices)
     throw usage_error("--jobs {}: here {} {} GPU{}", options.jobs,

@@ -221,6 +221,7 @@ ExitCode submit(const std::vector<std::string>& arguments) {
   const auto study = study::load_study(flags.files.front(), overrides_of(flags.overrides));
   const auto output =
       fs::absolute(flags.output.empty() ? fs::path("out") / study.name : flags.output).lexically_normal();
+  runner::refuse_long_folder(output);
   const auto device = device_for(flags, profile);
   const auto whole = plan_for_cluster(study, device, output);
   const auto earlier = runner::read_status(output);

@@ -33,7 +33,8 @@ std::string read_text_file(const std::filesystem::path& path, std::size_t max_by
   std::error_code error;
   const auto status = std::filesystem::status(path, error);
   if (!std::filesystem::exists(status)) {
-    throw bad_data("{}: no such file", path.string());
+    const bool absent = !error || error == std::errc::no_such_file_or_directory;
+    throw bad_data("{}: {}", path.string(), absent ? "no such file" : "cannot be read: " + error.message());
   }
   if (!std::filesystem::is_regular_file(status)) {
     throw bad_data("{}: not a regular file", path.string());

@@ -8,6 +8,7 @@
 #include "common/error.hpp"
 #include "common/flag_field.hpp"
 #include "common/text.hpp"
+#include "options/flag_value.hpp"
 #include "options/pinning.hpp"
 
 namespace shardrift {
@@ -47,28 +48,28 @@ struct Texts {
 
 po::options_description describe_options(ProbeOptions& o, Texts& t) {
   po::options_description what("What to probe");
-  what.add_options()("device", po::value(&t.device), "cpu (MPI) or cuda (NCCL) (default cpu)")(
-      "count", po::value(&t.counts), "elements of the message: N[,N…]")(
-      "tokens", po::value(&t.tokens), "instead of --count: rows of the pass, N[,N…] …")(
-      "hidden", po::value(&t.hidden), "… times the model's hidden size, N[,N…]")(
-      "dtype", po::value(&t.dtypes),
+  what.add_options()("device", taken_into(t.device), "cpu (MPI) or cuda (NCCL) (default cpu)")(
+      "count", taken_into(t.counts), "elements of the message: N[,N…]")(
+      "tokens", taken_into(t.tokens), "instead of --count: rows of the pass, N[,N…] …")(
+      "hidden", taken_into(t.hidden), "… times the model's hidden size, N[,N…]")(
+      "dtype", taken_into(t.dtypes),
       "float64, float32, float16, bfloat16, comma separated (default float32)")(
-      "operation", po::value(&t.operation),
+      "operation", taken_into(t.operation),
       "all-reduce (default) or reduce-scatter (with the all-gather after it; padded to equal parts of 16 "
-      "bytes)")("local", po::value(&t.local),
+      "bytes)")("local", taken_into(t.local),
                 "a local fold instead: linear, chain, ring, tree, tree:K, perm:…, exact")(
-      "shards", po::value(&o.shards), "shards of --local, 2 to 8 (default 4)")(
-      "accumulate", po::value(&t.accumulate), "where --local rounds: message (every add), float32, float64")(
-      "numbers", po::value(&t.given),
+      "shards", taken_into(o.shards), "shards of --local, 2 to 8 (default 4)")(
+      "accumulate", taken_into(t.accumulate), "where --local rounds: message (every add), float32, float64")(
+      "numbers", taken_into(t.given),
       "show what the sum makes of these, one a rank, turned round among the ranks: 4096,-4096,1");
   po::options_description results("What to do with it");
   results.add_options()("check", po::bool_switch(&o.check), "compare with the order model")(
-      "collective-profile", po::value(&o.profile), "compare with this profile instead")(
-      "save-profile", po::value(&o.save_profile),
+      "collective-profile", taken_into(o.profile), "compare with this profile instead")(
+      "save-profile", taken_into(o.save_profile),
       "write a collective profile, or add to that of the same machine and library")(
-      "output", po::value(&o.output), "write /environment/collectives to this HDF5 file")(
+      "output", taken_into(o.output), "write /environment/collectives to this HDF5 file")(
       "overwrite", po::bool_switch(&o.overwrite), "replace an existing output")(
-      "segments", po::value(&o.segments), "print at most N segments of a map (default 8)")(
+      "segments", taken_into(o.segments), "print at most N segments of a map (default 8)")(
       "quiet", po::bool_switch(&o.quiet), "only the last line")("help", "this text");
   po::options_description pins("Pinning");
   const Pinning automatic;

@@ -6,9 +6,11 @@
 #include <cstdio>
 #include <numeric>
 #include <set>
+#include <utility>
 
 #include "common/error.hpp"
 #include "common/hash.hpp"
+#include "common/name_length.hpp"
 #include "common/utc_clock.hpp"
 #include "options/probe_options.hpp"
 #include "parallel/probe/given_sum.hpp"
@@ -201,6 +203,9 @@ int probe_command(const World& world, const std::vector<std::string>& arguments,
     if (!options.numbers.empty())
       for (const auto dtype : options.dtypes)
         check_numbers(options.numbers, options.local ? options.shards : world.size(), dtype);
+    for (const auto& [flag, path] :
+         {std::pair{"--output", options.output}, std::pair{"--save-profile", options.save_profile}})
+      refuse_long_name(flag, path, path.string() + ".tmp");
     if (world.rank() == 0 && !options.output.empty() && !options.overwrite &&
         std::filesystem::exists(options.output))
       throw usage_error("{}: already exists; use --overwrite to replace it", options.output.string());

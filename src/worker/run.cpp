@@ -18,6 +18,7 @@
 #include "model/forward.hpp"
 #include "options/resume_key.hpp"
 #include "parallel/plan/plan_json.hpp"
+#include "record/output_names.hpp"
 #include "record/reader.hpp"
 #include "record/writer.hpp"
 #include "worker/collectives.hpp"
@@ -311,6 +312,7 @@ int run_command(const World& world, const std::vector<std::string>& arguments, c
     options = parse_run_options({arguments.begin() + 1, arguments.end()}, helped);
     options.command = "shardrift-run";
     for (const auto& argument : arguments) options.command += " " + argument;
+    record::refuse_long_names(options.output);
   });
   require_agreement(world, stated_options(options), kSameCommand);
   world.together([&] { config = read_model_config(options.model); });

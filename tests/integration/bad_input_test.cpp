@@ -147,6 +147,12 @@ TEST_F(BadInput, UnwritableOutput) {
   refused(70, "/proc/shardrift", {"--output", "/proc/shardrift/out.h5"}, 1);
 }
 
+// A run's parts and its assembly have longer names than the record: said before weights are read.
+TEST_F(BadInput, OverlongOutput) {
+  refused(64, "would be a name of 257 bytes", {"--output", (folder / std::string(246, 'n')).string()});
+  refused(64, "a path of", {"--output", folder.string() + std::string(4000, '/') + "out.h5"});
+}
+
 TEST_F(BadInput, ImpossiblePlans) {
   refused(64, "needs 2 ranks", {"--tensor-parallel", "2"}, 1);
   refused(64, "5 layers", {"--pipeline", "6"}, 1);

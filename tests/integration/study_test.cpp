@@ -53,6 +53,39 @@ class Study {
   fs::path folder_;
 };
 
+// Runs, a follower and a probe on ranks, everything in folders with blanks, from the folder itself.
+TEST(StudyOnRanks, FoldersWithBlanks) {
+  const auto folder = scratch("study with blanks") / "two  words";
+  fs::create_directories(folder / "my model");
+  fs::copy(fixture("tiny-llama"), folder / "my model", fs::copy_options::recursive);
+  fs::rename(write_prompts(folder, 2), folder / "my prompts.jsonl");
+  std::ofstream(folder / "a study.toml") << R"([run]
+model = "my model"
+prompts = "my prompts.jsonl"
+max-new-tokens = 3
+[[candidate]]
+name = "tp2"
+tensor-parallel = 2
+[[candidate]]
+name = "again"
+follow = "reference"
+mode = "follow"
+[[probe]]
+name = "order"
+ranks = 2
+count = 64
+save-profile = "my profile.json"
+)";
+  const auto finished = run_program({"/bin/sh", "-c",
+                                     "cd '" + folder.string() +
+                                         "' && exec " SHARDRIFT_BINARY_DIR
+                                         "/bin/shardrift study 'a study.toml' --output 'my out' --device cpu "
+                                         "--devices 2"});
+  EXPECT_EQ(finished.code, 0) << finished.output;
+  for (const char* record : {"reference.h5", "tp2.h5", "again.h5", "order.h5"})
+    EXPECT_TRUE(fs::exists(folder / "my out" / record)) << record;
+}
+
 // The shipped profiles of OpenMPI 4.1.4 speak for this machine's own ranks.
 TEST(StudyOnRanks, PredictionsHaveTheBitsOfLiveRuns) {
   const Study study("predicted", R"(

@@ -91,6 +91,22 @@ TEST_F(Program, WordsAreReadAlikeByEveryCommand) {
   EXPECT_THAT(error_, HasSubstr("none.toml: no such file"));
 }
 
+// Before anything is read: a name that a file could not have, or have only once it is written.
+TEST_F(Program, OverlongNamesAreRefusedAtTheStart) {
+  const std::string name(256, 'n');
+  for (const std::string words :
+       {"compare a.h5 b.h5 --json ", "gate none.h5 none.h5 --html ", "report none.h5 none.h5 --output ",
+        "explain none.h5 none.h5 --csv ", "scale-out --model none --output ", "inspect a.h5 --csv "}) {
+    EXPECT_EQ(run(words + name), 64) << words << error_;
+    EXPECT_THAT(error_, HasSubstr("this file system takes 255: choose a shorter one"));
+    EXPECT_EQ(std::count(error_.begin(), error_.end(), '\n'), 1) << error_;
+  }
+  EXPECT_EQ(run("compare a.h5 a.h5 --json " + name.substr(6)), 64);  // with ".PID.tmp"
+  EXPECT_THAT(error_, HasSubstr("would be a name of 262 bytes"));
+  EXPECT_EQ(run("study " + name + ".toml"), 65);
+  EXPECT_THAT(error_, HasSubstr("File name too long"));
+}
+
 // A command that fails leaves the files of an earlier one as they are, and no others.
 TEST_F(Program, FilesAreWrittenWholeOrNotAtAll) {
   EXPECT_EQ(run("compare a.h5 b.h5 --json c.json --csv c.csv"), 1);
