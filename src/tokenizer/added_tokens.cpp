@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 #include "common/error.hpp"
 #include "common/json_file.hpp"
@@ -35,7 +36,8 @@ AddedTokens::AddedTokens()
       space_at_start_(R"(\A\s+)", "added_tokens"),
       space_at_end_(R"(\s+\z)", "added_tokens") {}
 
-AddedTokens AddedTokens::from_json(const nlohmann::json* list, const std::string& where) {
+AddedTokens AddedTokens::from_json(const nlohmann::json* list, const std::string& where, const Bpe& model,
+                                   const Normalizer& normalizer) {
   AddedTokens added;
   if (list == nullptr) {
     return added;
@@ -46,21 +48,51 @@ AddedTokens AddedTokens::from_json(const nlohmann::json* list, const std::string
   for (std::size_t i = 0; i < list->size(); ++i) {
     const auto here = fmt::format("{}[{}]", where, i);
     auto token = read_token({(*list)[i], here});
-    const auto id = token.id;
-    if (token.content.empty()) {
-      continue;  // nothing to find; `tokenizers` skips them too
+    if (!token.content.empty()) {  // else nothing to find; `tokenizers` skips them too
+      added.add(std::move(token), here, model);
     }
-    const auto [entry, fresh] = added.tokens_.emplace(id, std::move(token));
-    if (!fresh) {
-      throw bad_data("{}: id {} is also the id of {}", here, id, shown(entry->second.content));
+  }
+  for (const auto& [content, token] : added.tokens_) {
+    auto& trie = token.normalized ? added.normalized_ : added.plain_;
+    const auto* other = trie.insert(token.normalized ? normalizer.normalized(content) : content, &token);
+    if (other != nullptr) {  // `tokenizers` finds one or the other by chance
+      throw bad_data("{}: {} and {} are one text once normalized: remove one of the two", where,
+                     shown(other->content), shown(content));
     }
-    auto& trie = entry->second.normalized ? added.normalized_ : added.plain_;
-    trie.insert(entry->second.content, &entry->second);
   }
   return added;
 }
 
-void AddedTokens::Trie::insert(std::string_view content, const AddedToken* token) {
+void AddedTokens::add(AddedToken token, const std::string& where, const Bpe& model) {
+  const auto listed = tokens_.find(token.content);
+  const auto given = token.id;
+  if (listed != tokens_.end()) {
+    token.id = listed->second.id;
+  } else if (const auto id = model.id_of(token.content)) {
+    token.id = *id;
+  } else {
+    token.id = std::max(highest_id() + 1, model.size());
+  }
+  if (token.id != given) {
+    notes_.push_back(
+        fmt::format("{}: {} has the id {}, but is encoded as {}, as Hugging Face's tokenizers does: {}",
+                    where, shown(token.content), given, token.id,
+                    listed != tokens_.end()      ? "it is listed twice"
+                    : model.id_of(token.content) ? "the vocabulary says so"
+                                                 : "that is the next free one"));
+  }
+  if (listed == tokens_.end()) {
+    const auto entry = tokens_.emplace(token.content, std::move(token)).first;
+    by_id_[entry->second.id] = &entry->second;
+  } else if (listed->second.normalized != token.normalized) {
+    throw bad_data("{}: {} is listed twice, once normalized and once not: remove one of the two", where,
+                   shown(token.content));
+  } else {
+    listed->second = std::move(token);
+  }
+}
+
+const AddedToken* AddedTokens::Trie::insert(std::string_view content, const AddedToken* token) {
   std::size_t node = 0;
   for (const char c : content) {
     const auto found = nodes_[node].next.find(c);
@@ -73,11 +105,11 @@ void AddedTokens::Trie::insert(std::string_view content, const AddedToken* token
       node = fresh;
     }
   }
-  nodes_[node].token = token;
+  return std::exchange(nodes_[node].token, token);
 }
 
-const AddedToken* AddedTokens::Trie::longest(std::string_view text, std::size_t at) const {
-  const AddedToken* best = nullptr;
+AddedTokens::Trie::Match AddedTokens::Trie::longest(std::string_view text, std::size_t at) const {
+  Match best{nullptr, at};
   std::size_t node = 0;
   for (; at < text.size(); ++at) {
     const auto found = nodes_[node].next.find(text[at]);
@@ -85,7 +117,9 @@ const AddedToken* AddedTokens::Trie::longest(std::string_view text, std::size_t 
       break;
     }
     node = found->second;
-    best = nodes_[node].token != nullptr ? nodes_[node].token : best;
+    if (nodes_[node].token != nullptr) {
+      best = {nodes_[node].token, at + 1};
+    }
   }
   return best;
 }
@@ -96,13 +130,13 @@ void AddedTokens::split_by(const Trie& trie, std::string_view text, std::vector<
   };
   std::size_t done = 0;  // everything before is in a piece
   for (std::size_t at = 0; at < text.size();) {
-    const auto* token = trie.longest(text, at);
+    const auto [token, match_end] = trie.longest(text, at);
     if (token == nullptr) {
       ++at;
       continue;
     }
     std::size_t begin = at;
-    std::size_t end = at + token->content.size();
+    std::size_t end = match_end;
     at = end;  // also where the match is turned down below
     if (token->single_word &&
         (matches(word_at_end_, text.substr(0, begin)) || matches(word_at_start_, text.substr(end)))) {
@@ -117,36 +151,34 @@ void AddedTokens::split_by(const Trie& trie, std::string_view text, std::vector<
       end += space.empty() ? 0 : space.front().second;
     }
     if (done < begin) {
-      pieces.push_back({text.substr(done, begin - done), nullptr});
+      pieces.push_back({std::string(text.substr(done, begin - done)), nullptr});
     }
-    pieces.push_back({text.substr(begin, end - begin), token});
+    pieces.push_back({std::string(text.substr(begin, end - begin)), token});
     done = end;
   }
   if (done < text.size()) {
-    pieces.push_back({text.substr(done), nullptr});
+    pieces.push_back({std::string(text.substr(done)), nullptr});
   }
 }
 
-std::vector<AddedTokens::Piece> AddedTokens::split(std::string_view text) const {
+std::vector<AddedTokens::Piece> AddedTokens::split(std::string_view text,
+                                                   const Normalizer& normalizer) const {
   std::vector<Piece> first;
   split_by(plain_, text, first);
-  if (normalized_.empty()) {
-    return first;
-  }
   std::vector<Piece> second;
-  for (const auto& piece : first) {
+  for (auto& piece : first) {
     if (piece.token != nullptr) {
-      second.push_back(piece);
+      second.push_back(std::move(piece));
     } else {
-      split_by(normalized_, piece.text, second);
+      split_by(normalized_, normalizer.normalized(piece.text), second);
     }
   }
   return second;
 }
 
 const AddedToken* AddedTokens::find(std::int32_t id) const {
-  const auto found = tokens_.find(id);
-  return found == tokens_.end() ? nullptr : &found->second;
+  const auto found = by_id_.find(id);
+  return found == by_id_.end() ? nullptr : found->second;
 }
 
 }  // namespace shardrift

@@ -7,6 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include "tokenizer/bpe.hpp"
+#include "tokenizer/normalizer.hpp"
 #include "tokenizer/regex.hpp"
 
 namespace shardrift {
@@ -19,6 +21,7 @@ struct AddedToken {
   bool rstrip = false;       // and after it
   bool normalized = false;   // looked for after normalization, thus after those that are not
   bool special = false;
+  bool operator==(const AddedToken&) const = default;
 };
 
 class AddedTokens {
@@ -28,26 +31,35 @@ class AddedTokens {
   AddedTokens& operator=(AddedTokens&&) noexcept = default;
   AddedTokens(const AddedTokens&) = delete;  // the tries point into tokens_
   AddedTokens& operator=(const AddedTokens&) = delete;
-  // `list` may be null. Throws bad_data naming the entry.
-  static AddedTokens from_json(const nlohmann::json* list, const std::string& where);
+  // `list` may be null. Ids are those that `tokenizers` gives: the vocabulary's, or the next free one;
+  // notes() says where the file has another. An entry that is listed again counts once. Throws bad_data
+  // naming the entry.
+  static AddedTokens from_json(const nlohmann::json* list, const std::string& where, const Bpe& model,
+                               const Normalizer& normalizer);
 
-  // A stretch of text, or one added token in its place (then `text` is what it stood on).
+  // A stretch of normalized text, or one added token in its place (then `text` is what it stood on).
   struct Piece {
-    std::string_view text;
+    std::string text;
     const AddedToken* token = nullptr;
   };
-  // `text` must be UTF-8 and outlive the pieces.
-  std::vector<Piece> split(std::string_view text) const;
+  // `text` must be UTF-8. Tokens that are not normalized are found in it as it is, the others after the text
+  // between those was normalized.
+  std::vector<Piece> split(std::string_view text, const Normalizer& normalizer) const;
   const AddedToken* find(std::int32_t id) const;
-  const std::map<std::int32_t, AddedToken>& all() const { return tokens_; }
+  std::int32_t highest_id() const { return by_id_.empty() ? -1 : by_id_.rbegin()->first; }
+  const std::vector<std::string>& notes() const { return notes_; }
 
  private:
   // Finds the longest token that begins at a place.
   class Trie {
    public:
-    void insert(std::string_view content, const AddedToken* token);
-    const AddedToken* longest(std::string_view text, std::size_t at) const;
-    bool empty() const { return nodes_.size() == 1; }
+    struct Match {
+      const AddedToken* token;  // nullptr: none
+      std::size_t end;
+    };
+    // The token that was there under the same text, nullptr: none.
+    const AddedToken* insert(std::string_view content, const AddedToken* token);
+    Match longest(std::string_view text, std::size_t at) const;
 
    private:
     struct Node {
@@ -58,7 +70,11 @@ class AddedTokens {
   };
   void split_by(const Trie& trie, std::string_view text, std::vector<Piece>& pieces) const;
 
-  std::map<std::int32_t, AddedToken> tokens_;  // by id; nodes do not move
+  void add(AddedToken token, const std::string& where, const Bpe& model);
+
+  std::map<std::string, AddedToken, std::less<>> tokens_;  // by content; nodes do not move
+  std::map<std::int32_t, const AddedToken*> by_id_;
+  std::vector<std::string> notes_;
   Trie plain_;
   Trie normalized_;
   Regex word_at_start_;

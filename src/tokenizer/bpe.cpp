@@ -39,7 +39,9 @@ std::pair<std::string, std::string> read_pair(const nlohmann::json& merge, const
 
 Bpe Bpe::from_json(const nlohmann::json& json, const std::string& where) {
   const auto* type = json.is_object() ? member(json, "type") : nullptr;
-  if (type == nullptr || *type != "BPE") {
+  // Files older than the key: `tokenizers` takes what has merges for BPE.
+  const bool by_merges = type == nullptr && json.is_object() && json.contains("merges");
+  if (!by_merges && (type == nullptr || *type != "BPE")) {
     throw bad_data("{}: type is {}; this version computes BPE only", where,
                    type == nullptr ? "missing" : shown(*type));
   }

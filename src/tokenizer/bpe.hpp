@@ -26,6 +26,7 @@ class Bpe {
   std::optional<std::int32_t> id_of(std::string_view token) const;
   const std::string* token_of(std::int32_t id) const;  // byte-level spelling; nullptr for unused ids
   std::int32_t highest_id() const { return highest_id_; }
+  std::int32_t size() const { return static_cast<std::int32_t>(ids_.size()); }  // entries; ids may have gaps
 
  private:
   Bpe() = default;

@@ -7,6 +7,7 @@
 #include "common/json_reader.hpp"
 #include "common/named_enum.hpp"
 #include "tokenizer/byte_level.hpp"
+#include "tokenizer/punctuation.hpp"
 #include "tokenizer/regex.hpp"
 
 namespace shardrift {
@@ -187,13 +188,19 @@ bool read_steps(const nlohmann::json& json, const std::string& where,
         Regex(R"(\p{N})", where), individual ? Behavior::isolated : Behavior::contiguous, false));
     return false;
   }
+  if (*type == "Punctuation") {
+    const auto behavior = step.has("behavior") ? step.choice<Behavior>("behavior") : Behavior::isolated;
+    steps.push_back(
+        std::make_shared<SplitStep>(Regex(fmt::format("[{}]", kPunctuation), where), behavior, false));
+    return false;
+  }
   if (*type == "ByteLevel") {  // trim_offsets concerns offsets only, which we do not compute
     steps.push_back(std::make_shared<ByteLevelStep>(step.flag("add_prefix_space", true),
                                                     step.flag("use_regex", true), where));
     return true;
   }
-  throw bad_data("{}: type is {}; this version computes Sequence, Split, Digits and ByteLevel", where,
-                 shown(*type));
+  throw bad_data("{}: type is {}; this version computes Sequence, Split, Digits, Punctuation and ByteLevel",
+                 where, shown(*type));
 }
 
 }  // namespace

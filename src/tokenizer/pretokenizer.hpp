@@ -10,8 +10,8 @@ namespace shardrift {
 
 class PreTokenizer {
  public:
-  // Sequence, Split, Digits and ByteLevel; ByteLevel must be among them. Throws bad_data naming what else
-  // there is.
+  // Sequence, Split, Digits, Punctuation and ByteLevel; ByteLevel must be among them. Throws bad_data naming
+  // what else there is.
   static PreTokenizer from_json(const nlohmann::json& json, const std::string& where);
   // The words of `text` (UTF-8), none of them empty, bytes spelled as byte_level.hpp says.
   std::vector<std::string> split(std::string_view text) const;

@@ -7,8 +7,8 @@
 #include <array>
 
 #include "common/error.hpp"
-#include "tokenizer/utf8.hpp"
 #include "common/json_file.hpp"
+#include "tokenizer/utf8.hpp"
 
 namespace shardrift {
 namespace {

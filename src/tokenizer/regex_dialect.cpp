@@ -1,7 +1,11 @@
 // Oniguruma (Ruby syntax) to PCRE2, for the subset that pre-tokenizers use.
+#include <optional>
+#include <utility>
+#include <vector>
+
 #include "common/error.hpp"
-#include "tokenizer/regex.hpp"
 #include "common/json_file.hpp"
+#include "tokenizer/regex.hpp"
 
 namespace shardrift {
 namespace {
@@ -11,10 +15,13 @@ constexpr std::string_view kSpace = R"(\p{Z}\x{09}-\x{0D}\x{85})";
 // The complement, spelled out because a class cannot hold a negated class.
 constexpr std::string_view kNoSpace =
     R"(\p{L}\p{M}\p{N}\p{P}\p{S}\p{Cf}\p{Co}\p{Cn}\x{00}-\x{08}\x{0E}-\x{1F}\x{7F}-\x{84}\x{86}-\x{9F})";
-// Letters, marks, decimal and letter numbers, connectors, and the symbols that are alphabetic. PCRE2
-// before 10.43 leaves marks out.
+// Letters, marks, decimal and letter numbers, connectors, the symbols that are alphabetic, and of all other
+// numbers Latin-1's six (superscripts and fractions), which Oniguruma has from its tables of single bytes.
+// PCRE2 before 10.43 leaves marks out.
 constexpr std::string_view kWord =
-    R"(\p{L}\p{M}\p{Nd}\p{Nl}\p{Pc}\x{24B6}-\x{24E9}\x{1F130}-\x{1F149}\x{1F150}-\x{1F169}\x{1F170}-\x{1F189})";
+    R"(\p{L}\p{M}\p{Nd}\p{Nl}\p{Pc}\x{24B6}-\x{24E9}\x{1F130}-\x{1F149}\x{1F150}-\x{1F169}\x{1F170}-\x{1F189})"
+    R"(\x{B2}\x{B3}\x{B9}\x{BC}-\x{BE})";
+constexpr int kMaxDepth = 8;  // of classes inside classes
 
 bool is_digit(char c) {
   return c >= '0' && c <= '9';
@@ -34,8 +41,6 @@ class Translator {
     while (at_ < in_.size()) {
       if (in_[at_] == '\\') {
         escape();
-      } else if (in_class_) {
-        in_class();
       } else {
         outside();
       }
@@ -57,11 +62,7 @@ class Translator {
   void outside() {
     switch (in_[at_]) {
       case '[':
-        copy(peek(1) == '^' ? 2 : 1);
-        in_class_ = true;
-        if (peek(0) == ']') {
-          refuse("an empty class");
-        }
+        out_.append(char_class().test);
         return;
       case '(':
         return group();
@@ -72,16 +73,108 @@ class Translator {
     }
   }
 
-  void in_class() {
+  // What one side of && takes: plain members, and tests that are no members of a PCRE2 class.
+  struct Side {
+    std::string members;
+    std::vector<std::string> tests;
+
+    std::string test() const {
+      const std::string plain = members.empty() ? "" : "[" + members + "]";
+      if (tests.empty()) return plain;
+      std::string any = "(?:" + plain;
+      for (const auto& one : tests) any.append(any.size() > 3 ? "|" : "").append(one);
+      return any + ")";
+    }
+  };
+  // `test` matches one character of the class. Members: of a class that is nothing but them.
+  struct CharClass {
+    std::optional<std::string> members;
+    std::string test;
+  };
+
+  // A class whose bracket is next. Oniguruma's hold other classes and intersections; PCRE2's hold members
+  // alone, so all else becomes a group that takes one character.
+  CharClass char_class() {
+    if (++depth_ > kMaxDepth) {
+      refuse(fmt::format("classes nested deeper than {}", kMaxDepth));
+    }
+    const bool negated = peek(1) == '^';
+    at_ += negated ? 2 : 1;
+    if (peek(0) == ']') {
+      refuse("an empty class");
+    }
+    std::string outside = std::exchange(out_, {});
+    std::vector<std::string> outside_tests = std::exchange(tests_, {});
+    std::vector<Side> sides;
+    const auto end_side = [&] {
+      sides.push_back({std::exchange(out_, {}), std::exchange(tests_, {})});
+      if (sides.back().test().empty()) {
+        refuse("an intersection (&&) with nothing");
+      }
+    };
+    while (peek(0) != ']') {
+      if (at_ >= in_.size()) {
+        refuse("a class without its closing bracket");
+      }
+      if (in_.substr(at_, 2) == "&&") {
+        end_side();
+        at_ += 2;
+      } else {
+        class_item();
+      }
+    }
+    ++at_;
+    end_side();
+    out_ = std::move(outside);
+    tests_ = std::move(outside_tests);
+    --depth_;
+
+    if (sides.size() == 1 && sides[0].tests.empty()) {
+      const auto& members = sides[0].members;
+      if (negated) {
+        return {{}, "[^" + members + "]"};
+      }
+      return {members, "[" + members + "]"};
+    }
+    std::string test;
+    for (std::size_t i = 0; i + 1 < sides.size(); ++i) {
+      test.append("(?=").append(sides[i].test()).append(")");
+    }
+    test.append(sides.back().test());
+    return {{}, negated ? "(?:(?!" + test + ")(?s:.))" : "(?:" + test + ")"};
+  }
+
+  void class_item() {
     const char c = in_[at_];
+    if (c == '\\') {
+      return escape();
+    }
     if (c == '[') {
-      refuse("a class inside a class");
+      if (peek(1) == ':') {
+        refuse("a POSIX class ([:)");
+      }
+      const auto inner = char_class();
+      if (inner.members) {
+        out_.append(*inner.members);
+      } else {
+        tests_.push_back(inner.test);
+      }
+      return after_set();
     }
-    if (c == '&' && peek(1) == '&') {
-      refuse("a class intersection (&&)");
+    if (c == '-' && (peek(1) == '[' || peek(1) == '&')) {
+      refuse("a range that ends with a class");
     }
-    in_class_ = c != ']';
+    // Signs by themselves stay so wherever the members are put.
+    if (c == '^' || (c == '-' && (out_.empty() || peek(1) == ']'))) {
+      out_.push_back('\\');
+    }
     copy(1);
+  }
+
+  void after_set() const {
+    if (peek(0) == '-' && peek(1) != ']') {
+      refuse("a range that begins with a set");
+    }
   }
 
   void group() {
@@ -143,17 +236,17 @@ class Translator {
   // A set of characters: as it stands inside a class, in brackets outside.
   void set(std::string_view members, std::string_view complement, bool negated) {
     at_ += 2;
-    if (in_class_) {
-      if (negated && complement.empty()) {
-        refuse("\\W inside a class");
-      }
-      out_.append(negated ? complement : members);
-      if (peek(0) == '-' && peek(1) != ']') {
-        refuse("a range that begins with a set");
-      }
-    } else {
-      out_.append(negated ? "[^" : "[").append(members).append("]");
+    const auto alone = std::string(negated ? "[^" : "[").append(members).append("]");
+    if (depth_ == 0) {
+      out_.append(alone);
+      return;
     }
+    if (negated && complement.empty()) {
+      tests_.push_back(alone);
+    } else {
+      out_.append(negated ? complement : members);
+    }
+    after_set();
   }
 
   void property() {
@@ -229,7 +322,8 @@ class Translator {
   const std::string& where_;
   std::string out_;
   std::size_t at_ = 0;
-  bool in_class_ = false;
+  int depth_ = 0;                   // of the class that at_ is in; 0: none
+  std::vector<std::string> tests_;  // of the side of the class that at_ is in
 };
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include "tokenizer/added_tokens.hpp"
 #include "tokenizer/bpe.hpp"
 #include "tokenizer/byte_level.hpp"
+#include "tokenizer/normalizer.hpp"
 #include "tokenizer/post_processor.hpp"
 #include "tokenizer/pretokenizer.hpp"
 #include "tokenizer/utf8.hpp"
@@ -17,20 +18,6 @@ namespace shardrift {
 namespace {
 
 constexpr std::size_t kMaxBytes = std::size_t{256} << 20;
-
-// Only the null normalizer is computed; an empty Sequence does the same.
-void check_normalizer(const nlohmann::json* json, const std::string& where) {
-  if (json == nullptr) {
-    return;
-  }
-  const auto* type = json->is_object() ? member(*json, "type") : nullptr;
-  const auto* list = json->is_object() ? member(*json, "normalizers") : nullptr;
-  if (type != nullptr && *type == "Sequence" && list != nullptr && list->is_array() && list->empty()) {
-    return;
-  }
-  throw bad_data("{}: type is {}; this version computes no normalizer (null is expected)", where,
-                 type == nullptr ? "missing" : shown(*type));
-}
 
 // True if ByteLevel is in it.
 bool check_decoder(const nlohmann::json* json, const std::string& where) {
@@ -54,8 +41,9 @@ bool check_decoder(const nlohmann::json* json, const std::string& where) {
 }  // namespace
 
 struct Tokenizer::State {
-  AddedTokens added;
+  Normalizer normalizer;
   Bpe model;
+  AddedTokens added;
   PreTokenizer pretokenizer;
   PostProcessor post_processor;
 
@@ -74,24 +62,16 @@ Tokenizer Tokenizer::open(const std::filesystem::path& tokenizer_json) {
   const auto file = tokenizer_json.string();
   const auto whole = parse_json_object(read_text_file(tokenizer_json, kMaxBytes), file);
   const JsonObject json(whole, file);
-  check_normalizer(json.get("normalizer"), file + ": normalizer");
   if (!check_decoder(json.get("decoder"), file + ": decoder")) {
     throw bad_data("{}: decoder: no ByteLevel in it; this version computes byte-level tokenizers only", file);
   }
+  const auto normalizer = Normalizer::from_json(json.get("normalizer"), file + ": normalizer");
+  auto model = Bpe::from_json(json.required("model"), file + ": model");
+  auto added = AddedTokens::from_json(json.get("added_tokens"), file + ": added_tokens", model, normalizer);
   auto state = std::make_unique<State>(
-      State{AddedTokens::from_json(json.get("added_tokens"), file + ": added_tokens"),
-            Bpe::from_json(json.required("model"), file + ": model"),
+      State{normalizer, std::move(model), std::move(added),
             PreTokenizer::from_json(json.required("pre_tokenizer"), file + ": pre_tokenizer"),
             PostProcessor::from_json(json.get("post_processor"), file + ": post_processor")});
-  for (const auto& [id, token] : state->added.all()) {
-    const auto other = state->model.id_of(token.content);
-    const auto* holder = state->model.token_of(id);
-    if (other ? *other != id : holder != nullptr) {
-      throw bad_data("{}: added_tokens gives {} the id {}, but the vocabulary says {}", file,
-                     shown(token.content), id,
-                     other ? fmt::format("{}", *other) : fmt::format("that this is {}", shown(*holder)));
-    }
-  }
   return Tokenizer(std::move(state));
 }
 
@@ -110,7 +90,7 @@ std::vector<std::int32_t> Tokenizer::encode(std::string_view text, bool add_spec
   if (add_special_tokens) {
     ids = post.before;
   }
-  for (const auto& piece : state_->added.split(text)) {
+  for (const auto& piece : state_->added.split(text, state_->normalizer)) {
     if (piece.token != nullptr) {
       ids.push_back(piece.token->id);
       continue;
@@ -138,9 +118,11 @@ std::string Tokenizer::token_text(std::int32_t id) const {
 }
 
 std::int64_t Tokenizer::size() const {
-  const auto& added = state_->added.all();
-  const std::int64_t highest_added = added.empty() ? -1 : added.rbegin()->first;
-  return std::max<std::int64_t>(state_->model.highest_id(), highest_added) + 1;
+  return std::int64_t{std::max(state_->model.highest_id(), state_->added.highest_id())} + 1;
+}
+
+const std::vector<std::string>& Tokenizer::notes() const {
+  return state_->added.notes();
 }
 
 }  // namespace shardrift

@@ -27,6 +27,8 @@ class Tokenizer {
   // ids.
   std::string token_text(std::int32_t id) const;
   std::int64_t size() const;  // highest id + 1
+  // What the file says and `tokenizers`, and thus we, do not follow: ids of added tokens.
+  const std::vector<std::string>& notes() const;
 
  private:
   struct State;

@@ -13,8 +13,13 @@ constexpr std::size_t kMaxConfigBytes = std::size_t{16} << 20;
 
 const Architecture& read_architecture(const JsonObject& config) {
   const auto* value = config.get("architectures");
-  if (value == nullptr) {
-    throw config.missing("architectures");
+  if (value == nullptr || (value->is_array() && value->empty())) {
+    const auto type = config.text("model_type", "");
+    const auto* by_type = architecture_of_type(type);
+    if (by_type == nullptr)
+      throw bad_data("{}: architectures is missing and model_type is {}; this version computes {}",
+                     config.where(), type.empty() ? "missing" : shown(type), architecture_names());
+    return *by_type;
   }
   if (!value->is_array() || value->size() != 1 || !value->front().is_string()) {
     throw config.wrong("architectures", *value, "a list of one name is expected");

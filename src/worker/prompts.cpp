@@ -45,6 +45,7 @@ GivenJobs read_prompts(const std::filesystem::path& path, const std::filesystem:
                   [](const GivenPrompt& given) { return given.text.has_value(); })) {
     tokenizer = Tokenizer::open(tokenizer_json);
     all.vocab = strings_of(*tokenizer, config);
+    all.notes = tokenizer->notes();
   }
   for (const auto& given : file.prompts) {
     Job job;
@@ -65,7 +66,7 @@ GivenJobs read_followed(const std::filesystem::path& path, const ModelConfig& co
   if (reader.run().model.vocabulary != config.vocabulary)
     throw bad_data("{}: recorded with a vocabulary of {}, this model has {}", path.string(),
                    reader.run().model.vocabulary, config.vocabulary);
-  GivenJobs all{{}, reader.run().model.vocab};
+  GivenJobs all{{}, reader.run().model.vocab, {}};
   for (const auto& id : reader.prompt_ids()) {
     auto recorded = reader.prompt(id);
     Job job{std::move(recorded.prompt), {}};

@@ -19,6 +19,7 @@ struct Job {
 struct GivenJobs {
   std::vector<Job> jobs;
   std::vector<std::string> vocab;  // what each token is as text, for tables; empty: not known
+  std::vector<std::string> notes;  // what the user should know of the tokenizer
 };
 
 // The model's tokenizer.json is opened only where a prompt has text: token ids go with any tokenizer, also

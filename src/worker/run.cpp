@@ -90,6 +90,11 @@ GivenJobs share_jobs(const World& world, const RunOptions& options, const ModelC
   return given;
 }
 
+void print_notes(const std::vector<std::string>& notes) {
+  for (const auto& note : notes) fmt::print(stderr, "shardrift-run: note: {}\n", note);
+  std::fflush(stderr);
+}
+
 record::RunInfo describe_run(const World& world, const RunOptions& options, const ModelConfig& config,
                              const Checkpoint& checkpoint, const std::vector<Job>& jobs,
                              record::Environment environment,
@@ -186,6 +191,7 @@ int run_plan(const World& world, const RunOptions& options, const ModelConfig& c
   require_agreement(world, stated_tensors(options, *checkpoint), kSameModel);
   const GivenJobs given = share_jobs(world, options, config);
   const auto& jobs = given.jobs;
+  print_notes(given.notes);
   const auto counts = message_counts(options, config, jobs);
   std::optional<CollectiveProfile> profile;
   world.together([&] { profile = open_profile(options, counts); });

@@ -59,6 +59,17 @@ TEST_F(ModelFiles, TokenIdsNeedNoTokenizer) {
   EXPECT_FALSE(fs::exists(record("text")));
 }
 
+TEST_F(ModelFiles, AnAddedTokenWithAnotherIdThanTheLibraryGivesItIsNoted) {
+  write("tokenizer.json", R"({"model": {"type": "BPE", "vocab": {"a": 0, "b": 1}, "merges": []},
+    "added_tokens": [{"id": 9, "content": "<s>", "special": true}],
+    "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false}, "decoder": {"type": "ByteLevel"}})");
+  const auto text = run("text", "{\"id\": \"a\", \"text\": \"b<s>\"}\n");
+  ASSERT_EQ(text.code, 0) << text.output;
+  EXPECT_THAT(text.output, HasSubstr("note: " + (model / "tokenizer.json").string() +
+                                     ": added_tokens[0]: \"<s>\" has the id 9, but is encoded as 2"));
+  EXPECT_THAT(record::Reader::open(record("text")).prompt("a").prompt.tokens, ElementsAre(1, 2));
+}
+
 TEST_F(ModelFiles, AFollowedRecordBringsItsVocabularyAlong) {
   write("tokenizer.json", R"({"model": {"type": "BPE", "vocab": {"a": 0, "b": 1}, "merges": []},
     "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false}, "decoder": {"type": "ByteLevel"}})");

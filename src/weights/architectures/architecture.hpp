@@ -27,7 +27,8 @@ struct PackedRows {
 };
 
 struct Architecture {
-  std::string_view name;  // in config.json's architectures
+  std::string_view name;        // in config.json's architectures
+  std::string_view model_type;  // in config.json where architectures is missing
   // Fills in all but text, architecture, dtype and eos_ids. Throws bad_data naming file, key, value and what
   // is expected.
   void (*describe)(const JsonObject& config, ModelConfig& model);
@@ -38,6 +39,7 @@ struct Architecture {
 
 std::span<const Architecture* const> architectures();
 const Architecture* find_architecture(std::string_view name);  // null: not one of them
-std::string architecture_names();                              // "A, B and C"
+const Architecture* architecture_of_type(std::string_view model_type);
+std::string architecture_names();  // "A, B and C"
 
 }  // namespace shardrift

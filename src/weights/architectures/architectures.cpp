@@ -17,6 +17,12 @@ const Architecture* find_architecture(std::string_view name) {
   return nullptr;
 }
 
+const Architecture* architecture_of_type(std::string_view model_type) {
+  for (const auto* architecture : architectures())
+    if (architecture->model_type == model_type) return architecture;
+  return nullptr;
+}
+
 std::string architecture_names() {
   std::string names;
   const auto all = architectures();

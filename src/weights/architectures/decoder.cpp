@@ -77,34 +77,52 @@ void read_heads(const JsonObject& config, ModelConfig& model, std::int64_t kv_he
   }
 }
 
+namespace {
+
+// Adds one spelling's keys to those read before; null is absent. What both give must have one value.
+void fill_in(nlohmann::json& all, const JsonObject& spelling) {
+  for (const auto& [key, value] : spelling.json().items()) {
+    if (value.is_null()) continue;
+    const auto [known, fresh] = all.emplace(key, value);
+    if (!fresh && *known != value)
+      throw bad_data(
+          "{}: {} is {}, but elsewhere it is {} (rope_theta, rope_scaling, rope_parameters): remove one of "
+          "the two",
+          spelling.where(), key, shown(value), shown(*known));
+  }
+}
+
+}  // namespace
+
 RopeConfig read_rope(const JsonObject& config) {
-  const auto old_key = config.object("rope_scaling");
-  const auto new_key = config.object("rope_parameters");
-  if (old_key && new_key && old_key->json() != new_key->json()) {
-    throw config.wrong("rope_scaling", old_key->json(),
-                       fmt::format("rope_parameters is {}: remove one of the two", shown(new_key->json())));
+  // rope_theta and rope_scaling, or rope_parameters, or all of them where each fills in what the others leave
+  // out.
+  auto all = nlohmann::json::object();
+  for (const char* key : {"rope_theta", "partial_rotary_factor"})
+    if (const auto* value = config.get(key)) all[key] = *value;
+  auto where = config.where();
+  for (const char* key : {"rope_scaling", "rope_parameters"}) {
+    if (const auto spelling = config.object(key)) {
+      fill_in(all, *spelling);
+      where = spelling->where();
+    }
   }
+  const JsonObject reader(all, where);
   RopeConfig rope;
-  rope.theta = config.positive("rope_theta", rope.theta);
-  const auto& scaling = new_key ? new_key : old_key;
-  std::vector<JsonObject> readers = {config};
-  if (scaling) {
-    readers.push_back(*scaling);
-    rope.theta = scaling->positive("rope_theta", rope.theta);
-    const char* type_key = scaling->get("rope_type") != nullptr ? "rope_type" : "type";
-    const auto type = scaling->text(type_key, "default");
-    if (type == "llama3") {
-      rope.llama3 = read_llama3(*scaling);
-    } else if (type != "default") {
-      throw scaling->wrong(type_key, type, "this version computes default and llama3");
-    }
+  rope.theta = reader.positive("rope_theta", rope.theta);
+  const char* type_key = reader.has("rope_type") ? "rope_type" : "type";  // type: before transformers 4.43
+  const auto type = reader.text(type_key, "default");
+  if (reader.text("type", type) != type)
+    throw reader.wrong("type", *reader.get("type"),
+                       fmt::format("rope_type is {}: remove one of the two", shown(type)));
+  if (type == "llama3") {
+    rope.llama3 = read_llama3(reader);
+  } else if (type != "default") {
+    throw reader.wrong(type_key, type, "this version computes default and llama3");
   }
-  for (const auto& reader : readers) {
-    if (reader.positive("partial_rotary_factor", 1.0) != 1.0) {
-      throw reader.wrong("partial_rotary_factor", *reader.get("partial_rotary_factor"),
-                         "this version rotates whole heads only");
-    }
-  }
+  if (reader.positive("partial_rotary_factor", 1.0) != 1.0)
+    throw reader.wrong("partial_rotary_factor", *reader.get("partial_rotary_factor"),
+                       "this version rotates whole heads only");
   return rope;
 }
 

@@ -22,6 +22,6 @@ void describe(const JsonObject& config, ModelConfig& model) {
 
 }  // namespace
 
-const Architecture kLlama{"LlamaForCausalLM", describe, kDecoderTensors};
+const Architecture kLlama{"LlamaForCausalLM", "llama", describe, kDecoderTensors};
 
 }  // namespace shardrift

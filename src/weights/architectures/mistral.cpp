@@ -22,6 +22,6 @@ void describe(const JsonObject& config, ModelConfig& model) {
 
 }  // namespace
 
-const Architecture kMistral{"MistralForCausalLM", describe, kDecoderTensors};
+const Architecture kMistral{"MistralForCausalLM", "mistral", describe, kDecoderTensors};
 
 }  // namespace shardrift

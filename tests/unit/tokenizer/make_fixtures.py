@@ -10,12 +10,13 @@ SHARDRIFT_TOKENIZER_FIXTURES=DIR test_tokenizer.
 """
 import argparse
 import copy
+import hashlib
 import json
 import pathlib
 import random
 
 import tokenizers
-from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 HERE = pathlib.Path(__file__).parent / "data"
 
@@ -24,6 +25,10 @@ LLAMA3 = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[
 DEEPSEEK = [r"\s?[!-/:-~！-／：-～‘-‟　-。]+", r"\s?\p{L}+", r"[一-龥ࠀ-一가-퟿]+", r"\s+$"]
 GPT4O = (r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
          r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+")
+
+# Classes in classes (the first is Viking's), complements in classes, intersections, signs that mean nothing there.
+NESTED = [r" ?[^(\s|[.,!?…。，、।۔،])]+", r"[^\W\d_]+|[\W\d]", r"[a-f[^a-z\s]]+", r"[^a-f[^a-z]]+", r"[a-z&&[^aeiou]]+",
+          r"[^a-z&&[^aeiou]]+", r"[\w&&\D&&[^A-Z]]+", r"[-a[-b-c]^]+", r"[a[b[c-e]]&&[b-z]]+", r"[[a-c][x-z]-]+"]
 
 TEXTS = [
     "", " ", "  ", "a", " a", "a ", "\n", "\n\n\n", "\t", "\r\n", " \n", "\n ", "   \n\t  \r\n  x",
@@ -44,6 +49,11 @@ TEXTS = [
     "The-end…\n\n  - item 1\n  - item 2\n\n1. a\n10. b", "MixedCASE camelCase snake_case SCREAMING_CASE x1y2", "'s 't 'd 'm 're 've 'll 'S 'RE ' s",
     "\ufeffbom \ufffd replaced", "a\u0300\u0301\u0302b", "tab\tsep\tvalues\n1\t2\t3", "ends with cr\r", "!!!???...", "—–-−", "$€£¥ 50% §7",
 ]
+
+# For the variants alone: what they are trained on stays as it is.
+MORE = ["m² x³ ½ ¼ ¹a ⁴ ₂ ① Ⅷ", "a-b^c-a|b(c) abc-xyz aeiou bcd BCD [x] 12_3", "Åström e\u0301\u0323 o\u0302\u0301 \u1100\u1161\u11a8 각 Å ｶﾞ ﬁ",
+        "q\u0307\u0323 \u1e9b\u0323 \u0928\u093c \u0627\u0653 \u09c7\u09be \U000110a5\U000110ba \u0344 \u212b\u2126 \u0b47\u0b56",
+        "e\u08d3\u0301 \u09fe\u0323 \U00011935\U00011930 x\u1abf\u0323\u0301", "«a» ¡b! c‽ d⸺e ⸢f⸥ 「g」 ؛ ।x᙭ ༄ $+<=>^`|~ ¬±×÷"]
 
 CORPUS = TEXTS + [
     "It was the best of times, it was the worst of times, it was the age of wisdom, it was the age of foolishness.",
@@ -99,6 +109,13 @@ def variants():
     yield "string pattern", {"pre_tokenizer": sequence(split(".", "MergedWithPrevious", kind="String"), byte_level())}
     yield "word class", {"pre_tokenizer": sequence(split(r"\w+|[^\w\s]+", "Isolated"), byte_level())}
     yield "no word class", {"pre_tokenizer": sequence(split(r"\W+|[\S\n]", "Isolated"), byte_level())}
+    yield "numbers that are words", {"pre_tokenizer": sequence(split(r"\w+|[^\w\s]+|\s+", "Isolated"), byte_level())}
+    yield "punctuation", {"pre_tokenizer": sequence({"type": "Punctuation"}, byte_level())}
+    yield "punctuation together", {"pre_tokenizer": sequence({"type": "Punctuation", "behavior": "Contiguous"}, byte_level())}
+    for pattern in NESTED:
+        yield f"class {pattern}", {"pre_tokenizer": sequence(split(pattern, "Isolated"), byte_level())}
+    yield "NFC", {"normalizer": {"type": "NFC"}, "pre_tokenizer": byte_level(False, True)}
+    yield "NFC in a sequence", {"normalizer": {"type": "Sequence", "normalizers": [{"type": "NFC"}]}}
     yield "lines", {"pre_tokenizer": sequence(split(r"^.|.$|^$", "Isolated"), byte_level())}
     yield "empty matches", {"pre_tokenizer": sequence(split(r"x*|(?=\p{Lu})", "Isolated"), byte_level())}
     yield "scripts", {"pre_tokenizer": sequence(split(r"\p{Han}+|[\p{Hiragana}\p{Katakana}]+|\P{Greek}\p{^Nd}", "Isolated"), byte_level())}
@@ -111,6 +128,56 @@ def variants():
                                                  {"type": "Digits", "individual_digits": True}, byte_level())}
     yield "gpt-4o", {"pre_tokenizer": sequence(split(GPT4O, "Removed", True), byte_level())}
     yield "ignore merges", {"model": {"ignore_merges": True}, "pre_tokenizer": byte_level(False, True)}
+
+
+ADDED_TEXTS = ["x QQ y", "xQQyRR", "x<|im_end|>y", "théQ e\u0301Q \u00e9Q", "the QQQ RRQQ", " QQ  RR "]
+
+
+def added_lists(first):
+    """Lists of added tokens that `tokenizers` reads otherwise than they are written."""
+    def token(content, id_, **flags):
+        return {"id": id_, "content": content, "single_word": False, "lstrip": False, "rstrip": False, "normalized": False,
+                "special": False} | flags
+    none, nfc = {}, {"normalizer": {"type": "NFC"}}
+    yield "listed twice", none, first + [first[2]]
+    yield "far id", none, first + [token("QQ", 700)]
+    yield "id of another", none, first + [token("QQ", 5)]
+    yield "one id for two", none, first + [token("QQ", 600), token("RR", 600)]
+    yield "out of order", none, first + [token("QQ", 601), token("RR", 600)]
+    yield "twice with other ids", none, first + [token("QQ", 600), token("QQ", 601), token("RR", 602)]
+    yield "twice with other flags", none, first + [token("QQ", 600), token("QQ", 600, lstrip=True)]
+    yield "in the vocabulary", none, first + [token("the", 900), token("QQ", 600)]
+    yield "nothing before", none, [token("QQ", 3)]
+    yield "empty", none, first + [token("", 600), token("QQ", 600)]
+    yield "normalized", nfc, first + [token("e\u0301Q", 600, normalized=True)]
+    yield "not normalized", nfc, first + [token("e\u0301Q", 600)]
+
+
+def characters():
+    return (chr(c) for c in range(0x110000) if not 0xD800 <= c < 0xE000)
+
+
+def members(removing):
+    """Ranges of the characters that a pre-tokenizer removes."""
+    ranges = []
+    for c in characters():
+        if not removing.pre_tokenize_str(c):
+            if ranges and ranges[-1][1] == ord(c) - 1:
+                ranges[-1][1] = ord(c)
+            else:
+                ranges.append([ord(c), ord(c)])
+    return ranges
+
+
+MARKS = "\u0334\u093c\u3099\u094d\u05b0\u0e38\u0f71\u0321\u0323\u0301\u0315\u035c\u0345\u302a\u1dce"
+
+
+def nfc_sha256():
+    """Over every character, before and after marks of every kind, in NFC; tokenizer_test.cpp makes the same."""
+    normalizer, digest = normalizers.NFC(), hashlib.sha256()
+    for c in characters():
+        digest.update(normalizer.normalize_str(c + "|" + "".join(f"a{m}{c}|a{c}{m}|" for m in MARKS)).encode())
+    return digest.hexdigest()
 
 
 def merge_patch(document, patch):
@@ -176,10 +243,15 @@ def main():
     write(args.out / "llama3.tokenizer.json", llama3)
     write(args.out / "small.ids.json", {"made_by": made, "cases": cases(small, texts)})
     write(args.out / "llama3.ids.json", {"made_by": made, "cases": cases(llama3, texts)})
-    few = texts if args.random else [TEXTS[i] for i in [11, 12, 13, 16, 18, 20, 23, 26, 28, 29, 36, 42, 50]]
+    few = texts if args.random else [TEXTS[i] for i in [11, 12, 13, 16, 18, 20, 23, 26, 28, 29, 36, 42, 50]] + MORE
     rows = [{"name": name, "patch": patch, "cases": [{"text": c["text"], "ids": c["ids"]} for c in cases(merge_patch(small, patch), few)]}
             for name, patch in variants()]
     write(args.out / "variants.ids.json", {"made_by": made, "variants": rows})
+    rows = [{"name": name, "added_tokens": list_, "cases": [{"text": c["text"], "ids": c["ids"]} for c in cases({**small, **patch, "added_tokens": list_}, ADDED_TEXTS)]}
+            for name, patch, list_ in added_lists(small["added_tokens"][:3])]
+    write(args.out / "added.ids.json", {"made_by": made, "lists": rows})
+    write(args.out / "unicode.json", {"made_by": made, "word": members(pre_tokenizers.Split(Regex(r"\w"), "removed")),
+                                      "punctuation": members(pre_tokenizers.Punctuation("removed")), "nfc": nfc_sha256()})
     if args.smollm2:
         document = json.loads(args.smollm2.read_text(encoding="utf-8"))
         write(args.out / "smollm2.ids.json", {"made_by": made, "cases": cases(document, texts)})

@@ -45,6 +45,17 @@ TEST(Regex, WhiteSpaceIsUnicodes) {
   EXPECT_EQ(found(R"(\s)", "\u0085\u00a0\u2028\u3000").size(), 4U);
 }
 
+TEST(Regex, ClassesInsideClasses) {
+  EXPECT_EQ(count("[a-c[x-z]]"), 6);
+  EXPECT_EQ(count("[^a-c[x-z]]"), 0x110000 - 2048 - 6);
+  EXPECT_EQ(count(R"([a[^\x{0}-y]])"), 1 + 0x110000 - 2048 - 0x7A);
+  EXPECT_EQ(count("[a-z&&[^aeiou]]"), 21);
+  EXPECT_EQ(count("[^a-z&&[^aeiou]]"), 0x110000 - 2048 - 21);
+  EXPECT_EQ(count(R"([^\W\d])"), count(R"(\w)") - count(R"(\d)"));
+  EXPECT_THAT(found("[-a[-b^]-]", "-ab^c]"), ElementsAre("-", "a", "b", "^"));
+  EXPECT_THAT(found("[a[^b]]{2}x", "bcaax"), ElementsAre("aax"));
+}
+
 TEST(Regex, LineEndsAsInRuby) {
   EXPECT_THAT(found(R"(^.)", "ab\ncd\n"), ElementsAre("a", "c"));
   EXPECT_THAT(found(R"(.$)", "ab\r\ncd"), ElementsAre("\r", "d"));
@@ -75,17 +86,33 @@ TEST(Regex, LiteralMatchesItself) {
 
 TEST(Regex, WhatMeansSomethingElseIsRefusedByName) {
   const std::pair<const char*, const char*> bad[] = {
-      {R"(\h)", "\\\\h"},         {R"(\b)", "\\\\b"},
-      {R"([\W])", "\\\\W"},       {"[a[b]]", "class inside"},
-      {"[a&&b]", "intersection"}, {"[[:alpha:]]", "class inside"},
-      {"(?i)a", "(?i"},           {"(?m:.)", "(?m"},
-      {"(?<name>a)", "(?<"},      {"(*FAIL)", "(*"},
-      {"a{,3}", "lower bound"},   {"a{1,2}+", "interval"},
-      {"a{2}?", "interval"},      {R"(\pL)", "without braces"},
-      {R"((a)\1)", "\\\\1"},      {"[]a]", "empty class"},
-      {R"(\xFF)", "\\\\x"},       {R"([\s-x])", "range that begins"},
-      {R"(\)", "lone"},           {R"(\v)", "\\\\v"},
-      {R"(\u12G4)", "\\\\u"},     {R"(\Qa\E)", "\\\\Q"},
+      {R"(\h)", "\\\\h"},
+      {R"(\b)", "\\\\b"},
+      {"[a-[b]]", "range that ends"},
+      {"[[a]-z]", "range that begins"},
+      {"[a&&]", "intersection"},
+      {"[&&a]", "intersection"},
+      {"[[:alpha:]]", "POSIX"},
+      {"[[]a]", "empty class"},
+      {"[[[[[[[[[a]]]]]]]]]", "nested deeper"},
+      {"[a[b]", "closing bracket"},
+      {"[a-&&b]", "range that ends"},
+      {"(?i)a", "(?i"},
+      {"(?m:.)", "(?m"},
+      {"(?<name>a)", "(?<"},
+      {"(*FAIL)", "(*"},
+      {"a{,3}", "lower bound"},
+      {"a{1,2}+", "interval"},
+      {"a{2}?", "interval"},
+      {R"(\pL)", "without braces"},
+      {R"((a)\1)", "\\\\1"},
+      {"[]a]", "empty class"},
+      {R"(\xFF)", "\\\\x"},
+      {R"([\s-x])", "range that begins"},
+      {R"(\)", "lone"},
+      {R"(\v)", "\\\\v"},
+      {R"(\u12G4)", "\\\\u"},
+      {R"(\Qa\E)", "\\\\Q"},
       {R"(\p{L)", "braces"},
   };
   for (const auto& [pattern, what] : bad) {

@@ -69,10 +69,14 @@ TEST_P(BadTokenizer, IsRefusedByName) {
 INSTANTIATE_TEST_SUITE_P(
     All, BadTokenizer,
     testing::Values(
-        Bad{"/normalizer", R"({"type": "NFC"})", {"normalizer", "NFC"}},
+        Bad{"/normalizer", R"({"type": "NFKC"})", {"normalizer", "NFKC"}},
+        Bad{"/normalizer",
+            R"({"type": "Sequence", "normalizers": [{"type": "NFC"}, {"type": "Lowercase"}]})",
+            {"normalizers[1]", "Lowercase"}},
         Bad{"/normalizer", R"("x")", {"normalizer", "missing"}},
         Bad{"/model", "REMOVE", {"model is missing"}},
         Bad{"/model/type", R"("Unigram")", {"model", "Unigram", "BPE"}},
+        Bad{"/model", R"({"vocab": {"a": 0}})", {"type is missing"}},
         Bad{"/model/dropout", "0.1", {"dropout is 0.1"}},
         Bad{"/model/unk_token", R"("<unk>")", {"unk_token", "<unk>", "byte 0"}},
         Bad{"/model/byte_fallback", "true", {"byte_fallback is true"}},
@@ -124,9 +128,20 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{"/added_tokens/0/id", "\"3\"", {"added_tokens[0]", "id is \"3\""}},
         Bad{"/added_tokens/0/content", "REMOVE", {"added_tokens[0]", "content is missing"}},
         Bad{"/added_tokens/0/lstrip", "1", {"added_tokens[0]", "lstrip is 1"}},
-        Bad{"/added_tokens/0/id", "1", {"\"<s>\" the id 1", "\"b\""}},
-        Bad{"/added_tokens/0/content", R"("b")", {"\"b\" the id 3", "says 1"}},
-        Bad{"/added_tokens/1", R"({"id": 3, "content": "<t>"})", {"added_tokens[1]", "id 3", "<s>"}}));
+        Bad{"/added_tokens/1",
+            R"({"id": 3, "content": "<s>", "normalized": true})",
+            {"added_tokens[1]", "\"<s>\" is listed twice", "normalized"}},
+        Bad{"/pre_tokenizer/pretokenizers/0",
+            R"({"type": "Punctuation", "behavior": "Never"})",
+            {"pretokenizers[0]", "behavior is \"Never\""}}));
+
+TEST(Tokenizer, AddedTokensThatNormalizeToOneText) {
+  auto document = good();
+  document["normalizer"] = {{"type", "NFC"}};
+  for (const auto* content : {"e\u0301", "\u00e9"})
+    document["added_tokens"].push_back({{"id", 4}, {"content", content}, {"normalized", true}});
+  expect_refused(document.dump(), {"added_tokens", "once normalized"});
+}
 
 TEST(Tokenizer, TheGoodOneIsGood) {
   EXPECT_THAT(tokenizer_of(good().dump()).encode("ab<s>b"), testing::ElementsAre(3, 2, 3, 1));

@@ -5,17 +5,24 @@
 #include <ctime>
 
 #include "common/error.hpp"
+#include "common/hash.hpp"
+#include "tokenizer/normalizer.hpp"
+#include "tokenizer/punctuation.hpp"
+#include "tokenizer/regex.hpp"
+#include "tokenizer/utf8.hpp"
 #include "tokenizer_files.hpp"
 
 namespace shardrift {
 namespace {
 
 using nlohmann::json;
+using testing::AllOf;
 using testing::ElementsAre;
+using testing::HasSubstr;
 using Ids = std::vector<std::int32_t>;
 
 void expect_cases(const Tokenizer& tokenizer, const json& cases) {
-  ASSERT_GT(cases.size(), 10U);
+  ASSERT_GT(cases.size(), 5U);
   for (const auto& row : cases) {
     const auto text = row.at("text").get<std::string>();
     const auto ids = row.at("ids").get<Ids>();
@@ -53,6 +60,80 @@ TEST(Tokenizer, EveryPreTokenizerSetting) {
     }
     expect_cases(tokenizer_of(document.dump()), variant.at("cases"));
   }
+}
+
+TEST(Tokenizer, AddedTokensGetTheIdsThatTokenizersGives) {
+  auto document = read_json(fixture("small.tokenizer.json"));
+  const auto lists = read_json(fixture("added.ids.json")).at("lists");
+  ASSERT_GT(lists.size(), 10U);
+  for (const auto& list : lists) {
+    const auto name = list.at("name").get<std::string>();
+    SCOPED_TRACE(name);
+    document["added_tokens"] = list.at("added_tokens");
+    document["normalizer"] = name.find("normal") == std::string::npos ? json() : json{{"type", "NFC"}};
+    const auto tokenizer = tokenizer_of(document.dump());
+    expect_cases(tokenizer, list.at("cases"));
+    const auto& notes = tokenizer.notes();
+    if (name == "listed twice" || name == "normalized") {
+      EXPECT_THAT(notes, testing::IsEmpty());
+    } else if (name == "far id") {
+      EXPECT_THAT(notes, ElementsAre(AllOf(HasSubstr("added_tokens[3]: \"QQ\" has the id 700"),
+                                           HasSubstr("600"), HasSubstr("next free"))));
+    } else if (name == "one id for two") {
+      EXPECT_EQ(notes.size(), 1U);
+    }
+  }
+}
+
+TEST(Tokenizer, WithoutATypeWhatHasMergesIsBpe) {
+  auto document = read_json(fixture("small.tokenizer.json"));
+  document["model"].erase("type");
+  expect_cases(tokenizer_of(document.dump()), read_json(fixture("small.ids.json")).at("cases"));
+}
+
+// Every character of Unicode that PCRE2's version of it knows, where the pattern stands on PCRE2's classes.
+void expect_members(std::string_view pattern, const json& ranges) {
+  const Regex regex(pattern, "test");
+  const Regex unassigned(R"(\p{Cn})", "test");
+  ASSERT_GT(ranges.size(), 100U);
+  std::size_t next = 0;
+  for (char32_t c = 0; c < 0x110000; ++c) {
+    if (c >= 0xD800 && c < 0xE000) continue;
+    while (next < ranges.size() && c > ranges[next][1].get<char32_t>()) ++next;
+    std::string text;
+    utf8_append(text, c);
+    if (!unassigned.find_all(text).empty()) continue;
+    const bool expected = next < ranges.size() && c >= ranges[next][0].get<char32_t>();
+    EXPECT_EQ(!regex.find_all(text).empty(), expected) << std::hex << static_cast<std::uint32_t>(c);
+  }
+}
+
+TEST(Tokenizer, ClassesHoldTheCharactersOfTheLibraries) {
+  const auto unicode = read_json(fixture("unicode.json"));
+  expect_members(R"(\w)", unicode.at("word"));
+  expect_members(R"([^\W])", unicode.at("word"));
+  expect_members(fmt::format("[{}]", kPunctuation), unicode.at("punctuation"));
+}
+
+TEST(Tokenizer, ComposesEveryCharacterAsTheLibraryDoes) {
+  constexpr std::u32string_view kMarks =
+      U"\u0334\u093c\u3099\u094d\u05b0\u0e38\u0f71\u0321\u0323\u0301\u0315\u035c\u0345\u302a\u1dce";
+  const json nfc = {{"type", "NFC"}};
+  const auto normalizer = Normalizer::from_json(&nfc, "test");
+  Sha256 digest;
+  for (char32_t c = 0; c < 0x110000; ++c) {
+    if (c >= 0xD800 && c < 0xE000) continue;
+    std::string character;
+    utf8_append(character, c);
+    std::string text = character + "|";
+    for (const auto m : kMarks) {
+      std::string mark;
+      utf8_append(mark, m);
+      text.append("a").append(mark).append(character).append("|a").append(character).append(mark).append("|");
+    }
+    digest.update(normalizer.normalized(text));
+  }
+  EXPECT_EQ(digest.hex(), read_json(fixture("unicode.json")).at("nfc").get<std::string>());
 }
 
 TEST(Tokenizer, RealSmolLM2) {

@@ -74,7 +74,8 @@ TEST(ModelConfig, Llama3RopeInBothSpellings) {
   for (const auto& patch :
        {R"({"rope_theta": 500000.0, "rope_scaling": {"rope_type": "llama3", )" + scaling + "}}",
         R"({"rope_theta": 500000.0, "rope_scaling": {"type": "llama3", )" + scaling + "}}",
-        R"({"rope_parameters": {"rope_theta": 500000.0, "rope_type": "llama3", )" + scaling + "}}"}) {
+        R"({"rope_theta": null, "rope_parameters": {"rope_theta": 500000.0, "rope_type": "llama3", )" +
+            scaling + "}}"}) {
     const auto model = read_with(patch);
     EXPECT_EQ(model.specs.front().rope.theta, 500000.0) << patch;
     ASSERT_TRUE(model.specs.front().rope.llama3.has_value()) << patch;
@@ -83,6 +84,36 @@ TEST(ModelConfig, Llama3RopeInBothSpellings) {
     EXPECT_EQ(model.specs.front().rope.llama3->high_freq_factor, 4.0);
     EXPECT_EQ(model.specs.front().rope.llama3->original_max_position_embeddings, 8192.0);
   }
+}
+
+TEST(ModelConfig, RopeInBothSpellingsThatAgreeAfterFillingIn) {
+  const std::string scaling = R"("factor": 32.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 8192)";
+  const std::string theta = R"("rope_theta": 500000.0)";
+  const auto expected =
+      read_with("{" + theta + R"(, "rope_scaling": {"rope_type": "llama3", )" + scaling + "}}").specs;
+  for (const auto& patch :
+       {// the same twice, whole numbers and types spelled otherwise
+        "{" + theta + R"(, "rope_scaling": {"type": "llama3", "rope_type": "llama3", )" + scaling +
+            R"(}, "rope_parameters": {"rope_type": "llama3", "rope_theta": 500000, )" + scaling + "}}",
+        // each lacks what the other has
+        R"({"rope_theta": null, "rope_scaling": {"rope_type": "llama3", )" + scaling +
+            R"(}, "rope_parameters": {)" + theta + "}}",
+        "{" + theta + R"(, "rope_scaling": {"type": "llama3", "factor": null}, "rope_parameters": {)" +
+            scaling + "}}"})
+    EXPECT_EQ(read_with(patch).specs, expected) << patch;
+  EXPECT_EQ(read_with(R"({"rope_parameters": {"rope_theta": 100000}, "rope_scaling": {}})").specs,
+            read(llama()).specs);
+}
+
+TEST(ModelConfig, ArchitecturesMissingWhereTheModelsTypeSaysIt) {
+  EXPECT_EQ(read_with(R"({"architectures": null, "model_type": "llama"})").architecture, "LlamaForCausalLM");
+  EXPECT_EQ(read_with(R"({"architectures": [], "model_type": "mistral"})").architecture,
+            "MistralForCausalLM");
+  auto config = llama();
+  config.erase("architectures");
+  config["model_type"] = "llama";
+  EXPECT_EQ(read(config).specs, read(llama()).specs);
 }
 
 TEST(ModelConfig, Defaults) {
@@ -200,7 +231,9 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{R"({"architectures": ["Qwen2ForCausalLM"]})",
             {"Qwen2ForCausalLM", "LlamaForCausalLM", "MistralForCausalLM"}},
         Bad{R"({"architectures": "LlamaForCausalLM"})", {"architectures is", "list"}},
-        Bad{R"({"architectures": []})", {"architectures is []"}},
+        Bad{R"({"architectures": []})", {"architectures is missing", "model_type is missing"}},
+        Bad{R"({"architectures": null, "model_type": "qwen2"})", {"\"qwen2\"", "LlamaForCausalLM"}},
+        Bad{R"({"architectures": null, "model_type": 1})", {"model_type is 1"}},
         Bad{R"({"architectures": [1]})", {"architectures is [1]"}},
         Bad{R"({"hidden_size": 0})", {"hidden_size is 0"}},
         Bad{R"({"hidden_size": -576})", {"hidden_size is -576"}},
@@ -238,7 +271,11 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{R"({"rope_parameters": {"partial_rotary_factor": 0.5}})", {"partial_rotary_factor is 0.5"}},
         Bad{R"({"partial_rotary_factor": 0.25})", {"partial_rotary_factor is 0.25"}},
         Bad{R"({"rope_parameters": {"rope_theta": 1.0}, "rope_scaling": {"type": "default"}})",
-            {"rope_scaling", "rope_parameters", "remove one"}},
+            {"rope_parameters: rope_theta is 1.0", "100000.0", "rope_scaling", "remove one"}},
+        Bad{R"({"rope_scaling": {"type": "llama3", "rope_type": "default"}})",
+            {"type is \"llama3\"", "remove one"}},
+        Bad{R"({"rope_parameters": {"factor": 8}, "rope_scaling": {"factor": 4}})",
+            {"rope_parameters: factor is 8", "it is 4"}},
         Bad{R"({"rope_scaling": {"type": "llama3"}})", {"rope_scaling: factor is missing"}},
         Bad{R"({"rope_scaling": {"type": "llama3", "factor": 8, "low_freq_factor": 4, "high_freq_factor": 4,
                 "original_max_position_embeddings": 8192}})",

@@ -49,6 +49,14 @@ TEST(Safetensors, EveryDtypeWeRead) {
   EXPECT_FALSE(file.find("__metadata__").has_value());
 }
 
+TEST(Safetensors, MetadataMayBeNull) {
+  const TemporaryDirectory directory;
+  const auto path = directory.write(
+      "a", safetensors(R"({"__metadata__":null,"x":{"dtype":"U8","shape":[2],"data_offsets":[0,2]}})",
+                       counting(2)));
+  EXPECT_THAT(SafetensorsFile::open(path).names(), ElementsAre("x"));
+}
+
 TEST(Safetensors, NoTensors) {
   const TemporaryDirectory directory;
   EXPECT_TRUE(SafetensorsFile::open(directory.write("a", safetensors("{}", ""))).names().empty());

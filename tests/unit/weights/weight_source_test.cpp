@@ -88,7 +88,7 @@ TEST(WeightSource, UnpacksBeforeItSlices) {
   const auto checkpoint = Checkpoint::open(folder.path());
   const std::vector<TensorName> names{{Part::query, "layers.{}.wqkv"}, {Part::value, "layers.{}.wqkv"}};
   const ModelConfig model = small(*architectures().front());
-  const Architecture packed{"Packed", nullptr, names, by_group};
+  const Architecture packed{"Packed", "packed", nullptr, names, by_group};
   WeightSource source(checkpoint, model, packed);
   // Rows 0-3 and 8-11 of the tensor; row r holds 2r, 2r + 1.
   EXPECT_EQ(values_of(source.whole(Part::query, 0)),
