@@ -112,6 +112,16 @@ bool Checkpoint::contains(const std::string& name) const {
   return state_->tensors.count(name) != 0;
 }
 
+const std::filesystem::path& Checkpoint::directory() const {
+  return state_->directory;
+}
+
+std::vector<std::string> Checkpoint::names() const {
+  std::vector<std::string> names;
+  for (const auto& [name, file] : state_->tensors) names.push_back(name);
+  return names;
+}
+
 std::string Checkpoint::identity(std::string_view config_text) const {
   Sha256 hash;
   // Each text is preceded by its length, so that no two checkpoints feed the same bytes.

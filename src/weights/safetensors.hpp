@@ -57,6 +57,8 @@ class Checkpoint {
   // Throws bad_data naming the tensor if it is missing or has another shape.
   TensorView tensor(const std::string& name, const std::vector<std::int64_t>& shape) const;
   bool contains(const std::string& name) const;
+  std::vector<std::string> names() const;  // sorted
+  const std::filesystem::path& directory() const;
   // SHA-256 over config.json's text and every file's name, header and size, in name order.
   std::string identity(std::string_view config_text) const;
 

@@ -7,24 +7,6 @@
 namespace shardrift {
 namespace {
 
-const Architecture& architecture_of(const ModelConfig& model) {
-  const auto* architecture = find_architecture(model.architecture);
-  if (architecture == nullptr)
-    throw failure("{} was described and is no architecture: this is a bug", model.architecture);
-  return *architecture;
-}
-
-std::string name_in(const Architecture& architecture, Part part, std::int64_t layer) {
-  for (const auto& tensor : architecture.tensors) {
-    if (tensor.part != part) continue;
-    std::string name(tensor.name);
-    if (const auto at = name.find("{}"); at != std::string::npos) name.replace(at, 2, std::to_string(layer));
-    return name;
-  }
-  throw failure("{} has no name for part {} of the model: this is a bug", architecture.name,
-                static_cast<int>(part));
-}
-
 // Rows [begin, end) of a dense tensor, without copying.
 TensorView some_rows(TensorView tensor, std::int64_t cols, Range rows) {
   const auto row_bytes = static_cast<std::size_t>(cols) * size_of(tensor.dtype);

@@ -21,6 +21,7 @@
 #include "record/output_names.hpp"
 #include "record/reader.hpp"
 #include "record/writer.hpp"
+#include "weights/fit.hpp"
 #include "worker/collectives.hpp"
 #include "worker/environment.hpp"
 #include "worker/generate.hpp"
@@ -176,7 +177,7 @@ Totals total(const World& world, const RunOptions& options, const Generator& gen
   return totals;
 }
 
-int run_plan(const World& world, const RunOptions& options, const ModelConfig& config, RankDevice& device,
+int run_plan(const World& world, const RunOptions& options, ModelConfig config, RankDevice& device,
              const Pinning& pinning) {
   const bool root = world.rank() == 0;
   const Plan& plan = options.plan;
@@ -187,11 +188,16 @@ int run_plan(const World& world, const RunOptions& options, const ModelConfig& c
 
   // What to run: prompts, and what an earlier, interrupted run already recorded.
   std::optional<Checkpoint> checkpoint;
-  world.together([&] { checkpoint = Checkpoint::open(options.model); });
+  std::vector<std::string> notes;
+  world.together([&] {
+    checkpoint = Checkpoint::open(options.model);
+    notes = fit_to_checkpoint(config, *checkpoint);
+  });
   require_agreement(world, stated_tensors(options, *checkpoint), kSameModel);
   const GivenJobs given = share_jobs(world, options, config);
   const auto& jobs = given.jobs;
-  print_notes(given.notes);
+  notes.insert(notes.end(), given.notes.begin(), given.notes.end());
+  if (root) print_notes(notes);
   const auto counts = message_counts(options, config, jobs);
   std::optional<CollectiveProfile> profile;
   world.together([&] { profile = open_profile(options, counts); });

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <nlohmann/json.hpp>
 
 #include "program.hpp"
 #include "record/reader.hpp"
@@ -13,6 +14,7 @@ namespace shardrift::testing {
 namespace {
 
 namespace fs = std::filesystem;
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -84,6 +86,34 @@ TEST_F(ModelFiles, AFollowedRecordBringsItsVocabularyAlong) {
   ASSERT_EQ(vocab.size(), 259U);
   EXPECT_EQ(vocab[0] + vocab[1] + vocab[2], "ab");
   EXPECT_EQ(first_difference(record("text"), record("followed")), "");
+}
+
+// The flag turned over in config.json; the checkpoint is that of an untied model.
+TEST_F(ModelFiles, AHeadOfItsOwnIsUsedBesideATiedFlag) {
+  ASSERT_EQ(run("untied", kIds).code, 0);
+  std::ifstream in(model / "config.json");
+  auto config = nlohmann::json::parse(in);
+  config["tie_word_embeddings"] = true;
+  write("config.json", config.dump());
+  const auto tied = run("tied", kIds);
+  ASSERT_EQ(tied.code, 0) << tied.output;
+  EXPECT_THAT(tied.output,
+              HasSubstr("shardrift-run: note: " + model.string() + ": config.json ties the head"));
+  EXPECT_EQ(first_difference(record("untied"), record("tied")), "");
+}
+
+TEST_F(ModelFiles, BiasesThatConfigDoesNotAskForAreNamed) {
+  fs::remove_all(model);
+  fs::copy(fixture("tiny-llama-biases"), model);
+  std::ifstream in(model / "config.json");
+  auto config = nlohmann::json::parse(in);
+  config.erase("attention_bias");
+  config["mlp_bias"] = nullptr;
+  write("config.json", config.dump());
+  const auto finished = run("unbiased", kIds);
+  ASSERT_EQ(finished.code, 0) << finished.output;
+  EXPECT_THAT(finished.output, AllOf(HasSubstr("no part of the model uses 28 of the checkpoint's tensors"),
+                                     HasSubstr("model.layers.*.self_attn.q_proj.bias (4)")));
 }
 
 }  // namespace

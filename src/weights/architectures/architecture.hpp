@@ -40,6 +40,9 @@ struct Architecture {
 std::span<const Architecture* const> architectures();
 const Architecture* find_architecture(std::string_view name);  // null: not one of them
 const Architecture* architecture_of_type(std::string_view model_type);
+const Architecture& architecture_of(const ModelConfig& model);  // which was described
+// The part's tensor in a checkpoint; `layer` where the name has one.
+std::string name_in(const Architecture& architecture, Part part, std::int64_t layer);
 std::string architecture_names();  // "A, B and C"
 
 }  // namespace shardrift

@@ -1,5 +1,6 @@
 #include <array>
 
+#include "common/error.hpp"
 #include "weights/architectures/architecture.hpp"
 #include "weights/architectures/llama.hpp"
 #include "weights/architectures/mistral.hpp"
@@ -21,6 +22,24 @@ const Architecture* architecture_of_type(std::string_view model_type) {
   for (const auto* architecture : architectures())
     if (architecture->model_type == model_type) return architecture;
   return nullptr;
+}
+
+const Architecture& architecture_of(const ModelConfig& model) {
+  const auto* architecture = find_architecture(model.architecture);
+  if (architecture == nullptr)
+    throw failure("{} was described and is no architecture: this is a bug", model.architecture);
+  return *architecture;
+}
+
+std::string name_in(const Architecture& architecture, Part part, std::int64_t layer) {
+  for (const auto& tensor : architecture.tensors) {
+    if (tensor.part != part) continue;
+    std::string name(tensor.name);
+    if (const auto at = name.find("{}"); at != std::string::npos) name.replace(at, 2, std::to_string(layer));
+    return name;
+  }
+  throw failure("{} has no name for part {} of the model: this is a bug", architecture.name,
+                static_cast<int>(part));
 }
 
 std::string architecture_names() {
