@@ -47,7 +47,7 @@ std::vector<std::string> notes_of(ModelConfig& model, std::vector<Tensor> tensor
 }
 
 const Tensor kEmbedding{"model.embed_tokens.weight", "[3, 2]", counting(24)};
-const std::string kOther = std::string(23, '\0') + "x";
+const std::string kOther(24, 'x');
 
 TEST(Fit, ATiedHeadStaysTiedWithoutOneOfItsOwnOrBesideTheSame) {
   auto model = tied();
