@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "common/error.hpp"
+#include "common/progress.hpp"
 #include "parallel/reduction/narrow_sum.hpp"
 #include "parallel/transport/mpi_world.hpp"
 
@@ -41,25 +42,30 @@ class MpiTransport final : public Transport {
   void all_reduce(void* data, std::int64_t count, DType dtype) override {
     // One call: splitting a message would change its order map.
     const auto [type, op] = sum_of(dtype);
+    const progress::Waiting waiting(progress::On::ranks, "an all-reduce");
     MPI_Allreduce(MPI_IN_PLACE, data, checked_count("all-reduce", count), type, op, comm_);
   }
 
   void reduce_scatter(const void* send, void* receive, std::int64_t count, DType dtype) override {
     const auto [type, op] = sum_of(dtype);
     checked_count("reduce-scatter", count * size_);
+    const progress::Waiting waiting(progress::On::ranks, "a reduce-scatter");
     MPI_Reduce_scatter_block(send, receive, static_cast<int>(count), type, op, comm_);
   }
 
   void all_gather(const void* send, void* receive, std::size_t bytes) override {
     if (bytes * static_cast<std::size_t>(size_) > INT32_MAX)
       throw failure("an all-gather of {} x {} bytes: MPI counts end at {}", size_, bytes, INT32_MAX);
+    const progress::Waiting waiting(progress::On::ranks, "an all-gather");
     MPI_Allgather(send, static_cast<int>(bytes), MPI_BYTE, receive, static_cast<int>(bytes), MPI_BYTE, comm_);
   }
 
   void send(const void* data, std::size_t bytes, int peer) override {
+    const progress::Waiting waiting(progress::On::ranks, "a send");
     MPI_Send(data, checked(bytes), MPI_BYTE, peer, 0, comm_);
   }
   void receive(void* data, std::size_t bytes, int peer) override {
+    const progress::Waiting waiting(progress::On::ranks, "a receive");
     MPI_Recv(data, checked(bytes), MPI_BYTE, peer, 0, comm_, MPI_STATUS_IGNORE);
   }
 

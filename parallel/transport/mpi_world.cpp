@@ -2,8 +2,12 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdio>
 #include <exception>
 #include <fstream>
+
+#include "common/progress.hpp"
+#include "parallel/transport/watchdog.hpp"
 
 namespace shardrift {
 namespace {
@@ -13,6 +17,7 @@ constexpr std::size_t kPiece = std::size_t{1} << 30;  // MPI counts are int
 // What ranks agree by goes from rank to rank: a collective may be pinned differently on each until that has
 // been compared. MPI's default error handler ends the job itself, so return codes carry nothing.
 void send_text(const std::string& text, int peer) {
+  const progress::Waiting waiting(progress::On::ranks, "an exchange");
   const auto length = static_cast<std::int64_t>(text.size());
   MPI_Send(&length, 1, MPI_INT64_T, peer, 0, MPI_COMM_WORLD);
   for (std::size_t begin = 0; begin < text.size(); begin += kPiece)
@@ -20,6 +25,7 @@ void send_text(const std::string& text, int peer) {
              MPI_COMM_WORLD);
 }
 std::string receive_text(int peer) {
+  const progress::Waiting waiting(progress::On::ranks, "an exchange");
   std::int64_t length = 0;
   MPI_Recv(&length, 1, MPI_INT64_T, peer, 0, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
   std::string text(static_cast<std::size_t>(length), '\0');
@@ -63,14 +69,17 @@ int Communicator::size() const {
 }
 
 void Communicator::broadcast(std::vector<std::int32_t>& values, int root) const {
+  const progress::Waiting waiting(progress::On::ranks, "a broadcast");
   MPI_Bcast(values.data(), static_cast<int>(values.size()), MPI_INT32_T, root, comm_);
 }
 
 void Communicator::barrier() const {
+  const progress::Waiting waiting(progress::On::ranks, "a barrier");
   MPI_Barrier(comm_);
 }
 
 void Communicator::sum_to(std::vector<std::uint64_t>& values, int root) const {
+  const progress::Waiting waiting(progress::On::ranks, "a sum");
   for (std::size_t begin = 0; begin < values.size(); begin += kPiece) {
     const auto count = static_cast<int>(std::min(kPiece, values.size() - begin));
     std::uint64_t* piece = values.data() + begin;
@@ -83,12 +92,14 @@ void Communicator::sum_to(std::vector<std::uint64_t>& values, int root) const {
 }
 
 void Communicator::send(std::span<const std::byte> bytes, int peer) const {
+  const progress::Waiting waiting(progress::On::ranks, "a send");
   for (std::size_t begin = 0; begin < bytes.size(); begin += kPiece)
     MPI_Send(bytes.data() + begin, static_cast<int>(std::min(kPiece, bytes.size() - begin)), MPI_BYTE, peer,
              0, comm_);
 }
 
 void Communicator::receive(std::span<std::byte> bytes, int peer) const {
+  const progress::Waiting waiting(progress::On::ranks, "a receive");
   for (std::size_t begin = 0; begin < bytes.size(); begin += kPiece)
     MPI_Recv(bytes.data() + begin, static_cast<int>(std::min(kPiece, bytes.size() - begin)), MPI_BYTE, peer,
              0, comm_, MPI_STATUS_IGNORE);
@@ -104,14 +115,59 @@ World::World(int& argc, char**& argv) {
   MPI_Get_processor_name(name.data(), &length);
   host_.assign(name.data(), static_cast<std::size_t>(length));
   // No collective before the ranks have compared what pins them: not MPI_Comm_split_type either.
-  const auto machines = gather_all(host_ + " " + boot());
-  const auto& mine = machines[static_cast<std::size_t>(rank_)];
-  local_size_ = static_cast<int>(std::count(machines.begin(), machines.end(), mine));
-  local_rank_ = static_cast<int>(std::count(machines.begin(), machines.begin() + rank_, mine));
+  const auto boots = gather_all(boot());
+  const auto hosts = gather_all(host_);
+  local_rank_ = local_size_ = 0;
+  for (std::size_t rank = 0; rank < hosts.size(); ++rank) {
+    if (hosts[rank] != host_ || boots[rank] != boots[static_cast<std::size_t>(rank_)]) continue;
+    if (static_cast<int>(rank) < rank_) ++local_rank_;
+    ++local_size_;
+  }
+  auto heartbeat = std::make_unique<Heartbeat>();
+  const auto introductions = gather_all(heartbeat->introduction(boot()));
+  watchdog_ = std::make_unique<Watchdog>(rank_, std::move(heartbeat), hosts, introductions);
+  note_unheard(hosts);
+}
+
+// Watching depends on every rank hearing every other.
+void World::note_unheard(const std::vector<std::string>& hosts) const {
+  std::string mine;
+  for (const int rank : watchdog_->unheard())
+    mine +=
+        fmt::format("{}rank {} on {}", mine.empty() ? "" : ", ", rank, hosts[static_cast<std::size_t>(rank)]);
+  const auto all = gather_all(mine);
+  const auto first =
+      std::find_if(all.begin(), all.end(), [](const auto& unheard) { return !unheard.empty(); });
+  if (first == all.end()) return;
+  watchdog_->trust_no_silence();
+  const auto rank = static_cast<std::size_t>(first - all.begin());
+  if (rank_ == 0)
+    std::fprintf(
+        stderr,
+        "shardrift-run: rank %zu on %s does not hear %s (is UDP blocked between these hosts?): a rank "
+        "that stops is not noticed, and a signal ends the run at its second coming only\n",
+        rank, hosts[rank].c_str(), first->c_str());
 }
 
 World::~World() {
-  MPI_Finalize();
+  const progress::Doing ending("ending");
+  {
+    const progress::Waiting waiting(progress::On::ranks, "MPI_Finalize");
+    MPI_Finalize();
+  }
+  watchdog_.reset();
+}
+
+void World::end_stalls_after(int seconds) const {
+  watchdog_->set_timeout(seconds);
+}
+
+void World::steps_with(int first, int count) const {
+  watchdog_->stop().among(first, count, rank_);
+}
+
+bool World::stops_here() const {
+  return watchdog_->stop().step();
 }
 
 void World::together(const std::function<void()>& step) const {
@@ -136,6 +192,7 @@ void World::together(const std::function<void()>& step) const {
 }
 
 void World::abort(int exit_code) const {
+  watchdog_->leave();  // this rank has said why
   MPI_Abort(MPI_COMM_WORLD, exit_code);
   std::terminate();
 }
@@ -162,20 +219,24 @@ std::vector<std::string> World::gather_all(const std::string& text) const {
 }
 
 double World::maximum(double value) const {
+  const progress::Waiting waiting(progress::On::ranks, "a maximum");
   MPI_Allreduce(MPI_IN_PLACE, &value, 1, MPI_DOUBLE, MPI_MAX, MPI_COMM_WORLD);
   return value;
 }
 
 std::int64_t World::sum(std::int64_t value) const {
+  const progress::Waiting waiting(progress::On::ranks, "a sum");
   MPI_Allreduce(MPI_IN_PLACE, &value, 1, MPI_INT64_T, MPI_SUM, MPI_COMM_WORLD);
   return value;
 }
 
 void World::barrier() const {
+  const progress::Waiting waiting(progress::On::ranks, "a barrier");
   MPI_Barrier(MPI_COMM_WORLD);
 }
 
 Communicator World::split(int color, int key) const {
+  const progress::Waiting waiting(progress::On::ranks, "a split");
   MPI_Comm comm = MPI_COMM_NULL;
   MPI_Comm_split(MPI_COMM_WORLD, color, key, &comm);
   return Communicator(comm);

@@ -44,6 +44,8 @@ class Communicator {
   MPI_Comm comm_ = MPI_COMM_NULL;
 };
 
+class Watchdog;  // watchdog.hpp
+
 class World {
  public:
   World(int& argc, char**& argv);  // MPI_Init
@@ -71,12 +73,23 @@ class World {
   void barrier() const;
   Communicator split(int color, int key) const;
 
+  // Seconds without progress after which the run is ended (--stall-timeout); 0: never.
+  void end_stalls_after(int seconds) const;
+  // The ranks [first, first + count), this one among them, take the same steps from now on.
+  void steps_with(int first, int count) const;
+  // This rank comes to its next step. True: a signal, to whichever rank, asked for a stop, and all ranks that
+  // take these steps stop at this one.
+  bool stops_here() const;
+
  private:
+  void note_unheard(const std::vector<std::string>& hosts) const;
+
   int rank_ = 0;
   int size_ = 1;
   int local_rank_ = 0;
   int local_size_ = 1;
   std::string host_;
+  std::unique_ptr<Watchdog> watchdog_;
 };
 
 std::string mpi_library_version();  // first line of MPI_Get_library_version

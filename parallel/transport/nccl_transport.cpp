@@ -2,8 +2,12 @@
 
 #include <nccl.h>
 
+#include <optional>
+
 #include "common/error.hpp"
+#include "common/progress.hpp"
 #include "parallel/transport/nccl_observer.hpp"
+#include "parallel/transport/watchdog.hpp"
 
 namespace shardrift {
 namespace {
@@ -11,6 +15,13 @@ namespace {
 void check(ncclResult_t result, const char* what, ncclComm_t comm = nullptr) {
   if (result == ncclSuccess) return;
   throw failure("{}: {} ({})", what, ncclGetErrorString(result), ncclGetLastError(comm));
+}
+
+std::string asynchronous_error(ncclComm_t comm) {
+  ncclResult_t error = ncclSuccess;
+  if (ncclCommGetAsyncError(comm, &error) != ncclSuccess || error == ncclSuccess || error == ncclInProgress)
+    return "";
+  return fmt::format("NCCL: {} ({})", ncclGetErrorString(error), ncclGetLastError(comm));
 }
 
 ncclDataType_t type_of(DType dtype) {
@@ -34,11 +45,18 @@ class NcclTransport final : public Transport {
     ncclUniqueId id{};
     if (rank_ == 0) check(ncclGetUniqueId(&id), "ncclGetUniqueId");
     MPI_Bcast(&id, sizeof id, MPI_BYTE, 0, communicator.get());
-    check(ncclCommInitRank(&comm_, size_, id, rank_), "ncclCommInitRank");
+    {
+      const progress::Waiting waiting(progress::On::ranks, "ncclCommInitRank");
+      check(ncclCommInitRank(&comm_, size_, id, rank_), "ncclCommInitRank");
+    }
+    // An error of a peer or of the network comes to nobody who waits on the stream.
+    polled_.emplace([comm = comm_] { return asynchronous_error(comm); },
+                    [comm = comm_] { ncclCommAbort(comm); });
   }
   NcclTransport(const NcclTransport&) = delete;
   NcclTransport& operator=(const NcclTransport&) = delete;
   ~NcclTransport() override {
+    polled_.reset();
     if (comm_ != nullptr) ncclCommDestroy(comm_);
   }
   std::string_view name() const override { return "nccl"; }
@@ -71,6 +89,7 @@ class NcclTransport final : public Transport {
   int size_;
   cudaStream_t stream_;
   ncclComm_t comm_ = nullptr;
+  std::optional<Polled> polled_;
 };
 
 }  // namespace

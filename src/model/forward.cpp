@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "common/error.hpp"
+#include "common/progress.hpp"
 
 namespace shardrift {
 using record::Operation;
@@ -36,6 +37,7 @@ void Forward::compute() {
     embed();
     observe(Operation::embedding, 0, 0, residual);
   } else {
+    progress::at("the stage before");
     stage_group_.receive(residual.data, residual.bytes(), place_.stage - 1);
   }
   for (std::size_t layer = 0; layer < weights_.layers.size(); ++layer)
@@ -67,6 +69,7 @@ void Forward::observe(Operation operation, std::size_t layer, std::size_t shard,
 }
 
 void Forward::embed() {
+  progress::at("embedding");
   const Matrix residual = residual_.view.first_rows(index_.rows);
   if (tensor_group_.size() == 1) {
     for (const auto& slice : weights_.embedding)
@@ -85,6 +88,7 @@ void Forward::embed() {
 // The stream through one block: residual += reduce over shards of (out_s · inner_s(in_s · norm(residual))).
 void Forward::run_block(std::size_t layer, Block block) {
   const bool attention = block == Block::attention;
+  progress::at(attention ? "attention of layer" : "MLP of layer", model_layer(layer));
   const BlockSpec& what = spec(layer)[block];
   const BlockVectors& whole = weights_.layers[layer][block];
   const std::int64_t rows = index_.rows;
@@ -144,6 +148,7 @@ void Forward::activate(std::size_t layer, std::size_t s, const Matrix& x, const 
 
 // Logits of up to kHeadRows of the rows whose logits are asked for, the first `done` of which came before.
 void Forward::head(std::int64_t done) {
+  progress::at("head");
   const std::int64_t rows = std::min(kHeadRows, logit_rows_ - done);
   const std::int64_t first_row = index_.rows - logit_rows_ + done;
   const Matrix x = head_input_.view.first_rows(rows);

@@ -10,6 +10,7 @@
 #include "common/text.hpp"
 #include "options/flag_value.hpp"
 #include "options/pinning.hpp"
+#include "options/run_options.hpp"
 
 namespace shardrift {
 namespace po = boost::program_options;
@@ -70,7 +71,10 @@ po::options_description describe_options(ProbeOptions& o, Texts& t) {
       "output", taken_into(o.output), "write /environment/collectives to this HDF5 file")(
       "overwrite", po::bool_switch(&o.overwrite), "replace an existing output")(
       "segments", taken_into(o.segments), "print at most N segments of a map (default 8)")(
-      "quiet", po::bool_switch(&o.quiet), "only the last line")("help", "this text");
+      "quiet", po::bool_switch(&o.quiet), "only the last line")(
+      "stall-timeout", taken_into(o.stall_timeout),
+      "end all ranks where none makes progress for N seconds (default 60; 0: wait for ever)")("help",
+                                                                                              "this text");
   po::options_description pins("Pinning");
   const Pinning automatic;
   for_each_field(automatic, [&](const auto& row, const auto&) {
@@ -148,6 +152,7 @@ void check(const ProbeOptions& o) {
   if (o.local && o.operation != CollectiveOperation::all_reduce)
     throw usage_error("--local and --operation reduce-scatter: a local fold is one sum");
   if (!o.profile.empty() && !o.check) throw usage_error("--collective-profile FILE goes with --check");
+  check_stall_timeout(o.stall_timeout);
   if (o.segments < 1) throw usage_error("--segments {}: must be at least 1", o.segments);
 }
 

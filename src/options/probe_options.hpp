@@ -23,6 +23,7 @@ struct ProbeOptions {
   std::filesystem::path output;        // HDF5
   bool overwrite = false;
   bool quiet = false;
+  int stall_timeout = 60;       // seconds, as of a run
   int segments = 8;             // printed of one map
   std::vector<double> numbers;  // one a rank, summed and shown too; empty: none
   std::string command;          // as typed

@@ -124,10 +124,17 @@ void check(const RunOptions& o, const Given& given) {
   if (o.max_new_tokens < 1) throw usage_error("--max-new-tokens {}: must be at least 1", o.max_new_tokens);
   if (o.top_k < 1 || o.top_k > 1000) throw usage_error("--top-k {}: use 1 to 1000", o.top_k);
   if (o.threads < 0 || o.threads > 256) throw usage_error("--threads {}: use 0 to 256", o.threads);
+  check_stall_timeout(o.stall_timeout);
   if (o.compression < 0 || o.compression > 9) throw usage_error("--compress {}: use 0 to 9", o.compression);
 }
 
 }  // namespace
+
+void check_stall_timeout(int seconds) {
+  constexpr int kDay = 86400;
+  if (seconds < 0 || seconds > kDay)
+    throw usage_error("--stall-timeout {}: use 0 to {} seconds", seconds, kDay);
+}
 
 std::string run_help() {
   std::ostringstream text;

@@ -42,7 +42,8 @@ struct RunOptions {
   int top_k = 10;
   int threads = 0;  // of one rank's own kernels; 0: cores of the host / ranks on it
   int compression = 0;
-  std::string command;  // as typed
+  int stall_timeout = 60;  // seconds without progress after which the run is ended; 0: never
+  std::string command;     // as typed
 };
 
 // Whether a run that was interrupted may go on with another value: those that the records say otherwise
@@ -74,6 +75,10 @@ constexpr auto fields_of(std::type_identity<RunOptions>) {
       RunField{"overwrite", &RunOptions::overwrite, files, any_value, "replace an existing output"},
       RunField{"threads", &RunOptions::threads, FlagGroup::plan, any_value,
                "CPU threads of one rank, changes no bits (default: cores / ranks here)"},
+      RunField{
+          "stall_timeout", &RunOptions::stall_timeout, FlagGroup::plan, any_value,
+          "end all ranks where none makes progress, or one does not answer, for N seconds (default 60; 0: "
+          "wait for ever)"},
       RunField{"collective_profile", &RunOptions::collective_profile, FlagGroup::numerics, any_value,
                "the profile that --reduction profile folds by"},
       RunField{"mode", &RunOptions::mode, mode, same_value,
@@ -101,6 +106,7 @@ static_assert(field_count<RunOptions>() == member_count<RunOptions>() - 2,
 // arguments: what follows "run". Throws usage_error. Prints help and sets `helped` where --help is asked for.
 RunOptions parse_run_options(const std::vector<std::string>& arguments, bool& helped);
 std::string run_help();
+void check_stall_timeout(int seconds);  // throws usage_error
 // Is the flag's value a path? (Whoever starts a run elsewhere makes it absolute.)
 bool takes_path(std::string_view flag);
 

@@ -5,11 +5,11 @@
 #include <numeric>
 
 #include "common/error.hpp"
+#include "common/progress.hpp"
+#include "common/stop_request.hpp"
 #include "worker/logits.hpp"
 
 namespace shardrift {
-
-std::atomic<bool> stop_requested{false};
 
 struct Generator::Sequence {
   const Job* job = nullptr;
@@ -61,25 +61,26 @@ bool Generator::run_group(std::span<const Job> jobs) {
 }
 
 // The writing rank's choices to every rank of the replica; settles which prompts have ended, alike on all
-// ranks. next[slot] is the token to feed. False: a stop was requested.
+// ranks. next[slot] is the token to feed. False: all stop here.
 bool Generator::share(std::vector<Sequence>& sequences, std::vector<std::int32_t>& next) {
-  std::vector<std::int32_t> message(1 + sequences.size());
-  message[0] = stop_requested ? 1 : 0;
-  for (std::size_t i = 0; i < sequences.size(); ++i) message[1 + i] = sequences[i].chosen;
+  progress::at("choosing tokens");
+  if (stops_here_()) return false;
+  std::vector<std::int32_t> message(sequences.size());
+  for (std::size_t i = 0; i < sequences.size(); ++i) message[i] = sequences[i].chosen;
   replica_.broadcast(message, writer_rank_);
   next.assign(sequences.size(), 0);
   for (std::size_t i = 0; i < sequences.size(); ++i) {
     Sequence& sequence = sequences[i];
     if (sequence.done) continue;
-    settle(sequence, message[1 + i]);
+    settle(sequence, message[i]);
     if (sequence.done) {
       finish(sequence);
     } else {
       const auto step = static_cast<std::size_t>(sequence.rows - 1);
-      next[i] = options_.mode == Mode::follow ? sequence.job->fed[step] : message[1 + i];
+      next[i] = options_.mode == Mode::follow ? sequence.job->fed[step] : message[i];
     }
   }
-  return message[0] == 0;
+  return true;
 }
 
 void Generator::settle(Sequence& sequence, std::int32_t chosen) const {

@@ -1,7 +1,6 @@
 // Prompts through the forward pass, by mode. Every rank of a replica runs the same loop; the writing rank
 // chooses tokens and tells the others.
 #pragma once
-#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <span>
@@ -18,9 +17,6 @@
 
 namespace shardrift {
 
-// Set by a signal handler: stop after the current pass, keep what is finished.
-extern std::atomic<bool> stop_requested;
-
 struct Progress {
   std::int64_t prompts_done = 0;
   std::int64_t tokens = 0;  // rows recorded so far, prefill included
@@ -34,12 +30,13 @@ class Generator {
             const Communicator& replica, int writer_rank, Recorder* recorder, std::string device_label,
             int replica_index);
 
-  // Up to plan.batch prompts decoded together. Returns false when a stop was requested; the group is then
-  // dropped.
+  // Up to plan.batch prompts decoded together. Returns false where the ranks stop; the group is then dropped.
   bool run_group(std::span<const Job> jobs);
 
   // Passes are traced: what the ranks traced is recorded with each row. Null: nothing is.
   void trace_with(PassTraces* traces) { traces_ = traces; }
+  // Asked once before each choice of tokens, by every rank of the replica; all get the same answer.
+  void stop_where(std::function<bool()> stops_here) { stops_here_ = std::move(stops_here); }
   void on_progress(std::function<void(const Progress&)> callback) { callback_ = std::move(callback); }
   const record::RunTiming& timing() const { return timing_; }
   std::int64_t decode_passes() const { return decode_passes_; }
@@ -66,6 +63,7 @@ class Generator {
   int replica_index_;
   Hold hold_;
   std::function<void(const Progress&)> callback_ = [](const Progress&) {};
+  std::function<bool()> stops_here_ = [] { return false; };
   Progress progress_;
   record::RunTiming timing_;
   std::int32_t forward_calls_ = 0;

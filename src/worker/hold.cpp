@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "common/error.hpp"
+#include "common/progress.hpp"
 
 namespace shardrift {
 namespace {
@@ -30,14 +31,17 @@ bool is_there(const fs::path& path) {
   return fs::exists(path, ignored);
 }
 
-// False: asked to stop before it was there.
-bool wait_for(const fs::path& path, const std::atomic<bool>& stop) {
+// False: asked to stop before it was there. As a file that may come at any time, or as a device that hangs.
+bool wait_for(const fs::path& path, const std::atomic<bool>& stop, bool hung = false) {
+  const progress::Waiting waiting(hung ? progress::On::device : progress::On::input, kVariable);
   while (!is_there(path)) {
     if (stop) return false;
     std::this_thread::sleep_for(kPoll);
   }
   return true;
 }
+
+constexpr std::string_view kHung = ":hung";
 
 // The count of "NAME:COUNT" where it names this run, else 0.
 int count_for(std::string_view item, const std::string& name) {
@@ -69,7 +73,13 @@ Hold::Hold(const fs::path& output) : output_(output) {
   if (text == nullptr) return;
   for (std::string_view rest = text; !rest.empty();) {
     const auto comma = rest.find(',');
-    if (const int count = count_for(rest.substr(0, comma), output.stem().string()); count > 0) left_ = count;
+    auto item = rest.substr(0, comma);
+    const bool hung = item.ends_with(kHung);
+    if (hung) item.remove_suffix(kHung.size());
+    if (const int count = count_for(item, output.stem().string()); count > 0) {
+      left_ = count;
+      hung_ = hung;
+    }
     rest = comma == std::string_view::npos ? std::string_view() : rest.substr(comma + 1);
   }
 }
@@ -77,7 +87,7 @@ Hold::Hold(const fs::path& output) : output_(output) {
 void Hold::after(const std::string& prompt, const std::atomic<bool>& stop) {
   if (left_ == 0 || --left_ > 0) return;
   if (!wait_for(beside(output_, ".parts") / (prompt + ".h5"), stop)) return;
-  if (make_held(beside(output_, ".held"))) wait_for(beside(output_, ".go"), stop);
+  if (make_held(beside(output_, ".held"))) wait_for(beside(output_, ".go"), stop, hung_);
 }
 
 }  // namespace shardrift

@@ -1,11 +1,12 @@
 // A handshake for tests that need a run at a certain point: killed, interrupted, near its time limit, beside
 // another.
 //
-//   SHARDRIFT_HOLD=NAME:COUNT[,NAME:COUNT…]
+//   SHARDRIFT_HOLD=NAME:COUNT[:hung][,NAME:COUNT…]
 //
 // The run that writes NAME.h5 stops after the COUNT-th prompt that it puts on disk. It makes NAME.h5.held,
 // which holds its process number, and goes on when NAME.h5.go is there or it is asked to stop. It holds once:
-// not where NAME.h5.held is there already, so that a run that is started again goes through.
+// not where NAME.h5.held is there already, so that a run that is started again goes through. To the watchdogs
+// it waits for input; with :hung, for a device that does not answer.
 #pragma once
 #include <atomic>
 #include <filesystem>
@@ -23,6 +24,7 @@ class Hold {
 
  private:
   std::filesystem::path output_;
+  bool hung_ = false;
   int left_ = 0;  // prompts until it holds; 0: it does not
 };
 

@@ -8,10 +8,10 @@
 
 #include "common/error.hpp"
 #include "common/leave.hpp"
+#include "common/stop_request.hpp"
 #include "options/probe_options.hpp"
 #include "options/run_options.hpp"
 #include "worker/apply_pinning.hpp"
-#include "worker/generate.hpp"
 #include "worker/probe_command.hpp"
 #include "worker/run.hpp"
 #include "worker/stated.hpp"
@@ -62,8 +62,7 @@ int report(const shardrift::World& world, const std::exception& error, ExitCode 
 }
 
 int run_ranks(int argc, char** argv, const std::vector<std::string>& arguments) {
-  for (const int signal : {SIGTERM, SIGINT, SIGUSR1})
-    std::signal(signal, [](int) { shardrift::stop_requested = true; });
+  shardrift::catch_stop_signals();
   std::signal(SIGXFSZ, SIG_IGN);  // a file-size limit is reported as the write error it is
 
   // The libraries read what pins them when they start: before MPI does. An error is told when ranks can

@@ -11,6 +11,7 @@
 #include "common/error.hpp"
 #include "common/hash.hpp"
 #include "common/name_length.hpp"
+#include "common/progress.hpp"
 #include "common/utc_clock.hpp"
 #include "options/probe_options.hpp"
 #include "parallel/probe/given_sum.hpp"
@@ -72,10 +73,14 @@ struct Probed {
 Probed probe_all(const World& world, const ProbeOptions& options, Transport& transport, Backend& backend) {
   Probed probed;
   auto& fresh = probed.collectives;
+  world.steps_with(0, world.size());
   for (const DType dtype : options.dtypes)
     for (auto count : options.counts) {
       if (options.operation == CollectiveOperation::reduce_scatter)
         count = padded_count(count, dtype, world.size());
+      progress::at("probing elements", count);
+      if (world.stops_here())
+        throw AgreedError(ExitCode::interrupted, "stopped by a signal; nothing was written");
       const int ranks = options.local ? options.shards : world.size();
       const auto sum = options.local
                            ? fold_sum(backend, *options.local, options.shards, count, dtype)
@@ -192,6 +197,7 @@ int probe_command(const World& world, const std::vector<std::string>& arguments,
     for (const auto& argument : arguments) options.command += " " + argument;
   });
   require_agreement(world, {{"the command line", options.command, options.command}}, kSameCommand);
+  world.end_stalls_after(options.stall_timeout);
   world.together([&] {
     if (options.local && world.size() != 1)
       throw usage_error("--local: one process folds all shards; start it without mpirun, not as {} ranks",

@@ -13,6 +13,7 @@
 
 #include "common/error.hpp"
 #include "common/hash.hpp"
+#include "common/progress.hpp"
 #include "common/progress_line.hpp"
 #include "common/utc_clock.hpp"
 #include "model/forward.hpp"
@@ -81,6 +82,8 @@ GivenJobs share_jobs(const World& world, const RunOptions& options, const ModelC
   GivenJobs given;
   world.together([&] {
     if (world.rank() != 0) return;
+    const progress::Doing reading("reading prompts");
+    const progress::Waiting waiting(progress::On::input, "the file");
     given = options.follow.empty() ? read_prompts(options.prompts, options.model, config)
                                    : read_followed(options.follow, config);
     if (options.mode == Mode::score) feed_at_once(given.jobs);
@@ -211,6 +214,7 @@ int run_plan(const World& world, const RunOptions& options, ModelConfig config, 
   world.together([&] {
     if (!root) return;
     run.model.vocab = given.vocab;
+    const progress::Doing preparing("preparing the output");
     for (const auto& id : prepare_output(writer_options, run)) finished_ids += id + ' ';
   });
   const auto finished = words_of(world.broadcast(finished_ids));
@@ -219,7 +223,9 @@ int run_plan(const World& world, const RunOptions& options, ModelConfig config, 
   const auto load_begin = Clock::now();
   ModelWeights weights;
   world.together([&] {
+    const progress::Doing loading("loading weights");
     weights = load_weights(*checkpoint, config, plan, place, *device.backend, [&](double share) {
+      progress::done();
       progress.show(fmt::format("loading weights {:3.0f}%", 100 * share));
     });
     device.backend->synchronize();
@@ -248,6 +254,7 @@ int run_plan(const World& world, const RunOptions& options, ModelConfig config, 
   // What the collectives do: seen now, at every message size of this run and before the first prompt, so that
   // a pin that is not honoured costs nothing; or as the profile says.
   if (plan.reduction.order == ReductionOrder::native && plan.row_linear != RowLinear::gather) {
+    const progress::Doing probing("probing collectives");
     const auto machine = probed_machine(
         *groups.tensor, *device.backend, plan, counts,
         describe_machine(plan.device, plan.tensor_parallel, run.environment, run.created), pinning);
@@ -261,6 +268,9 @@ int run_plan(const World& world, const RunOptions& options, ModelConfig config, 
   Generator generator(options, config, *forward, groups.replica_ranks, writing_rank(plan), recorder.get(),
                       fmt::format("{} ({})", device.info.name, world.host()), place.replica);
   if (traces) generator.trace_with(&*traces);
+  const int replica_ranks = plan.tensor_parallel * plan.pipeline;
+  world.steps_with(place.replica * replica_ranks, replica_ranks);
+  generator.stop_where([&] { return world.stops_here(); });
   const auto begin = Clock::now();
   ProgressLine running(place.replica == 0 && place.writes() && !options.quiet ? kLogs : kOff);
   generator.on_progress([&](const Progress& now) {
@@ -280,6 +290,7 @@ int run_plan(const World& world, const RunOptions& options, ModelConfig config, 
     stopped = !generator.run_group(members);
   }
   world.together([&] {
+    const progress::Doing writing("writing the last prompts");
     if (recorder) recorder->finish();
   });
   stopped = world.sum(stopped ? 1 : 0) > 0;
@@ -297,6 +308,7 @@ int run_plan(const World& world, const RunOptions& options, ModelConfig config, 
   timing.load_seconds = load_seconds;
   world.together([&] {
     if (!root) return;
+    const progress::Doing assembling("assembling the record");
     assemble(writer_options, run, timing);
     const auto reader = record::Reader::open(options.output);
     std::string speed = fmt::format("decode_tokens_per_s={:.2f} prefill_tokens_per_s={:.1f}",
@@ -321,17 +333,24 @@ int run_command(const World& world, const std::vector<std::string>& arguments, c
   // Everything that can be refused is refused here, on all ranks alike, before weights are read.
   world.together([&] {
     bool helped = false;
+    const progress::Doing reading("reading flags");
+    const progress::Waiting waiting(progress::On::input, "--config");
     options = parse_run_options({arguments.begin() + 1, arguments.end()}, helped);
     options.command = "shardrift-run";
     for (const auto& argument : arguments) options.command += " " + argument;
     record::refuse_long_names(options.output);
   });
   require_agreement(world, stated_options(options), kSameCommand);
-  world.together([&] { config = read_model_config(options.model); });
+  world.end_stalls_after(options.stall_timeout);
+  world.together([&] {
+    const progress::Doing reading("reading the model's configuration");
+    config = read_model_config(options.model);
+  });
   require_agreement(world, stated_config(options, config), kSameModel);
   world.together(
       [&] { options.plan = validated(options.plan, static_cast<int>(config.layers), world.size()); });
   world.together([&] {
+    const progress::Doing opening("opening the device");
     device = open_rank_device(options.plan.device, options.plan.dtype == DType::tf32,
                               kernel_threads(options, world), world);
   });

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "common/progress.hpp"
 #include "model/backend.hpp"
 #include "model/cuda/check.hpp"
 #include "model/cuda/cuda_device.hpp"
@@ -44,10 +45,14 @@ class CudaBackend final : public Backend {
     check(cudaMemcpyAsync(device, host, bytes, cudaMemcpyHostToDevice, stream_), "upload");
   }
   void download(void* host, const void* device, std::size_t bytes) override {
+    const progress::Waiting waiting(progress::On::device, "a download");
     check(cudaMemcpyAsync(host, device, bytes, cudaMemcpyDeviceToHost, stream_), "download");
     synchronize();
   }
-  void synchronize() override { check(cudaStreamSynchronize(stream_), "cudaStreamSynchronize"); }
+  void synchronize() override {
+    const progress::Waiting waiting(progress::On::device, "a synchronization");
+    check(cudaStreamSynchronize(stream_), "cudaStreamSynchronize");
+  }
   double read_bandwidth() override;
 
   void embed(const Matrix& table, Range rows, const RowIndex& index, const Matrix& out) override {

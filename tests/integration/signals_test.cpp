@@ -1,0 +1,122 @@
+// Signals to any rank end a run in order, at one step for all ranks; a second one at once.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+
+#include "held_run.hpp"
+#include "program.hpp"
+#include "rank_processes.hpp"
+#include "record/reader.hpp"
+#include "recorded.hpp"
+
+namespace shardrift::testing {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::HasSubstr;
+
+class Signals : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    folder =
+        scratch(std::string("signals-") + ::testing::UnitTest::GetInstance()->current_test_info()->name());
+    output = folder / "out.h5";
+  }
+  // Not overwriting: a rerun goes on.
+  std::vector<std::string> on(int ranks, const std::vector<std::string>& plan, const fs::path& to) const {
+    std::vector<std::string> words{"run",
+                                   "--model",
+                                   fixture("tiny-llama").string(),
+                                   "--prompts",
+                                   write_prompts(folder, 6).string(),
+                                   "--output",
+                                   to.string(),
+                                   "--ignore-eos",
+                                   "--max-new-tokens",
+                                   "9",
+                                   "--quiet"};
+    words.insert(words.end(), plan.begin(), plan.end());
+    return worker_command(ranks, words);
+  }
+  // Started, held after the first prompt, and sent `number`; what it answers, and that a rerun goes on.
+  void stops_and_goes_on(int ranks, const std::vector<std::string>& plan, int number,
+                         const std::function<int(int mpirun)>& whom) {
+    const fs::path whole = folder / "whole.h5";
+    if (!fs::exists(whole)) {
+      ASSERT_EQ(run_program(on(ranks, plan, whole)).code, 0);
+    }
+    Running job(holding("out:1", on(ranks, plan, output)));
+    const HeldRun run(output);
+    ASSERT_TRUE(run.is_reached(job));
+    kill(whom(job.pid()), number);
+    const auto stopped = job.wait();
+    EXPECT_EQ(stopped.code, 75) << stopped.output;
+    EXPECT_THAT(stopped.output, HasSubstr("goes on from there"));
+    EXPECT_FALSE(fs::exists(output));
+    EXPECT_GE(record::Reader::open(output).prompt_ids().size(), 1U);
+    const auto finished = run_program(on(ranks, plan, output));
+    EXPECT_EQ(finished.code, 0) << finished.output;
+    EXPECT_EQ(first_difference(whole, output), "");
+    fs::remove(output);
+    run.hold_again();
+  }
+  fs::path folder, output;
+};
+
+TEST_F(Signals, ToAnyRankStopAll) {
+  for (const int rank : {0, 1, 2})
+    for (const int number : {SIGTERM, SIGHUP})
+      stops_and_goes_on(3, {"--tensor-parallel", "3"}, number, [&](int mpirun) {
+        return rank_processes(mpirun).at(static_cast<std::size_t>(rank));
+      });
+}
+
+// The writer is the last stage; replicas take steps of their own, and all of them stop.
+TEST_F(Signals, ToAnyStageOrReplicaStopAll) {
+  for (const int rank : {0, 3})
+    stops_and_goes_on(4, {"--pipeline", "2", "--replicas", "2"}, SIGINT,
+                      [&](int mpirun) { return rank_processes(mpirun).at(static_cast<std::size_t>(rank)); });
+}
+
+TEST_F(Signals, PassedOnByMpirun) {
+  stops_and_goes_on(2, {"--tensor-parallel", "2"}, SIGUSR1, [](int mpirun) { return mpirun; });
+}
+
+// While a file does not come, as from a file server that hangs: whichever rank gets both.
+TEST_F(Signals, ASecondOneEndsAtOnceWhileInputIsWaitedFor) {
+  const fs::path flags = folder / "flags.fifo";
+  ASSERT_EQ(mkfifo(flags.c_str(), 0600), 0);
+  for (const std::size_t rank : {0U, 1U}) {
+    Running job(on(2, {"--tensor-parallel", "2", "--config", flags.string()}, output));
+    std::vector<int> ranks;
+    ASSERT_TRUE(wait_for("both ranks to catch signals", [&] {
+      ranks = rank_processes(job.pid());
+      return ranks.size() == 2 && catches(ranks[0], SIGTERM) && catches(ranks[1], SIGTERM);
+    }));
+    kill(ranks[rank], SIGINT);
+    kill(ranks[rank], SIGTERM);
+    const auto finished = job.wait();
+    EXPECT_EQ(finished.code, 75) << finished.output;
+  }
+}
+
+TEST_F(Signals, ASecondOneEndsAHeldRunAtOnce) {
+  Running job(holding("out:1", on(2, {"--tensor-parallel", "2"}, output)));
+  const HeldRun run(output);
+  ASSERT_TRUE(run.is_reached(job));
+  const auto ranks = rank_processes(job.pid());
+  ASSERT_EQ(ranks.size(), 2U);
+  kill(ranks[0], SIGSTOP);  // it cannot stop in order
+  kill(ranks[1], SIGINT);
+  kill(ranks[1], SIGINT);
+  const auto finished = job.wait();
+  EXPECT_EQ(finished.code, 75) << finished.output;
+  EXPECT_EQ(record::Reader::open(output).prompt_ids().size(), 1U);
+}
+
+}  // namespace
+}  // namespace shardrift::testing
