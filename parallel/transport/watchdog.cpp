@@ -195,6 +195,7 @@ void Watchdog::hear(const Beat& beat) {
   peer.last = beat;
   stop_.hear(beat.from, beat.promise);
   if (beat.stop != 0) stop_requested = true;
+  if (beat.ending != 0) end_comes_ = true;
   if (beat.hurry != 0) end(static_cast<int>(ExitCode::interrupted), "");
   if (beat.dead >= 0 && beat.dead < static_cast<int>(peers_.size()) && beat.dead != rank_)
     see_death(beat.dead);
@@ -252,7 +253,6 @@ void Watchdog::settle_stops() {
 
 void Watchdog::tick() {
   ++quiet_;
-  if (dead_ >= 0) ++since_death_;
   if (since_stop_ >= 0) ++since_stop_;
   for (auto& peer : peers_) ++peer.silent;
   auto state = progress::state();
@@ -285,8 +285,11 @@ void Watchdog::judge() {
   constexpr auto kFailure = static_cast<int>(ExitCode::failure);
   if (const auto error = polled_error(); !error.empty())
     end(kFailure, fmt::format("{}: {}; it was at: {}", name(rank_), error, progress::state().text));
-  // The launcher does this, or we do.
-  if (dead_ >= 0 && since_death_ > ticks_of(kLauncherTakes)) end(kFailure, "");
+  // Another rank or the launcher does it, or this rank does.
+  if (dead_ >= 0 || end_comes_) {
+    if (++waited_for_end_ > ticks_of(kLauncherTakes)) end(kFailure, "");
+    return;
+  }
   const int timeout = timeout_;
   if (timeout == 0 || blind_) return;
   const int limit = ticks_of(kNoticed * timeout);
@@ -312,7 +315,9 @@ void Watchdog::end(int code, const std::string& message) {
     std::fflush(stderr);
   }
   progress::end_waits();
-  for (int i = 0; i < 2; ++i) heartbeat_->send(own_beat(true));
+  Beat last = own_beat(true);
+  last.ending = 1;
+  for (int i = 0; i < 2; ++i) heartbeat_->send(last);
   // Neither of these may hold the end up.
   std::thread([code] {
     std::this_thread::sleep_for(std::chrono::seconds(1));

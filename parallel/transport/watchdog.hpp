@@ -71,7 +71,8 @@ class Watchdog {
   std::uint64_t own_done_ = 0;  // when last looked at
   double own_cpu_ = 0;          // seconds used when last counted as progress
   int dead_ = -1;               // the first rank that died
-  int since_death_ = 0;         // ticks
+  bool end_comes_ = false;      // another rank said so
+  int waited_for_end_ = 0;      // ticks
   int since_stop_ = -1;         // ticks since a stop was first asked for; -1: not yet
   std::thread thread_;
 };

@@ -112,7 +112,7 @@ TEST_F(Signals, ASecondOneEndsAHeldRunAtOnce) {
   ASSERT_EQ(ranks.size(), 2U);
   kill(ranks[0], SIGSTOP);  // it cannot stop in order
   kill(ranks[1], SIGINT);
-  kill(ranks[1], SIGINT);
+  kill(ranks[1], SIGTERM);
   const auto finished = job.wait();
   EXPECT_EQ(finished.code, 75) << finished.output;
   EXPECT_EQ(record::Reader::open(output).prompt_ids().size(), 1U);
