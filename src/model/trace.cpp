@@ -1,10 +1,34 @@
 #include "model/trace.hpp"
 
 #include <algorithm>
+#include <cstring>
+
+#include "common/not_finite.hpp"
 
 namespace shardrift {
 
 using record::Operation;
+
+namespace {
+
+double number_at(const std::byte* word, DType dtype) {
+  const auto read = [&]<typename T>(T value) {
+    std::memcpy(&value, word, sizeof value);
+    return value;
+  };
+  switch (storage_of(dtype)) {
+    case DType::float64:
+      return read(double{});
+    case DType::float16:
+      return float_from_float16(read(std::uint16_t{}));
+    case DType::bfloat16:
+      return float_from_bfloat16(read(std::uint16_t{}));
+    default:
+      return read(float{});
+  }
+}
+
+}  // namespace
 
 Trace::Trace(const ModelConfig& config, const Plan& plan, const Place& place, Backend& backend,
              const TraceOptions& options, std::int64_t rows)
@@ -65,6 +89,7 @@ void Trace::add(const record::Point& point, const Matrix& m, Range columns, std:
 }
 
 void Trace::observe(const record::Point& point, std::size_t s, const Matrix& m) {
+  if (options_.not_finite) look(point, m);
   const ShardColumns& shard = shards_[s];
   switch (point.operation) {
     case Operation::qkv:
@@ -109,6 +134,24 @@ void Trace::add_heads(const record::Point& point, std::size_t s, const Matrix& m
     in_shard += heads.kv.size();
     in_model += config_.kv_heads;
   }
+}
+
+void Trace::look(const record::Point& point, const Matrix& m) {
+  if (not_finite_ || m.bytes() == 0) return;
+  std::vector<std::byte> words(m.bytes());
+  backend_.download(words.data(), m.data, words.size());
+  const std::size_t row_bytes = words.size() / static_cast<std::size_t>(m.rows);
+  std::int64_t first = 0;
+  std::span<const std::byte> rows = words;
+  if (looked_at_ >= 0) {
+    if (looked_at_ >= m.rows) return;
+    first = looked_at_;
+    rows = rows.subspan(static_cast<std::size_t>(first) * row_bytes, row_bytes);
+  }
+  const auto at = first_not_finite(rows, m.dtype);
+  if (at < 0) return;
+  const auto* word = rows.data() + static_cast<std::size_t>(at) * size_of(m.dtype);
+  not_finite_ = {point, first + at / m.cols, number_at(word, m.dtype)};
 }
 
 // The residual stream after the embedding (0) or after layer stream - 1.

@@ -7,6 +7,7 @@
 // summed by its first one (t = 0); stages have the layers they host.
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -19,7 +20,15 @@ namespace shardrift {
 struct TraceOptions {
   bool hidden = false;
   bool checksums = false;
+  bool not_finite = false;  // looks for the first output that holds an infinity or a NaN
   bool any() const { return hidden || checksums; }
+};
+
+// Where an output was first seen not to be finite.
+struct NotFinite {
+  record::Point point;
+  std::int64_t row = 0;  // of the pass
+  double value = 0;
 };
 
 class Trace {
@@ -38,6 +47,10 @@ class Trace {
   // own.
   void observe(const record::Point& point, std::size_t s, const Matrix& m);
 
+  // Of the passes to come: looks at this row of each matrix alone; -1: at all.
+  void look_at(std::int64_t row) { looked_at_ = row; }
+  const std::optional<NotFinite>& not_finite() const { return not_finite_; }
+
   const TraceOptions& options() const { return options_; }
   std::int64_t rows() const { return count_; }  // of the pass
   // [point_count(layers), rows()]; what this rank knows, 0 elsewhere. Empty where not asked for.
@@ -49,6 +62,7 @@ class Trace {
  private:
   void add(const record::Point& point, const Matrix& m, Range columns, std::int64_t index);
   void add_heads(const record::Point& point, std::size_t s, const Matrix& m, bool values);
+  void look(const record::Point& point, const Matrix& m);
   void keep_stream(std::int64_t stream, const Matrix& residual);
   Matrix traced(const Matrix& m) const;
 
@@ -72,6 +86,8 @@ class Trace {
   Buffer device_sums_;
   std::vector<std::uint64_t> sums_;
   std::vector<std::byte> words_;
+  std::int64_t looked_at_ = -1;
+  std::optional<NotFinite> not_finite_;
 };
 
 }  // namespace shardrift

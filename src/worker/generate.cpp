@@ -1,10 +1,14 @@
 #include "worker/generate.hpp"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
+#include <cmath>
+#include <memory>
 #include <numeric>
 
 #include "common/error.hpp"
+#include "common/not_finite.hpp"
 #include "common/progress.hpp"
 #include "common/stop_request.hpp"
 #include "worker/logits.hpp"
@@ -19,7 +23,19 @@ struct Generator::Sequence {
   std::int64_t rows = 0;    // recorded so far, known to every rank
   std::int32_t chosen = 0;  // of the newest row; on other ranks than the writer only after share()
   bool done = false;
+  std::shared_ptr<const Pass> pass;  // of the newest row
 };
+
+namespace {
+
+constexpr std::int32_t kNotFinite = -2;  // told in the place of a token
+
+std::string words(double value) {
+  if (std::isnan(value)) return "NaN";
+  return value > 0 ? "infinite" : "-infinite";
+}
+
+}  // namespace
 
 Generator::Generator(const RunOptions& options, const ModelConfig& config, Forward& forward,
                      const Communicator& replica, int writer_rank, Recorder* recorder,
@@ -72,6 +88,7 @@ bool Generator::share(std::vector<Sequence>& sequences, std::vector<std::int32_t
   for (std::size_t i = 0; i < sequences.size(); ++i) {
     Sequence& sequence = sequences[i];
     if (sequence.done) continue;
+    if (message[i] == kNotFinite) explain_not_finite(sequence, static_cast<std::int64_t>(i));
     settle(sequence, message[i]);
     if (sequence.done) {
       finish(sequence);
@@ -110,7 +127,9 @@ double Generator::timed_pass(const Pass& pass, std::span<const std::byte>& logit
 }
 
 void Generator::prefill(Sequence& sequence, std::int32_t slot) {
-  Pass pass;
+  const auto made = std::make_shared<Pass>();
+  sequence.pass = made;
+  Pass& pass = *made;
   pass.tokens = sequence.job->prompt.tokens;
   pass.positions.resize(pass.tokens.size());
   std::iota(pass.positions.begin(), pass.positions.end(), 0);
@@ -127,7 +146,8 @@ void Generator::prefill(Sequence& sequence, std::int32_t slot) {
 }
 
 void Generator::decode(std::vector<Sequence>& sequences, const std::vector<std::int32_t>& fed) {
-  Pass pass;
+  const auto made = std::make_shared<Pass>();
+  Pass& pass = *made;
   pass.all_logits = true;
   pass.tokens = fed;
   for (std::size_t i = 0; i < sequences.size(); ++i) {
@@ -142,6 +162,7 @@ void Generator::decode(std::vector<Sequence>& sequences, const std::vector<std::
   for (std::size_t i = 0; i < sequences.size(); ++i) {
     Sequence& sequence = sequences[i];
     if (sequence.done) continue;
+    sequence.pass = made;
     ++sequence.length;
     ++timing_.decode_tokens;
     take_row(sequence, logits.empty() ? logits : logits.subspan(i * row_bytes, row_bytes), i,
@@ -151,7 +172,9 @@ void Generator::decode(std::vector<Sequence>& sequences, const std::vector<std::
 }
 
 void Generator::score(Sequence& sequence) {
-  Pass pass;
+  const auto made = std::make_shared<Pass>();
+  sequence.pass = made;
+  Pass& pass = *made;
   pass.all_logits = true;
   pass.tokens = sequence.job->prompt.tokens;
   pass.positions.resize(pass.tokens.size());
@@ -176,18 +199,57 @@ void Generator::take_row(Sequence& sequence, std::span<const std::byte> row, std
                          const record::Row& where) {
   ++sequence.rows;
   ++progress_.tokens;
-  if (recorder_ == nullptr) return;
+  if (recorder_ == nullptr || sequence.chosen == kNotFinite) return;
   record::Row recorded = where;
+  if (first_not_finite(row, options_.plan.logits_dtype) >= 0) {
+    sequence.chosen = kNotFinite;  // the other ranks learn it where they would learn the token
+    return;
+  }
   recorded.chosen = argmax(row, options_.plan.logits_dtype);
-  if (recorded.chosen < 0)
-    throw failure(
-        "prompt '{}', position {}: the logits hold NaN: the weights, or {} arithmetic on them, overflow",
-        sequence.job->prompt.id, where.position, name_of(options_.plan.dtype));
   sequence.chosen = recorded.chosen;
   sequence.record.rows.push_back(recorded);
   sequence.record.logits.insert(sequence.record.logits.end(), row.begin(), row.end());
   if (traces_ != nullptr) traces_->append(i, sequence.trace);
   callback_(progress_);
+}
+
+// Every rank of the replica runs the sequence's newest pass again, with a look at each operation's output;
+// keys and values are written over with themselves. The writing rank says what was found and ends the run.
+void Generator::explain_not_finite(const Sequence& sequence, std::int64_t slot) {
+  progress::at("looking for what is not finite");
+  Trace look = make_look_();
+  // A decode pass has rows of other sequences.
+  const bool decoded = options_.mode != Mode::score && sequence.pass->all_logits;
+  look.look_at(decoded ? slot : -1);
+  forward_.trace_to(&look);
+  forward_.run(*sequence.pass);
+  const auto found = look.not_finite().value_or(NotFinite{});
+  // Where the operation stands among all, its row, and what it holds.
+  std::array<double, 3> mine{-1, static_cast<double>(found.row), found.value};
+  if (look.not_finite()) mine[0] = static_cast<double>(record::index_of(found.point, config_.layers));
+  if (replica_.rank() != writer_rank_) {
+    replica_.send(std::as_bytes(std::span(mine)), writer_rank_);
+    while (true) replica_.barrier();  // the writing rank ends this one too
+  }
+  auto first = mine;
+  for (int rank = 0; rank < replica_.size(); ++rank) {
+    auto theirs = mine;
+    if (rank != writer_rank_) replica_.receive(std::as_writable_bytes(std::span(theirs)), rank);
+    if (theirs[0] >= 0 && (first[0] < 0 || theirs[0] < first[0])) first = theirs;
+  }
+  const auto where = fmt::format("prompt '{}', position {}", sequence.job->prompt.id, sequence.length - 1);
+  if (first[0] < 0)
+    throw failure("{}: the logits are not finite, but are when the pass is run again: the device errs",
+                  where);
+  const auto point = record::point_at(static_cast<std::int64_t>(first[0]), config_.layers);
+  const auto layer =
+      record::in_layer(point.operation) ? fmt::format(" of layer {}", point.layer) : std::string();
+  const auto dtype = options_.plan.dtype;
+  throw failure(
+      "{}: the logits are not finite: first {}{}, which is {} (row {} of the pass): the weights, or {} "
+      "arithmetic on them, overflow{}",
+      where, name_of(point.operation), layer, words(first[2]), static_cast<std::int64_t>(first[1]),
+      name_of(dtype), dtype == DType::float16 ? ": use --dtype bfloat16 or float32" : "");
 }
 
 void Generator::finish(Sequence& sequence) {

@@ -37,6 +37,8 @@ class Generator {
   void trace_with(PassTraces* traces) { traces_ = traces; }
   // Asked once before each choice of tokens, by every rank of the replica; all get the same answer.
   void stop_where(std::function<bool()> stops_here) { stops_here_ = std::move(stops_here); }
+  // Makes the trace that finds the operation whose output is not finite, once logits are not.
+  void look_with(std::function<Trace()> make) { make_look_ = std::move(make); }
   void on_progress(std::function<void(const Progress&)> callback) { callback_ = std::move(callback); }
   const record::RunTiming& timing() const { return timing_; }
   std::int64_t decode_passes() const { return decode_passes_; }
@@ -50,6 +52,7 @@ class Generator {
   bool share(std::vector<Sequence>& sequences, std::vector<std::int32_t>& next);
   void settle(Sequence& sequence, std::int32_t chosen) const;
   void finish(Sequence& sequence);
+  [[noreturn]] void explain_not_finite(const Sequence& sequence, std::int64_t slot);
   double timed_pass(const Pass& pass, std::span<const std::byte>& logits);
 
   const RunOptions& options_;
@@ -63,6 +66,7 @@ class Generator {
   int replica_index_;
   Hold hold_;
   std::function<void(const Progress&)> callback_ = [](const Progress&) {};
+  std::function<Trace()> make_look_;
   std::function<bool()> stops_here_ = [] { return false; };
   Progress progress_;
   record::RunTiming timing_;

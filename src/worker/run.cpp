@@ -270,6 +270,8 @@ int run_plan(const World& world, const RunOptions& options, ModelConfig config, 
   if (traces) generator.trace_with(&*traces);
   const int replica_ranks = plan.tensor_parallel * plan.pipeline;
   world.steps_with(place.replica * replica_ranks, replica_ranks);
+  generator.look_with(
+      [&] { return Trace(config, plan, place, *device.backend, {.not_finite = true}, capacity.logit_rows); });
   generator.stop_where([&] { return world.stops_here(); });
   const auto begin = Clock::now();
   ProgressLine running(place.replica == 0 && place.writes() && !options.quiet ? kLogs : kOff);
