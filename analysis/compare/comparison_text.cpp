@@ -13,8 +13,18 @@ namespace {
 
 constexpr std::size_t kMaxListed = 50;  // prompts listed one by one
 
+// "-" where nothing was measured that it could be made of.
 std::string number(double value) {
-  return value == 0 ? "0" : fmt::format("{:.3g}", value);
+  return std::isnan(value) ? "-" : value == 0 ? "0" : fmt::format("{:.3g}", value);
+}
+std::string fixed(double value, int digits) {
+  return std::isnan(value) ? "-" : fmt::format("{:.{}f}", value, digits);
+}
+
+// One row has a share, but no interval.
+std::string with_error(double share, double error) {
+  const auto percents = fixed(100 * share, 3);
+  return std::isnan(error) ? percents + " %" : fmt::format("{} ± {} %", percents, fixed(100 * error, 3));
 }
 
 std::string percent(std::int64_t part, std::int64_t whole) {
@@ -140,7 +150,7 @@ std::vector<std::string> distribution_line(const char* name, const statistics::D
                                            double scale) {
   std::vector<std::string> cells{name};
   for (const double value : {d.mean, d.min, d.median, d.p90, d.p99, d.p99_9, d.max})
-    cells.push_back(std::isnan(value) ? "-" : number(value * scale));
+    cells.push_back(number(value * scale));
   return cells;
 }
 
@@ -171,14 +181,14 @@ std::string distributions_text(const Measurement& measurement) {
   const Totals totals = totals_of(measurement);
   const std::int64_t flips = totals.steps - totals.top1_equal;
   return table.str() +
-         fmt::format("same top-1 {:.3f} ± {:.3f} %; {} flip{}, of these {} at exact ties\n",
-                     100 * report.same_top_p, 100 * report.same_top_p_error, flips, flips == 1 ? "" : "s",
+         fmt::format("same top-1 {}; {} flip{}, of these {} at exact ties\n",
+                     with_error(report.same_top_p, report.same_top_p_error), flips, flips == 1 ? "" : "s",
                      totals.flips_at_ties) +
          fmt::format(
-             "RMS Δp {:.3f} %; token probability error {:.6f}; top-10 overlap {:.2f}; the reference's "
+             "RMS Δp {} %; token probability error {}; top-10 overlap {}; the reference's "
              "choice ranks at worst {}\n",
-             100 * report.delta_p.rms, report.token_probability_error,
-             totals.mean_of(static_cast<double>(totals.sum_top_overlap)), totals.worst_rank);
+             fixed(100 * report.delta_p.rms, 3), fixed(report.token_probability_error, 6),
+             fixed(totals.mean_of(static_cast<double>(totals.sum_top_overlap)), 2), totals.worst_rank);
 }
 
 std::string verdict_text(const Measurement& measurement) {

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "common/error.hpp"
+#include "common/standard_output.hpp"
 
 namespace shardrift::cli {
 
@@ -19,9 +20,6 @@ ExitCode study(const std::vector<std::string>& arguments);
 ExitCode submit(const std::vector<std::string>& arguments);
 ExitCode status(const std::vector<std::string>& arguments);
 ExitCode cancel(const std::vector<std::string>& arguments);
-
-// Writes to standard output. Throws failure where it cannot be written (a full disk, a closed pipe).
-void print(const std::string& text);
 
 // What a user should know of the files read; to standard error.
 void note(const std::string& text);

@@ -1,11 +1,10 @@
 // shardrift: the light program. Reads the files of shardrift-run; needs no CUDA, MPI or libtorch.
-#include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <exception>
-#include <filesystem>
-#include <system_error>
 
 #include "cli/commands.hpp"
+#include "common/system_reason.hpp"
 #include "record/crash_guard.hpp"
 
 namespace shardrift::cli {
@@ -68,22 +67,19 @@ void note(const std::string& text) {
   std::fprintf(stderr, "shardrift: note: %s\n", text.c_str());
 }
 
-void print(const std::string& text) {
-  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0)
-    throw failure("standard output cannot be written: {}", std::generic_category().message(errno));
-}
-
 }  // namespace shardrift::cli
 
 int main(int argc, char** argv) {
   shardrift::record::install_crash_guard();
+  std::signal(SIGXFSZ, SIG_IGN);  // a file-size limit is reported as the write error it is
   try {
+    shardrift::guard_standard_files();
     return static_cast<int>(shardrift::cli::dispatch({argv + 1, argv + argc}));
   } catch (const shardrift::Error& error) {
     std::fprintf(stderr, "shardrift: %s\n", error.what());
     return static_cast<int>(error.code());
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "shardrift: %s\n", error.what());
+    std::fprintf(stderr, "shardrift: %s\n", shardrift::reason_of(error).c_str());
     return static_cast<int>(shardrift::ExitCode::failure);
   }
 }

@@ -1,13 +1,16 @@
 #include "cli/output_file.hpp"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <filesystem>
 
 #include "common/durable_file.hpp"
 #include "common/error.hpp"
 #include "common/name_length.hpp"
+#include "common/system_reason.hpp"
 
 namespace shardrift::cli {
 namespace {
@@ -24,6 +27,15 @@ std::filesystem::path resolved(const std::string& path) {
 std::vector<std::filesystem::path>& opened() {
   static std::vector<std::filesystem::path> paths;
   return paths;
+}
+
+// A stream tells only that it failed. One byte more fails for the same reason.
+std::string why_not_written(const std::filesystem::path& path) {
+  const int descriptor = ::open(path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC);
+  const bool written = descriptor >= 0 && ::write(descriptor, "\n", 1) == 1;
+  const int error = errno;
+  if (descriptor >= 0) ::close(descriptor);
+  return written ? "unknown reason" : system_reason(error);
 }
 
 }  // namespace
@@ -55,8 +67,9 @@ OutputFile::OutputFile(std::string flag, std::string path, const std::vector<std
   if (!special && std::find(opened().begin(), opened().end(), target_) != opened().end())
     throw usage_error("{} {}: is written already, for another flag; name another", flag_, path_);
   written_ = special ? target_ : fs::path(target_.string() + fmt::format(".{}.tmp", getpid()));
+  errno = 0;
   file_.open(written_, std::ios::binary | std::ios::trunc);
-  if (!file_) throw failure("{} {}: cannot be written", flag_, path_);
+  if (!file_) throw failure("{} {}: cannot be written: {}", flag_, path_, system_reason(errno));
   opened().push_back(target_);
 }
 
@@ -68,7 +81,7 @@ OutputFile::~OutputFile() {
 void OutputFile::close() {
   if (!wanted()) return;
   file_.close();
-  if (!file_) throw failure("{} {}: cannot be written", flag_, path_);
+  if (!file_) throw failure("{} {}: cannot be written: {}", flag_, path_, why_not_written(written_));
   if (written_ != target_) publish(written_, target_);
 }
 

@@ -8,25 +8,23 @@
 #include <system_error>
 
 #include "common/error.hpp"
+#include "common/system_reason.hpp"
 
 namespace shardrift {
 namespace fs = std::filesystem;
 
 namespace {
 
-std::string errno_text(int error) {
-  return std::generic_category().message(error);
-}
-
 void sync(const fs::path& path, int flags) {
   const int descriptor = ::open(path.c_str(), flags | O_CLOEXEC);
-  if (descriptor < 0) throw failure("{}: cannot be opened to flush it: {}", path.string(), errno_text(errno));
+  if (descriptor < 0)
+    throw failure("{}: cannot be opened to flush it: {}", path.string(), system_reason(errno));
   const int status = ::fsync(descriptor);
   const int error = errno;
   ::close(descriptor);
   // EINVAL: a file system that has nothing to flush.
   if (status != 0 && error != EINVAL)
-    throw failure("{}: cannot be flushed to disk: {}", path.string(), errno_text(error));
+    throw failure("{}: cannot be flushed to disk: {}", path.string(), system_reason(error));
 }
 
 }  // namespace
@@ -53,7 +51,7 @@ void write_text_durably(const fs::path& path, std::string_view text) {
   file.write(text.data(), static_cast<std::streamsize>(text.size()));
   file.close();
   if (!file) {
-    const auto reason = errno == 0 ? "unknown reason" : errno_text(errno);
+    const auto reason = errno == 0 ? "unknown reason" : system_reason(errno);
     std::error_code ignored;  // what cannot be written may not be removable either
     fs::remove(temporary, ignored);
     throw failure("{}: cannot be written: {}", path.string(), reason);

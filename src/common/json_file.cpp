@@ -1,12 +1,12 @@
 #include "common/json_file.hpp"
 
 #include <cerrno>
-#include <cstring>
 #include <fstream>
 #include <unordered_set>
 #include <vector>
 
 #include "common/error.hpp"
+#include "common/system_reason.hpp"
 
 namespace shardrift {
 namespace {
@@ -42,7 +42,7 @@ std::string read_text_file(const std::filesystem::path& path, std::size_t max_by
   std::ifstream file(path, std::ios::binary | std::ios::ate);
   const auto size = file ? static_cast<std::streamoff>(file.tellg()) : -1;
   if (size < 0) {
-    throw bad_data("{}: cannot be read: {}", path.string(), std::strerror(errno));
+    throw bad_data("{}: cannot be read: {}", path.string(), system_reason(errno));
   }
   if (static_cast<std::size_t>(size) > max_bytes) {
     throw bad_data("{}: {} bytes, more than the {} that such a file may have", path.string(), size,

@@ -5,7 +5,7 @@
 
 #include <cstdio>
 
-#include "common/error.hpp"
+#include "common/standard_output.hpp"
 
 namespace shardrift {
 namespace {
@@ -47,8 +47,7 @@ void ProgressLine::show(const std::string& text) {
 
 void ProgressLine::say(const std::string& text) {
   clear();
-  if (std::fputs((text + "\n").c_str(), stdout) == EOF || std::fflush(stdout) != 0)
-    throw failure("standard output cannot be written");
+  print(text + "\n");
 }
 
 }  // namespace shardrift

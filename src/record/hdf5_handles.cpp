@@ -2,6 +2,9 @@
 
 #include <string_view>
 
+#include "common/system_reason.hpp"
+#include "common/text.hpp"
+
 namespace shardrift::record::h5 {
 namespace {
 
@@ -17,13 +20,14 @@ herr_t keep_first(unsigned /*n*/, const H5E_error2_t* entry, void* out) {
   return 1;
 }
 
-// Drivers put errno's text into a long line with buffer addresses: only that text is for people.
+// Drivers put errno and its text into a long line with buffer addresses: only the reason is for people.
 std::string without_addresses(const std::string& reason) {
-  constexpr std::string_view kKey = "error message = '";
+  constexpr std::string_view kKey = "errno = ";
   const auto begin = reason.find(kKey);
   if (begin == std::string::npos) return reason;
-  const auto end = reason.find('\'', begin + kKey.size());
-  return reason.substr(begin + kKey.size(), end == std::string::npos ? end : end - begin - kKey.size());
+  const auto digits = std::string_view(reason).substr(begin + kKey.size());
+  const auto error = number_from<int>(digits.substr(0, digits.find_first_not_of("0123456789")));
+  return error ? system_reason(*error) : reason;
 }
 
 Handle access_properties() {

@@ -11,6 +11,7 @@
 #include <system_error>
 
 #include "common/error.hpp"
+#include "common/system_reason.hpp"
 #include "record/files.hpp"
 #include "record/fletcher32.hpp"
 #include "record/hdf5_types.hpp"
@@ -103,7 +104,7 @@ void read_fully(int descriptor, std::array<iovec, 2> parts, std::int64_t offset,
   while (first < parts.size()) {
     const auto got = ::preadv(descriptor, &parts[first], static_cast<int>(parts.size() - first), offset);
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) throw h5::Hdf5Error(what + ": " + std::generic_category().message(errno));
+    if (got < 0) throw h5::Hdf5Error(what + ": " + system_reason(errno));
     if (got == 0) throw h5::Hdf5Error(what + ": the file ends before");
     offset += got;
     auto left = static_cast<std::size_t>(got);

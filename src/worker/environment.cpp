@@ -2,11 +2,13 @@
 
 #include <unistd.h>
 
+#include <cstdlib>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <set>
 
 #include "common/error.hpp"
+#include "common/text.hpp"
 #include "model/library_versions.hpp"
 #ifdef SHARDRIFT_HAVE_CUDA
 #include "parallel/transport/nccl_transport.hpp"
@@ -39,6 +41,13 @@ bool recorded_variable(std::string_view name) {
   return false;
 }
 
+// Names that whoever started the ranks says matter: those a site profile exports (slurm/templates/task.sh).
+std::set<std::string> named_variables() {
+  const char* names = std::getenv("SHARDRIFT_VARIABLES");
+  const auto words = split_words(names == nullptr ? "" : names, ' ');
+  return {words.begin(), words.end()};
+}
+
 }  // namespace
 
 record::DeviceInfo describe_cpu(const World& world) {
@@ -51,11 +60,13 @@ record::DeviceInfo describe_cpu(const World& world) {
 
 record::Environment describe_here(Device device, int threads) {
   record::Environment here;
+  const auto named = named_variables();
   for (char** variable = environ; *variable != nullptr; ++variable) {
     const std::string text = *variable;
     const auto equals = text.find('=');
-    if (equals != std::string::npos && recorded_variable(text))
-      here.variables[text.substr(0, equals)] = text.substr(equals + 1);
+    if (equals == std::string::npos) continue;
+    const auto name = text.substr(0, equals);
+    if (recorded_variable(name) || named.contains(name)) here.variables[name] = text.substr(equals + 1);
   }
   add_torch_versions(here.libraries, here.settings);
   here.libraries["mpi"] = mpi_library_version();

@@ -6,13 +6,13 @@
 #include <charconv>
 #include <chrono>
 #include <cstdlib>
-#include <cstring>
 #include <fstream>
 #include <string_view>
 #include <thread>
 
 #include "common/error.hpp"
 #include "common/progress.hpp"
+#include "common/system_reason.hpp"
 
 namespace shardrift {
 namespace {
@@ -62,7 +62,7 @@ bool make_held(const fs::path& held) {
   const int error = link(written.c_str(), held.c_str()) == 0 ? 0 : errno;
   unlink(written.c_str());
   if (error != 0 && error != EEXIST)
-    throw failure("{}: cannot be made: {}", held.string(), std::strerror(error));
+    throw failure("{}: cannot be made: {}", held.string(), system_reason(error));
   return error == 0;
 }
 

@@ -8,7 +8,10 @@
 
 #include "common/error.hpp"
 #include "common/leave.hpp"
+#include "common/standard_output.hpp"
 #include "common/stop_request.hpp"
+#include "common/system_reason.hpp"
+#include "model/cuda/cuda_device.hpp"
 #include "options/probe_options.hpp"
 #include "options/run_options.hpp"
 #include "worker/apply_pinning.hpp"
@@ -25,35 +28,43 @@ constexpr const char* kHelp =
     "shardrift-run: tensor- and pipeline-parallel inference that records every logit.\n\n"
     "  shardrift-run run --help    run a model under one plan\n"
     "  shardrift-run probe --help  in which order do the ranks of this machine add?\n"
+    "  shardrift-run devices       UUIDs of the GPUs, numbered as CUDA numbers them\n"
     "  shardrift-run --version\n\n"
     "Alone it is one rank; start several with mpirun -np N shardrift-run run … or srun.\n"
     "Compare what it recorded with: shardrift compare REF.h5 CAND.h5\n";
 
-// Handled before MPI starts, so that help works anywhere.
-bool answered_alone(const std::vector<std::string>& arguments) {
-  const bool help =
-      arguments.empty() || arguments[0] == "--help" || arguments[0] == "-h" || arguments[0] == "help";
-  const bool command_help = arguments.size() >= 2 && arguments[1] == "--help";
-  const bool run_help = command_help && arguments[0] == "run";
-  const bool probe_help = command_help && arguments[0] == "probe";
-  if (help) std::fputs(kHelp, stdout);
-  if (run_help) std::fputs(shardrift::run_help().c_str(), stdout);
-  if (probe_help) std::fputs(shardrift::probe_help().c_str(), stdout);
-  if (!arguments.empty() && arguments[0] == "--version") {
+std::string version_text() {
 #ifdef SHARDRIFT_HAVE_CUDA
-    std::puts("shardrift-run " SHARDRIFT_VERSION " (cpu, cuda)");
+  return "shardrift-run " SHARDRIFT_VERSION " (cpu, cuda)\n";
 #else
-    std::puts("shardrift-run " SHARDRIFT_VERSION " (cpu)");
+  return "shardrift-run " SHARDRIFT_VERSION " (cpu)\n";
 #endif
-    return true;
-  }
-  return help || run_help || probe_help;
+}
+
+std::string devices_text() {
+  std::string text;
+#ifdef SHARDRIFT_HAVE_CUDA
+  for (const auto& uuid : shardrift::cuda_device_uuids()) text += uuid + '\n';
+#endif
+  return text;
+}
+
+// Without MPI, so that it works anywhere; nothing where ranks are needed.
+std::optional<std::string> answer_alone(const std::vector<std::string>& arguments) {
+  const std::string command = arguments.empty() ? "--help" : arguments[0];
+  if (command == "--help" || command == "-h" || command == "help") return kHelp;
+  if (command == "--version") return version_text();
+  if (command == "devices") return devices_text();
+  const bool help = arguments.size() >= 2 && arguments[1] == "--help";
+  if (help && command == "run") return shardrift::run_help();
+  if (help && command == "probe") return shardrift::probe_help();
+  return std::nullopt;
 }
 
 int report(const shardrift::World& world, const std::exception& error, ExitCode code, bool everywhere) {
   if (!everywhere) {
     std::fprintf(stderr, "shardrift-run: rank %d on %s: %s\n", world.rank(), world.host().c_str(),
-                 error.what());
+                 shardrift::reason_of(error).c_str());
   } else if (world.rank() == 0) {
     std::fprintf(stderr, "shardrift-run: %s\n", error.what());
   }
@@ -104,6 +115,16 @@ int run_ranks(int argc, char** argv, const std::vector<std::string>& arguments) 
 
 int main(int argc, char** argv) {
   const std::vector<std::string> arguments(argv + 1, argv + argc);
-  if (answered_alone(arguments)) leave(0);
+  try {
+    shardrift::guard_standard_files();
+    shardrift::claim_standard_output();
+    if (const auto answer = answer_alone(arguments)) {
+      shardrift::print(*answer);
+      leave(0);
+    }
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "shardrift-run: %s\n", error.what());
+    leave(static_cast<int>(ExitCode::failure));
+  }
   leave(run_ranks(argc, argv, arguments));
 }

@@ -3,7 +3,6 @@
 #include <fmt/core.h>
 #include <fmt/ranges.h>
 
-#include <cstdio>
 #include <numeric>
 #include <set>
 #include <utility>
@@ -12,6 +11,7 @@
 #include "common/hash.hpp"
 #include "common/name_length.hpp"
 #include "common/progress.hpp"
+#include "common/standard_output.hpp"
 #include "common/utc_clock.hpp"
 #include "options/probe_options.hpp"
 #include "parallel/probe/given_sum.hpp"
@@ -22,6 +22,7 @@
 #include "worker/machine_profile.hpp"
 #include "worker/probed_sums.hpp"
 #include "worker/rank_device.hpp"
+#include "worker/singletons.hpp"
 #include "worker/stated.hpp"
 #ifdef SHARDRIFT_HAVE_CUDA
 #include "parallel/transport/nccl_transport.hpp"
@@ -41,17 +42,20 @@ std::string rounding_text(const ProbeResult& probe) {
   return fmt::format("adds in {}, rounds once", name_of(*probe.accumulator));
 }
 
-void print_map(const ProbeResult& probe, int most) {
+std::string map_text(const ProbeResult& probe, int most) {
+  std::string text;
   for (const auto& segment : probe.segments) {
     if (most-- == 0) {
-      fmt::print("  … {} segments in all, {} different trees (--segments N shows more)\n",
-                 probe.segments.size(), probe.trees.size());
-      return;
+      text += fmt::format("  … {} segments in all, {} different trees (--segments N shows more)\n",
+                          probe.segments.size(), probe.trees.size());
+      return text;
     }
-    fmt::print("  [{}, {}) {}\n", segment.begin, segment.end,
-               segment.tree == kNotBinary ? std::string("not binary")
-                                          : to_string(probe.trees[static_cast<std::size_t>(segment.tree)]));
+    text += fmt::format("  [{}, {}) {}\n", segment.begin, segment.end,
+                        segment.tree == kNotBinary
+                            ? std::string("not binary")
+                            : to_string(probe.trees[static_cast<std::size_t>(segment.tree)]));
   }
+  return text;
 }
 
 // Every rank must have seen the same: each holds its own copy of the sum.
@@ -139,6 +143,7 @@ int conclude(const ProbeOptions& options, const Pinning& pinning, CollectiveProf
     require_honoured(machine, fresh, pinning);
   }
   record::EnvironmentFile output{machine.date, options.command, SHARDRIFT_VERSION, environment};
+  std::string text;  // said at once: what a library says meanwhile does not stand in it
   int calls = 0;
   int agreeing = 0;
   int differing = 0;
@@ -158,28 +163,29 @@ int conclude(const ProbeOptions& options, const Pinning& pinning, CollectiveProf
     differing += verdict.agrees == false ? 1 : 0;
     output.environment.collectives.push_back(describe_collective(machine, one, options.local));
     if (options.quiet) continue;
-    fmt::print("{} of {} {} elements over {} {}: {} calls, {}\n",
-               options.local ? "fold" : name_of(one.operation), probe.count, name_of(probe.dtype),
-               probe.ranks, options.local ? "shards" : "ranks", probe.calls, rounding_text(probe));
+    text += fmt::format("{} of {} {} elements over {} {}: {} calls, {}\n",
+                        options.local ? "fold" : name_of(one.operation), probe.count, name_of(probe.dtype),
+                        probe.ranks, options.local ? "shards" : "ranks", probe.calls, rounding_text(probe));
     if (one.told)
-      fmt::print("  NCCL says: {}, {}, {} channels\n", one.told->algorithm, one.told->protocol,
-                 one.told->channels);
-    print_map(probe, options.segments);
-    fmt::print("  {}\n", verdict.text);
+      text += fmt::format("  NCCL says: {}, {}, {} channels\n", one.told->algorithm, one.told->protocol,
+                          one.told->channels);
+    text += map_text(probe, options.segments);
+    text += fmt::format("  {}\n", verdict.text);
     if (!options.numbers.empty())
-      fmt::print("  what the ranks give, in rank order, and its sum by elements (exact: {})\n{}",
-                 std::accumulate(options.numbers.begin(), options.numbers.end(), 0.0),
-                 describe(probed.sums[static_cast<std::size_t>(&one - fresh.data())], options.segments));
+      text +=
+          fmt::format("  what the ranks give, in rank order, and its sum by elements (exact: {})\n{}",
+                      std::accumulate(options.numbers.begin(), options.numbers.end(), 0.0),
+                      describe(probed.sums[static_cast<std::size_t>(&one - fresh.data())], options.segments));
   }
+  print(text);
   if (!options.save_profile.empty()) write_profile(machine, options.save_profile);
   if (!options.output.empty()) record::write_environment_file(output, options.output, options.overwrite);
   const auto unknown = static_cast<int>(fresh.size()) - agreeing - differing;
-  fmt::print("result library=\"{}\" messages={} calls={} agree={} differ={} unknown={}{}{}\n",
-             options.local ? "local" : machine.library + " " + machine.library_version, fresh.size(), calls,
-             agreeing, differing, unknown,
-             options.save_profile.empty() ? "" : " profile=" + options.save_profile.string(),
-             options.output.empty() ? "" : " output=" + options.output.string());
-  std::fflush(stdout);
+  print(fmt::format("result library=\"{}\" messages={} calls={} agree={} differ={} unknown={}{}{}\n",
+                    options.local ? "local" : machine.library + " " + machine.library_version, fresh.size(),
+                    calls, agreeing, differing, unknown,
+                    options.save_profile.empty() ? "" : " profile=" + options.save_profile.string(),
+                    options.output.empty() ? "" : " output=" + options.output.string()));
   if (!options.check) return 0;
   if (differing > 0) return kDiffers;
   return unknown > 0 ? kInconclusive : 0;
@@ -202,6 +208,7 @@ int probe_command(const World& world, const std::vector<std::string>& arguments,
     if (options.local && world.size() != 1)
       throw usage_error("--local: one process folds all shards; start it without mpirun, not as {} ranks",
                         world.size());
+    if (!options.local) refuse_singletons(world, kMaxProbeRanks);
     if (!options.local && (world.size() < 2 || world.size() > kMaxProbeRanks))
       throw usage_error(
           "probe needs 2 to {} ranks, this is {}: mpirun -np 4 shardrift-run probe …, or --local ORDER",

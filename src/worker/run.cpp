@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstdio>
 #include <iterator>
 #include <optional>
 #include <set>
@@ -15,6 +14,7 @@
 #include "common/hash.hpp"
 #include "common/progress.hpp"
 #include "common/progress_line.hpp"
+#include "common/standard_output.hpp"
 #include "common/utc_clock.hpp"
 #include "model/forward.hpp"
 #include "options/resume_key.hpp"
@@ -30,6 +30,7 @@
 #include "worker/prompts.hpp"
 #include "worker/rank_device.hpp"
 #include "worker/recorder.hpp"
+#include "worker/singletons.hpp"
 #include "worker/stated.hpp"
 #include "worker/traces.hpp"
 
@@ -318,10 +319,9 @@ int run_plan(const World& world, const RunOptions& options, ModelConfig config, 
     if (totals.bytes_per_second > 0)
       speed += fmt::format(" GB_per_s={:.1f} roofline={:.0f}%", totals.bytes_per_second / 1e9,
                            100 * totals.roofline);
-    fmt::print("result plan=\"{}\" prompts={} {} load_s={:.1f} logits_sha256={} output={}\n", describe(plan),
-               jobs.size(), speed, load_seconds, combined_hash(reader).substr(0, 16),
-               options.output.string());
-    std::fflush(stdout);
+    print(fmt::format("result plan=\"{}\" prompts={} {} load_s={:.1f} logits_sha256={} output={}\n",
+                      describe(plan), jobs.size(), speed, load_seconds, combined_hash(reader).substr(0, 16),
+                      options.output.string()));
   });
   return 0;
 }
@@ -341,6 +341,7 @@ int run_command(const World& world, const std::vector<std::string>& arguments, c
     options.command = "shardrift-run";
     for (const auto& argument : arguments) options.command += " " + argument;
     record::refuse_long_names(options.output);
+    refuse_singletons(world, world_size(options.plan));
   });
   require_agreement(world, stated_options(options), kSameCommand);
   world.end_stalls_after(options.stall_timeout);

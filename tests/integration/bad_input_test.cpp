@@ -153,6 +153,22 @@ TEST_F(BadInput, OverlongOutput) {
   refused(64, "a path of", {"--output", folder.string() + std::string(4000, '/') + "out.h5"});
 }
 
+// What each of two processes says that srun started without a PMI that MPI knows.
+TEST_F(BadInput, SingletonsOfSrun) {
+  const auto alone = [&](std::vector<std::string> words) {
+    words.insert(words.begin(), {"env", "SLURM_NTASKS=2", "SLURM_PROCID=0", "SLURM_JOB_ID=1",
+                                 "SLURM_STEP_ID=0", SHARDRIFT_BINARY_DIR "/bin/shardrift-run"});
+    return run_program(words);
+  };
+  const auto run = alone({"run", "--model", model.string(), "--prompts", prompts.string(), "--output",
+                          (folder / "out.h5").string(), "--tensor-parallel", "2"});
+  EXPECT_EQ(run.code, 64);
+  EXPECT_THAT(run.output, HasSubstr("srun started 2 processes, but each is alone"));
+  EXPECT_THAT(run.output, HasSubstr("--mpi=pmix"));
+  EXPECT_THAT(alone({"probe", "--count", "4"}).output, HasSubstr("--mpi=pmix"));
+  EXPECT_EQ(alone({"probe", "--count", "4", "--local", "tree"}).code, 0) << "which needs no other";
+}
+
 TEST_F(BadInput, ImpossiblePlans) {
   refused(64, "needs 2 ranks", {"--tensor-parallel", "2"}, 1);
   refused(64, "5 layers", {"--pipeline", "6"}, 1);

@@ -161,5 +161,28 @@ TEST_F(ProbeCommand, Help) {
   EXPECT_THAT(done.output, HasSubstr("--mpi-allreduce"));
 }
 
+// Nothing of ours on standard output is lost unseen.
+TEST_F(ProbeCommand, StandardOutputThatCannotBeWrittenIsAFailure) {
+  const std::string worker = SHARDRIFT_BINARY_DIR "/bin/shardrift-run ";
+  for (const char* words :
+       {"--help", "--version", "", "run --help", "probe --help", "probe --local tree --count 8"})
+    for (const char* lost : {">/dev/full", ">&-"}) {
+      const auto done = testing::run_program({"/bin/sh", "-c", worker + words + " " + lost});
+      EXPECT_EQ(done.code, 70) << words << lost << done.output;
+      EXPECT_THAT(done.output, HasSubstr("standard output cannot be written: "));
+    }
+}
+
+// MPI, like NCCL under NCCL_DEBUG, writes on file 1 what it has to say: it comes out on standard error.
+TEST_F(ProbeCommand, StandardOutputIsOursAlone) {
+  const auto done = testing::run_program({"/bin/sh", "-c",
+                                          "OMPI_MCA_mpi_show_mca_params=all " SHARDRIFT_BINARY_DIR
+                                          "/bin/shardrift-run probe --local tree --count 8 2>" +
+                                              file("err") + " && grep -c . <" + file("err")});
+  EXPECT_EQ(done.code, 0) << done.output;
+  EXPECT_THAT(done.output, ::testing::StartsWith("fold of 8 float32 elements"));
+  EXPECT_EQ(done.output.find("btl"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace shardrift

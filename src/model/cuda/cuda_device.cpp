@@ -41,6 +41,16 @@ int cuda_device_count() {
   return cudaGetDeviceCount(&count) == cudaSuccess ? count : 0;
 }
 
+std::vector<std::string> cuda_device_uuids() {
+  std::vector<std::string> uuids;
+  for (int i = 0; i < cuda_device_count(); ++i) {
+    cudaDeviceProp properties{};
+    cuda::check(cudaGetDeviceProperties(&properties, i), "cudaGetDeviceProperties");
+    uuids.push_back(uuid_text(properties.uuid));
+  }
+  return uuids;
+}
+
 CudaDevice select_cuda_device(int index) {
   cuda::check(cudaSetDevice(index), "cudaSetDevice");
   cudaDeviceProp properties{};

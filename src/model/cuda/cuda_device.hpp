@@ -2,6 +2,7 @@
 #pragma once
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "model/backend.hpp"
 
@@ -15,6 +16,8 @@ struct CudaDevice {
   std::string runtime;             // "13.0"
 };
 
+// UUIDs of those visible to this process, in CUDA's order.
+std::vector<std::string> cuda_device_uuids();
 int cuda_device_count();                   // visible to this process; 0 where there is no driver
 CudaDevice select_cuda_device(int index);  // makes it this process's device; throws failure
 

@@ -33,8 +33,8 @@ class Program : public ::testing::Test {
   // In the scratch directory; out_ and error_ are what it printed.
   int run(const std::string& arguments, const std::string& output = "out") {
     const std::string command =
-        fmt::format("cd {} && {}/bin/shardrift {} > {} 2> err", scratch_.path().string(),
-                    SHARDRIFT_BINARY_DIR, arguments, output);
+        fmt::format("cd {} && {}/bin/shardrift {} >{} 2>err", scratch_.path().string(), SHARDRIFT_BINARY_DIR,
+                    arguments, output);
     const int status = std::system(command.c_str());
     out_ = contents(scratch_ / "out");
     error_ = contents(scratch_ / "err");
@@ -67,6 +67,57 @@ TEST_F(Program, ExitCodes) {
   EXPECT_EQ(run("compare a.h5 b.h5 --json no/c.json"), 70);
   EXPECT_EQ(run("compare a.h5 a.h5", "/dev/full"), 70);
   EXPECT_EQ(run("--version"), 0);
+}
+
+// One row has no interval; what is not measured is "-", never "nan".
+TEST_F(Program, NoNumberIsNotANumber) {
+  for (const double other : {0.0, 2.0}) {
+    std::filesystem::remove(scratch_ / "one.h5");
+    std::filesystem::remove(scratch_ / "two.h5");
+    write_record(scratch_ / "one.h5", small_run(), {greedy_prompt(small_run(), "p0", 0, {{0, 1, 0, 0, 0}})});
+    write_record(scratch_ / "two.h5", small_run(),
+                 {greedy_prompt(small_run(), "p0", 0, {{0, 1, 0, other, 0}})});
+    EXPECT_EQ(run("compare one.h5 two.h5 --no-cache"), other == 0 ? 0 : 1) << error_;
+    EXPECT_THAT(out_, HasSubstr(other == 0 ? "same top-1 100.000 %;" : "same top-1 0.000 %;"));
+    EXPECT_EQ(out_.find("nan"), std::string::npos) << out_;
+    for (const char* command : {"gate", "explain", "envelope"}) {
+      run(std::string(command) + " one.h5 two.h5");
+      EXPECT_EQ(out_.find("nan"), std::string::npos) << out_;
+    }
+  }
+}
+
+// Nothing of ours on standard output is lost unseen, whatever the command.
+TEST_F(Program, StandardOutputThatCannotBeWrittenIsAFailure) {
+  std::ofstream(scratch_ / "empty.toml") << "[run]\nmodel = 'none'\n";
+  for (const std::string words :
+       {"--help", "--version", "compare --help", "gate --help", "envelope --help", "explain --help",
+        "inspect --help", "report --help", "study --help", "submit --help", "status --help", "cancel --help",
+        "scale-out --help", "compare a.h5 a.h5", "gate a.h5 a.h5", "envelope a.h5 a.h5", "explain a.h5 a.h5",
+        "inspect a.h5", "report a.h5 a.h5 --output page.html"}) {
+    for (const char* lost : {"/dev/full", "&-"}) {
+      EXPECT_EQ(run(words, lost), 70) << words << " " << lost;
+      EXPECT_THAT(error_, HasSubstr("standard output cannot be written: ")) << words;
+    }
+  }
+  EXPECT_EQ(run("inspect a.h5 2>&-"), 0) << "what a closed file is not asked for is not missed";
+}
+
+// The signal of a limit is no message.
+TEST_F(Program, ALimitOnFilesIsNamedWithItsRemedy) {
+  const auto limited = [&](const std::string& limit, const std::string& words) {
+    const auto command =
+        fmt::format("cd {} && bash -o pipefail -c '(ulimit {}; exec {}/bin/shardrift {}) 2>&1 | cat >out'",
+                    scratch_.path().string(), limit, SHARDRIFT_BINARY_DIR, words);
+    const int status = std::system(command.c_str());
+    out_ = contents(scratch_ / "out");
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  };
+  EXPECT_EQ(limited("-f 0", "compare a.h5 b.h5 --no-cache --json big.json"), 70) << out_;
+  EXPECT_THAT(out_, HasSubstr("big.json: cannot be written: File too large"));
+  EXPECT_THAT(out_, HasSubstr("raise ulimit -f"));
+  EXPECT_NE(limited("-n 4", "compare a.h5 b.h5 --no-cache"), 0);
+  EXPECT_THAT(out_, HasSubstr("raise ulimit -n"));
 }
 
 TEST_F(Program, WordsAreReadAlikeByEveryCommand) {
