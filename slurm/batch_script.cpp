@@ -91,13 +91,15 @@ std::vector<std::string> launch_words(const JobArray& array, const SiteProfile& 
   std::vector<std::string> words;
   if (profile.launcher == Launcher::srun) {
     // Since Slurm 22.05 srun does not take --cpus-per-task over from sbatch. A rank that fails ends the
-    // others.
-    words = {"srun", "--mpi=pmix", fmt::format("--ntasks={}", array.ranks),
-             fmt::format("--cpus-per-task={}", profile.run.cpus), "--kill-on-bad-exit=1"};
+    // others. What set_up exported reaches the ranks also where jobs are handed no environment (task.sh).
+    words = {"srun",
+             "--mpi=pmix",
+             fmt::format("--ntasks={}", array.ranks),
+             fmt::format("--cpus-per-task={}", profile.run.cpus),
+             "--kill-on-bad-exit=1",
+             "--export=ALL"};
   } else {
     words = {"mpirun", "-n", std::to_string(array.ranks)};
-    // mpirun hands other nodes only what it is told to.
-    for (const auto& [name, value] : profile.environment) words.insert(words.end(), {"-x", name});
   }
   words.insert(words.end(), profile.launcher_options.begin(), profile.launcher_options.end());
   return words;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <optional>
 #include <regex>
 
@@ -93,6 +94,30 @@ void check_sbatch_options(TomlTable& table, const std::vector<std::string>& opti
   }
 }
 
+constexpr std::string_view kClusters = "--clusters=";
+
+std::string cluster_in(const std::vector<std::string>& options) {
+  for (const auto& option : options)
+    if (option.starts_with(kClusters)) return option.substr(kClusters.size());
+  return {};
+}
+
+// Jobs that wait for each other are in one queue.
+void settle_cluster(const TomlTable& table, SiteProfile& profile) {
+  const auto cluster = cluster_in(profile.run.sbatch);
+  if (cluster.find(',') != std::string::npos)
+    throw error_at(
+        table.file(), table.line(),
+        "sbatch of {} has --clusters={}; the jobs of a study wait for each other, so name one cluster",
+        table.title(), cluster);
+  const auto own = cluster_in(profile.analysis.sbatch);
+  if (!own.empty() && own != cluster)
+    throw error_at(table.file(), table.line(),
+                   "[analysis] has --clusters={}, the runs {}; it waits for them, so name the same cluster",
+                   own, cluster.empty() ? "none" : "--clusters=" + cluster);
+  if (own.empty() && !cluster.empty()) profile.analysis.sbatch.push_back(std::string(kClusters) + cluster);
+}
+
 // `otherwise` gives what the table leaves out.
 JobSettings job_settings(TomlTable& table, JobSettings otherwise) {
   JobSettings job;
@@ -178,9 +203,16 @@ SiteProfile site_profile_from_text(const std::string& text, const std::string& f
     check_one_line(table, *table.get("worker"), "worker", *worker);
     profile.worker = *worker;
   }
+  settle_cluster(table, profile);
   check_together(table, profile);
   table.done();
   return profile;
+}
+
+std::string cluster_of(const SiteProfile& profile) {
+  const auto asked = cluster_in(profile.run.sbatch);
+  const char* set = std::getenv("SBATCH_CLUSTERS");
+  return asked.empty() && set != nullptr ? set : asked;
 }
 
 std::vector<std::string> shipped_site_profiles() {

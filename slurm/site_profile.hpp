@@ -54,6 +54,10 @@ struct SiteProfile {
   std::filesystem::path worker;  // empty: shardrift-run beside shardrift
 };
 
+// The cluster that its jobs go to: --clusters among its sbatch options, else SBATCH_CLUSTERS, which sbatch
+// reads; empty: the one at hand.
+std::string cluster_of(const SiteProfile& profile);
+
 // A shipped profile's name, or a file (anything with a slash or a dot). Throws usage_error for an unknown
 // name, bad_data "FILE:LINE: …" for what the file gets wrong.
 SiteProfile load_site_profile(const std::string& name_or_file);

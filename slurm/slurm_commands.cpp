@@ -96,13 +96,26 @@ Error no_answer(const std::string& program, const Answer& answer) {
                  answer.error.empty() ? fmt::format("exit code {}", answer.code) : answer.error);
 }
 
-// "gpu:h100:4(S:0-1),gpu:2" -> types and count
+// "gpu:h100:4(S:0-1,3),gpu:2,shard:32" -> "gpu:h100:4", "gpu:2", "shard:32"
+std::vector<std::string> gres_of(const std::string& text) {
+  static const std::regex kSockets(R"(\([^)]*\))");
+  return split_words(std::regex_replace(text, kSockets, ""), ',');
+}
+
+// The count is the last part; what stands between, digits or not ("2080ti", "3090", "1g.10gb"), is the type.
 void read_gres(const std::string& text, NodeInfo& node) {
-  static const std::regex kGpu(R"(gpu(?::([A-Za-z][^:,(]*))?:(\d+))");
-  for (std::sregex_iterator it(text.begin(), text.end(), kGpu), end; it != end; ++it) {
-    node.gpu_types.push_back((*it)[1].str());
-    node.gpus += std::stoi((*it)[2].str().substr(0, 6));
+  for (const auto& one : gres_of(text)) {
+    const auto parts = split(one, ':');
+    if (parts.front() != "gpu") continue;
+    const auto count = parts.size() > 1 ? number_from<int>(parts.back()) : std::nullopt;
+    const bool typed = parts.size() > (count ? 2U : 1U);
+    node.gpus[typed ? parts[1] : ""] += count.value_or(1);
   }
+}
+
+// --clusters of squeue, sinfo and scancel.
+void add_cluster(std::vector<std::string>& words, const std::string& cluster) {
+  if (!cluster.empty()) words.push_back("--clusters=" + cluster);
 }
 
 }  // namespace
@@ -131,18 +144,58 @@ std::vector<QueueEntry> parse_queue(const std::string& text) {
   std::vector<QueueEntry> entries;
   for (const auto& line : split(text, '\n')) {
     auto fields = split(line, '|');
-    if (fields.size() == 6) fields.emplace_back();
-    if (fields.size() != 7) continue;
-    entries.push_back({fields[0], fields[1], fields[2], fields[3], fields[4], fields[5], fields[6]});
+    if (fields.size() < 6) continue;
+    std::string script;
+    for (std::size_t i = 7; i < fields.size(); ++i) script += (i == 7 ? "" : "|") + fields[i];
+    fields.resize(7);
+    entries.push_back(
+        {fields[0], fields[1], fields[2], fields[3], fields[4], fields[5], fields[6], script, {}});
   }
   return entries;
 }
 
-std::vector<QueueEntry> ask_queue() {
-  const auto answer = ask({"squeue", "--noheader", "--array", "--states=all", "--user=" + user_name(),
-                           std::string("--format=") + kQueueFormat});
+std::vector<QueueEntry> ask_queue(const std::string& cluster) {
+  std::vector<std::string> words{"squeue",
+                                 "--noheader",
+                                 "--array",
+                                 "--states=all",
+                                 "--user=" + user_name(),
+                                 std::string("--format=") + kQueueFormat};
+  add_cluster(words, cluster);
+  const auto answer = ask(words);
   if (answer.code != 0) throw no_answer("squeue", answer);
-  return parse_queue(answer.output);
+  auto entries = parse_queue(answer.output);
+  for (auto& entry : entries) entry.cluster = cluster;
+  return entries;
+}
+
+void cancel_jobs(const std::vector<std::string>& jobs, const std::string& cluster) {
+  std::vector<std::string> words{"scancel"};
+  add_cluster(words, cluster);
+  words.insert(words.end(), jobs.begin(), jobs.end());
+  const auto answer = ask(words);
+  if (answer.code != 0) throw no_answer("scancel", answer);
+}
+
+std::optional<JobNumber> parse_job_number(const std::string& printed) {
+  // The second form: sbatch in a wrapper that drops --parsable.
+  static const std::regex kLine(R"((?:(\d+)(?:;(\S+))?|Submitted batch job (\d+)(?: on cluster (\S+))?))");
+  std::optional<JobNumber> found;
+  for (const auto& line : split_words(printed, '\n')) {
+    std::smatch match;
+    if (!std::regex_match(line, match, kLine)) continue;
+    const bool plain = match[1].matched;
+    const JobNumber number{match[plain ? 1 : 3].str(), match[plain ? 2 : 4].str()};
+    if (found && found->id != number.id) return std::nullopt;
+    found = number;
+  }
+  return found;
+}
+
+int NodeInfo::all_gpus() const {
+  int sum = 0;
+  for (const auto& [type, count] : gpus) sum += count;
+  return sum;
 }
 
 std::vector<NodeInfo> parse_nodes(const std::string& text) {
@@ -163,8 +216,10 @@ std::vector<NodeInfo> parse_nodes(const std::string& text) {
   return nodes;
 }
 
-std::vector<NodeInfo> ask_nodes() {
-  const auto answer = ask({"sinfo", "--noheader", "--Node", std::string("--format=") + kNodeFormat});
+std::vector<NodeInfo> ask_nodes(const std::string& cluster) {
+  std::vector<std::string> words{"sinfo", "--noheader", "--Node", std::string("--format=") + kNodeFormat};
+  add_cluster(words, cluster);
+  const auto answer = ask(words);
   if (answer.code != 0) throw no_answer("sinfo", answer);
   return parse_nodes(answer.output);
 }

@@ -32,10 +32,12 @@ bool is_whole_array(const std::string& entry, const std::string& job) {
   return job.size() > number.size() && (entry == number || entry.starts_with(number + "_["));
 }
 
-const QueueEntry* find(const std::vector<QueueEntry>* queue, const std::string& job) {
+const QueueEntry* find(const std::vector<QueueEntry>* queue, const std::string& job,
+                       const std::string& cluster) {
   if (queue == nullptr || job.empty()) return nullptr;
   const QueueEntry* whole = nullptr;
   for (const auto& entry : *queue) {
+    if (entry.cluster != cluster) continue;
     if (entry.job == job) return &entry;
     if (is_whole_array(entry.job, job)) whole = &entry;
   }
@@ -145,7 +147,8 @@ JobRow describe(const Submission& submission, const std::string& name, bool reco
       row.all_prompts = one.prompts;
     }
   const bool analysis = row.ranks == 0;
-  const auto* entry = find(queue, row.job);
+  const auto* submitted = submission.submitted_as(name);
+  const auto* entry = find(queue, row.job, submitted == nullptr ? "" : submitted->cluster);
   const bool finished =
       analysis ? note && note->state == "done" && (entry == nullptr || note->job == row.job) : recorded;
   if (finished && (entry == nullptr || !is_pending(entry->state))) {
@@ -168,7 +171,8 @@ Status look(const Submission& submission) {
   std::vector<QueueEntry> entries;
   const std::vector<QueueEntry>* queue = nullptr;
   try {
-    entries = ask_queue();
+    for (const auto& cluster : submission.clusters())
+      for (auto& entry : ask_queue(cluster)) entries.push_back(std::move(entry));
     queue = &entries;
   } catch (const Error& error) {
     status.remarks.push_back(fmt::format("{}; what follows is what the tasks wrote down", error.what()));

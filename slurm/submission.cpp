@@ -1,5 +1,6 @@
 #include "slurm/submission.hpp"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "common/durable_file.hpp"
@@ -23,13 +24,26 @@ std::string task_id(const SubmittedJob& job, std::size_t index) {
   return job.configurations.empty() ? job.id : fmt::format("{}_{}", job.id, index);
 }
 
+const SubmittedJob* Submission::submitted_as(const std::string& name) const {
+  for (const auto& job : jobs)
+    if (job.configurations.empty() ? job.name == name
+                                   : std::find(job.configurations.begin(), job.configurations.end(), name) !=
+                                         job.configurations.end())
+      return &job;
+  return nullptr;
+}
+
 std::string Submission::job_of(const std::string& name) const {
-  for (const auto& job : jobs) {
-    if (job.configurations.empty() && job.name == name) return job.id;
-    for (std::size_t i = 0; i < job.configurations.size(); ++i)
-      if (job.configurations[i] == name) return task_id(job, i);
-  }
-  return {};
+  const auto* job = submitted_as(name);
+  if (job == nullptr) return {};
+  const auto task = std::find(job->configurations.begin(), job->configurations.end(), name);
+  return task_id(*job, static_cast<std::size_t>(task - job->configurations.begin()));
+}
+
+std::set<std::string> Submission::clusters() const {
+  std::set<std::string> names{cluster};
+  for (const auto& job : jobs) names.insert(job.cluster);
+  return names;
 }
 
 std::filesystem::path submission_path(const std::filesystem::path& output) {
@@ -38,8 +52,10 @@ std::filesystem::path submission_path(const std::filesystem::path& output) {
 
 std::string to_json(const Submission& submission) {
   json jobs = json::array();
-  for (const auto& job : submission.jobs)
+  for (const auto& job : submission.jobs) {
     jobs.push_back({{"id", job.id}, {"name", job.name}, {"configurations", job.configurations}});
+    if (!job.cluster.empty()) jobs.back()["cluster"] = job.cluster;
+  }
   json configurations = json::array();
   for (const auto& one : submission.configurations)
     configurations.push_back({{"name", one.name},
@@ -48,16 +64,16 @@ std::string to_json(const Submission& submission) {
                               {"prompts", one.prompts},
                               {"output", one.output.string()},
                               {"after", one.after}});
-  return json{{"schema", kSchema},
-              {"study", submission.study},
-              {"file", submission.file.string()},
-              {"profile", submission.profile},
-              {"output", submission.output.string()},
-              {"submitted", submission.submitted},
-              {"jobs", jobs},
-              {"configurations", configurations}}
-             .dump(2) +
-         "\n";
+  json all{{"schema", kSchema},
+           {"study", submission.study},
+           {"file", submission.file.string()},
+           {"profile", submission.profile},
+           {"output", submission.output.string()},
+           {"submitted", submission.submitted},
+           {"jobs", jobs},
+           {"configurations", configurations}};
+  if (!submission.cluster.empty()) all["cluster"] = submission.cluster;
+  return all.dump(2) + "\n";
 }
 
 Submission submission_from_json(const std::string& text, const std::string& file) {
@@ -71,8 +87,10 @@ Submission submission_from_json(const std::string& text, const std::string& file
   submission.profile = object.text("profile");
   submission.output = object.text("output");
   submission.submitted = object.text("submitted");
+  submission.cluster = object.text("cluster", "");
   for (const auto& item : object.objects("jobs"))
-    submission.jobs.push_back({item.text("id"), item.text("name"), item.texts("configurations")});
+    submission.jobs.push_back(
+        {item.text("id"), item.text("name"), item.texts("configurations"), item.text("cluster", "")});
   for (const auto& item : object.objects("configurations")) {
     study::Configuration one;
     one.name = item.text("name");

@@ -96,10 +96,11 @@ std::string missing_partition(const std::vector<NodeInfo>& nodes, const std::str
 std::string gpus_text(const std::vector<NodeInfo>& nodes) {
   std::set<std::string> texts;
   for (const auto& node : nodes) {
-    if (node.gpus == 0)
-      texts.insert("no GPU");
-    else
-      texts.insert(fmt::format("{} x {}", node.gpus, fmt::join(node.gpu_types, "+")));
+    std::vector<std::string> kinds;
+    for (const auto& [type, count] : node.gpus)
+      kinds.push_back(type.empty() ? fmt::format("{} without a type", count)
+                                   : fmt::format("{} x {}", count, type));
+    texts.insert(kinds.empty() ? "no GPU" : fmt::format("{}", fmt::join(kinds, " + ")));
   }
   return fmt::format("{}", fmt::join(texts, ", "));
 }
@@ -125,10 +126,9 @@ bool is_one_word(const std::string& constraint) {  // not an expression such as 
 
 // GPUs of one node that the profile's request can count on.
 int usable_gpus(const NodeInfo& node, const SiteProfile& profile) {
-  if (profile.gpu_type.empty()) return node.gpus;
-  return std::find(node.gpu_types.begin(), node.gpu_types.end(), profile.gpu_type) == node.gpu_types.end()
-             ? 0
-             : node.gpus;
+  if (profile.gpu_type.empty()) return node.all_gpus();
+  const auto found = node.gpus.find(profile.gpu_type);
+  return found == node.gpus.end() ? 0 : found->second;
 }
 
 }  // namespace
@@ -205,7 +205,8 @@ std::vector<std::string> misfits(const std::vector<JobArray>& arrays, const Site
     found.push_back(
         fmt::format("the study runs on GPUs, but site profile {} has gpus = \"none\"", profile.name));
   std::set<std::string> types;
-  for (const auto& node : here) types.insert(node.gpu_types.begin(), node.gpu_types.end());
+  for (const auto& node : here)
+    for (const auto& [type, count] : node.gpus) types.insert(type);
   if (types.size() > 1 && profile.gpu_type.empty())
     found.push_back(
         fmt::format("{} has GPUs of several models ({}): set gpu_type (or constraint) in site profile {}, so "

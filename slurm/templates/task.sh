@@ -83,6 +83,26 @@ load_module() {
   rm -f "$printed"
 }
 
+# set_up, and what it exported goes to the ranks, on whatever node and however they are started.
+#   --export=NONE, or a site that sets SLURM_EXPORT_ENV=NONE, keeps it from what srun starts: ranks, and the daemons that
+#   mpirun starts on other nodes. Such a daemon started by ssh has nothing but what mpirun is told by name.
+# SHARDRIFT_VARIABLES names what was exported, so that the record shows it.
+exported() { compgen -e | grep -vxE '_|SHLVL|PWD|OLDPWD|(BASH_|SLURM_|_*LMOD|_LMFILES|_ModuleTable).*' || true; }
+prepare() {
+  local variable
+  local -A before=()
+  local set_here=()
+  while read -r variable; do before[$variable]=${!variable-}; done < <(exported)
+  set_up
+  unset SLURM_EXPORT_ENV
+  while read -r variable; do
+    [[ -n ${before[$variable]+there} && ${before[$variable]} == "${!variable-}" ]] || set_here+=("$variable")
+  done < <(exported)
+  export SHARDRIFT_VARIABLES="${set_here[*]-}"
+  [[ ${launch[0]} == mpirun ]] || return 0
+  for variable in $SHARDRIFT_VARIABLES SHARDRIFT_VARIABLES; do launch+=(-x "$variable"); done
+}
+
 check_disk() {
   local place free recorded=0
   place=$(dirname "$record")
@@ -140,7 +160,8 @@ log_size() { stat -L -c %s /proc/self/fd/2 2>/dev/null || echo 0; }
 # why CODE SIZE: the program's last sentence since byte SIZE of this job's log; without one, what the code says, or the
 # launcher.
 why() {
-  local log said
+  local log said otherwise="exit code $1"
+  (($1 != 0)) || otherwise="${launch[0]} ended without an error, but no rank wrote $record: its step never began"
   log=$(readlink -f /proc/self/fd/2)
   said=$(tail -c "+$(($2 + 1))" "$log" 2>/dev/null | grep -aE '^(shardrift-run|shardrift): ' | tail -n 1) || true
   if [[ -z $said ]]; then
@@ -150,7 +171,7 @@ why() {
       *) said=$(tail -c "+$(($2 + 1))" "$log" 2>/dev/null | grep -aE '^(srun|slurmstepd|mpirun)[^:]*: ' | tail -n 1) || true ;;
     esac
   fi
-  printf '%s' "${said:-exit code $1}"
+  printf '%s' "${said:-$otherwise}"
 }
 
 # go_on_later BEFORE: requeued, unless two tries in a row finished no prompt: that would go on for ever.
@@ -180,7 +201,7 @@ run_task() {
   local code=0 before size
   say "$name: job $job on ${SLURM_JOB_NODELIST:-$HOSTNAME}, start $((${SLURM_RESTART_COUNT:-0} + 1))"
   note running ''
-  set_up
+  prepare
   check_disk
   check_gpus
   note running ''
@@ -188,18 +209,19 @@ run_task() {
   [[ -z $stopping ]] || go_on_later "$before"
   size=$(log_size)
   run_ranks
-  if ((code == 0)); then
+  # srun answers 0 also where its step never began: the record says that it is done.
+  if ((code == 0)) && [[ -f $record ]]; then
     note 'done' 0
     say "$name: done"
     return
   fi
-  # 138: SIGUSR1 came before the worker was ready for it.
-  if [[ -n $stopping ]] && ((code == 75 || code == 138)); then go_on_later "$before"; fi
+  # 138: SIGUSR1 came before the worker was ready for it. 0: before there was a step.
+  if [[ -n $stopping ]] && ((code == 75 || code == 138 || code == 0)); then go_on_later "$before"; fi
   if ((code == 75)); then
     note interrupted 75 "stopped by a signal; $(finished_prompts) prompts are recorded"
     exit 75
   fi
-  fail "$code" "$(why "$code" "$size")"
+  fail "$((code == 0 ? 70 : code))" "$(why "$code" "$size")"
 }
 
 # -- the analysis --------------------------------------------------------------------------------------------

@@ -1,8 +1,10 @@
 // Ranks on two hosts: under srun, under mpirun in an allocation, and from a hostfile without Slurm.
+#include <fmt/core.h>
 #include <sys/utsname.h>
 
 #include <cstdlib>
 #include <fstream>
+#include <map>
 #include <set>
 
 #include "record/reader.hpp"
@@ -35,16 +37,28 @@ void check_two_hosts(const fs::path& file, const std::set<std::string>& expected
     EXPECT_NE(run.environment.topology.find(host + ": 1 ranks"), std::string::npos);
 }
 
-class Launchers : public Slurm, public ::testing::WithParamInterface<const char*> {};
+// How the ranks are started, and whether jobs are handed the submitter's environment.
+struct Launch {
+  const char* launcher;
+  const char* handed;
+};
+class Launchers : public Slurm, public ::testing::WithParamInterface<Launch> {};
 
 TEST_P(Launchers, OneRankOnEachOfTwoNodes) {
   if (!own_host_names()) GTEST_SKIP() << "hosts cannot have names of their own here";
   write_study();
-  write_site({{"launcher", std::string("\"") + GetParam() + "\""},
+  std::string environment = "NCCL_TEST_MARK = \"site\", SITE_WORD = \"two; words\"";
+  if (std::string(GetParam().handed) == "NONE")
+    for (const char* needed : {"SLURM_CONF", "OMPI_ALLOW_RUN_AS_ROOT", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM",
+                               "OMPI_MCA_rmaps_base_oversubscribe", "OMPI_MCA_hwloc_base_binding_policy",
+                               "OMPI_MCA_btl_vader_single_copy_mechanism"})
+      if (const char* value = std::getenv(needed)) environment += fmt::format(", {} = \"{}\"", needed, value);
+  write_site({{"launcher", fmt::format("\"{}\"", GetParam().launcher)},
               {"ranks_per_node", "1"},
               {"partition", "\"main\""},
-              {"sbatch", "[\"--exclude=c1\"]"},
-              {"environment", "{ NCCL_TEST_MARK = \"site\" }"}});
+              {"sbatch", fmt::format("[\"--exclude=c1\", \"--export={}\"]", GetParam().handed)},
+              {"setup", "[\"export SET_UP_WORD=$NCCL_TEST_MARK-$SITE_WORD\"]"},
+              {"environment", "{ " + environment + " }"}});
   ASSERT_EQ(submit().code, 0);
   const auto table = wait_for_end();
   ASSERT_EQ(table.find("failed"), std::string::npos) << table;
@@ -54,12 +68,19 @@ TEST_P(Launchers, OneRankOnEachOfTwoNodes) {
   EXPECT_EQ(first_difference(one_host, record("tp2")), "");
   // The site's variables reached both nodes.
   const auto variables = record::Reader::open(record("tp2")).run().environment.variables;
-  ASSERT_TRUE(variables.contains("NCCL_TEST_MARK"));
-  EXPECT_EQ(variables.at("NCCL_TEST_MARK"), "site");
-  EXPECT_FALSE(variables.contains("NCCL_TEST_MARK@h1") || variables.contains("NCCL_TEST_MARK@a1"));
+  for (const auto& [name, value] : std::map<std::string, std::string>{
+           {"NCCL_TEST_MARK", "site"}, {"SITE_WORD", "two; words"}, {"SET_UP_WORD", "site-two; words"}}) {
+    ASSERT_TRUE(variables.contains(name)) << name;
+    EXPECT_EQ(variables.at(name), value);
+    EXPECT_FALSE(variables.contains(name + "@h1") || variables.contains(name + "@a1")) << name;
+  }
 }
-INSTANTIATE_TEST_SUITE_P(With, Launchers, ::testing::Values("srun", "mpirun"),
-                         [](const auto& launcher) { return std::string(launcher.param); });
+INSTANTIATE_TEST_SUITE_P(With, Launchers,
+                         ::testing::Values(Launch{"srun", "ALL"}, Launch{"srun", "NONE"},
+                                           Launch{"mpirun", "ALL"}, Launch{"mpirun", "NONE"}),
+                         [](const auto& launch) {
+                           return fmt::format("{}_export_{}", launch.param.launcher, launch.param.handed);
+                         });
 
 // mpirun --hostfile over ssh, which bin/ssh stands in for: n2 has another network interface.
 TEST(Hostfile, TwoHostsAndWhatDiffersBetweenThem) {

@@ -115,6 +115,57 @@ TEST(ArrayScript, AFilesNameStaysInItsComment) {
   EXPECT_THAT(array_script(plan, plan.arrays[0], profile), Not(HasSubstr("\nreboot")));
 }
 
+// task.sh around a launcher that is these lines of bash.
+class Task : public ::testing::Test {
+ protected:
+  Answer run(const std::string& launcher, const std::string& set_up = ":") const {
+    fs::create_directories(scratch_ / "state");
+    fs::create_directories(scratch_ / "bin");
+    std::ofstream(scratch_ / "task.sh") << task_script();
+    for (const char* name : {"srun", "mpirun"}) {
+      std::ofstream(scratch_.path() / "bin" / name) << "#!/bin/bash\n" << launcher << "\n";
+      fs::permissions(scratch_.path() / "bin" / name, fs::perms::owner_all);
+    }
+    const auto folder = scratch_.path().string();
+    std::ofstream(scratch_ / "job") << "set -euo pipefail\nfolder=" << folder
+                                    << "\nname=tp2\nrecord=" << folder
+                                    << "/tp2.h5\nbytes=1\ndevice=cpu\nlaunch=(" << launcher_
+                                    << " -n 2)\ncommand=(worker run)\nset_up() {\n"
+                                    << set_up << "\n}\nsource \"$folder/task.sh\"\nrun_task\n";
+    return ask({"env", "PATH=" + folder + "/bin:" + std::getenv("PATH"), "SLURM_EXPORT_ENV=NONE", "bash",
+                "-c", "exec bash " + folder + "/job >" + folder + "/log 2>&1"});
+  }
+  std::string note() const { return contents(scratch_ / "state/tp2"); }
+  std::string log() const { return contents(scratch_ / "log"); }
+
+  record::testing::Scratch scratch_;
+  const char* launcher_ = "srun";
+};
+
+TEST_F(Task, IsDoneWhereItsRecordIs) {
+  EXPECT_EQ(run("touch " + (scratch_ / "tp2.h5").string()).code, 0) << log();
+  EXPECT_THAT(note(), HasSubstr("state=done"));
+}
+
+// As srun does where its step is cancelled before it begins.
+TEST_F(Task, IsNotDoneBecauseTheLauncherSaysNothing) {
+  EXPECT_EQ(run("exit 0").code, 70) << log();
+  EXPECT_THAT(note(), HasSubstr("state=failed"));
+  EXPECT_THAT(note(), HasSubstr("srun ended without an error, but no rank wrote"));
+  EXPECT_EQ(run("echo 'srun: Force Terminated job 12' >&2").code, 70);
+  EXPECT_THAT(note(), HasSubstr("words=srun: Force Terminated job 12"));
+}
+
+TEST_F(Task, WhatSetUpExportsGoesToTheRanks) {
+  const std::string set_up = "export SITE_WORD='two; words'\nlocal_only=1\nexport PATH=/opt/site:$PATH";
+  const std::string tell = "echo \"words: $*\"; echo \"export: ${SLURM_EXPORT_ENV-not set}, $SITE_WORD\"";
+  run(tell, set_up);
+  EXPECT_THAT(log(), HasSubstr("words: -n 2 worker run\nexport: not set, two; words\n"));
+  launcher_ = "mpirun";
+  run(tell, set_up);
+  EXPECT_THAT(log(), HasSubstr("words: -n 2 -x PATH -x SITE_WORD -x SHARDRIFT_VARIABLES worker run\n"));
+}
+
 TEST(ArrayScript, AsksForNoGpusOnCpus) {
   const auto profile = load_site_profile("generic");
   const auto plan = plan_jobs(empty_plan(), scale_out("cpu"), profile);

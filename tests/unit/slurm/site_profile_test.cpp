@@ -43,6 +43,22 @@ TEST(SiteProfile, AnUnknownNameIsToldWhichThereAre) {
   EXPECT_EQ(error_of([] { load_site_profile("./none.toml"); }).code(), ExitCode::bad_data);
 }
 
+// The analysis waits for the runs, so it goes where they go.
+TEST(SiteProfile, OneClusterForAll) {
+  unsetenv("SBATCH_CLUSTERS");
+  const auto far = site_profile_from_text("sbatch = ['--exclusive', '--clusters=far']", "site.toml");
+  EXPECT_EQ(cluster_of(far), "far");
+  EXPECT_THAT(far.analysis.sbatch, ::testing::ElementsAre("--clusters=far"));
+  EXPECT_EQ(cluster_of(site_profile_from_text("", "site.toml")), "");
+  setenv("SBATCH_CLUSTERS", "near", 1);
+  EXPECT_EQ(cluster_of(site_profile_from_text("", "site.toml")), "near");
+  EXPECT_EQ(cluster_of(far), "far");
+  unsetenv("SBATCH_CLUSTERS");
+  EXPECT_THAT(refusal("sbatch = ['--clusters=a,b']"), HasSubstr("name one cluster"));
+  EXPECT_THAT(refusal("sbatch = ['--clusters=a']\n[analysis]\nsbatch = ['--clusters=b']"),
+              HasSubstr("name the same cluster"));
+}
+
 TEST(SiteProfile, ErrorsNameFileLineAndKey) {
   EXPECT_THAT(refusal("cpus = 1\npartitions = \"gpu\"\n"), StartsWith("site.toml:2: "));
   EXPECT_THAT(refusal("cpus = 1\npartitions = \"gpu\"\n"), HasSubstr("partitions"));

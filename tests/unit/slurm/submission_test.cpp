@@ -33,6 +33,18 @@ TEST(Submission, SurvivesTheDisk) {
   EXPECT_FALSE(read_submission(scratch / "elsewhere").has_value());
 }
 
+TEST(Submission, RemembersClusters) {
+  auto one = example("/x");
+  EXPECT_EQ(to_json(one).find("cluster"), std::string::npos);
+  EXPECT_THAT(one.clusters(), ::testing::ElementsAre(""));
+  one.cluster = "far";
+  for (auto& job : one.jobs) job.cluster = "far";
+  const auto read = submission_from_json(to_json(one), "submission.json");
+  EXPECT_EQ(to_json(read), to_json(one));
+  EXPECT_THAT(read.clusters(), ::testing::ElementsAre("far"));
+  EXPECT_EQ(read.submitted_as("tp2")->cluster, "far");
+}
+
 TEST(Submission, ACopiedFolderFindsItsOwnRecords) {
   const record::testing::Scratch scratch;
   std::filesystem::create_directories(scratch / "a/slurm");

@@ -27,13 +27,26 @@ TEST(Nodes, AreReadWithTypesAndFeatures) {
   ASSERT_EQ(nodes.size(), 5U);
   EXPECT_TRUE(nodes[0].is_default);
   EXPECT_EQ(nodes[0].partition, "cpu");
-  EXPECT_EQ(nodes[0].gpus, 0);
-  EXPECT_EQ(nodes[1].gpus, 4);
-  EXPECT_THAT(nodes[1].gpu_types, ::testing::ElementsAre("h100"));
+  EXPECT_EQ(nodes[0].all_gpus(), 0);
+  EXPECT_THAT(nodes[1].gpus, ::testing::ElementsAre(std::pair{"h100", 4}));
   EXPECT_THAT(nodes[1].features, ::testing::ElementsAre("h100", "ib"));
-  EXPECT_EQ(nodes[3].gpus, 8);
-  EXPECT_EQ(nodes[4].gpus, 2);
-  EXPECT_THAT(nodes[4].gpu_types, ::testing::ElementsAre(""));
+  EXPECT_THAT(nodes[3].gpus, ::testing::ElementsAre(std::pair{"a100", 8}));
+  EXPECT_THAT(nodes[4].gpus, ::testing::ElementsAre(std::pair{"", 2}));
+}
+
+// The type is what stands before the count, whatever it begins with.
+TEST(Nodes, TypesMayBeginWithADigit) {
+  const auto gpus = [](const std::string& gres) {
+    return parse_nodes("n|p|" + gres + "|(null)|idle").at(0).gpus;
+  };
+  using Gpus = std::map<std::string, int>;
+  EXPECT_EQ(gpus("gpu:2080ti:4"), (Gpus{{"2080ti", 4}}));
+  EXPECT_EQ(gpus("gpu:3090:8(S:0-1)"), (Gpus{{"3090", 8}}));
+  EXPECT_EQ(gpus("gpu:1g.10gb:7,gpu:a100:2(S:0,2),shard:9"), (Gpus{{"1g.10gb", 7}, {"a100", 2}}));
+  EXPECT_EQ(gpus("gpu:4"), (Gpus{{"", 4}}));
+  EXPECT_EQ(gpus("gpu:h100"), (Gpus{{"h100", 1}}));
+  EXPECT_EQ(gpus("gpu"), (Gpus{{"", 1}}));
+  EXPECT_EQ(gpus("mps:400,gpus:2,(null)"), Gpus{});
 }
 
 TEST(Queue, IsRead) {
@@ -43,6 +56,32 @@ TEST(Queue, IsRead) {
   EXPECT_EQ(queue[0].job, "12_0");
   EXPECT_EQ(pending_words(queue[0]), "waits for free nodes (Resources), expected 2026-01-02T03:04:05");
   EXPECT_EQ(queue[1].nodes, "n1");
+}
+
+TEST(Queue, KnowsTheScriptThatAJobRuns) {
+  const auto queue = parse_queue(
+      "12_0|PENDING|Resources|0:00|1:00||N/A|/x/my "
+      "out/slurm/1-rank.sbatch\n13|RUNNING|None|1|2|n|N/A|/a|b\n");
+  ASSERT_EQ(queue.size(), 2U);
+  EXPECT_EQ(queue[0].script, "/x/my out/slurm/1-rank.sbatch");
+  EXPECT_EQ(queue[1].script, "/a|b");
+}
+
+// Sites let sbatch say more than the number.
+TEST(Sbatch, TheJobsNumberIsFoundAmongWhatItPrints) {
+  const auto read = [](const std::string& printed) {
+    const auto number = parse_job_number(printed);
+    return number ? number->id + "@" + number->cluster : "none";
+  };
+  EXPECT_EQ(read("101\n"), "101@");
+  EXPECT_EQ(read("101;far\n"), "101@far");
+  EXPECT_EQ(read("Welcome to site X\n\n  101 \r\nYou have 3 jobs, 2025 hours left\n"), "101@");
+  EXPECT_EQ(read("Submitted batch job 101\n"), "101@");
+  EXPECT_EQ(read("sbatch: INFO: account a\nSubmitted batch job 101 on cluster far\n"), "101@far");
+  EXPECT_EQ(read("101\nSubmitted batch job 101\n"), "101@");
+  EXPECT_EQ(read("2025\n101\n"), "none") << "either may be it";
+  EXPECT_EQ(read(""), "none");
+  EXPECT_EQ(read("job 101 accepted"), "none");
 }
 
 TEST(Pending, EveryReasonIsKeptAndMostAreExplained) {
