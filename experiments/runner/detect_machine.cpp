@@ -6,44 +6,46 @@
 #include <algorithm>
 #include <cstdlib>
 #include <fstream>
+#include <optional>
 
 #include "common/error.hpp"
 #include "common/text.hpp"
 #include "experiments/runner/process.hpp"
+#include "experiments/runner/visible_gpus.hpp"
 
 namespace shardrift::runner {
 namespace {
 
 namespace fs = std::filesystem;
 
-struct Gpu {
-  std::string id;  // index or UUID
-  std::string name;
-  std::int64_t memory = 0;
-};
+std::optional<std::string> variable(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? std::nullopt : std::optional<std::string>(value);
+}
 
-std::vector<Gpu> visible_gpus() {
-  std::vector<Gpu> all;
+// In CUDA's order. Which of several models is the fastest only CUDA says: the worker is asked.
+std::vector<Card> in_cudas_order(std::vector<Card> cards, const fs::path& worker) {
+  if (!are_mixed(cards) || variable("CUDA_DEVICE_ORDER") == "PCI_BUS_ID") return cards;
+  const auto told = output_of({"env", "-u", "CUDA_VISIBLE_DEVICES", worker.string(), "devices"});
+  if (auto ordered = in_order_of(told.value_or(""), cards)) return *ordered;
+  throw usage_error(
+      "GPUs of several models, which CUDA numbers in another order than nvidia-smi, and {} does not tell: "
+      "set "
+      "CUDA_DEVICE_ORDER=PCI_BUS_ID, or choose cards of one model by UUID in CUDA_VISIBLE_DEVICES",
+      worker.string());
+}
+
+VisibleGpus gpus_for(const fs::path& worker) {
   const auto table = output_of(
       {"nvidia-smi", "--query-gpu=index,name,memory.total,uuid", "--format=csv,noheader,nounits"}, 30);
-  if (!table) return all;
-  const char* visible = std::getenv("CUDA_VISIBLE_DEVICES");
-  for (const auto& line : split_words(*table, '\n')) {
-    const auto fields = split_words(line, ',');
-    if (fields.size() < 4) continue;
-    const Gpu gpu{fields[0], fields[1], std::strtoll(fields[2].c_str(), nullptr, 10) << 20};
-    if (visible == nullptr) all.push_back(gpu);
-  }
-  if (visible == nullptr) return all;
-  // What CUDA_VISIBLE_DEVICES lists, in its own spelling and order, up to the first it cannot mean.
-  for (const auto& id : split_words(visible, ',')) {
-    for (const auto& line : split_words(*table, '\n')) {
-      const auto fields = split_words(line, ',');
-      if (fields.size() < 4 || (fields[0] != id && !fields[3].starts_with(id))) continue;
-      all.push_back({id, fields[1], std::strtoll(fields[2].c_str(), nullptr, 10) << 20});
-    }
-  }
-  return all;
+  if (!table) return {{}, "no GPU found"};
+  auto cards = parse_cards(*table, output_of({"nvidia-smi", "-L"}, 30).value_or(""));
+  const auto visible = variable("CUDA_VISIBLE_DEVICES");
+  const auto entries = split_words(visible.value_or("0"), ',');
+  const bool by_number = std::any_of(entries.begin(), entries.end(),
+                                     [](const auto& entry) { return number_from<int>(entry).has_value(); });
+  if (by_number) cards = in_cudas_order(std::move(cards), worker);
+  return visible_gpus(cards, visible, are_mixed(cards));
 }
 
 int usable_cores() {
@@ -91,9 +93,10 @@ DetectedMachine detect_machine(const MachineWanted& wanted, const fs::path& work
   detected.cores = usable_cores();
   std::string no_gpu;
   if (wanted.device != "cpu") {
-    auto gpus = visible_gpus();
+    const auto visible = gpus_for(worker);
+    const auto& gpus = visible.gpus;
     if (gpus.empty()) {
-      no_gpu = "no GPU found";
+      no_gpu = visible.why_none;
     } else if (!built_with_cuda(worker)) {
       no_gpu = fmt::format("{} was built without CUDA", worker.string());
     } else {

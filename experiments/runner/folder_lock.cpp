@@ -9,10 +9,10 @@
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
-#include <cstring>
 #include <thread>
 
 #include "common/error.hpp"
+#include "common/system_reason.hpp"
 
 namespace shardrift::runner {
 namespace {
@@ -32,7 +32,7 @@ FolderLock::FolderLock(const std::filesystem::path& folder,
                        const std::function<bool()>& stop) {
   const auto path = folder / ".lock";
   descriptor_ = ::open(path.c_str(), O_RDWR | O_CREAT, 0666);  // inherited: no O_CLOEXEC
-  if (descriptor_ < 0) throw failure("{}: cannot be written: {}", path.string(), std::strerror(errno));
+  if (descriptor_ < 0) throw failure("{}: cannot be written: {}", path.string(), system_reason(errno));
   for (int tenths = 0; flock(descriptor_, LOCK_EX | LOCK_NB) != 0; ++tenths) {
     const int error = errno;
     const pid_t holder = written_pid(descriptor_);
@@ -41,7 +41,7 @@ FolderLock::FolderLock(const std::filesystem::path& folder,
     if (error != EWOULDBLOCK || alive || stopped || tenths >= 10 * kWaitSeconds) {
       ::close(descriptor_);
       if (error != EWOULDBLOCK)
-        throw failure("{}: cannot be locked: {}", path.string(), std::strerror(error));
+        throw failure("{}: cannot be locked: {}", path.string(), system_reason(error));
       if (stopped) throw Error(ExitCode::interrupted, "interrupted before anything was started");
       if (alive)
         throw usage_error(
@@ -58,8 +58,16 @@ FolderLock::FolderLock(const std::filesystem::path& folder,
       pwrite(descriptor_, text.data(), text.size(), 0) != static_cast<ssize_t>(text.size())) {
     const int error = errno;
     ::close(descriptor_);
-    throw failure("{}: cannot be written: {}", path.string(), std::strerror(error));
+    throw failure("{}: cannot be written: {}", path.string(), system_reason(error));
   }
+}
+
+bool is_locked(const std::filesystem::path& folder) {
+  const int descriptor = ::open((folder / ".lock").c_str(), O_RDONLY | O_CLOEXEC);
+  if (descriptor < 0) return false;
+  const bool free = flock(descriptor, LOCK_SH | LOCK_NB) == 0 || errno != EWOULDBLOCK;
+  ::close(descriptor);
+  return !free;
 }
 
 FolderLock::~FolderLock() {

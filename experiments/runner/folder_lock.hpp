@@ -23,4 +23,7 @@ class FolderLock {
   int descriptor_ = -1;
 };
 
+// Whether a study, or a worker that one left, holds the lock at this moment.
+bool is_locked(const std::filesystem::path& folder);
+
 }  // namespace shardrift::runner

@@ -10,10 +10,10 @@
 #include <cerrno>
 #include <chrono>
 #include <csignal>
-#include <cstring>
 #include <utility>
 
 #include "common/error.hpp"
+#include "common/system_reason.hpp"
 
 namespace shardrift::runner {
 namespace {
@@ -40,7 +40,7 @@ struct Pipe {
   Descriptor write{-1};
   static std::array<int, 2> make() {
     std::array<int, 2> ends{};
-    if (pipe2(ends.data(), O_CLOEXEC) != 0) throw failure("no pipe: {}", std::strerror(errno));
+    if (pipe2(ends.data(), O_CLOEXEC) != 0) throw failure("no pipe: {}", system_reason(errno));
     return ends;
   }
   explicit Pipe(std::array<int, 2> ends = make()) : read(ends[0]), write(ends[1]) {}
@@ -94,7 +94,7 @@ pid_t start(std::vector<std::string> words, const std::map<std::string, std::str
   Pipe report;  // closed by exec: nothing to read says that it worked
   const pid_t parent = getpid();
   const pid_t pid = fork();
-  if (pid < 0) throw failure("{} cannot be started: {}", words[0], std::strerror(errno));
+  if (pid < 0) throw failure("{} cannot be started: {}", words[0], system_reason(errno));
   if (pid == 0)
     become(word_pointers.data(), variable_pointers.data(), output, errors_to, report.write.get(), parent);
   setpgid(pid, pid);  // here too: whoever comes first
@@ -106,7 +106,7 @@ pid_t start(std::vector<std::string> words, const std::map<std::string, std::str
   } while (got < 0 && errno == EINTR);
   if (got == sizeof error) {
     waitpid(pid, nullptr, 0);
-    throw failure("{} cannot be started: {}", words[0], std::strerror(error));
+    throw failure("{} cannot be started: {}", words[0], system_reason(error));
   }
   return pid;
 }
@@ -115,7 +115,7 @@ pid_t start(std::vector<std::string> words, const std::map<std::string, std::str
 
 Process::Process(const Command& command) {
   const Descriptor log(::open(command.log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666));
-  if (log.get() < 0) throw failure("{}: cannot be written: {}", command.log.string(), std::strerror(errno));
+  if (log.get() < 0) throw failure("{}: cannot be written: {}", command.log.string(), system_reason(errno));
   pid_ = start(command.words, command.environment, log.get(), log.get());
 }
 
@@ -138,7 +138,7 @@ std::optional<Ended> Process::poll() {
   int status = 0;
   const pid_t got = waitpid(pid_, &status, WNOHANG);
   if (got == 0 || (got < 0 && errno == EINTR)) return std::nullopt;
-  if (got < 0) throw failure("process {} is lost: {}", pid_, std::strerror(errno));
+  if (got < 0) throw failure("process {} is lost: {}", pid_, system_reason(errno));
   ended_ = WIFEXITED(status) ? Ended{WEXITSTATUS(status), 0} : Ended{0, WTERMSIG(status)};
   return ended_;
 }

@@ -5,6 +5,8 @@
 
 #include "cli/arguments.hpp"
 #include "cli/commands.hpp"
+#include "experiments/runner/folder_lock.hpp"
+#include "experiments/runner/status_presenters.hpp"
 #include "slurm/settle.hpp"
 #include "slurm/submit.hpp"
 
@@ -15,14 +17,15 @@ namespace fs = std::filesystem;
 
 constexpr const char* kStatusHelp = R"(usage: shardrift status [DIR] [--settle]
 
-What became of a study that shardrift submit handed to Slurm: a line for every run
-and for the analysis, with what a job waits for, how far it is, or why it failed.
-DIR is the study's output folder; left out: this folder, or the only one in out/.
+What became of a study: a line for every run, with how far it is, or why it failed.
+One that shardrift submit handed to Slurm has a line for the analysis too, and says
+what a job waits for. DIR is the study's output folder; left out: this folder, or
+the only one in out/.
 
   shardrift status out/scale-out
 
 exit code: 0 all is done, 75 something still runs or waits, 70 nothing does and
-something is missing (submit again: what is finished is kept)
+something is missing (the same command again: what is finished is kept)
 )";
 
 constexpr const char* kCancelHelp = R"(usage: shardrift cancel [DIR]
@@ -33,19 +36,41 @@ submit goes on from there. DIR as in shardrift status.
   shardrift cancel out/scale-out
 )";
 
-// DIR, this folder, or the only submission in out/.
-fs::path folder_of(const std::vector<std::string>& given, const std::string& command) {
+bool is_submitted(const fs::path& folder) {
+  std::error_code ignored;
+  return fs::exists(slurm::submission_path(folder), ignored);
+}
+bool is_study(const fs::path& folder) {
+  std::error_code ignored;
+  return is_submitted(folder) || fs::exists(runner::status_path(folder), ignored);
+}
+
+// DIR, this folder, or the only one of its kind in out/. what: "study", "submitted study"
+fs::path folder_of(const std::vector<std::string>& given, const std::string& command, const char* what,
+                   bool (*is_one)(const fs::path&)) {
   if (!given.empty()) return fs::absolute(given.front()).lexically_normal();
-  if (fs::exists(slurm::submission_path("."))) return fs::current_path();
+  if (is_one(".")) return fs::current_path();
   std::vector<fs::path> found;
   std::error_code ignored;
   for (fs::directory_iterator it("out", ignored), end; !ignored && it != end; it.increment(ignored))
-    if (fs::exists(slurm::submission_path(it->path()), ignored)) found.push_back(it->path());
+    if (is_one(it->path())) found.push_back(it->path());
   if (found.size() == 1) return fs::absolute(found.front());
-  if (found.empty()) throw usage_error("{}: no submitted study here: shardrift {} DIR", command, command);
+  if (found.empty()) throw usage_error("{}: no {} here: shardrift {} DIR", command, what, command);
   std::sort(found.begin(), found.end());
-  throw usage_error("{}: out/ has {} submitted studies: shardrift {} {}", command, found.size(), command,
-                    found.front().string());
+  throw usage_error("{}: out/ has {} {}s, {} for one: shardrift {} {}", command, found.size(), what,
+                    found.front().filename().string(), command, found.front().string());
+}
+
+// Of a study that runs, or ran, on this machine.
+ExitCode local_status(const fs::path& folder) {
+  const auto status = runner::read_status(folder);
+  if (!status)
+    throw usage_error(
+        "{}: no study was run or submitted from here (neither status.json nor slurm/submission.json)",
+        folder.string());
+  const bool alive = runner::is_locked(folder);
+  print(runner::status_text(*status, alive));
+  return runner::exit_code(*status, alive);
 }
 
 slurm::Submission submission_in(const fs::path& folder) {
@@ -66,7 +91,9 @@ ExitCode status(const std::vector<std::string>& arguments) {
                               "DIR/status.json; exit code 65 where records come from different models of "
                               "GPU (or CPU)");
   if (!known.read(arguments)) return ExitCode::ok;
-  const auto submission = submission_in(folder_of(folder, "status"));
+  const auto place = folder_of(folder, "status", "study", is_study);
+  if (!settle && !is_submitted(place)) return local_status(place);
+  const auto submission = submission_in(place);
   const auto found = slurm::look(submission);
   print(slurm::status_text(submission, found));
   if (!settle) return slurm::exit_code(found);
@@ -81,7 +108,7 @@ ExitCode cancel(const std::vector<std::string>& arguments) {
   Arguments known("cancel", kCancelHelp);
   known.files(folder, 1);
   if (!known.read(arguments)) return ExitCode::ok;
-  const auto submission = submission_in(folder_of(folder, "cancel"));
+  const auto submission = submission_in(folder_of(folder, "cancel", "submitted study", is_submitted));
   const int jobs = slurm::cancel(submission);
   print(jobs == 0
             ? fmt::format("{}: nothing of it is in the queue\n", submission.study)

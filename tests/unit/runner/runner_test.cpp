@@ -331,6 +331,35 @@ TEST_F(StudyOnGpus, TheUsersOwnChoiceOfDevicesHolds) {
   EXPECT_EQ(devices_of("tp2"), "3,GPU-a1");
 }
 
+TEST_F(StudyOnGpus, TheListIsReadAsCudaReadsIt) {
+  const auto machine = [&](const std::string& visible) {
+    const auto text =
+        on_gpus({"--dry-run", "--only", "reference"}, {{"CUDA_VISIBLE_DEVICES", visible}}).output;
+    const auto at = text.find("machine: ");
+    return at == std::string::npos ? text : text.substr(at, text.find(';', at) - at);
+  };
+  EXPECT_EQ(machine("0,-1,1"), "machine: 1 x NVIDIA H100");
+  EXPECT_THAT(machine("0,0"), HasSubstr("no GPU: CUDA_VISIBLE_DEVICES=0,0 lists one twice"));
+  EXPECT_THAT(machine("MIG-377e0049"),
+              HasSubstr("no GPU found that CUDA_VISIBLE_DEVICES=MIG-377e0049 means"));
+}
+
+// The fake worker does not tell CUDA's order; the order of the buses would be a guess.
+TEST_F(StudyOnGpus, MixedCardsAreNotNumberedByGuess) {
+  fs::permissions(folder_.write("nvidia-smi", R"(#!/bin/sh
+echo "0, NVIDIA T4, 15360, GPU-t4"; echo "1, NVIDIA A100, 81920, GPU-a100")"),
+                  fs::perms::owner_all);
+  const auto refused = on_gpus({"--dry-run"});
+  EXPECT_EQ(refused.code, 64);
+  EXPECT_THAT(refused.output, HasSubstr("CUDA_DEVICE_ORDER=PCI_BUS_ID"));
+  EXPECT_THAT(
+      on_gpus({"--dry-run", "--devices", "1", "--only", "reference"}, {{"CUDA_DEVICE_ORDER", "PCI_BUS_ID"}})
+          .output,
+      HasSubstr("machine: 1 x NVIDIA T4"));
+  EXPECT_THAT(on_gpus({"--dry-run", "--only", "reference"}, {{"CUDA_VISIBLE_DEVICES", "GPU-a100"}}).output,
+              HasSubstr("machine: 1 x NVIDIA A100"));
+}
+
 TEST_F(StudyOnGpus, WhatCannotBeUsedIsSaid) {
   EXPECT_THAT(on_gpus({"--dry-run"}, {{"FAKE_CUDA", ""}}).output, HasSubstr("was built without CUDA"));
   const auto none = on_gpus({"--dry-run", "--device", "cuda"}, {{"CUDA_VISIBLE_DEVICES", ""}});
@@ -340,6 +369,37 @@ TEST_F(StudyOnGpus, WhatCannotBeUsedIsSaid) {
   EXPECT_EQ(many.code, 64);
   EXPECT_THAT(many.output, HasSubstr("--devices 5: here are 4 GPUs"));
   EXPECT_EQ(on_gpus({"--dry-run", "--jobs", "5"}).code, 64);
+}
+
+TEST_F(StudyProgram, StatusTellsOfAStudyOnThisMachine) {
+  const auto told = [&] {
+    return run_program({SHARDRIFT_BINARY_DIR "/bin/shardrift", "status", output().string()});
+  };
+  EXPECT_EQ(told().code, 64);
+  EXPECT_THAT(told().output, HasSubstr("no study was run or submitted from here"));
+  ASSERT_EQ(run({"--only", "reference,tp2"}).code, 0);
+  auto some = told();
+  EXPECT_EQ(some.code, 70) << some.output;
+  EXPECT_THAT(some.output,
+              AllOf(HasSubstr("study: 5 runs, 3 waiting, 2 done"), HasSubstr("the same command")));
+  ASSERT_EQ(run().code, 0);
+  EXPECT_EQ(told().code, 0) << told().output;
+  EXPECT_THAT(told().output, HasSubstr("5 runs, 5 done"));
+}
+
+TEST_F(StudyProgram, StatusKnowsWhetherTheStudyRuns) {
+  const auto told = [&] {
+    return run_program({SHARDRIFT_BINARY_DIR "/bin/shardrift", "status", output().string()});
+  };
+  Running study(holding("tp2:1", command({"--only", "tp2"})));
+  const auto held = run_of("tp2");
+  ASSERT_TRUE(held.is_reached(study));
+  const auto running = told();
+  EXPECT_EQ(running.code, 75) << running.output;
+  EXPECT_THAT(running.output, AllOf(HasSubstr(" running "), HasSubstr("1 of 3 prompts recorded"),
+                                    HasSubstr(fmt::format("(process {})", study.pid()))));
+  held.let_go();
+  study.wait();
 }
 
 TEST_F(StudyProgram, WithoutRunningWhatIsThereIsCompared) {
