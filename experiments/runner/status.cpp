@@ -38,6 +38,16 @@ void take_list(const json& object, const char* key, std::vector<Value>& values) 
   }
 }
 
+StudyStatus status_from(const json& object) {
+  const auto schema = object.value("schema", "");
+  if (schema != kSchema) throw bad_data("schema is {}, {} is expected", shown(schema), shown(kSchema));
+  StudyStatus status;
+  take_fields(object, status);
+  take_list(object, "runs", status.runs);
+  take_list(object, "not_possible", status.not_possible);
+  return status;
+}
+
 }  // namespace
 
 RunStatus* StudyStatus::find(std::string_view run) {
@@ -74,21 +84,21 @@ std::string to_json(const StudyStatus& status) {
 
 std::optional<StudyStatus> read_status(const fs::path& output_folder) {
   const auto path = status_path(output_folder);
-  std::error_code error;
-  if (!fs::exists(path, error)) return std::nullopt;
-  const auto object = parse_json_object(read_text_file(path, kMaxFileBytes), path.string());
+  std::error_code ignored;
+  if (!fs::exists(path, ignored)) return std::nullopt;
+  // What it tells can be found out anew.
+  const auto wrong = [&](const std::string& what) {
+    return bad_data("{}: move it away and give the command again: records beside it that are whole are kept",
+                    what);
+  };
   try {
-    const auto schema = object.value("schema", "");
-    if (schema != kSchema) throw bad_data("schema is {}, {} is expected", shown(schema), shown(kSchema));
-    StudyStatus status;
-    take_fields(object, status);
-    take_list(object, "runs", status.runs);
-    take_list(object, "not_possible", status.not_possible);
-    return status;
-  } catch (const json::exception& wrong) {
-    throw bad_data("{}: {}", path.string(), wrong.what());
-  } catch (const Error& wrong) {
-    throw bad_data("{}: {}", path.string(), wrong.what());
+    const auto object = parse_json_object(read_text_file(path, kMaxFileBytes), path.string());
+    return status_from(object);
+  } catch (const json::exception& error) {
+    throw wrong(fmt::format("{}: {}", path.string(), error.what()));
+  } catch (const Error& error) {
+    const std::string text = error.what();
+    throw wrong(text.starts_with(path.string()) ? text : fmt::format("{}: {}", path.string(), text));
   }
 }
 

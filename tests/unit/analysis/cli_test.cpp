@@ -1,6 +1,9 @@
 // The program itself: exit codes, one line of error, output that cannot be written.
+#include <fcntl.h>
 #include <gmock/gmock.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmath>
 #include <cstdlib>
@@ -116,8 +119,26 @@ TEST_F(Program, ALimitOnFilesIsNamedWithItsRemedy) {
   EXPECT_EQ(limited("-f 0", "compare a.h5 b.h5 --no-cache --json big.json"), 70) << out_;
   EXPECT_THAT(out_, HasSubstr("big.json: cannot be written: File too large"));
   EXPECT_THAT(out_, HasSubstr("raise ulimit -f"));
-  EXPECT_NE(limited("-n 4", "compare a.h5 b.h5 --no-cache"), 0);
-  EXPECT_THAT(out_, HasSubstr("raise ulimit -n"));
+}
+
+TEST_F(Program, ALimitOnOpenFilesIsNamedWithItsRemedy) {
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit few{64, before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &few), 0);
+  std::vector<int> open_files;
+  for (int file = open("/dev/null", O_RDONLY); file >= 0; file = open("/dev/null", O_RDONLY))
+    open_files.push_back(file);
+  std::string refusal;
+  try {
+    record::Reader::open(scratch_ / "a.h5");
+  } catch (const Error& error) {
+    refusal = error.what();
+  }
+  for (const int file : open_files) close(file);
+  setrlimit(RLIMIT_NOFILE, &before);
+  EXPECT_THAT(refusal, HasSubstr("a.h5"));
+  EXPECT_THAT(refusal, HasSubstr("raise ulimit -n"));
 }
 
 TEST_F(Program, WordsAreReadAlikeByEveryCommand) {

@@ -371,6 +371,18 @@ TEST_F(StudyOnGpus, WhatCannotBeUsedIsSaid) {
   EXPECT_EQ(on_gpus({"--dry-run", "--jobs", "5"}).code, 64);
 }
 
+TEST_F(StudyProgram, ADamagedStatusBesideWholeRecordsIsNamedWithTheWayOn) {
+  ASSERT_EQ(run({"--only", "reference,tp2"}).code, 0);
+  fs::resize_file(status_path(output()), fs::file_size(status_path(output())) / 2);
+  const auto refused = run();
+  EXPECT_EQ(refused.code, 65);
+  EXPECT_THAT(refused.output,
+              AllOf(HasSubstr("status.json"), HasSubstr("move it away and give the command again")));
+  fs::remove(status_path(output()));
+  EXPECT_EQ(run({"--only", "reference,tp2"}).code, 0);
+  EXPECT_EQ(runs_of("tp2", "p0"), 1) << "its record was whole";
+}
+
 TEST_F(StudyProgram, StatusTellsOfAStudyOnThisMachine) {
   const auto told = [&] {
     return run_program({SHARDRIFT_BINARY_DIR "/bin/shardrift", "status", output().string()});
