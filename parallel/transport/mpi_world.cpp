@@ -163,11 +163,11 @@ void World::end_stalls_after(int seconds) const {
 }
 
 void World::steps_with(int first, int count) const {
-  watchdog_->stop().among(first, count, rank_);
+  watchdog_->steps_among(first, count);
 }
 
 bool World::stops_here() const {
-  return watchdog_->stop().step();
+  return watchdog_->step();
 }
 
 void World::together(const std::function<void()>& step) const {

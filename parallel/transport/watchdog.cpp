@@ -102,10 +102,21 @@ Watchdog::~Watchdog() {
 void Watchdog::leave() {
   if (!thread_.joinable()) return;
   leaving_ = true;
-  constexpr std::uint64_t kOne = 1;
-  [[maybe_unused]] const auto written = write(wake_, &kOne, sizeof kOne);
+  wake();
   thread_.join();
   stop_descriptor_is_read(false);
+}
+
+void Watchdog::wake() const {
+  constexpr std::uint64_t kOne = 1;
+  [[maybe_unused]] const auto written = write(wake_, &kOne, sizeof kOne);
+}
+
+void Watchdog::steps_among(int first, int count) {
+  stop_.among(first, count, rank_);
+  // A stop that was asked for earlier is not to be run away from.
+  if (stop_requested && !blind_) stop_.promise();
+  wake();
 }
 
 std::vector<int> Watchdog::unheard() {
@@ -167,6 +178,7 @@ void Watchdog::work() {
       waited.push_back({heartbeat_->process_of(static_cast<int>(rank)), POLLIN, 0});
     poll(waited.data(), waited.size(), -1);
     if (leaving_) break;
+    if (waited[2].revents != 0) consume(wake_);
     if (waited[3].revents != 0) consume(stop_descriptor());
     // First what was said, then who died: a rank that ends in order says so before.
     while (const auto beat = heartbeat_->receive()) hear(*beat);

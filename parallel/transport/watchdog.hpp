@@ -30,7 +30,9 @@ class Watchdog {
   void trust_no_silence() { blind_ = true; }
   void set_timeout(int seconds) { timeout_ = seconds; }  // 0: silent and standing ranks are no fault
   void leave();                                          // the destructor's goodbye, earlier
-  CommonStop& stop() { return stop_; }
+  // As CommonStop's.
+  void steps_among(int first, int count);
+  bool step() { return stop_.step(); }
 
  private:
   struct Peer {
@@ -40,6 +42,7 @@ class Watchdog {
     int silent = 0;  // ticks
     Beat last;
   };
+  void wake() const;
   void work();
   void tick();
   void hear(const Beat& beat);

@@ -104,6 +104,23 @@ TEST_F(Signals, ASecondOneEndsAtOnceWhileInputIsWaitedFor) {
   }
 }
 
+TEST_F(Signals, StopAProbe) {
+  Running job(
+      worker_command(3, {"probe", "--count", "1000,2000,3000,4000,5000,6000,7000,8000,9000", "--dtype",
+                         "float32,bfloat16,float16", "--save-profile", (folder / "p.json").string()}));
+  // Before MPI has started: long before the first message.
+  std::vector<int> ranks;
+  ASSERT_TRUE(wait_for("the ranks to catch signals", [&] {
+    ranks = rank_processes(job.pid());
+    return ranks.size() == 3 && catches(ranks[2], SIGTERM);
+  }));
+  kill(ranks[2], SIGTERM);
+  const auto finished = job.wait();
+  EXPECT_EQ(finished.code, 75) << finished.output;
+  EXPECT_THAT(finished.output, HasSubstr("stopped by a signal; nothing was written"));
+  EXPECT_FALSE(fs::exists(folder / "p.json"));
+}
+
 TEST_F(Signals, ASecondOneEndsAHeldRunAtOnce) {
   Running job(holding("out:1", on(2, {"--tensor-parallel", "2"}, output)));
   const HeldRun run(output);
