@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "common/progress.hpp"
+#include "common/system_reason.hpp"
 #include "parallel/transport/watchdog.hpp"
 
 namespace shardrift {
@@ -180,7 +181,7 @@ void World::together(const std::function<void()>& step) const {
     message = error.what();
   } catch (const std::exception& error) {
     code = static_cast<int>(ExitCode::failure);
-    message = error.what();
+    message = reason_of(error);
   }
   if (code != 0 && rank_ != 0) message = fmt::format("rank {} on {}: {}", rank_, host_, message);
   // "" where the step succeeded, else the code and the message.

@@ -15,6 +15,7 @@
 #include "options/probe_options.hpp"
 #include "options/run_options.hpp"
 #include "worker/apply_pinning.hpp"
+#include "worker/limits.hpp"
 #include "worker/probe_command.hpp"
 #include "worker/run.hpp"
 #include "worker/stated.hpp"
@@ -122,6 +123,10 @@ int main(int argc, char** argv) {
       shardrift::print(*answer);
       leave(0);
     }
+    shardrift::settle_limits();
+  } catch (const shardrift::Error& error) {
+    std::fprintf(stderr, "shardrift-run: %s\n", error.what());
+    leave(static_cast<int>(error.code()));
   } catch (const std::exception& error) {
     std::fprintf(stderr, "shardrift-run: %s\n", error.what());
     leave(static_cast<int>(ExitCode::failure));

@@ -169,6 +169,32 @@ TEST_F(BadInput, SingletonsOfSrun) {
   EXPECT_EQ(alone({"probe", "--count", "4", "--local", "tree"}).code, 0) << "which needs no other";
 }
 
+// Said before MPI fails by them in its own way, and where a record meets them.
+TEST_F(BadInput, LimitsAreNamedWithTheirRemedy) {
+  prompts = write_prompts(folder, 12);  // a record of 9 MB
+  const auto limited = [&](const std::string& limit) {
+    return run_program({"/bin/bash", "-c",
+                        "ulimit " + limit + "; exec " SHARDRIFT_BINARY_DIR "/bin/shardrift-run run --model " +
+                            model.string() + " --prompts " + prompts.string() + " --output " +
+                            (folder / "out.h5").string() +
+                            " --ignore-eos --record hidden --max-new-tokens 300"});
+  };
+  const auto files = limited("-f 1000");
+  EXPECT_EQ(files.code, 64);
+  EXPECT_THAT(files.output,
+              HasSubstr("files may have at most 1024000 bytes, MPI alone needs 4194304: raise ulimit -f"));
+  const auto open_files = limited("-n 20");
+  EXPECT_EQ(open_files.code, 64);
+  EXPECT_THAT(open_files.output,
+              HasSubstr("only 20 files may be open at a time, MPI alone needs 32: raise ulimit -n"));
+  const auto record = limited("-f 4096");
+  EXPECT_EQ(record.code, 70) << record.output;
+  EXPECT_THAT(record.output, HasSubstr("File too large"));
+  EXPECT_THAT(record.output, HasSubstr("raise ulimit -f"));
+  const auto raised = limited("-f unlimited");
+  EXPECT_EQ(raised.code, 0) << raised.output;
+}
+
 TEST_F(BadInput, ImpossiblePlans) {
   refused(64, "needs 2 ranks", {"--tensor-parallel", "2"}, 1);
   refused(64, "5 layers", {"--pipeline", "6"}, 1);
