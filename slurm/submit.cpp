@@ -111,6 +111,8 @@ std::optional<JobNumber> number_of(const std::string& printed, const fs::path& s
                     ids.empty() ? "no job whose number is known" : fmt::format("{}", fmt::join(ids, " ")),
                     error.what()));
   }
+  std::error_code ignored;
+  if (submission.jobs.empty()) fs::remove(submission_path(submission.output), ignored);  // nothing was
   throw Error(reason);
 }
 

@@ -72,6 +72,8 @@ Command command_of(const study::Configuration& configuration, const Launcher& la
   // A probe that was cut off has nothing to go on from.
   if (replace || configuration.command == "probe") command.words.emplace_back("--overwrite");
   command.environment = usual_environment(configuration);
+  // A site's SLURM_EXPORT_ENV=NONE would keep all this from the ranks that srun starts.
+  if (std::getenv("SLURM_EXPORT_ENV") != nullptr) command.environment["SLURM_EXPORT_ENV"] = "ALL";
   if (!devices.empty())
     command.environment["CUDA_VISIBLE_DEVICES"] = fmt::format("{}", fmt::join(devices, ","));
   command.log = log;

@@ -42,7 +42,7 @@ TEST_F(Slurm, WhatTheClusterCannotIsSaidBeforeAnythingIsSubmitted) {
   auto large = gpu_site("h1");
   large["ranks_per_node"] = "4";
   large["gpu_type"] = "\"b200\"";
-  EXPECT_THAT(refusal(large), HasSubstr("GPUs of type b200; partition h1 has 2 x"));
+  EXPECT_THAT(refusal(large), HasSubstr("GPUs of type b200; partition h1 has 2 without a type"));
 }
 
 TEST_F(Slurm, WhyAJobIsPending) {

@@ -127,6 +127,10 @@ TEST(Launch, TakesAPlainMpirunOrATemplate) {
       command_of(one, {"/bin/w", launcher_words("srun -n {ranks} --mpi=pmix")}, {"2", "3"}, 0, false, "log");
   EXPECT_THAT(shell_text(slurm.words), HasSubstr("srun -n 4 --mpi=pmix /bin/w run"));
   EXPECT_EQ(slurm.environment.at("CUDA_VISIBLE_DEVICES"), "2,3");
+  EXPECT_FALSE(slurm.environment.contains("SLURM_EXPORT_ENV"));
+  setenv("SLURM_EXPORT_ENV", "NONE", 1);
+  EXPECT_EQ(command_of(one, {"/bin/w", {}}, {}, 0, false, "log").environment.at("SLURM_EXPORT_ENV"), "ALL");
+  unsetenv("SLURM_EXPORT_ENV");
   EXPECT_EQ(shell_text({"it's", "", "$x"}), "'it'\\''s' '' '$x'");
 }
 

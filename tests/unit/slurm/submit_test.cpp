@@ -103,6 +103,12 @@ TEST_F(FakeSlurm, AJobThatSbatchDeniesIsCancelled) {
   EXPECT_EQ(queue(), "");
 }
 
+TEST_F(FakeSlurm, WhereNothingWasSubmittedNothingIsSaidToBe) {
+  command("sbatch", "echo 'sbatch: error: no' >&2; exit 1");
+  EXPECT_THAT(error_of([&] { hand_over(); }).what(), HasSubstr("sbatch refused: no"));
+  EXPECT_FALSE(read_submission(plan_.output).has_value());
+}
+
 TEST_F(FakeSlurm, AJobThatCannotBeWrittenDownIsCancelled) {
   // submission.json was written before the first job; then its place is taken.
   sbatch(R"(mv 'my out/slurm' gone; : >'my out/slurm'; echo "$n")");
