@@ -26,6 +26,16 @@ target_include_directories(shardrift_toml SYSTEM INTERFACE ${TOMLPLUSPLUS_INCLUD
 target_compile_definitions(shardrift_toml INTERFACE TOML_HEADER_ONLY=1)
 add_library(shardrift_dep::toml ALIAS shardrift_toml)
 
+# xxHash: header only, XXH_INLINE_ALL.
+find_path(XXHASH_INCLUDE xxhash.h)
+if(NOT XXHASH_INCLUDE)
+  message(FATAL_ERROR "xxhash.h not found: run scripts/setup (apt: libxxhash-dev); on a machine without a package registry "
+    "bring .carry/deps of a newer scripts/carry")
+endif()
+add_library(shardrift_xxhash INTERFACE)
+target_include_directories(shardrift_xxhash SYSTEM INTERFACE ${XXHASH_INCLUDE})
+add_library(shardrift_dep::xxhash ALIAS shardrift_xxhash)
+
 # D3, which draws the report's plots: one file, embedded into the program.
 find_file(SHARDRIFT_D3 d3.min.js NO_DEFAULT_PATH DOC "d3.min.js of D3 version 5"
   PATHS ${PROJECT_SOURCE_DIR}/.deps/share/nodejs/d3/dist /usr/share/nodejs/d3/dist)

@@ -126,6 +126,8 @@ std::string prompts_text(const Measurement& measurement) {
 
 std::string remarks(const Measurement& measurement) {
   std::string text;
+  if (other_weights(measurement.reference.run, measurement.candidate.run))
+    text += "the records are of different weights: what differs is the model, not how it was sharded\n";
   if (measurement.candidate.shards == 2)
     text += "two shards have one possible order (a + b = b + a), order studies need 3 or more\n";
   if (!measurement.candidate.complete) text += "the candidate is partial: compared as far as it goes\n";

@@ -42,7 +42,9 @@ std::string run_text(const record::Reader& reader) {
          timing_text(reader.timing()) +
          line("model", fmt::format("{}, {}, quantization {}, vocabulary {} ({})", run.model.architecture,
                                    run.model.dtype, run.model.quantization, run.model.vocabulary, vocab)) +
-         line("identity", run.model.identity);
+         line("identity", run.model.identity) +
+         line("weights",
+              run.model.weights.empty() ? "not hashed: recorded by an older version" : run.model.weights);
 }
 
 std::string map_text(const std::string& name, const std::map<std::string, std::string>& values) {

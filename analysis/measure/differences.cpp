@@ -51,6 +51,12 @@ Texts compared_fields(const Value& value, const std::string& prefix = "") {
   return fields;
 }
 
+Texts model_fields(const record::ModelInfo& model) {
+  Texts fields = compared_fields(model);
+  if (model.weights.empty()) fields["weights"] = "not hashed (an older version's record)";
+  return fields;
+}
+
 Texts device_fields(const record::Environment& environment) {
   Texts fields;
   fields["count"] = std::to_string(environment.devices.size());
@@ -87,7 +93,7 @@ void add_vocabulary(std::vector<Difference>& out, const std::vector<std::string>
 
 std::vector<Difference> differences_of(const record::RunInfo& reference, const record::RunInfo& candidate) {
   std::vector<Difference> out;
-  add_map(out, "model", compared_fields(reference.model), compared_fields(candidate.model));
+  add_map(out, "model", model_fields(reference.model), model_fields(candidate.model));
   add_vocabulary(out, reference.model.vocab, candidate.model.vocab);
   add_map(out, "plan", plan_fields(reference.plan), plan_fields(candidate.plan));
   add_map(out, "run", compared_fields(reference), compared_fields(candidate));
@@ -98,6 +104,12 @@ std::vector<Difference> differences_of(const record::RunInfo& reference, const r
   if (reference.environment.topology != candidate.environment.topology)
     out.push_back({"topology", "(see shardrift inspect)", "(see shardrift inspect)"});
   return out;
+}
+
+bool other_weights(const record::RunInfo& reference, const record::RunInfo& candidate) {
+  const auto& r = reference.model.weights;
+  const auto& c = candidate.model.weights;
+  return !r.empty() && !c.empty() && r != c;
 }
 
 std::string describe_plan(const record::RunInfo& run) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <exception>
+#include <future>
 #include <mutex>
 #include <set>
 #include <thread>
@@ -11,6 +12,7 @@
 #include "analysis/measure/metrics.hpp"
 #include "common/error.hpp"
 #include "record/logits_rows.hpp"
+#include "record/verify.hpp"
 
 namespace shardrift::analysis {
 namespace {
@@ -170,6 +172,28 @@ void take_blocks(RowMeasurer& rows, std::vector<RowComparer>& comparers, const M
   rows.rethrow();
 }
 
+// Both records' logits held against their SHA-256 and `chosen`, beside the measuring: a record that was
+// edited is not compared. Each hash is one thread's, because SHA-256 goes from the first byte to the last.
+class HashChecks {
+ public:
+  HashChecks(const Reader& reference, const PromptRecord& r, const Reader& candidate, const PromptRecord& c)
+      : reference_(begin(reference, r)), candidate_(begin(candidate, c)) {}
+
+  void finish() {  // throws what a check threw
+    reference_.get();
+    candidate_.get();
+  }
+
+ private:
+  static std::future<std::string> begin(const Reader& reader, const PromptRecord& record) {
+    return std::async(std::launch::async, [check = record::LogitsCheck(reader, record)] {
+      return check.run(record::Verify::chosen_too);
+    });
+  }
+  std::future<std::string> reference_;
+  std::future<std::string> candidate_;
+};
+
 PromptMeasurement measure_prompt(const Reader& reference, const Reader& candidate, const std::string& id,
                                  std::vector<RowComparer>& comparers, const MeasureProgress& progress) {
   const PromptRecord r = reference.prompt(id);
@@ -193,7 +217,9 @@ PromptMeasurement measure_prompt(const Reader& reference, const Reader& candidat
     std::vector<std::int32_t> next;
     for (const auto& step : prompt.steps) next.push_back(next_token(reference.run().mode, r.rows, step.step));
     RowMeasurer rows(reference, candidate, id, std::move(next), prompt.steps);
+    HashChecks hashes(reference, r, candidate, c);
     take_blocks(rows, comparers, progress);
+    hashes.finish();
   }
 
   const bool same_dtype = reference.run().logits_dtype == candidate.run().logits_dtype;

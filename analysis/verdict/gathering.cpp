@@ -2,17 +2,21 @@
 
 #include <utility>
 
+#include "common/error.hpp"
+
 namespace shardrift::verdict {
 
 Gathering::Gathering(const record::Reader& reference, analysis::MeasureOptions how)
     : reference_(reference), how_(std::move(how)) {}
 
 void Gathering::use_truth(record::Reader truth) {
+  require_same_weights(truth);
   truth_.emplace(std::move(truth));
 }
 
 void Gathering::add(Part part, const std::filesystem::path& path, const Seen& seen) {
   const auto record = record::Reader::open(path);
+  require_same_weights(record);
   auto measurement = analysis::measure(reference_, record, how_);
   std::optional<analysis::Measurement> against_truth;
   if (truth_ && part == Part::candidate) against_truth = analysis::measure(*truth_, record, how_);
@@ -29,6 +33,14 @@ void Gathering::add(Part part, const std::filesystem::path& path, const Seen& se
       evidence_.yardsticks.push_back(std::move(measurement));
       break;
   }
+}
+
+void Gathering::require_same_weights(const record::Reader& record) const {
+  if (!analysis::other_weights(reference_.run(), record.run())) return;
+  throw bad_data(
+      "{}: was recorded with other weights than {}: what differs between them is not the sharding; record "
+      "both with one checkpoint (shardrift compare tells how far apart they are)",
+      record.path().string(), reference_.path().string());
 }
 
 Evidence Gathering::evidence() && {

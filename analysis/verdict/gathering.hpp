@@ -30,6 +30,8 @@ class Gathering {
   Evidence evidence() &&;
 
  private:
+  void require_same_weights(const record::Reader& record) const;
+
   const record::Reader& reference_;
   std::optional<record::Reader> truth_;
   analysis::MeasureOptions how_;

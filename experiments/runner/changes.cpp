@@ -2,8 +2,13 @@
 
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <map>
+#include <thread>
+
+#include "record/reader.hpp"
+#include "weights/model_files.hpp"
 
 namespace shardrift::runner {
 namespace {
@@ -38,6 +43,42 @@ std::string what_changed(const std::vector<std::string>& before, const std::vect
 }
 
 }  // namespace
+
+std::vector<Changed> with_other_model_files(const study::StudyPlan& plan,
+                                            const std::vector<std::string>& names,
+                                            const std::function<void(const std::string&)>& say) {
+  std::map<fs::path, ModelFiles> known;
+  const auto files_at = [&](const fs::path& model) -> const ModelFiles& {
+    const auto found = known.find(model);
+    if (found != known.end()) return found->second;
+    bool said = false;
+    const auto threads = static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1U, 16U));
+    return known
+        .emplace(model, model_files(model, threads,
+                                    [&](double) {
+                                      if (!said)
+                                        say(fmt::format("hashing the weights of {}", model.string()));
+                                      said = true;
+                                    }))
+        .first->second;
+  };
+  std::vector<Changed> changed;
+  for (const auto& one : plan.configurations) {
+    if (one.model.empty() || std::find(names.begin(), names.end(), one.name) == names.end()) continue;
+    if (!is_complete(one.output)) continue;
+    const auto made_of = record::Reader::open(one.output).run().model;
+    if (made_of.weights.empty()) continue;
+    const ModelFiles& now = files_at(one.model);
+    std::vector<std::string> what;
+    if (made_of.weights != now.weights) what.emplace_back("the weights");
+    if (made_of.generation_config != now.generation_config) what.emplace_back("generation_config.json");
+    if (!made_of.tokenizer.empty() && made_of.tokenizer != now.tokenizer) what.emplace_back("tokenizer.json");
+    if (!what.empty())
+      changed.push_back(
+          {one.name, fmt::format("{} in {} changed since", fmt::join(what, ", "), one.model.string())});
+  }
+  return changed;
+}
 
 bool has_results(const RunStatus& run) {
   std::error_code error;

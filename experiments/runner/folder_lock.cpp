@@ -1,7 +1,6 @@
 #include "experiments/runner/folder_lock.hpp"
 
 #include <fcntl.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include <array>
@@ -12,6 +11,7 @@
 #include <thread>
 
 #include "common/error.hpp"
+#include "common/file_lock.hpp"
 #include "common/system_reason.hpp"
 
 namespace shardrift::runner {
@@ -33,14 +33,18 @@ FolderLock::FolderLock(const std::filesystem::path& folder,
   const auto path = folder / ".lock";
   descriptor_ = ::open(path.c_str(), O_RDWR | O_CREAT, 0666);  // inherited: no O_CLOEXEC
   if (descriptor_ < 0) throw failure("{}: cannot be written: {}", path.string(), system_reason(errno));
-  for (int tenths = 0; flock(descriptor_, LOCK_EX | LOCK_NB) != 0; ++tenths) {
+  for (int tenths = 0;; ++tenths) {
+    const Lock lock = try_lock(descriptor_);
+    if (lock == Lock::taken) break;
     const int error = errno;
     const pid_t holder = written_pid(descriptor_);
     const bool alive = holder > 0 && kill(holder, 0) == 0;
+    // Without locks, whether the study itself lives is all that can be known; each run locks its own record.
+    if (lock == Lock::unsupported && !alive) break;
     const bool stopped = stop();
-    if (error != EWOULDBLOCK || alive || stopped || tenths >= 10 * kWaitSeconds) {
+    if (lock == Lock::failed || alive || stopped || tenths >= 10 * kWaitSeconds) {
       ::close(descriptor_);
-      if (error != EWOULDBLOCK)
+      if (lock == Lock::failed)
         throw failure("{}: cannot be locked: {}", path.string(), system_reason(error));
       if (stopped) throw Error(ExitCode::interrupted, "interrupted before anything was started");
       if (alive)

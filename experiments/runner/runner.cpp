@@ -7,6 +7,7 @@
 #include <chrono>
 #include <csignal>
 #include <fstream>
+#include <map>
 #include <set>
 #include <thread>
 
@@ -74,7 +75,12 @@ class Runner {
     if (earlier && !earlier->name.empty() && earlier->name != study_.name)
       throw usage_error("{}: holds the study '{}', not '{}': use another --output", options_.output.string(),
                         earlier->name, study_.name);
-    if (!options_.rerun_changed) refuse_changes(earlier);
+    std::map<std::string, std::string> other_model;  // records that have to be made again
+    if (!options_.start_nothing)
+      for (const auto& changed : with_other_model_files(plan_, study::chosen_names(plan_, options_.only),
+                                                        [&](const std::string& text) { line_.say(text); }))
+        other_model[changed.name] = changed.what;
+    if (!options_.rerun_changed) refuse_changes(earlier, other_model);
     status_.study = study_.file;
     status_.name = study_.name;
     status_.question = study_.question;
@@ -94,8 +100,10 @@ class Runner {
       else
         run.replacing = is_stranger(configuration);
       // Without a status that says so, the worker decides whether what is there is this record.
+      const bool stale = other_model.contains(run.name);
+      run.replacing = run.replacing || stale;
       const bool done =
-          (run.state == RunState::done || options_.start_nothing) && is_record_of(configuration);
+          !stale && (run.state == RunState::done || options_.start_nothing) && is_record_of(configuration);
       if (done) run.state = RunState::done;
       if (!done && run.state == RunState::done) run.state = RunState::waiting;  // it was removed
       if (!options_.start_nothing && chosen.contains(run.name)) {
@@ -108,7 +116,8 @@ class Runner {
     if (!study_.text.empty()) write_text_durably(options_.output / "study.toml", study_.text);
   }
 
-  void refuse_changes(const std::optional<StudyStatus>& earlier) const {
+  void refuse_changes(const std::optional<StudyStatus>& earlier,
+                      const std::map<std::string, std::string>& other_model) const {
     const auto names = study::chosen_names(plan_, options_.only);
     const auto chosen = [&](const std::string& name) {
       return std::find(names.begin(), names.end(), name) != names.end();
@@ -117,6 +126,7 @@ class Runner {
     if (earlier)
       for (const auto& changed : changed_since(*earlier, plan_))
         if (chosen(changed.name)) text += fmt::format("\n  {}: {}", changed.name, changed.what);
+    for (const auto& [name, what] : other_model) text += fmt::format("\n  {}: {}", name, what);
     for (const auto& one : plan_.configurations)
       if (chosen(one.name) && (!earlier || earlier->find(one.name) == nullptr) && is_stranger(one))
         text += fmt::format("\n  {}: a record of another plan lies there", one.name);

@@ -42,6 +42,7 @@ struct Configuration {
   // Words after `shardrift-run run` (or probe): model, prompts, plan, mode; without --output, --overwrite and
   // --quiet.
   std::vector<std::string> arguments;
+  std::filesystem::path model;        // directory; empty for a probe
   std::filesystem::path output;       // OUT.h5, absolute
   std::vector<std::string> after;     // names of configurations whose records this one reads (--follow)
   std::string compare_with;           // name of its reference; empty: it is one

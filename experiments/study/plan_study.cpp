@@ -212,6 +212,7 @@ class Planner {
 
     RunOptions options = parsed(words_of(settings, followed), one.output);
     const Model& model = model_at(options.model);
+    one.model = options.model;
     const auto layers = static_cast<int>(model.config.layers);
     Plan plan = validated(options.plan, layers, world_size(options.plan));
     if (entry.gpu >= 0 && world_size(plan) > 1)

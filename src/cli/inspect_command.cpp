@@ -1,10 +1,16 @@
 // shardrift inspect FILE
+#include <cstdio>
 #include <filesystem>
+#include <string>
+#include <vector>
 
 #include "analysis/inspect/inspect_presenters.hpp"
 #include "cli/arguments.hpp"
 #include "cli/commands.hpp"
 #include "cli/output_file.hpp"
+#include "common/error.hpp"
+#include "common/progress_line.hpp"
+#include "record/verify.hpp"
 
 namespace shardrift::cli {
 namespace {
@@ -19,25 +25,61 @@ compare keeps.
   shardrift inspect tp2.h5
   shardrift inspect tp2.h5 --json tp2.json      the same for a script
   shardrift inspect tp2.h5 --csv prompts.csv    one line a prompt
+  shardrift inspect tp2.h5 --verify             is every prompt what its hashes say?
   shardrift inspect tp2.vs.one.metrics
 )";
+
+// All prompts, so that one bad one does not hide the others.
+void verify_all(const record::Reader& reader) {
+  ProgressLine progress(ProgressLine::Logs::none);
+  const auto ids = reader.prompt_ids();
+  std::size_t whole = 0;
+  std::size_t done = 0;
+  std::vector<std::string> wrong;
+  for (const auto& id : ids) {
+    try {
+      whole += record::verify_prompt(reader, id, record::Verify::chosen_too) ? 1 : 0;
+    } catch (const Error& error) {
+      if (error.code() != ExitCode::bad_data) throw;
+      wrong.emplace_back(error.what());
+    }
+    progress.show(fmt::format("verifying {} of {} prompts", ++done, ids.size()));
+  }
+  if (wrong.empty()) {
+    print(fmt::format(
+        "\nverified       {} of {} prompts are what their hashes say{}\n", ids.size(), ids.size(),
+        whole == ids.size() ? "" : fmt::format("; of {} only the logits were hashed", ids.size() - whole)));
+    return;
+  }
+  for (std::size_t i = 1; i < wrong.size(); ++i)
+    std::fprintf(stderr, "shardrift: %s\n", wrong[i - 1].c_str());
+  throw Error(ExitCode::bad_data, wrong.back());
+}
 
 }  // namespace
 
 ExitCode inspect(const std::vector<std::string>& arguments) {
   std::string json_path;
   std::string csv_path;
+  bool verify = false;
   std::vector<std::string> files;
   Arguments known("inspect", kHelp);
   known.files(files)
       .option("json", json_path, "FILE", "write the same as JSON")
-      .option("csv", csv_path, "FILE", "write the table of prompts");
+      .option("csv", csv_path, "FILE", "write the table of prompts")
+      .flag("verify", verify,
+            "read everything and hold it against the recorded SHA-256; exit code 65 where a prompt was "
+            "edited or "
+            "damaged");
   if (!known.read(arguments)) return ExitCode::ok;
   if (files.size() != 1) throw usage_error("inspect: needs one file: shardrift inspect FILE.h5");
   const std::filesystem::path path = files.front();
   const bool is_metrics = path.extension() == ".metrics";
   if (is_metrics && !csv_path.empty())
     throw usage_error("inspect: --csv is the table of a record's prompts; {} holds a comparison",
+                      path.string());
+  if (is_metrics && verify)
+    throw usage_error("inspect: --verify is of a record; {} holds a comparison: compare again",
                       path.string());
   OutputFile json("--json", json_path, files);
   OutputFile csv("--csv", csv_path, files);
@@ -50,6 +92,7 @@ ExitCode inspect(const std::vector<std::string>& arguments) {
     print(analysis::inspect_text(reader));
     if (json.wanted()) json.stream() << analysis::inspect_json(reader);
     if (csv.wanted()) analysis::write_inspect_csv(csv.stream(), reader);
+    if (verify) verify_all(reader);
   }
   json.close();
   csv.close();

@@ -9,6 +9,7 @@
 
 #include "common/durable_file.hpp"
 #include "common/error.hpp"
+#include "common/input_files.hpp"
 #include "common/name_length.hpp"
 #include "common/system_reason.hpp"
 
@@ -16,12 +17,6 @@ namespace shardrift::cli {
 namespace {
 
 constexpr const char* kLongestSuffix = ".4194304.tmp";  // with a process number: OutputFile
-
-// The file meant, by its one name, whether it is there yet or not.
-std::filesystem::path resolved(const std::string& path) {
-  std::error_code ignored;
-  return std::filesystem::weakly_canonical(std::filesystem::absolute(path), ignored);
-}
 
 // Targets of this command: two flags may not name one file.
 std::vector<std::filesystem::path>& opened() {
@@ -41,18 +36,9 @@ std::string why_not_written(const std::filesystem::path& path) {
 }  // namespace
 
 void check_output(const std::string& flag, const std::string& path, const std::vector<std::string>& inputs) {
-  namespace fs = std::filesystem;
   if (path.empty()) return;
   refuse_long_name(flag, path, path + kLongestSuffix);
-  std::error_code ignored;
-  const fs::path full = resolved(path);
-  for (const auto& input : inputs) {
-    if (input.empty()) continue;
-    if (fs::equivalent(path, input, ignored) || full == resolved(input))
-      throw usage_error("{} {}: is one of the files that are read; name another", flag, path);
-    if (fs::is_directory(input, ignored) && fs::equivalent(full.parent_path(), input, ignored))
-      throw usage_error("{} {}: lies in {}, which is read; name another folder", flag, path, input);
-  }
+  refuse_input(flag, path, inputs);
 }
 
 OutputFile::OutputFile(std::string flag, std::string path, const std::vector<std::string>& inputs)

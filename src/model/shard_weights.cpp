@@ -2,6 +2,8 @@
 
 #include <cstring>
 
+#include "common/error.hpp"
+#include "common/not_finite.hpp"
 #include "model/scalar.hpp"
 #include "weights/weight_source.hpp"
 
@@ -102,9 +104,31 @@ class Loader {
       convert(raw_.data(), tensor.dtype, converted_.data(), plan_.dtype, count);
       source = converted_.data();
     }
+    require_finite(tensor, cols, source);
     const std::size_t element = size_of(plan_.dtype);
     backend_.upload(static_cast<std::byte*>(to.view.data) + static_cast<std::size_t>(to_element) * element,
                     source, static_cast<std::size_t>(count) * element);
+  }
+
+  // Of what is computed with: a finite weight may overflow in the run's dtype.
+  void require_finite(const TensorView& tensor, Range cols, const std::byte* words) const {
+    const auto count = static_cast<std::size_t>(tensor.shape.front() * cols.size());
+    const auto at =
+        static_cast<std::int64_t>(first_not_finite({words, count * size_of(plan_.dtype)}, plan_.dtype));
+    if (at < 0) return;
+    const std::int64_t row = tensor.first_row + at / cols.size();
+    const std::int64_t col = cols.begin + at % cols.size();
+    const bool stored = storage_of(tensor.dtype) == storage_of(plan_.dtype) ||
+                        first_not_finite({raw_.data() + static_cast<std::size_t>(at) * size_of(tensor.dtype),
+                                          size_of(tensor.dtype)},
+                                         tensor.dtype) == 0;
+    const auto where = tensor.shape.size() > 1 && tensor.shape.back() > 1 ? fmt::format("[{}, {}]", row, col)
+                                                                          : fmt::format("[{}]", row + col);
+    if (stored)
+      throw bad_data("tensor {}: the weight at {} is infinite or NaN: the checkpoint is damaged", tensor.name,
+                     where);
+    throw bad_data("tensor {}: the weight at {} overflows in {}: use --dtype bfloat16 or float32",
+                   tensor.name, where, name_of(plan_.dtype));
   }
 
   // The shard's rows of the block's column-parallel matrices, one below the other, with their biases.

@@ -11,7 +11,9 @@ std::string resume_key(const RunOptions& options, const ResumeInputs& inputs) {
   for_each_field(options, [&](const auto& row, const auto& field) {
     if (row.resume == Resume::same_value && says_something(row, options)) text += "|" + text_of(field);
   });
-  return sha256_hex(text + "|" + inputs.model + "|" + inputs.prompts + "|" + inputs.profile);
+  text += "|" + inputs.model + "|" + inputs.prompts + "|" + inputs.profile;
+  if (!inputs.content.empty()) text += "|" + inputs.content;
+  return sha256_hex(text);
 }
 
 }  // namespace shardrift

@@ -32,6 +32,7 @@ struct RunOptions {
   std::filesystem::path follow;              // record whose tokens are fed
   std::filesystem::path collective_profile;  // what --reduction profile folds by
   bool overwrite = false;
+  bool no_output_lock = false;
   bool quiet = false;
   bool ignore_eos = false;
   Plan plan;
@@ -73,6 +74,9 @@ constexpr auto fields_of(std::type_identity<RunOptions>) {
       RunField{"prompts", &RunOptions::prompts, files, any_value, "prompts, one JSON object a line"},
       RunField{"output", &RunOptions::output, files, any_value, "HDF5 record to write"},
       RunField{"overwrite", &RunOptions::overwrite, files, any_value, "replace an existing output"},
+      RunField{
+          "no_output_lock", &RunOptions::no_output_lock, files, any_value,
+          "accept an output whose last run cannot be seen to have ended, on a file system without locks"},
       RunField{"threads", &RunOptions::threads, FlagGroup::plan, any_value,
                "CPU threads of one rank, changes no bits (default: cores / ranks here)"},
       RunField{

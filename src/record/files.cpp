@@ -10,7 +10,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-fs::path with_suffix(fs::path path, const char* suffix) {
+fs::path with_suffix(fs::path path, const std::string& suffix) {
   path += suffix;
   return path;
 }
@@ -23,14 +23,18 @@ fs::path parts_directory(const fs::path& output) {
 fs::path assembling_path(const fs::path& output) {
   return with_suffix(output, ".assembling");
 }
+fs::path lock_path(const fs::path& output) {
+  return with_suffix(output, ".lock");
+}
 fs::path header_path(const fs::path& parts) {
   return parts / "+run.h5";
 }
 fs::path part_path(const fs::path& parts, const std::string& id) {
   return parts / (id + ".h5");
 }
-fs::path temporary_path(const fs::path& path) {
-  return with_suffix(path, ".tmp");
+fs::path temporary_path(const fs::path& path, const std::string& owner) {
+  const std::string own = owner.empty() ? "" : "." + owner.substr(0, 8);
+  return with_suffix(path, own + ".tmp");
 }
 
 bool is_there(const fs::path& path) {

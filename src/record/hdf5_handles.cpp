@@ -35,8 +35,8 @@ Handle access_properties() {
   // STRONG: closing a file closes what is still open in it, also after an error.
   check(H5Pset_fclose_degree(access, H5F_CLOSE_STRONG), "file close degree");
 #if H5_VERSION_GE(1, 10, 7) && !(H5_VERS_MAJOR == 1 && H5_VERS_MINOR == 12 && H5_VERS_RELEASE == 0)
-  // Network file systems without locks (many Lustre and NFS mounts) are no reason to fail.
-  check(H5Pset_file_locking(access, true, true), "file locking");
+  // A file that is written has one writer by OutputLock, and appears under its name when it is whole.
+  check(H5Pset_file_locking(access, false, true), "file locking");
 #endif
   return access;
 }

@@ -14,6 +14,10 @@ namespace shardrift::record {
 // Write a new HDF5 file under a temporary name and publish() it as `path`. `fill` gets the open file.
 // Throws failure naming `path`; then nothing of that name has changed.
 void write_durably(const std::filesystem::path& path, const std::function<void(hid_t root)>& fill);
+// The same for a file of a run's parts, which is sealed (seal.hpp). Throws failure, too, where the run no
+// longer owns its output.
+void write_part(const WriterOptions& options, const std::filesystem::path& path,
+                const std::function<void(hid_t root)>& fill);
 
 // An open file: its handle and its root, checked to be a record of a schema this program reads.
 struct OpenFile {

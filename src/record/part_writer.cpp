@@ -8,7 +8,9 @@
 #include "common/error.hpp"
 #include "record/files.hpp"
 #include "record/hdf5_write.hpp"
+#include "record/output_lock.hpp"
 #include "record/part_file.hpp"
+#include "record/seal.hpp"
 #include "record/writer.hpp"
 
 namespace shardrift::record {
@@ -39,10 +41,8 @@ void check_record(const PromptRecord& record, const LogitsShape& shape) {
                   record.top.ids.size(), record.top.log_probabilities.size(), top);
 }
 
-}  // namespace
-
-void write_durably(const fs::path& path, const std::function<void(hid_t root)>& fill) {
-  const fs::path temporary = temporary_path(path);
+// What becomes `path`, under its temporary name.
+void fill_file(const fs::path& temporary, const fs::path& path, const std::function<void(hid_t root)>& fill) {
   try {
     const h5::Lock lock;
     auto file = h5::create_file(temporary);
@@ -53,12 +53,32 @@ void write_durably(const fs::path& path, const std::function<void(hid_t root)>& 
     throw failure("{}: cannot be written: {}; what was recorded before is kept: make room and rerun",
                   path.string(), error.what());
   }
+}
+
+}  // namespace
+
+void write_durably(const fs::path& path, const std::function<void(hid_t root)>& fill) {
+  const fs::path temporary = temporary_path(path, "");
+  fill_file(temporary, path, fill);
+  publish(temporary, path);
+}
+
+void write_part(const WriterOptions& options, const fs::path& path,
+                const std::function<void(hid_t root)>& fill) {
+  const fs::path temporary = temporary_path(path, options.owner);
+  fill_file(temporary, path, fill);
+  try {
+    seal(temporary);
+    require_owner(options.output, options.owner);
+  } catch (const Error&) {
+    remove_quietly(temporary);
+    throw;
+  }
   publish(temporary, path);
 }
 
 struct PartWriter::State {
-  fs::path parts;
-  int compression = 0;
+  WriterOptions options;
   std::string resume_key;
   LogitsShape shape;
 
@@ -70,10 +90,10 @@ struct PartWriter::State {
   std::thread thread;
 
   void write(const PromptRecord& record) const {
-    write_durably(part_path(parts, record.prompt.id), [&](hid_t root) {
+    write_part(options, part_path(parts_directory(options.output), record.prompt.id), [&](hid_t root) {
       write_schema(root);
       h5::write_attribute(root, "resume_key", resume_key);
-      write_prompt(create_prompts_group(root), record, shape, compression);
+      write_prompt(create_prompts_group(root), record, shape, options.compression);
     });
   }
 
@@ -111,8 +131,7 @@ struct PartWriter::State {
 };
 
 PartWriter::PartWriter(const WriterOptions& options, const RunInfo& run) : state_(std::make_unique<State>()) {
-  state_->parts = parts_directory(options.output);
-  state_->compression = options.compression;
+  state_->options = options;
   state_->resume_key = run.resume_key;
   state_->shape = {storage_of(run.logits_dtype), run.model.vocabulary};
   state_->thread = std::thread([state = state_.get()] { state->work(); });

@@ -4,6 +4,8 @@
 #include <cmath>
 
 #include "common/error.hpp"
+#include "common/hash.hpp"
+#include "record/content_hash.hpp"
 #include "record/hdf5_types.hpp"
 #include "record/hdf5_write.hpp"
 #include "record/schema.hpp"
@@ -135,6 +137,12 @@ std::vector<Row> read_rows(const h5::Group& prompt, std::int64_t vocabulary) {
   return rows;
 }
 
+std::string sha256_of(const std::vector<std::byte>& words) {
+  Sha256 hash;
+  hash.update(words.data(), words.size());
+  return hash.hex();
+}
+
 }  // namespace
 
 h5::Handle create_prompts_group(hid_t root) {
@@ -151,6 +159,9 @@ void write_prompt(hid_t prompts, const PromptRecord& record, const LogitsShape& 
   h5::write_attribute(group, "hash", record.hash);
   h5::write_attribute(group, "device", record.device);
   h5::write_attribute(group, "replica", std::int64_t{record.replica});
+  h5::write_attribute(group, "content",
+                      content_hash(record, record.logits.empty() ? "" : record.hash,
+                                   record.hidden.words.empty() ? "" : sha256_of(record.hidden.words)));
   h5::write_text(group, "text", prompt.text, "the prompt; empty where it was given as token ids");
   write_int32(group, "tokens", prompt.tokens, "the prompt as fed, special tokens included, [prompt length]");
   write_int32(group, "input_ids", column(record.rows, &Row::input_id), "token fed at each row, [steps]");
@@ -184,6 +195,7 @@ PromptRecord read_prompt(const h5::Group& prompts, const std::string& id, const 
   record.status = group.text("status");
   record.stop = group.text("stop");
   record.hash = group.text("hash");
+  if (group.has_attribute("content")) record.content = group.text("content");
   record.device = group.text("device");
   record.replica = static_cast<int>(group.integer("replica"));
   record.rows = read_rows(group, shape.vocabulary);

@@ -99,6 +99,7 @@ struct Reader::State {
   fs::path path;
   bool parts = false;
   bool complete = false;
+  std::int64_t schema_minor = 0;
   Stamp stamp;  // of a record, when it was opened
   RunInfo run;
   RunTiming timing;
@@ -146,6 +147,7 @@ struct Reader::State {
       if (status != "complete" && status != "partial")
         throw h5::Hdf5Error(fmt::format("/@status: '{}' is neither complete nor partial", status));
       complete = status == "complete";
+      schema_minor = file->root.integer("schema_minor");
       run = read_run(file->root);
       timing = read_timing(file->root);
       const auto group = file->root.group("prompts");
@@ -155,7 +157,11 @@ struct Reader::State {
   }
 
   void open_parts() {
-    reading(header_path(path), [&] { run = read_run(open_record_file(header_path(path)).root); });
+    reading(header_path(path), [&] {
+      const auto header = open_record_file(header_path(path));
+      run = read_run(header.root);
+      schema_minor = header.root.integer("schema_minor");
+    });
     for (const auto& id : part_ids(path))
       reading(part_path(path, id), [&] {
         const auto part = open_record_file(part_path(path, id));
@@ -192,6 +198,9 @@ const fs::path& Reader::path() const {
 }
 bool Reader::complete() const {
   return state_->complete;
+}
+std::int64_t Reader::schema_minor() const {
+  return state_->schema_minor;
 }
 const RunInfo& Reader::run() const {
   return state_->run;

@@ -23,7 +23,8 @@ class Reader {
   ~Reader();
 
   const std::filesystem::path& path() const;
-  bool complete() const;  // status attribute; parts are partial
+  bool complete() const;              // status attribute; parts are partial
+  std::int64_t schema_minor() const;  // of the file: newer than kSchemaMinor where a newer version wrote it
   const RunInfo& run() const;
   const RunTiming& timing() const;              // zeros where the file does not say (parts)
   std::vector<std::string> prompt_ids() const;  // by index

@@ -12,7 +12,8 @@
 namespace shardrift::record {
 
 inline constexpr int kSchemaMajor = 1;
-inline constexpr int kSchemaMinor = 2;  // 1: /environment/collectives; 2: hidden, checksums
+// 1: /environment/collectives; 2: hidden, checksums; 3: hashes of weights, tokenizer and prompts' content
+inline constexpr int kSchemaMinor = 3;
 
 struct DeviceInfo {
   int rank = 0;
@@ -68,6 +69,9 @@ struct ModelInfo {
   std::string identity;      // SHA-256 of config, safetensors headers and sizes
   std::int64_t vocabulary = 0;
   std::vector<std::string> vocab;  // token strings, empty where no prompt had text
+  std::string weights;  // hash of every stored byte (weights/weight_hash.hpp); empty: older, not hashed
+  std::string generation_config;  // SHA-256 of the file; empty: there is none, or older
+  std::string tokenizer;          // of tokenizer.json, likewise; empty, too, where no prompt had text
 };
 
 // Everything known before the first token.
@@ -136,8 +140,9 @@ struct PromptRecord {
   std::vector<Row> rows;
   std::vector<std::byte> logits;  // rows x vocabulary words of RunInfo::logits_dtype; empty at level "top"
   Top top;
-  std::string hash;  // SHA-256 of the logits words (also where they are not recorded)
-  Hidden hidden;     // Reader::prompt() leaves the words out
+  std::string hash;     // SHA-256 of the logits words (also where they are not recorded)
+  std::string content;  // of all of the above and below (content_hash.hpp), as read; empty in older records
+  Hidden hidden;        // Reader::prompt() leaves the words out
   Checksums checksums;
 };
 

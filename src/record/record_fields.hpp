@@ -45,6 +45,9 @@ constexpr auto fields_of(std::type_identity<ModelInfo>) {
       RecordField{"quantization", &ModelInfo::quantization, yes},
       RecordField{"config", &ModelInfo::config},  // the identity says whether it differs
       RecordField{"identity", &ModelInfo::identity, yes},
+      RecordField{"weights", &ModelInfo::weights, yes, Since::later},
+      RecordField{"generation_config", &ModelInfo::generation_config, yes, Since::later},
+      RecordField{"tokenizer", &ModelInfo::tokenizer, yes, Since::later},
       RecordField{"vocabulary", &ModelInfo::vocabulary},
   };
 }

@@ -1,38 +1,226 @@
 // The life of an output: prepare_output() before the first token, assemble() after the last.
 #include "record/writer.hpp"
 
+#include <algorithm>
 #include <optional>
 #include <system_error>
+
+#include <fmt/ranges.h>
 
 #include "common/error.hpp"
 #include "record/files.hpp"
 #include "record/hdf5_copy.hpp"
+#include "record/hdf5_write.hpp"
+#include "record/output_lock.hpp"
 #include "record/part_file.hpp"
 #include "record/reader.hpp"
+#include "record/seal.hpp"
+#include "record/verify.hpp"
 
 namespace shardrift::record {
 namespace fs = std::filesystem;
 
 namespace {
 
-struct Existing {
-  std::string resume_key;
-  bool complete = false;
-  std::string created;
-  std::vector<std::string> ids;
-};
-
-// What an earlier run left; nullopt where it is no record that can be read.
-std::optional<Existing> look_at(const fs::path& path) {
+// What an earlier run left under the output's name; nullopt where it is no record that can be read.
+std::optional<Reader> open_existing(const fs::path& path) {
   try {
-    const Reader reader = Reader::open(path);
-    return Existing{reader.run().resume_key, reader.complete(), reader.run().created, reader.prompt_ids()};
+    return Reader::open(path);
   } catch (const Error&) {
     return std::nullopt;
   }
 }
 
-void require_directory(const fs::path& output) {
+// Counts what is verified for whoever watches.
+class Counted {
+ public:
+  Counted(std::size_t all, const Progress& progress) : all_(all), progress_(progress) {}
+  void one() {
+    ++done_;
+    if (progress_) progress_(static_cast<double>(done_) / static_cast<double>(std::max(all_, done_)));
+  }
+
+ private:
+  std::size_t all_;
+  std::size_t done_ = 0;
+  const Progress& progress_;
+};
+
+// The prompt of that id which the run consists of; nullptr: none, or it is not known what it consists of.
+const Prompt* wanted(const WriterOptions& options, const std::string& id) {
+  const auto found = std::find_if(options.prompts.begin(), options.prompts.end(),
+                                  [&](const Prompt& prompt) { return prompt.id == id; });
+  return found == options.prompts.end() ? nullptr : &*found;
+}
+
+bool is_this_runs(const WriterOptions& options, const Prompt& recorded) {
+  if (options.prompts.empty()) return true;
+  const Prompt* const prompt = wanted(options, recorded.id);
+  return prompt != nullptr && prompt->index == recorded.index && prompt->text == recorded.text &&
+         prompt->source == recorded.source && prompt->tokens == recorded.tokens;
+}
+
+// A part is believed where its seal holds, and then where it is this run's. HDF5 sees no damaged file.
+bool is_sound(const WriterOptions& options, const RunInfo& run, const std::string& id) {
+  const fs::path parts = parts_directory(options.output);
+  if (seal_of(part_path(parts, id)) != Seal::whole) return false;
+  try {
+    return is_this_runs(options, read_part(parts, id, run).prompt);
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+// Prompts that are recorded and need not run again. What is not sound is removed.
+std::set<std::string> sound_parts(const WriterOptions& options, const RunInfo& run,
+                                  const Progress& progress) {
+  const fs::path parts = parts_directory(options.output);
+  const auto there = part_ids(parts);
+  Counted counted(there.size(), progress);
+  std::set<std::string> ids;
+  for (const auto& id : there) {
+    if (is_sound(options, run, id))
+      ids.insert(id);
+    else
+      remove_quietly(part_path(parts, id));
+    counted.one();
+  }
+  return ids;
+}
+
+// The resume key in a file of the parts; empty where that cannot be known.
+std::string key_in(const fs::path& file) {
+  if (seal_of(file) == Seal::broken) return {};
+  try {
+    return reading(file, [&] { return open_record_file(file).root.text("resume_key"); });
+  } catch (const Error&) {
+    return {};
+  }
+}
+
+// Whose parts: the header's word, else that of any part that is sound. Empty: nothing there can be read.
+std::string key_of_parts(const fs::path& parts) {
+  if (auto key = key_in(header_path(parts)); !key.empty()) return key;
+  for (const auto& id : part_ids(parts))
+    if (auto key = key_in(part_path(parts, id)); !key.empty()) return key;
+  return {};
+}
+
+void write_header(const WriterOptions& options, const RunInfo& run) {
+  const fs::path parts = parts_directory(options.output);
+  std::error_code error;
+  fs::create_directory(parts, error);
+  if (error)
+    throw failure("{}: cannot be created: {}: choose an --output in a directory you may write to",
+                  parts.string(), error.message());
+  write_part(options, header_path(parts), [&](hid_t root) { write_run(root, run, "partial"); });
+  sync_directory(parts.parent_path());
+}
+
+// Makes the parts' directory this run's, with its header. Throws usage_error where another run's results lie
+// there and --overwrite does not give them up.
+void claim_parts(const WriterOptions& options, const RunInfo& run) {
+  const fs::path parts = parts_directory(options.output);
+  if (is_there(parts)) {
+    const auto key = key_of_parts(parts);
+    if (key == run.resume_key && key_in(header_path(parts)) == key) return;
+    if (!key.empty() && key != run.resume_key && !options.overwrite)
+      throw usage_error(
+          "{}: holds finished prompts of another, interrupted run (plan, model, prompts or limits differ): "
+          "rerun that one, choose another --output, or discard them with --overwrite",
+          parts.string());
+    if (key != run.resume_key) remove_parts(parts);
+  }
+  write_header(options, run);
+}
+
+void copy_prompt(const fs::path& from, const std::string& id, hid_t prompts) {
+  const auto file = open_record_file(from);
+  const h5::Handle group(H5Gopen2(file.file, "prompts", H5P_DEFAULT), H5Gclose, from.string());
+  h5::copy_group(group, id, prompts);
+}
+
+// The prompts of a complete record that are what their hashes say.
+std::set<std::string> sound_prompts(const Reader& record, const WriterOptions& options,
+                                    const Progress& progress) {
+  std::set<std::string> ids;
+  const auto there = record.prompt_ids();
+  Counted counted(there.size(), progress);
+  for (const auto& id : there) {
+    try {
+      verify_prompt(record, id);
+      if (is_this_runs(options, record.prompt(id).prompt)) ids.insert(id);
+    } catch (const Error& error) {
+      if (error.code() != ExitCode::bad_data) throw;  // damaged: runs again
+    }
+    counted.one();
+  }
+  return ids;
+}
+
+// Sound prompts of a record become parts again, so that the others can be run beside them.
+void part_again(const WriterOptions& options, const RunInfo& run, const std::set<std::string>& sound) {
+  claim_parts(options, run);
+  const fs::path parts = parts_directory(options.output);
+  for (const auto& id : sound) {
+    if (is_sound(options, run, id)) continue;
+    write_part(options, part_path(parts, id), [&](hid_t root) {
+      write_schema(root);
+      h5::write_attribute(root, "resume_key", run.resume_key);
+      const auto prompts = create_prompts_group(root);
+      copy_prompt(options.output, id, prompts);
+    });
+  }
+}
+
+// What tells the two runs apart, as far as the record says.
+std::string what_may_differ(const RunInfo& existing, const RunInfo& run) {
+  std::vector<std::string> what;
+  const ModelInfo& was = existing.model;
+  const ModelInfo& is = run.model;
+  if (existing.plan != run.plan) what.emplace_back("the plans");
+  if (was.identity != is.identity) what.emplace_back("config.json or the tensors' names and shapes");
+  if (was.weights != is.weights)
+    what.emplace_back(was.weights.empty() ? "perhaps the weights, which its older version did not hash,"
+                                          : "the weights");
+  if (was.generation_config != is.generation_config) what.emplace_back("generation_config.json");
+  if (was.tokenizer != is.tokenizer) what.emplace_back("tokenizer.json");
+  if (existing.prompts_hash != run.prompts_hash) what.emplace_back("the prompts");
+  if (existing.version != run.version) what.emplace_back("the versions of shardrift");
+  if (what.empty()) what.emplace_back("mode, limits or profile");
+  return fmt::format("{}", fmt::join(what, ", "));
+}
+
+// A finished record of the same run leaves nothing to do, unless it was asked to run again or lacks
+// something.
+std::optional<std::set<std::string>> finished_before(const WriterOptions& options, const RunInfo& run,
+                                                     const Progress& progress) {
+  const fs::path& output = options.output;
+  if (!is_there(output) || options.overwrite) return std::nullopt;
+  std::set<std::string> sound;
+  {
+    const auto existing = open_existing(output);
+    if (!existing)
+      throw usage_error(
+          "{}: exists and is no record that can be read: choose another --output, or --overwrite it",
+          output.string());
+    if (existing->run().resume_key != run.resume_key || !existing->complete())
+      throw usage_error(
+          "{}: exists and holds another run (of {}; {} differ): choose another --output, or --overwrite it",
+          output.string(), existing->run().created, what_may_differ(existing->run(), run));
+    sound = sound_prompts(*existing, options, progress);
+    const auto all = options.prompts.empty() ? existing->prompt_ids().size() : options.prompts.size();
+    if (sound.size() < all) part_again(options, run, sound);
+    if (sound.size() < all) return sound_parts(options, run, {});
+  }
+  if (is_there(parts_directory(output)))
+    remove_parts(parts_directory(output));  // a kill came between the two
+  return sound;
+}
+
+}  // namespace
+
+void require_room(const fs::path& output) {
   const fs::path directory = output.has_parent_path() ? output.parent_path() : fs::path(".");
   std::error_code error;
   if (output.filename().empty() || fs::is_directory(output, error))
@@ -40,121 +228,75 @@ void require_directory(const fs::path& output) {
   if (!fs::is_directory(directory, error))
     throw failure("--output {}: there is no directory {}: create it, or choose another --output",
                   output.string(), directory.string());
-}
-
-// A finished record of the same run leaves nothing to do, unless it was asked to run again.
-std::optional<std::set<std::string>> finished_before(const WriterOptions& options, const RunInfo& run) {
-  const fs::path& output = options.output;
-  if (!is_there(output) || options.overwrite) return std::nullopt;
-  const auto existing = look_at(output);
-  if (!existing)
+  if (fs::is_directory(assembling_path(output), error))
     throw usage_error(
-        "{}: exists and is no record that can be read: choose another --output, or --overwrite it",
-        output.string());
-  if (existing->resume_key != run.resume_key || !existing->complete)
-    throw usage_error(
-        "{}: exists and holds another run (of {}; plan, model, prompts or limits differ): choose another "
-        "--output, "
-        "or --overwrite it",
-        output.string(), existing->created);
-  if (is_there(parts_directory(output)))
-    remove_parts(parts_directory(output));  // a kill came between the two
-  return std::set<std::string>(existing->ids.begin(), existing->ids.end());
+        "{}: is a directory, in the way of the record's assembly: move it, or choose another "
+        "--output",
+        assembling_path(output).string());
+  if (is_there(parts_directory(output)) && !fs::is_directory(parts_directory(output), error))
+    throw usage_error("{}: is in the way of the run's parts: move it, or choose another --output",
+                      parts_directory(output).string());
 }
 
-// Prompts of an interrupted run that are whole. Others are removed: they run again.
-std::set<std::string> resumable(const fs::path& parts, const RunInfo& run) {
-  std::set<std::string> ids;
-  for (const auto& id : part_ids(parts)) {
-    try {
-      read_part(parts, id, run);
-      ids.insert(id);
-    } catch (const Error&) {
-      remove_quietly(part_path(parts, id));
-    }
-  }
-  return ids;
+std::vector<fs::path> files_of(const fs::path& output) {
+  return {output, lock_path(output), assembling_path(output), parts_directory(output)};
 }
 
-bool same_header(const fs::path& parts, const RunInfo& run) {
-  try {
-    return reading(header_path(parts), [&] {
-      return open_record_file(header_path(parts)).root.text("resume_key") == run.resume_key;
-    });
-  } catch (const Error&) {
-    return false;
-  }
+bool has_earlier(const fs::path& output) {
+  return is_there(output) || is_there(parts_directory(output));
 }
 
-void clear_foreign_parts(const WriterOptions& options, const fs::path& parts) {
-  const bool has_header = is_there(header_path(parts));
-  // Without header and parts: a kill before the first header, nothing is lost.
-  if (!options.overwrite && (has_header || !part_ids(parts).empty()))
-    throw usage_error(
-        "{}: holds finished prompts of another, interrupted run (plan, model, prompts or limits differ): "
-        "rerun that "
-        "one, choose another --output, or discard them with --overwrite",
-        parts.string());
-  remove_parts(parts);
-}
-
-void write_header(const fs::path& parts, const RunInfo& run) {
-  std::error_code error;
-  fs::create_directory(parts, error);
-  if (error)
-    throw failure("{}: cannot be created: {}: choose an --output in a directory you may write to",
-                  parts.string(), error.message());
-  write_durably(header_path(parts), [&](hid_t root) { write_run(root, run, "partial"); });
-  sync_directory(parts.parent_path());
-}
-
-void copy_prompt(const fs::path& parts, const std::string& id, hid_t prompts) {
-  const fs::path path = part_path(parts, id);
-  const auto part = open_record_file(path);
-  const h5::Handle group(H5Gopen2(part.file, "prompts", H5P_DEFAULT), H5Gclose, path.string());
-  h5::copy_group(group, id, prompts);
-}
-
-}  // namespace
-
-std::set<std::string> prepare_output(const WriterOptions& options, const RunInfo& run) {
-  const fs::path parts = parts_directory(options.output);
-  require_directory(options.output);
-  if (const auto done = finished_before(options, run)) return *done;
+std::set<std::string> prepare_output(const WriterOptions& options, const RunInfo& run,
+                                     const Progress& progress) {
+  require_room(options.output);
+  if (const auto done = finished_before(options, run, progress)) return *done;
   remove_quietly(assembling_path(options.output));
-  if (is_there(parts)) {
-    std::error_code error;
-    if (!fs::is_directory(parts, error))
-      throw usage_error("{}: is in the way of the run's parts: move it, or choose another --output",
-                        parts.string());
-    if (same_header(parts, run)) return resumable(parts, run);
-    clear_foreign_parts(options, parts);
-  }
-  write_header(parts, run);
-  return {};
+  claim_parts(options, run);
+  return sound_parts(options, run, progress);
 }
 
-void assemble(const WriterOptions& options, const RunInfo& run, const RunTiming& timing) {
+std::vector<std::string> missing_prompts(const WriterOptions& options, const RunInfo& run,
+                                         const Progress& progress) {
+  if (!is_there(parts_directory(options.output))) return {};  // a complete record was found
+  require_owner(options.output, options.owner);
+  const auto sound = sound_parts(options, run, progress);
+  std::vector<std::string> missing;
+  for (const auto& prompt : options.prompts)
+    if (!sound.contains(prompt.id)) missing.push_back(prompt.id);
+  return missing;
+}
+
+void assemble(const WriterOptions& options, const RunInfo& run, const RunTiming& timing,
+              const Progress& progress) {
   const fs::path& output = options.output;
   const fs::path parts = parts_directory(output);
   if (!is_there(header_path(parts))) {
-    const auto existing = look_at(output);
-    if (existing && existing->complete && existing->resume_key == run.resume_key)
+    const auto existing = open_existing(output);
+    if (existing && existing->complete() && existing->run().resume_key == run.resume_key)
       return;  // nothing was left to do
     throw failure("{}: the run's parts are gone, {} cannot be assembled", parts.string(), output.string());
   }
+  if (const auto missing = missing_prompts(options, run); !missing.empty())
+    throw failure("{}: {} of {} prompts have no whole part in {}, the first is '{}': rerun the same command",
+                  output.string(), missing.size(), options.prompts.size(), parts.string(), missing.front());
   const fs::path temporary = assembling_path(output);
   const h5::Lock lock;
   try {
     const Reader reader = Reader::open(parts);
     if (reader.run().resume_key != run.resume_key)
       throw failure("{}: holds the parts of another run", parts.string());
+    remove_quietly(
+        temporary);  // a new file: whoever may still write an old one of that name writes elsewhere
     auto file = h5::create_file(temporary);
     write_run(file, run, "complete");
     write_timing(file, timing);
     {
       const auto prompts = create_prompts_group(file);
-      for (const auto& id : reader.prompt_ids()) copy_prompt(parts, id, prompts);
+      Counted counted(reader.prompt_ids().size(), progress);
+      for (const auto& id : reader.prompt_ids()) {
+        copy_prompt(part_path(parts, id), id, prompts);
+        counted.one();
+      }
     }
     h5::finish_file(file);
   } catch (const h5::Hdf5Error& error) {
@@ -165,6 +307,7 @@ void assemble(const WriterOptions& options, const RunInfo& run, const RunTiming&
     remove_quietly(temporary);
     throw;
   }
+  require_owner(output, options.owner);
   publish(temporary, output);  // over an older file, where --overwrite was given
   remove_parts(parts);
 }

@@ -3,9 +3,11 @@
 #pragma once
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "record/record.hpp"
 
@@ -15,16 +17,32 @@ struct WriterOptions {
   std::filesystem::path output;  // OUT.h5
   bool overwrite = false;        // else an existing output that cannot be resumed is refused
   int compression = 0;           // deflate level of the logits, 0 = none
+  std::string owner = {};        // token of the OutputLock; empty: nobody else can be writing
+  // What the record is to hold in the end. Empty: whatever is added.
+  std::vector<Prompt> prompts = {};
 };
+using Progress = std::function<void(double share)>;  // done, 0 to 1
 
-// Called once, by rank 0, before weights are read: creates OUT.h5.parts/ and its header +run.h5, or finds
-// that an earlier run with the same resume_key left finished prompts there (damaged ones are removed and run
-// again). Throws usage_error (exists without --overwrite, another run's parts), failure (directory cannot be
-// written). Returns the ids that are already recorded and need not run again. An OUT.h5 that is complete and
-// has the same resume_key returns all its ids: nothing to do; with overwrite it runs again. With overwrite an
-// old OUT.h5 stays until assemble() replaces it, and parts with the same resume_key are still resumed: a
-// requeued job repeats its command.
-std::set<std::string> prepare_output(const WriterOptions& options, const RunInfo& run);
+// Throws where nothing can be written under the name: usage_error (a folder, something in the way), failure
+// (no directory).
+void require_room(const std::filesystem::path& output);
+// Every file that a run makes or replaces: OUT.h5, its lock, its assembly, its parts.
+std::vector<std::filesystem::path> files_of(const std::filesystem::path& output);
+
+// Is there something that prepare_output() would have to tell from this run's own? Looks only.
+bool has_earlier(const std::filesystem::path& output);
+
+// Called once, by rank 0, which holds the OutputLock, before weights are read: creates OUT.h5.parts/ and its
+// header +run.h5, or finds what an earlier run with the same resume_key left. Every part is verified; damaged
+// ones, and those of other prompts, are removed and run again; a damaged header beside sound parts is
+// rewritten. Returns the ids that are already recorded and need not run again. A complete OUT.h5 with the
+// same resume_key returns all its ids: nothing to do; where it lacks prompts, or some are not what their hash
+// says, the sound ones become parts again, and the others run. With overwrite all run again: an old OUT.h5
+// stays until assemble() replaces it, and parts with the same resume_key are still resumed (a requeued job
+// repeats its command). Throws usage_error (exists without --overwrite, another run's parts, something in the
+// way), failure (directory cannot be written).
+std::set<std::string> prepare_output(const WriterOptions& options, const RunInfo& run,
+                                     const Progress& progress = {});
 
 // Used by every writing rank (one a replica). Writes in a background thread; add() blocks only when two
 // finished prompts are already waiting. A failed write (disk full) is thrown from the next add() or finish().
@@ -42,9 +60,16 @@ class PartWriter {
   std::unique_ptr<State> state_;
 };
 
-// Called once, by rank 0, after all writers finished: copies the parts into OUT.h5 (temporary name, fsync,
-// rename, prompts ordered by index) and removes them. Does nothing where prepare_output() found a complete
-// OUT.h5. Throws failure (disk full: the parts are kept).
-void assemble(const WriterOptions& options, const RunInfo& run, const RunTiming& timing);
+// Verifies all parts, by rank 0, after all writers finished. Those that are damaged or not this run's are
+// removed. Returns the ids of the prompts that have no sound part, and so have to run again. Empty where
+// prepare_output() found a complete record.
+std::vector<std::string> missing_prompts(const WriterOptions& options, const RunInfo& run,
+                                         const Progress& progress = {});
+
+// Called once, by rank 0, after that: copies the parts into OUT.h5 (temporary name, fsync, rename, prompts
+// ordered by index) and removes them. Does nothing where prepare_output() found a complete OUT.h5. Throws
+// failure (disk full: the parts are kept; a prompt without a sound part).
+void assemble(const WriterOptions& options, const RunInfo& run, const RunTiming& timing,
+              const Progress& progress = {});
 
 }  // namespace shardrift::record

@@ -122,6 +122,29 @@ std::vector<std::string> Checkpoint::names() const {
   return names;
 }
 
+std::vector<StoredTensor> Checkpoint::stored() const {
+  std::map<const SafetensorsFile*, std::size_t> number;
+  for (const auto& [name, file] : state_->files) number.emplace(&file, number.size());
+  std::vector<StoredTensor> tensors;
+  for (const auto& [name, file] : state_->tensors) {
+    auto tensor = file->stored(name);
+    if (!tensor) throw failure("tensor {} was there when the files were opened", shown(name));
+    tensor->file = number.at(file);
+    tensors.push_back(std::move(*tensor));
+  }
+  return tensors;
+}
+
+std::vector<FileStamp> Checkpoint::stamps() const {
+  std::vector<FileStamp> stamps;
+  for (const auto& [name, file] : state_->files) stamps.push_back(file.stamp());
+  return stamps;
+}
+
+void Checkpoint::require_unchanged() const {
+  for (const auto& [name, file] : state_->files) file.require_unchanged();
+}
+
 std::string Checkpoint::identity(std::string_view config_text) const {
   Sha256 hash;
   // Each text is preceded by its length, so that no two checkpoints feed the same bytes.

@@ -29,9 +29,18 @@ class FileDescriptor {
   int value_;
 };
 
+std::int64_t nanoseconds(const timespec& time) {
+  return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
+}
+
+FileStamp stamp_of(const struct stat& status) {
+  return {status.st_dev, status.st_ino, static_cast<std::uint64_t>(status.st_size),
+          nanoseconds(status.st_mtim), nanoseconds(status.st_ctim)};
+}
+
 }  // namespace
 
-MappedFile::MappedFile(const std::filesystem::path& path) {
+MappedFile::MappedFile(const std::filesystem::path& path) : path_(path) {
   // O_NONBLOCK: opening a FIFO must not wait for a writer; it is refused below. No effect on regular files.
   const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (file.get() < 0) {
@@ -44,6 +53,7 @@ MappedFile::MappedFile(const std::filesystem::path& path) {
   if (!S_ISREG(status.st_mode)) {
     throw bad_data("{}: not a regular file", path.string());
   }
+  stamp_ = stamp_of(status);
   if (status.st_size == 0) {
     return;  // mmap refuses zero bytes
   }
@@ -54,6 +64,19 @@ MappedFile::MappedFile(const std::filesystem::path& path) {
   }
   data_ = static_cast<const std::byte*>(mapped);
   size_ = size;
+}
+
+void MappedFile::require_unchanged() const {
+  struct stat status = {};
+  if (::stat(path_.c_str(), &status) != 0 || status.st_ino != stamp_.inode ||
+      status.st_dev != stamp_.device) {
+    return;
+  }
+  const FileStamp now = stamp_of(status);
+  // ctime alone changes with links and permissions too.
+  if (now.mtime != stamp_.mtime || now.size != stamp_.size) {
+    throw failure("{}: was written to while it was read: start again when it is whole", path_.string());
+  }
 }
 
 MappedFile::~MappedFile() {

@@ -7,7 +7,6 @@
 
 #include "common/error.hpp"
 #include "common/json_file.hpp"
-#include "weights/mapped_file.hpp"
 
 namespace shardrift {
 namespace {
@@ -234,6 +233,20 @@ std::string_view SafetensorsFile::header() const {
 }
 std::size_t SafetensorsFile::file_size() const {
   return state_->file.size();
+}
+
+const FileStamp& SafetensorsFile::stamp() const {
+  return state_->file.stamp();
+}
+void SafetensorsFile::require_unchanged() const {
+  state_->file.require_unchanged();
+}
+
+std::optional<StoredTensor> SafetensorsFile::stored(const std::string& name) const {
+  const auto found = state_->entries.find(name);
+  if (found == state_->entries.end()) return std::nullopt;
+  const Entry& entry = found->second;
+  return StoredTensor{name, entry.dtype, entry.shape, state_->data + entry.begin, entry.end - entry.begin};
 }
 
 std::vector<std::string> SafetensorsFile::names() const {

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "common/dtype.hpp"
+#include "weights/mapped_file.hpp"
 
 namespace shardrift {
 
@@ -24,6 +25,17 @@ struct TensorView {  // valid while its SafetensorsFile lives
   std::vector<std::int64_t> shape;
   const std::byte* data = nullptr;  // row-major, may be unaligned
   std::size_t bytes = 0;
+  std::int64_t first_row = 0;  // of the whole tensor, where this is a cut of its rows
+};
+
+// A tensor of any dtype, as it lies in its file.
+struct StoredTensor {
+  std::string name;
+  std::string dtype;  // as the file spells it
+  std::vector<std::int64_t> shape;
+  const std::byte* data = nullptr;
+  std::uint64_t bytes = 0;
+  std::size_t file = 0;  // of Checkpoint::stamps()
 };
 
 class SafetensorsFile {
@@ -40,6 +52,9 @@ class SafetensorsFile {
   std::vector<std::string> names() const;
   // nullopt if absent; throws bad_data if its dtype is not one of the four.
   std::optional<TensorView> find(const std::string& name) const;
+  std::optional<StoredTensor> stored(const std::string& name) const;
+  const FileStamp& stamp() const;
+  void require_unchanged() const;  // MappedFile's
 
  private:
   struct State;
@@ -59,7 +74,12 @@ class Checkpoint {
   bool contains(const std::string& name) const;
   std::vector<std::string> names() const;  // sorted
   const std::filesystem::path& directory() const;
-  // SHA-256 over config.json's text and every file's name, header and size, in name order.
+  // Every tensor, by name, whether a model uses it or not.
+  std::vector<StoredTensor> stored() const;
+  std::vector<FileStamp> stamps() const;  // of the files, in name order, when they were opened
+  void require_unchanged() const;         // throws failure naming a file that was written to since
+  // SHA-256 over config.json's text and every file's name, header and size, in name order. Says nothing of
+  // the weights themselves: weight_hash.hpp.
   std::string identity(std::string_view config_text) const;
 
  private:

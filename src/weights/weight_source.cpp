@@ -13,6 +13,7 @@ TensorView some_rows(TensorView tensor, std::int64_t cols, Range rows) {
   tensor.data += static_cast<std::size_t>(rows.begin) * row_bytes;
   tensor.bytes = static_cast<std::size_t>(rows.size()) * row_bytes;
   tensor.shape = {rows.size(), cols};
+  tensor.first_row += rows.begin;
   return tensor;
 }
 

@@ -34,20 +34,6 @@ void visit_row(std::span<const std::byte> row, DType dtype, F&& f) {
 
 }  // namespace
 
-std::int32_t argmax(std::span<const std::byte> row, DType dtype) {
-  std::int32_t best = -1;
-  visit_row(row, dtype, [&](const auto& values) {
-    std::size_t top = 0;
-    bool nan = false;
-    for (std::size_t i = 0; i < values.size(); ++i) {
-      nan = nan || std::isnan(values[i]);
-      if (values[i] > values[top]) top = i;
-    }
-    best = nan ? -1 : static_cast<std::int32_t>(top);
-  });
-  return best;
-}
-
 void append_top(std::span<const std::byte> row, DType dtype, record::Top& top) {
   visit_row(row, dtype, [&](const auto& values) {
     std::vector<std::int32_t> order(values.size());

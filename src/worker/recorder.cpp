@@ -79,7 +79,7 @@ struct Recorder::State {
 
 Recorder::Recorder(const record::WriterOptions& options, const record::RunInfo& run, int top_k,
                    bool keep_logits)
-    : state_(std::make_unique<State>(options, run, top_k, keep_logits)) {}
+    : anew_([=] { return std::make_unique<State>(options, run, top_k, keep_logits); }), state_(anew_()) {}
 
 Recorder::~Recorder() {
   state_->join();
@@ -98,6 +98,7 @@ void Recorder::finish() {
   state_->join();
   if (state_->error) std::rethrow_exception(state_->error);
   state_->writer.finish();
+  state_ = anew_();
 }
 
 }  // namespace shardrift

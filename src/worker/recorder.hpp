@@ -1,5 +1,6 @@
 // Finishes prompts beside the computation: top lists and hashes, then the part file.
 #pragma once
+#include <functional>
 #include <memory>
 
 #include "record/writer.hpp"
@@ -10,14 +11,15 @@ class Recorder {
  public:
   // top_k is clipped to the vocabulary; keep_logits false records only the top list and the hash.
   Recorder(const record::WriterOptions& options, const record::RunInfo& run, int top_k, bool keep_logits);
-  ~Recorder();
+  ~Recorder();  // what was added still reaches the disk
   Recorder(const Recorder&) = delete;
   Recorder& operator=(const Recorder&) = delete;
   void add(record::PromptRecord prompt);  // blocks while two prompts wait; throws what an earlier write threw
-  void finish();                          // returns when everything added is on disk
+  void finish();                          // returns when everything added is on disk; more may be added then
 
  private:
   struct State;
+  std::function<std::unique_ptr<State>()> anew_;
   std::unique_ptr<State> state_;
 };
 

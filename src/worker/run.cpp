@@ -4,10 +4,9 @@
 
 #include <algorithm>
 #include <chrono>
-#include <iterator>
+#include <cstdio>
 #include <optional>
 #include <set>
-#include <sstream>
 #include <thread>
 
 #include "common/error.hpp"
@@ -21,8 +20,8 @@
 #include "parallel/plan/plan_json.hpp"
 #include "record/output_names.hpp"
 #include "record/reader.hpp"
-#include "record/writer.hpp"
 #include "weights/fit.hpp"
+#include "weights/model_files.hpp"
 #include "worker/collectives.hpp"
 #include "worker/environment.hpp"
 #include "worker/generate.hpp"
@@ -30,9 +29,11 @@
 #include "worker/prompts.hpp"
 #include "worker/rank_device.hpp"
 #include "worker/recorder.hpp"
+#include "worker/run_output.hpp"
 #include "worker/singletons.hpp"
 #include "worker/stated.hpp"
 #include "worker/traces.hpp"
+#include "worker/weights_identity.hpp"
 
 namespace shardrift {
 namespace {
@@ -102,8 +103,7 @@ void print_notes(const std::vector<std::string>& notes) {
 
 record::RunInfo describe_run(const World& world, const RunOptions& options, const ModelConfig& config,
                              const Checkpoint& checkpoint, const std::vector<Job>& jobs,
-                             record::Environment environment,
-                             const std::optional<CollectiveProfile>& profile) {
+                             record::Environment environment) {
   record::RunInfo run;
   run.created = world.broadcast(utc_now());
   run.command = options.command;
@@ -120,10 +120,23 @@ record::RunInfo describe_run(const World& world, const RunOptions& options, cons
                checkpoint.identity(config.text),
                config.vocabulary,
                {}};
+  const bool text =
+      std::any_of(jobs.begin(), jobs.end(), [](const Job& job) { return job.prompt.source == "text"; });
+  const ModelFiles files = small_model_files(options.model, text);
+  run.model.generation_config = files.generation_config;
+  run.model.tokenizer = files.tokenizer;
   run.prompts_hash = sha256_hex(jobs_to_json(jobs));
-  run.resume_key = resume_key(options, {run.version, run.model.identity, run.prompts_hash,
-                                        profile ? sha256_hex(profile_to_json(*profile)) : ""});
   return run;
+}
+
+// Once the weights are known: what the run is, to the last byte that it reads.
+void identify(record::RunInfo& run, const RunOptions& options, const std::string& weights,
+              const std::optional<CollectiveProfile>& profile) {
+  record::ModelInfo& model = run.model;
+  model.weights = weights;
+  run.resume_key = resume_key(options, {run.version, model.identity, run.prompts_hash,
+                                        profile ? sha256_hex(profile_to_json(*profile)) : "",
+                                        weights + "|" + model.generation_config + "|" + model.tokenizer});
 }
 
 // SHA-256 over the recorded prompts' logits hashes, in order: two runs with the same hash gave the same bits.
@@ -133,11 +146,7 @@ std::string combined_hash(const record::Reader& reader) {
   return hash.hex();
 }
 
-std::set<std::string> words_of(const std::string& text) {
-  std::istringstream words(text);
-  return {std::istream_iterator<std::string>(words), {}};
-}
-
+constexpr int kTries = 2;  // to run prompts again whose parts were damaged before the record was assembled
 constexpr double kShortestTiming = 0.5;  // seconds of decoding below which its bandwidth says nothing
 
 struct Totals {
@@ -206,19 +215,26 @@ int run_plan(const World& world, const RunOptions& options, ModelConfig config, 
   std::optional<CollectiveProfile> profile;
   world.together([&] { profile = open_profile(options, counts); });
   require_agreement(world, "the collective profile", profile ? profile_to_json(*profile) : "", kSameCommand);
-  auto run = describe_run(world, options, config, *checkpoint, jobs,
-                          gather_environment(world, device.info, plan.device, kernel_threads(options, world)),
-                          profile);
+  auto run =
+      describe_run(world, options, config, *checkpoint, jobs,
+                   gather_environment(world, device.info, plan.device, kernel_threads(options, world)));
+  if (root) run.model.vocab = given.vocab;
   if (plan.device == Device::cuda) world.together([&] { check_devices(run.environment.devices); });
-  const record::WriterOptions writer_options{options.output, options.overwrite, options.compression};
-  std::string finished_ids;
-  world.together([&] {
-    if (!root) return;
-    run.model.vocab = given.vocab;
-    const progress::Doing preparing("preparing the output");
-    for (const auto& id : prepare_output(writer_options, run)) finished_ids += id + ' ';
-  });
-  const auto finished = words_of(world.broadcast(finished_ids));
+  RunOutput output(world, options, jobs, progress);
+  // Which weights: known before anything of an earlier run is touched; else hashed while they are loaded.
+  WeightsIdentity identity(world, *checkpoint);
+  const auto settle = [&] {
+    const auto hash = identity.hash(
+        [&](double share) { progress.show(fmt::format("hashing weights {:3.0f}%", 100 * share)); });
+    identify(run, options, hash, profile);
+    return output.prepare(run);
+  };
+  std::set<std::string> finished;
+  const bool settled = output.has_earlier() || identity.known();
+  if (settled)
+    finished = settle();
+  else
+    identity.start();
 
   // Weights, then the forward pass over them.
   const auto load_begin = Clock::now();
@@ -232,6 +248,7 @@ int run_plan(const World& world, const RunOptions& options, ModelConfig config, 
     device.backend->synchronize();
   });
   const double load_seconds = seconds_since(load_begin);
+  if (!settled) finished = settle();
   Groups groups(world, plan, place, *device.backend);
   std::optional<Forward> forward;
   std::optional<Trace> trace;
@@ -243,7 +260,7 @@ int run_plan(const World& world, const RunOptions& options, ModelConfig config, 
                     profile ? orders_of(*profile, plan) : OrderMapSource());
     if (place.writes())
       recorder =
-          std::make_unique<Recorder>(writer_options, run, options.top_k, options.level != RecordLevel::top);
+          std::make_unique<Recorder>(output.options(), run, options.top_k, options.level != RecordLevel::top);
     const TraceOptions traced{options.level == RecordLevel::hidden, options.checksums};
     if (traced.any()) {
       trace.emplace(config, plan, place, *device.backend, traced, capacity.logit_rows);
@@ -284,24 +301,41 @@ int run_plan(const World& world, const RunOptions& options, ModelConfig config, 
   });
   bool stopped = false;
   const auto batch = static_cast<std::size_t>(plan.batch);
-  for (std::size_t first = 0, group = 0; first < jobs.size() && !stopped; first += batch, ++group) {
-    const std::span<const Job> members(jobs.data() + first, std::min(batch, jobs.size() - first));
-    if (static_cast<int>(group % static_cast<std::size_t>(plan.replicas)) != place.replica) continue;
-    if (std::all_of(members.begin(), members.end(),
-                    [&](const Job& job) { return finished.contains(job.prompt.id); }))
-      continue;
-    stopped = !generator.run_group(members);
+  const auto run_what_is_missing = [&] {
+    for (std::size_t first = 0, group = 0; first < jobs.size() && !stopped; first += batch, ++group) {
+      const std::span<const Job> members(jobs.data() + first, std::min(batch, jobs.size() - first));
+      if (static_cast<int>(group % static_cast<std::size_t>(plan.replicas)) != place.replica) continue;
+      if (std::all_of(members.begin(), members.end(),
+                      [&](const Job& job) { return finished.contains(job.prompt.id); }))
+        continue;
+      stopped = !generator.run_group(members);
+    }
+    world.together([&] {
+      const progress::Doing writing("writing the last prompts");
+      if (recorder) recorder->finish();
+    });
+    stopped = world.sum(stopped ? 1 : 0) > 0;
+    if (stopped)
+      throw AgreedError(ExitCode::interrupted,
+                        fmt::format("stopped by a signal; finished prompts are in {}.parts, "
+                                    "the same command goes on from there",
+                                    options.output.string()));
+  };
+  run_what_is_missing();
+  // What is on the disk is what goes into the record. A part that was damaged meanwhile is run again.
+  for (int again = 0;; ++again) {
+    const auto missing = output.missing(run);
+    if (missing.empty()) break;
+    if (again == kTries)
+      throw AgreedError(ExitCode::failure,
+                        fmt::format("{}.parts: parts are damaged as often as they are written, the first is "
+                                    "'{}': check that disk",
+                                    options.output.string(), *missing.begin()));
+    finished.clear();
+    for (const auto& job : jobs)
+      if (!missing.contains(job.prompt.id)) finished.insert(job.prompt.id);
+    run_what_is_missing();
   }
-  world.together([&] {
-    const progress::Doing writing("writing the last prompts");
-    if (recorder) recorder->finish();
-  });
-  stopped = world.sum(stopped ? 1 : 0) > 0;
-  if (stopped)
-    throw AgreedError(ExitCode::interrupted,
-                      fmt::format("stopped by a signal; finished prompts are in {}.parts, "
-                                  "the same command goes on from there",
-                                  options.output.string()));
 
   note_calls(groups.tensor->take_calls(), run.environment.collectives);
 
@@ -311,8 +345,7 @@ int run_plan(const World& world, const RunOptions& options, ModelConfig config, 
   timing.load_seconds = load_seconds;
   world.together([&] {
     if (!root) return;
-    const progress::Doing assembling("assembling the record");
-    assemble(writer_options, run, timing);
+    output.assemble(run, timing);
     const auto reader = record::Reader::open(options.output);
     std::string speed = fmt::format("decode_tokens_per_s={:.2f} prefill_tokens_per_s={:.1f}",
                                     totals.decode_rate, totals.prefill_rate);

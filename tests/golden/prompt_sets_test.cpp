@@ -7,7 +7,6 @@
 #include <filesystem>
 #include <fstream>
 
-#include "tokenizer/tokenizer.hpp"
 #include "weights/model_config.hpp"
 #include "worker/prompts.hpp"
 
@@ -25,11 +24,10 @@ TEST(PromptSets, AreReadIntoTheTokensOfHuggingFace) {
   std::ifstream file(kBinary / "golden/prompt-tokens.json");
   const json expected = json::parse(file);
   const auto config = read_model_config(model);
-  const auto tokenizer = Tokenizer::open(model / "tokenizer.json");
   std::size_t count = 0;
   for (const auto& entry : fs::directory_iterator(kSource / "experiments/prompts")) {
     if (entry.path().extension() != ".jsonl") continue;
-    const auto jobs = read_prompts(entry.path(), config, &tokenizer);
+    const auto jobs = read_prompts(entry.path(), model, config).jobs;
     for (const auto& job : jobs)
       EXPECT_EQ(job.prompt.tokens, expected.at(job.prompt.id).get<std::vector<std::int32_t>>())
           << job.prompt.id;

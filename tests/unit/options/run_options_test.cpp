@@ -115,12 +115,14 @@ TEST(RunOptions, TheResumeKeyHoldsTheWholePlanAndWhatItsTableSays) {
     EXPECT_EQ(resume_key(options, inputs) != usual, changed.resume == Resume::same_value) << changed.key;
   });
   for (const auto& other : {ResumeInputs{"2", "model", "prompts", ""}, ResumeInputs{"1", "m", "prompts", ""},
-                            ResumeInputs{"1", "model", "p", ""}, ResumeInputs{"1", "model", "prompts", "x"}})
+                            ResumeInputs{"1", "model", "p", ""}, ResumeInputs{"1", "model", "prompts", "x"},
+                            ResumeInputs{"1", "model", "prompts", "", "c"}})
     EXPECT_NE(resume_key(options, other), usual);
 }
 
-// Two runs of scripts/demo, recorded by 0.1.0 before there were tables: their interrupted reruns go on.
-TEST(RunOptions, OldRecordsResume) {
+// Two runs of scripts/demo, recorded by 0.1.0 before there were tables: later fields must not change the keys
+// of runs that do not use them.
+TEST(RunOptions, KeysAreThoseOfOldRecords) {
   const ResumeInputs inputs{"0.1.0", "73fae686b652faf4d27fa01ef159f2fa06bf2ea2ebf4c0f04cbb7c05fc942818",
                             "e8e972a3d2988754f092aa436419d64be80d909133bfea90962cee6b2e45704f", ""};
   const auto key = [&](const std::string& more, int ranks) {

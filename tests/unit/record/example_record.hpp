@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -101,15 +102,20 @@ inline std::vector<std::byte> random_bytes(std::size_t count, std::uint32_t seed
 inline PromptRecord example_prompt(const RunInfo& run, const std::string& id, std::int64_t index,
                                    int steps = 3) {
   PromptRecord record;
-  record.prompt = {id, index, "text of " + id, "text", {1, 2, static_cast<std::int32_t>(index % 7)}};
+  const auto tokens = static_cast<std::int32_t>(std::min<std::int64_t>(7, run.model.vocabulary));
+  record.prompt = {id,
+                   index,
+                   "text of " + id,
+                   "text",
+                   {1 % tokens, 2 % tokens, static_cast<std::int32_t>(index % tokens)}};
   record.stop = "length";
   record.device = "Some CPU, node1";
   record.replica = 1;
   for (int i = 0; i < steps; ++i) {
     Row row;
-    row.input_id = i == 0 ? record.prompt.tokens.back() : (i + 3) % 7;
+    row.input_id = i == 0 ? record.prompt.tokens.back() : (i + 3) % tokens;
     row.position = 2 + i;
-    row.chosen = (i + 4) % 7;
+    row.chosen = (i + 4) % tokens;
     row.forward_call = 10 + i;
     row.forward_rows = 2;
     row.batch_row = 1;
@@ -122,7 +128,7 @@ inline PromptRecord example_prompt(const RunInfo& run, const std::string& id, st
                    static_cast<std::uint32_t>(index + 1));
   record.top.k = 2;
   for (int i = 0; i < steps; ++i) {
-    record.top.ids.insert(record.top.ids.end(), {(i + 4) % 7, (i + 5) % 7});
+    record.top.ids.insert(record.top.ids.end(), {(i + 4) % tokens, (i + 5) % tokens});
     record.top.log_probabilities.insert(record.top.log_probabilities.end(),
                                         {-0.25F, -1.5F - static_cast<float>(i)});
   }

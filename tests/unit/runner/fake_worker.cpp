@@ -97,7 +97,9 @@ record::PromptRecord recorded(const std::string& id, std::int64_t index, const R
   }
   prompt.logits.resize(logits.size() * sizeof(float));
   std::memcpy(prompt.logits.data(), logits.data(), prompt.logits.size());
-  prompt.hash = sha256_hex(id);
+  Sha256 hash;
+  hash.update(prompt.logits.data(), prompt.logits.size());
+  prompt.hash = hash.hex();
   return prompt;
 }
 

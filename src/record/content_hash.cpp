@@ -1,0 +1,75 @@
+#include "record/content_hash.hpp"
+
+#include "common/error.hpp"
+#include "common/hash.hpp"
+
+namespace shardrift::record {
+namespace {
+
+// Each value is preceded by its name and size, so that no two contents feed the same bytes.
+class Fed {
+ public:
+  void text(std::string_view name, std::string_view value) {
+    hash_.update(fmt::format("{}:{}:", name, value.size()));
+    hash_.update(value);
+  }
+  void number(std::string_view name, std::int64_t value) { text(name, std::to_string(value)); }
+  template <typename T>
+  void words(std::string_view name, const std::vector<T>& values) {
+    hash_.update(fmt::format("{}:{}:", name, values.size()));
+    hash_.update(values.data(), values.size() * sizeof(T));
+  }
+  template <typename T>
+  void column(std::string_view name, const std::vector<Row>& rows, T Row::*field) {
+    std::vector<T> values;
+    values.reserve(rows.size());
+    for (const Row& row : rows) values.push_back(row.*field);
+    words(name, values);
+  }
+  std::string hex() const { return hash_.hex(); }
+
+ private:
+  Sha256 hash_;
+};
+
+}  // namespace
+
+std::string content_hash(const PromptRecord& record, std::string_view logits, std::string_view hidden) {
+  Fed fed;
+  const Prompt& prompt = record.prompt;
+  fed.text("id", prompt.id);
+  fed.number("index", prompt.index);
+  fed.text("source", prompt.source);
+  fed.text("text", prompt.text);
+  fed.words("tokens", prompt.tokens);
+  fed.text("status", record.status);
+  fed.text("stop", record.stop);
+  fed.text("hash", record.hash);
+  fed.text("device", record.device);
+  fed.number("replica", record.replica);
+  fed.column("input_ids", record.rows, &Row::input_id);
+  fed.column("positions", record.rows, &Row::position);
+  fed.column("chosen", record.rows, &Row::chosen);
+  fed.column("call", record.rows, &Row::forward_call);
+  fed.column("rows", record.rows, &Row::forward_rows);
+  fed.column("batch_row", record.rows, &Row::batch_row);
+  fed.column("phase", record.rows, &Row::phase);
+  fed.column("seconds", record.rows, &Row::seconds);
+  fed.number("k", record.top.k);
+  fed.words("top ids", record.top.ids);
+  fed.words("top log_probabilities", record.top.log_probabilities);
+  fed.text("logits", logits);
+  if (!hidden.empty()) {
+    fed.number("streams", record.hidden.streams);
+    fed.number("width", record.hidden.width);
+    fed.text("hidden dtype", name_of(record.hidden.dtype));
+    fed.text("hidden", hidden);
+  }
+  if (!record.checksums.empty()) {
+    for (const auto operation : record.checksums.operations) fed.text("operation", name_of(operation));
+    fed.words("checksums", record.checksums.sums);
+  }
+  return fed.hex();
+}
+
+}  // namespace shardrift::record

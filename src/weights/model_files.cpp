@@ -1,0 +1,33 @@
+#include "weights/model_files.hpp"
+
+#include "common/hash.hpp"
+#include "common/json_file.hpp"
+#include "weights/safetensors.hpp"
+#include "weights/weight_hash.hpp"
+
+namespace shardrift {
+namespace {
+
+constexpr std::size_t kMaxBytes = std::size_t{1} << 30U;  // the largest tokenizer.json of 2026 have 30 MB
+
+std::string hash_of_file(const std::filesystem::path& path) {
+  std::error_code error;
+  if (!std::filesystem::exists(path, error)) return {};
+  return sha256_hex(read_text_file(path, kMaxBytes));
+}
+
+}  // namespace
+
+ModelFiles small_model_files(const std::filesystem::path& directory, bool text) {
+  return {"", hash_of_file(directory / "generation_config.json"),
+          text ? hash_of_file(directory / "tokenizer.json") : std::string()};
+}
+
+ModelFiles model_files(const std::filesystem::path& directory, int threads,
+                       const std::function<void(double)>& progress) {
+  ModelFiles files = small_model_files(directory, true);
+  files.weights = hash_weights(Checkpoint::open(directory), threads, progress);
+  return files;
+}
+
+}  // namespace shardrift
