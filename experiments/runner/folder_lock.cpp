@@ -1,6 +1,7 @@
 #include "experiments/runner/folder_lock.hpp"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include <array>

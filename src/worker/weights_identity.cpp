@@ -2,6 +2,7 @@
 
 #include "common/error.hpp"
 #include "common/hash.hpp"
+#include "common/progress.hpp"
 #include "parallel/transport/agreement.hpp"
 #include "weights/hash_cache.hpp"
 
@@ -39,6 +40,7 @@ void WeightsIdentity::start() {
 }
 
 std::string WeightsIdentity::hash(const std::function<void(double share)>& progress) {
+  const progress::Doing hashing("hashing weights");
   if (!known_) {
     start();
     sums_ = hasher_->sums(progress);
