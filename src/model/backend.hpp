@@ -66,6 +66,9 @@ class Backend {
   virtual void download(void* host, const void* device,
                         std::size_t bytes) = 0;  // waits for earlier operations
   virtual void synchronize() = 0;
+  // Where the host runs ahead of the device: counts as progress (common/progress.hpp) once the device is
+  // here.
+  virtual void tell_progress() {}
   virtual double read_bandwidth() = 0;  // bytes/s of a plain read or copy, measured now: the decode roofline
 
   // out[i] = table[tokens[i] - rows.begin] for tokens inside `rows`; other rows of out are left alone.

@@ -8,6 +8,10 @@
 namespace shardrift {
 using record::Operation;
 
+namespace {
+constexpr std::int64_t kLongPass = 2048;  // rows; shorter ones spend no time on telling how far they are
+}
+
 std::span<const std::byte> Forward::run(const Pass& pass) {
   stage(pass);
   compute();
@@ -40,8 +44,11 @@ void Forward::compute() {
     progress::at("the stage before");
     stage_group_.receive(residual.data, residual.bytes(), place_.stage - 1);
   }
-  for (std::size_t layer = 0; layer < weights_.layers.size(); ++layer)
+  for (std::size_t layer = 0; layer < weights_.layers.size(); ++layer) {
     for (const Block block : kBlocks) run_block(layer, block);
+    // A pass over a long prompt may take a minute, and the host sees its end alone.
+    if (index_.rows >= kLongPass) backend_.tell_progress();
+  }
   if (place_.last_stage) {
     head(0);
   } else {

@@ -86,6 +86,20 @@ TEST_F(Signals, PassedOnByMpirun) {
   stops_and_goes_on(2, {"--tensor-parallel", "2"}, SIGUSR1, [](int mpirun) { return mpirun; });
 }
 
+// As nohup starts it: the terminal may go.
+TEST_F(Signals, AHangUpThatIsIgnoredStaysIgnored) {
+  auto command = on(1, {}, output);
+  command.erase(command.begin(), command.begin() + 3);  // without mpirun, which resets it
+  command.insert(command.begin(), {"env", "--ignore-signal=HUP"});
+  Running job(holding("out:1", command));
+  const HeldRun run(output);
+  ASSERT_TRUE(run.is_reached(job));
+  kill(job.pid(), SIGHUP);
+  run.let_go();
+  const auto finished = job.wait();
+  EXPECT_EQ(finished.code, 0) << finished.output;
+}
+
 // While a file does not come, as from a file server that hangs: whichever rank gets both.
 TEST_F(Signals, ASecondOneEndsAtOnceWhileInputIsWaitedFor) {
   const fs::path flags = folder / "flags.fifo";

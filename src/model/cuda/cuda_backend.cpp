@@ -53,6 +53,11 @@ class CudaBackend final : public Backend {
     const progress::Waiting waiting(progress::On::device, "a synchronization");
     check(cudaStreamSynchronize(stream_), "cudaStreamSynchronize");
   }
+  void tell_progress() override {
+    check(cudaLaunchHostFunc(
+              stream_, [](void*) { progress::done(); }, nullptr),
+          "cudaLaunchHostFunc");
+  }
   double read_bandwidth() override;
 
   void embed(const Matrix& table, Range rows, const RowIndex& index, const Matrix& out) override {
