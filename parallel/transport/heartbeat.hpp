@@ -23,7 +23,7 @@ struct Beat {
   std::uint8_t hurry = 0;    // a second one
   std::uint8_t ending = 0;   // this rank ends the run, and has said why
   std::uint8_t leaving = 0;  // the last message: this rank ends in order, or has said why not
-  char text[kText] = {};
+  char text[kText] = "an unknown place";
 };
 
 class Heartbeat {

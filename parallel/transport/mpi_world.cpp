@@ -152,6 +152,7 @@ void World::note_unheard(const std::vector<std::string>& hosts) const {
 
 World::~World() {
   const progress::Doing ending("ending");
+  if (watchdog_->is_blind()) watchdog_->leave();  // goodbyes do not arrive: none may be missed
   {
     const progress::Waiting waiting(progress::On::ranks, "MPI_Finalize");
     MPI_Finalize();

@@ -28,6 +28,7 @@ class Watchdog {
   std::vector<int> unheard();
   // Some ranks do not hear each other: a silent rank is no fault then.
   void trust_no_silence() { blind_ = true; }
+  bool is_blind() const { return blind_; }
   void set_timeout(int seconds) { timeout_ = seconds; }  // 0: silent and standing ranks are no fault
   void leave();                                          // the destructor's goodbye, earlier
   // As CommonStop's.
