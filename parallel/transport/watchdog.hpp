@@ -11,7 +11,7 @@
 #include <thread>
 #include <vector>
 
-#include "parallel/transport/common_stop.hpp"
+#include "parallel/stop/common_stop.hpp"
 #include "parallel/transport/heartbeat.hpp"
 
 namespace shardrift {

@@ -1,5 +1,5 @@
 // Ranks stop at one step, whenever the stop is asked for and however far apart they are.
-#include "parallel/transport/common_stop.hpp"
+#include "parallel/stop/common_stop.hpp"
 
 #include <gtest/gtest.h>
 

@@ -8,6 +8,7 @@
 namespace shardrift::study {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
@@ -28,6 +29,17 @@ std::string error_of(const std::string& text, const Overrides& overrides = {}) {
     return error.what();
   }
   return "no error";
+}
+
+// Places where toml++ 3.3 asserts, or calls unreachable, what a file can bring about.
+TEST(StudyFile, WhatTheTomlLibraryTakesForImpossible) {
+  EXPECT_THAT(error_of("[# run]"), AllOf(HasSubstr("example.toml:1"), HasSubstr("not valid TOML")));
+  EXPECT_THAT(error_of("question = \u0222"), HasSubstr("not valid TOML"));
+  EXPECT_THAT(error_of("\u0222 = 1"), HasSubstr("not valid TOML"));
+  const auto study = study_of(
+      "question = \"\"\"one\\\n  \u00c9ric \u0222?\"\"\"\n"
+      "[run]\nmodel = \"m\"\nprompts = \"p\"\n[[candidate]]\nshards = 2\n");
+  EXPECT_EQ(study.question, "one\u00c9ric \u0222?");
 }
 
 TEST(StudyFile, TheSimplestStudy) {

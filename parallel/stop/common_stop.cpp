@@ -1,4 +1,4 @@
-#include "parallel/transport/common_stop.hpp"
+#include "parallel/stop/common_stop.hpp"
 
 #include <algorithm>
 
