@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "common/error.hpp"
+#include "common/system_reason.hpp"
 #include "record/files.hpp"
 
 namespace shardrift::record {
@@ -55,8 +56,7 @@ void seal(const std::filesystem::path& path) {
   errno = 0;
   file.write(text.data(), text.size());
   file.close();
-  if (!file)
-    throw failure("{}: cannot be written: {}", path.string(), std::generic_category().message(errno));
+  if (!file) throw failure("{}: cannot be written: {}", path.string(), system_reason(errno));
 }
 
 Seal seal_of(const std::filesystem::path& path) {

@@ -6,9 +6,9 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
 
 #include "common/error.hpp"
+#include "common/system_reason.hpp"
 
 namespace shardrift {
 namespace {
@@ -44,11 +44,11 @@ MappedFile::MappedFile(const std::filesystem::path& path) : path_(path) {
   // O_NONBLOCK: opening a FIFO must not wait for a writer; it is refused below. No effect on regular files.
   const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (file.get() < 0) {
-    throw bad_data("{}: cannot be opened: {}", path.string(), std::strerror(errno));
+    throw bad_data("{}: cannot be opened: {}", path.string(), system_reason(errno));
   }
   struct stat status = {};
   if (::fstat(file.get(), &status) != 0) {
-    throw bad_data("{}: cannot be examined: {}", path.string(), std::strerror(errno));
+    throw bad_data("{}: cannot be examined: {}", path.string(), system_reason(errno));
   }
   if (!S_ISREG(status.st_mode)) {
     throw bad_data("{}: not a regular file", path.string());
@@ -60,7 +60,7 @@ MappedFile::MappedFile(const std::filesystem::path& path) : path_(path) {
   const auto size = static_cast<std::size_t>(status.st_size);
   void* mapped = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.get(), 0);
   if (mapped == MAP_FAILED) {
-    throw bad_data("{}: cannot be mapped ({} bytes): {}", path.string(), size, std::strerror(errno));
+    throw bad_data("{}: cannot be mapped ({} bytes): {}", path.string(), size, system_reason(errno));
   }
   data_ = static_cast<const std::byte*>(mapped);
   size_ = size;
