@@ -53,7 +53,9 @@ Texts compared_fields(const Value& value, const std::string& prefix = "") {
 
 Texts model_fields(const record::ModelInfo& model) {
   Texts fields = compared_fields(model);
-  if (model.weights.empty()) fields["weights"] = "not hashed (an older version's record)";
+  if (model.weights.empty())
+    for (const auto* name : {"weights", "generation config", "tokenizer"})
+      fields[name] = "not hashed (an older version's record)";
   return fields;
 }
 

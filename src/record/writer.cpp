@@ -180,11 +180,13 @@ std::string what_may_differ(const RunInfo& existing, const RunInfo& run) {
   const ModelInfo& is = run.model;
   if (existing.plan != run.plan) what.emplace_back("the plans");
   if (was.identity != is.identity) what.emplace_back("config.json or the tensors' names and shapes");
-  if (was.weights != is.weights)
-    what.emplace_back(was.weights.empty() ? "perhaps the weights, which its older version did not hash,"
-                                          : "the weights");
-  if (was.generation_config != is.generation_config) what.emplace_back("generation_config.json");
-  if (was.tokenizer != is.tokenizer) what.emplace_back("tokenizer.json");
+  if (was.weights.empty()) {
+    what.emplace_back("perhaps the weights, which its older version did not hash");
+  } else {
+    if (was.weights != is.weights) what.emplace_back("the weights");
+    if (was.generation_config != is.generation_config) what.emplace_back("generation_config.json");
+    if (was.tokenizer != is.tokenizer) what.emplace_back("tokenizer.json");
+  }
   if (existing.prompts_hash != run.prompts_hash) what.emplace_back("the prompts");
   if (existing.version != run.version) what.emplace_back("the versions of shardrift");
   if (what.empty()) what.emplace_back("mode, limits or profile");
@@ -206,7 +208,8 @@ std::optional<std::set<std::string>> finished_before(const WriterOptions& option
           output.string());
     if (existing->run().resume_key != run.resume_key || !existing->complete())
       throw usage_error(
-          "{}: exists and holds another run (of {}; {} differ): choose another --output, or --overwrite it",
+          "{}: exists and holds another run (of {}; what differs: {}): choose another --output, or "
+          "--overwrite it",
           output.string(), existing->run().created, what_may_differ(existing->run(), run));
     sound = sound_prompts(*existing, options, progress);
     const auto all = options.prompts.empty() ? existing->prompt_ids().size() : options.prompts.size();

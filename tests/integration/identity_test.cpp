@@ -95,7 +95,7 @@ TEST_F(Identity, WeightsReplacedUnderTheSameNameAreAnotherRun) {
   set_weight(model / "model.safetensors", 5, 0.25F);
   const auto refused = run(output, {"--tensor-parallel", "1"});
   EXPECT_EQ(refused.code, 64);
-  EXPECT_THAT(refused.output, AllOf(HasSubstr(output.string()), HasSubstr("the weights differ")));
+  EXPECT_THAT(refused.output, AllOf(HasSubstr(output.string()), HasSubstr("what differs: the weights)")));
 }
 
 TEST_F(Identity, AnInterruptedRunIsNotResumedWithOtherWeights) {
