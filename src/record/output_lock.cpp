@@ -8,10 +8,10 @@
 #include <fstream>
 #include <random>
 #include <sstream>
-#include <system_error>
 
 #include "common/error.hpp"
 #include "common/file_lock.hpp"
+#include "common/system_reason.hpp"
 #include "common/utc_clock.hpp"
 #include "record/files.hpp"
 
@@ -19,10 +19,6 @@ namespace shardrift::record {
 namespace fs = std::filesystem;
 
 namespace {
-
-std::string errno_text(int error) {
-  return error > 133 ? "Operation not supported" : std::generic_category().message(error);
-}
 
 std::string this_host() {
   std::array<char, 256> host{};
@@ -79,7 +75,7 @@ std::string random_token() {
 void require_free(const fs::path& output, Lock lock, int error, bool accept_unknown) {
   const fs::path path = lock_path(output);
   const Owner owner = Owner::in(path);
-  if (lock == Lock::failed) throw failure("{}: cannot be locked: {}", path.string(), errno_text(error));
+  if (lock == Lock::failed) throw failure("{}: cannot be locked: {}", path.string(), system_reason(error));
   if (lock == Lock::held || (lock == Lock::unsupported && !owner.has_ended() && owner.host == this_host()))
     throw usage_error("{}: is being written by {}: wait until it has ended, or choose another --output",
                       output.string(), owner.words());
@@ -87,7 +83,7 @@ void require_free(const fs::path& output, Lock lock, int error, bool accept_unkn
     throw usage_error(
         "{}: {} was writing it, and this file system has no locks to tell whether it still is ({}): make "
         "sure that it has ended and give --no-output-lock, or choose another --output",
-        output.string(), owner.words(), errno_text(error));
+        output.string(), owner.words(), system_reason(error));
 }
 
 }  // namespace
@@ -98,7 +94,7 @@ OutputLock::OutputLock(const fs::path& output, bool accept_unknown)
   descriptor_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
   if (descriptor_ < 0)
     throw failure("{}: cannot be created: {}: choose an --output in a directory you may write to",
-                  path_.string(), errno_text(errno));
+                  path_.string(), system_reason(errno));
   try {
     const Lock lock = try_lock(descriptor_);
     require_free(output, lock, errno, accept_unknown);
@@ -106,7 +102,7 @@ OutputLock::OutputLock(const fs::path& output, bool accept_unknown)
     if (::ftruncate(descriptor_, 0) != 0 ||
         ::pwrite(descriptor_, text.data(), text.size(), 0) != static_cast<ssize_t>(text.size()) ||
         (::fsync(descriptor_) != 0 && errno != EINVAL))
-      throw failure("{}: cannot be written: {}", path_.string(), errno_text(errno));
+      throw failure("{}: cannot be written: {}", path_.string(), system_reason(errno));
     require_owner(output, token_);
   } catch (const Error&) {
     ::close(descriptor_);

@@ -1,5 +1,4 @@
-// CUDA_VISIBLE_DEVICES as CUDA reads it. What each case gives was read off the CUDA programming guide and its
-// MIG guide.
+// CUDA_VISIBLE_DEVICES as CUDA reads it.
 #include "experiments/runner/visible_gpus.hpp"
 
 #include <fmt/core.h>
