@@ -5,9 +5,11 @@
 
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <fstream>
 #include <random>
 #include <sstream>
+#include <thread>
 
 #include "common/error.hpp"
 #include "common/file_lock.hpp"
@@ -19,6 +21,9 @@ namespace shardrift::record {
 namespace fs = std::filesystem;
 
 namespace {
+
+constexpr int kLooks = 100;
+constexpr auto kBetweenLooks = std::chrono::milliseconds(10);
 
 std::string this_host() {
   std::array<char, 256> host{};
@@ -96,7 +101,12 @@ OutputLock::OutputLock(const fs::path& output, bool accept_unknown)
     throw failure("{}: cannot be created: {}: choose an --output in a directory you may write to",
                   path_.string(), system_reason(errno));
   try {
-    const Lock lock = try_lock(descriptor_);
+    Lock lock = try_lock(descriptor_);
+    // Held by nobody in the text: its holder is about to write its name, or to end.
+    for (int i = 0; lock == Lock::held && Owner::in(path_).token.empty() && i < kLooks; ++i) {
+      std::this_thread::sleep_for(kBetweenLooks);
+      lock = try_lock(descriptor_);
+    }
     require_free(output, lock, errno, accept_unknown);
     const auto text = Owner::now(token_).text();
     if (::ftruncate(descriptor_, 0) != 0 ||

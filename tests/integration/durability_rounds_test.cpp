@@ -118,11 +118,15 @@ TEST_F(DurabilityRounds, KillsAtRandomMoments) {
   while (done["rank"] + done["launcher"] + done["group"] + done["assembly"] < kills) {
     const int kind = below(4);
     Running job(command(ranks, output_));
-    const auto until =
-        std::chrono::steady_clock::now() + std::chrono::milliseconds(below(kind == 3 ? 3000 : 1500));
+    const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(below(1500));
+    // What a killed assembly left is removed first: a new one is there once there was none.
+    bool was_gone = false;
     bool assembling = false;
-    while (!job.has_ended() && (kind == 3 ? !assembling : std::chrono::steady_clock::now() < until))
-      assembling = fs::exists(output_.string() + ".assembling");
+    while (!job.has_ended() && !assembling && (kind == 3 || std::chrono::steady_clock::now() < until)) {
+      const bool there = fs::exists(output_.string() + ".assembling");
+      was_gone = was_gone || !there;
+      assembling = kind == 3 && there && was_gone;
+    }
     std::string killed;
     if (!job.has_ended()) {
       const auto children = children_of(job.pid());
