@@ -86,6 +86,57 @@ save-profile = "my profile.json"
     EXPECT_TRUE(fs::exists(folder / "my out" / record)) << record;
 }
 
+// A record of the old weights is not compared with one of the new, as if sharding had moved them.
+TEST(StudyOnRanks, OtherWeightsAreNamedAndMadeAgain) {
+  const auto folder = scratch("study-other-weights");
+  fs::copy(fixture("tiny-llama"), folder / "model");
+  write_prompts(folder, 2);
+  std::ofstream(folder / "study.toml")
+      << "[run]\nmodel = 'model'\nprompts = 'prompts-2.jsonl'\nmax-new-tokens = 3\n"
+         "[[candidate]]\nname = 's2'\nshards = 2\n";
+  std::vector<std::string> study{SHARDRIFT_BINARY_DIR "/bin/shardrift",
+                                 "study",
+                                 (folder / "study.toml").string(),
+                                 "--output",
+                                 (folder / "out").string(),
+                                 "--device",
+                                 "cpu"};
+  ASSERT_EQ(run_program(study).code, 0);
+  const auto weights_of = [&](const char* name) {
+    return record::Reader::open(folder / "out" / name).run().model.weights;
+  };
+  const auto before = weights_of("reference.h5");
+  const auto old_reference = folder / "old.h5";
+  fs::copy_file(folder / "out/reference.h5", old_reference);
+  {
+    std::fstream file(folder / "model/model.safetensors", std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(static_cast<std::streamoff>(fs::file_size(folder / "model/model.safetensors") - 4));
+    const float other = 0.25F;
+    file.write(reinterpret_cast<const char*>(&other), sizeof other);
+  }
+  fs::remove(folder / "out/s2.h5");
+  const auto refused = run_program(study);
+  EXPECT_EQ(refused.code, 64) << refused.output;
+  EXPECT_THAT(refused.output, AllOf(HasSubstr("reference: the weights in "), HasSubstr(" changed since"),
+                                    HasSubstr("--rerun-changed")));
+  EXPECT_FALSE(fs::exists(folder / "out/s2.h5"));
+  study.emplace_back("--rerun-changed");
+  const auto again = run_program(study);
+  EXPECT_EQ(again.code, 0) << again.output;
+  EXPECT_NE(weights_of("reference.h5"), before);
+  EXPECT_EQ(weights_of("reference.h5"), weights_of("s2.h5"));
+
+  const std::string candidate = (folder / "out/s2.h5").string();
+  const auto judged =
+      run_program({SHARDRIFT_BINARY_DIR "/bin/shardrift", "gate", old_reference.string(), candidate});
+  EXPECT_EQ(judged.code, 65) << judged.output;
+  EXPECT_THAT(judged.output, HasSubstr("was recorded with other weights than"));
+  const auto compared =
+      run_program({SHARDRIFT_BINARY_DIR "/bin/shardrift", "compare", old_reference.string(), candidate});
+  EXPECT_EQ(compared.code, 1) << compared.output;
+  EXPECT_THAT(compared.output, HasSubstr("the records are of different weights"));
+}
+
 // The shipped profiles of OpenMPI 4.1.4 speak for this machine's own ranks.
 TEST(StudyOnRanks, PredictionsHaveTheBitsOfLiveRuns) {
   const Study study("predicted", R"(
