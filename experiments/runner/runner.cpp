@@ -21,6 +21,7 @@
 #include "experiments/runner/progress.hpp"
 #include "experiments/runner/reasons.hpp"
 #include "experiments/runner/stop_signals.hpp"
+#include "record/output_lock.hpp"
 
 namespace shardrift::runner {
 namespace {
@@ -315,6 +316,10 @@ class Runner {
         // mpirun passes SIGUSR1 on to its ranks; SIGTERM would make it kill them.
         const bool direct = options_.launcher.words.empty() && one.configuration->ranks == 1;
         if (signals == 1) one.process.signal(direct ? SIGTERM : SIGUSR1);
+        // Not every mpirun passes it on (Ubuntu's 4.1.6 did not): the rank that holds the record tells the
+        // others.
+        const int writer = record::writer_here(one.configuration->output);
+        if (signals == 1 && !direct && writer > 0) kill(writer, SIGUSR1);
       }
     }
     if (!hurried_ && now >= hurry_at_) {

@@ -6,6 +6,7 @@
 #include <array>
 #include <cerrno>
 #include <chrono>
+#include <cstdlib>
 #include <fstream>
 #include <random>
 #include <sstream>
@@ -127,6 +128,12 @@ OutputLock::~OutputLock() {
     // It stays this process's, which ends: seen so on this host.
   }
   ::close(descriptor_);
+}
+
+int writer_here(const fs::path& output) {
+  const auto owner = Owner::in(lock_path(output));
+  if (owner.host != this_host() || owner.has_ended()) return 0;
+  return std::atoi(owner.pid.c_str());
 }
 
 void require_owner(const fs::path& output, const std::string& token) {

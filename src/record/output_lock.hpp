@@ -28,6 +28,9 @@ class OutputLock {
   std::string token_;
 };
 
+// The process on this host that writes the output now; 0: none does, or one of another host.
+int writer_here(const std::filesystem::path& output);
+
 // Throws failure where another run has taken the output over. An empty token asks for nothing.
 void require_owner(const std::filesystem::path& output, const std::string& token);
 
