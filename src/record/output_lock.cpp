@@ -23,6 +23,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
+constexpr std::uintmax_t kMostBytes = 1024;  // of an owner's text
 constexpr int kLooks = 100;
 constexpr auto kBetweenLooks = std::chrono::milliseconds(10);
 
@@ -78,6 +79,17 @@ std::string random_token() {
   return token;
 }
 
+// Empty, or an owner's text.
+void require_lock_file(const fs::path& path) {
+  std::error_code error;
+  const bool regular = fs::is_regular_file(fs::symlink_status(path, error));
+  const auto bytes = regular ? fs::file_size(path, error) : 0;
+  const bool ours =
+      regular && bytes <= kMostBytes &&
+      (bytes == 0 || Owner::in(path).token.find_first_not_of("0123456789abcdef") == std::string::npos);
+  if (!ours) throw usage_error("{}: is no lock of a run: move it, or choose another --output", path.string());
+}
+
 void require_free(const fs::path& output, Lock lock, int error, bool accept_unknown) {
   const fs::path path = lock_path(output);
   const Owner owner = Owner::in(path);
@@ -97,11 +109,15 @@ void require_free(const fs::path& output, Lock lock, int error, bool accept_unkn
 OutputLock::OutputLock(const fs::path& output, bool accept_unknown)
     : path_(lock_path(output)), token_(random_token()) {
   // Not inherited: a helper that outlives this process must not hold the lock.
-  descriptor_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+  // Not through a link, and not waiting where a pipe has the name: what is not ours is left alone.
+  descriptor_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666);
   if (descriptor_ < 0)
-    throw failure("{}: cannot be created: {}: choose an --output in a directory you may write to",
-                  path_.string(), system_reason(errno));
+    throw failure(
+        "{}: cannot be opened: {}: remove what has that name, or choose an --output in a directory you "
+        "may write to",
+        path_.string(), system_reason(errno));
   try {
+    require_lock_file(path_);
     Lock lock = try_lock(descriptor_);
     // Held by nobody in the text: its holder is about to write its name, or to end.
     for (int i = 0; lock == Lock::held && Owner::in(path_).token.empty() && i < kLooks; ++i) {

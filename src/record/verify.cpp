@@ -12,6 +12,8 @@ namespace shardrift::record {
 namespace {
 
 constexpr std::int64_t kBlockBytes = 8 << 20;
+constexpr std::int64_t kContentMinor =
+    3;  // from this schema_minor on every prompt has the hash of its content
 
 void require_same(const std::filesystem::path& file, const std::string& object, const std::string& now,
                   const std::string& recorded) {
@@ -72,6 +74,8 @@ bool verify_prompt(const Reader& reader, const std::string& id, Verify what) {
   const auto rows = static_cast<std::int64_t>(record.rows.size());
   const std::string object = "/prompts/" + id;
   const std::string logits = reader.has_logits(id) ? LogitsCheck(reader, record).run(what) : std::string();
+  if (record.content.empty() && reader.schema_minor() >= kContentMinor)
+    throw bad_data("{}: {}: its hash, content, is missing: edited", reader.path().string(), object);
   if (record.content.empty() || reader.schema_minor() > kSchemaMinor) return false;
   std::string hidden;
   if (record.hidden.streams > 0) {

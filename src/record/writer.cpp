@@ -106,6 +106,17 @@ std::string key_of_parts(const fs::path& parts) {
   return {};
 }
 
+// Whole, and no part under the header's name.
+bool is_header(const fs::path& file) {
+  if (key_in(file).empty()) return false;
+  try {
+    reading(file, [&] { read_run(open_record_file(file).root); });
+    return true;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
 void write_header(const WriterOptions& options, const RunInfo& run) {
   const fs::path parts = parts_directory(options.output);
   std::error_code error;
@@ -123,7 +134,7 @@ void claim_parts(const WriterOptions& options, const RunInfo& run) {
   const fs::path parts = parts_directory(options.output);
   if (is_there(parts)) {
     const auto key = key_of_parts(parts);
-    if (key == run.resume_key && key_in(header_path(parts)) == key) return;
+    if (key == run.resume_key && is_header(header_path(parts))) return;
     if (!key.empty() && key != run.resume_key && !options.overwrite)
       throw usage_error(
           "{}: holds finished prompts of another, interrupted run (plan, model, prompts or limits differ): "
@@ -148,7 +159,7 @@ std::set<std::string> sound_prompts(const Reader& record, const WriterOptions& o
   Counted counted(there.size(), progress);
   for (const auto& id : there) {
     try {
-      verify_prompt(record, id);
+      if (!verify_prompt(record, id)) continue;  // this run's have all hashes
       if (is_this_runs(options, record.prompt(id).prompt)) ids.insert(id);
     } catch (const Error& error) {
       if (error.code() != ExitCode::bad_data) throw;  // damaged: runs again
@@ -212,9 +223,10 @@ std::optional<std::set<std::string>> finished_before(const WriterOptions& option
           "--overwrite it",
           output.string(), existing->run().created, what_may_differ(existing->run(), run));
     sound = sound_prompts(*existing, options, progress);
-    const auto all = options.prompts.empty() ? existing->prompt_ids().size() : options.prompts.size();
-    if (sound.size() < all) part_again(options, run, sound);
-    if (sound.size() < all) return sound_parts(options, run, {});
+    const auto there = existing->prompt_ids().size();
+    const bool whole = sound.size() == there && (options.prompts.empty() || there == options.prompts.size());
+    if (!whole) part_again(options, run, sound);
+    if (!whole) return sound_parts(options, run, {});
   }
   if (is_there(parts_directory(output)))
     remove_parts(parts_directory(output));  // a kill came between the two
@@ -228,6 +240,8 @@ void require_room(const fs::path& output) {
   std::error_code error;
   if (output.filename().empty() || fs::is_directory(output, error))
     throw usage_error("--output {}: is a directory, name a file in it", output.string());
+  if (fs::exists(output, error) && !fs::is_regular_file(output, error))
+    throw usage_error("--output {}: exists and is no regular file: choose another --output", output.string());
   if (!fs::is_directory(directory, error))
     throw failure("--output {}: there is no directory {}: create it, or choose another --output",
                   output.string(), directory.string());

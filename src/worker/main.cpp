@@ -18,6 +18,7 @@
 #include "worker/limits.hpp"
 #include "worker/probe_command.hpp"
 #include "worker/run.hpp"
+#include "worker/start_guard.hpp"
 #include "worker/stated.hpp"
 
 namespace {
@@ -87,7 +88,9 @@ int run_ranks(int argc, char** argv, const std::vector<std::string>& arguments) 
   } catch (const shardrift::Error& error) {
     refused = error;
   }
+  std::optional<shardrift::StartGuard> starting(arguments);
   const shardrift::World world(argc, argv);
+  starting.reset();
   try {
     world.together([&] {
       if (refused) throw shardrift::Error(*refused);

@@ -22,6 +22,15 @@ std::string joined(const Ids& ids) {
   return text;
 }
 
+// What lies among the parts of the output may be removed with them.
+void refuse_inside(const RunOptions& options) {
+  const auto parts = resolved(options.output.string() + ".parts");
+  for (const auto& input : {options.prompts, options.follow, options.collective_profile})
+    if (!input.empty() && resolved(input).parent_path() == parts)
+      throw usage_error("--output {}: {} lies among its parts: name another output", options.output.string(),
+                        input.string());
+}
+
 }  // namespace
 
 RunOutput::RunOutput(const World& world, const RunOptions& options, const std::vector<Job>& jobs,
@@ -36,6 +45,10 @@ RunOutput::RunOutput(const World& world, const RunOptions& options, const std::v
     auto inputs = files_in(options.model);
     for (const auto& input : {options.prompts, options.follow, options.collective_profile})
       inputs.push_back(input.string());
+    for (const auto* name : {"config.json", "generation_config.json", "tokenizer.json", "model.safetensors",
+                             "model.safetensors.index.json"})
+      inputs.push_back((options.model / name).string());  // read where they are there
+    refuse_inside(options);
     for (const auto& file : record::files_of(options.output)) refuse_input("--output", file.string(), inputs);
     lock_.emplace(options.output, options.no_output_lock);
     options_.owner = lock_->token();

@@ -87,6 +87,21 @@ TEST_F(Stall, ADeadRankIsNamed) {
   }
 }
 
+// Stopped before there are ranks: nobody can name it, but nobody waits for ever. Takes the least limit, a
+// minute.
+TEST_F(Stall, ARankThatNeverArrivesEndsTheOthers) {
+  auto command = on(1, {});
+  const auto more =
+      run_arguments("tiny-llama", {2, {"--tensor-parallel", "2", "--stall-timeout", "2"}}, output);
+  command.resize(4);  // mpirun -np 1 shardrift-run
+  command.insert(command.end(), more.begin(), more.end());
+  command.insert(command.end(), {":", "-np", "1", "sleep", "1000"});
+  const auto finished = run_program(command);
+  EXPECT_EQ(finished.code, 70) << finished.output;
+  EXPECT_THAT(finished.output, HasSubstr("the ranks have not found each other within 60 s"));
+  says_once(finished);
+}
+
 // All of it is suspended for longer than the timeout, as a batch system does: the watchdogs counted nothing.
 TEST_F(Stall, ASuspendedJobIsNone) {
   Running job(holding("out:2", on(2, {"--tensor-parallel", "2"})));

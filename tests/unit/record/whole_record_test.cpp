@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <hdf5.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include <csignal>
@@ -240,6 +241,46 @@ TEST_F(WholeRecord, ChosenIsHeldAgainstTheRow) {
   EXPECT_TRUE(verify_prompt(wrong, "a"));
   EXPECT_THAT(error_of([&] { verify_prompt(wrong, "a", Verify::chosen_too); }).what(),
               HasSubstr("/prompts/a/chosen: row 1 says 4, but the largest logit is token 2's"));
+}
+
+TEST_F(WholeRecord, AStrangersPromptIsDroppedFromACompleteOne) {
+  auto shorter = options_;
+  shorter.prompts.pop_back();
+  record_all();
+  EXPECT_THAT(prepare_output(shorter, run_), ElementsAre("a", "b", "c"));
+  assemble(shorter, run_, {});
+  EXPECT_THAT(Reader::open(options_.output).prompt_ids(), ElementsAre("a", "b", "c"));
+}
+
+TEST_F(WholeRecord, APartUnderTheHeadersNameIsReplacedByTheHeader) {
+  prepare_output(options_, run_);
+  add({"a", "b"});
+  const auto header = contents(parts_ / "+run.h5");
+  fs::copy_file(parts_ / "a.h5", parts_ / "+run.h5", fs::copy_options::overwrite_existing);
+  EXPECT_THAT(prepare_output(options_, run_), ElementsAre("a", "b"));
+  EXPECT_TRUE(contents(parts_ / "+run.h5") == header);
+}
+
+TEST_F(WholeRecord, WhatIsNoLockIsLeftAlone) {
+  const fs::path lock = scratch_ / "o.h5.lock";
+  replace_contents(scratch_ / "precious", "mine");
+  fs::create_symlink("precious", lock);
+  EXPECT_EQ(error_of([&] { OutputLock one(options_.output); }).code(), ExitCode::failure);
+  fs::remove(lock);
+  replace_contents(lock, "somebody's notes");
+  EXPECT_EQ(error_of([&] { OutputLock one(options_.output); }).code(), ExitCode::usage);
+  EXPECT_EQ(contents(lock), "somebody's notes");
+  EXPECT_EQ(contents(scratch_ / "precious"), "mine");
+  fs::remove(lock);
+  ASSERT_EQ(::mkfifo(lock.c_str(), 0600), 0);
+  EXPECT_EQ(error_of([&] { OutputLock one(options_.output); }).code(), ExitCode::usage);
+}
+
+TEST_F(WholeRecord, ADeviceOrAPipeIsNotReplaced) {
+  ASSERT_EQ(::mkfifo(options_.output.c_str(), 0600), 0);
+  options_.overwrite = true;
+  EXPECT_EQ(error_of([&] { prepare_output(options_, run_); }).code(), ExitCode::usage);
+  EXPECT_TRUE(fs::is_fifo(options_.output));
 }
 
 TEST_F(WholeRecord, SomethingInTheWayIsNamed) {
