@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <chrono>
 #include <csignal>
 #include <fstream>
@@ -13,6 +12,7 @@
 
 #include "common/durable_file.hpp"
 #include "common/error.hpp"
+#include "common/host_name.hpp"
 #include "common/utc_clock.hpp"
 #include "experiments/runner/changes.hpp"
 #include "experiments/runner/folder_lock.hpp"
@@ -85,8 +85,7 @@ class Runner {
     status_.study = study_.file;
     status_.name = study_.name;
     status_.question = study_.question;
-    std::array<char, 256> host{};
-    if (gethostname(host.data(), host.size() - 1) == 0) status_.host = host.data();
+    status_.host = host_name();
     status_.pid = getpid();
     status_.started = utc_now();
     status_.state = "running";

@@ -43,8 +43,12 @@ std::string Sha256::hex() const {
 }
 
 std::string sha256_hex(std::string_view text) {
+  return sha256_hex(std::as_bytes(std::span(text)));
+}
+
+std::string sha256_hex(std::span<const std::byte> words) {
   Sha256 hash;
-  hash.update(text);
+  hash.update(words.data(), words.size());
   return hash.hex();
 }
 

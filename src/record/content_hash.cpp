@@ -2,6 +2,7 @@
 
 #include "common/error.hpp"
 #include "common/hash.hpp"
+#include "record/schema.hpp"
 
 namespace shardrift::record {
 namespace {
@@ -18,13 +19,6 @@ class Fed {
   void words(std::string_view name, const std::vector<T>& values) {
     hash_.update(fmt::format("{}:{}:", name, values.size()));
     hash_.update(values.data(), values.size() * sizeof(T));
-  }
-  template <typename T>
-  void column(std::string_view name, const std::vector<Row>& rows, T Row::*field) {
-    std::vector<T> values;
-    values.reserve(rows.size());
-    for (const Row& row : rows) values.push_back(row.*field);
-    words(name, values);
   }
   std::string hex() const { return hash_.hex(); }
 
@@ -47,14 +41,14 @@ std::string content_hash(const PromptRecord& record, std::string_view logits, st
   fed.text("hash", record.hash);
   fed.text("device", record.device);
   fed.number("replica", record.replica);
-  fed.column("input_ids", record.rows, &Row::input_id);
-  fed.column("positions", record.rows, &Row::position);
-  fed.column("chosen", record.rows, &Row::chosen);
-  fed.column("call", record.rows, &Row::forward_call);
-  fed.column("rows", record.rows, &Row::forward_rows);
-  fed.column("batch_row", record.rows, &Row::batch_row);
-  fed.column("phase", record.rows, &Row::phase);
-  fed.column("seconds", record.rows, &Row::seconds);
+  fed.words("input_ids", column(record.rows, &Row::input_id));
+  fed.words("positions", column(record.rows, &Row::position));
+  fed.words("chosen", column(record.rows, &Row::chosen));
+  fed.words("call", column(record.rows, &Row::forward_call));
+  fed.words("rows", column(record.rows, &Row::forward_rows));
+  fed.words("batch_row", column(record.rows, &Row::batch_row));
+  fed.words("phase", column(record.rows, &Row::phase));
+  fed.words("seconds", column(record.rows, &Row::seconds));
   fed.number("k", record.top.k);
   fed.words("top ids", record.top.ids);
   fed.words("top log_probabilities", record.top.log_probabilities);

@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
 #include <chrono>
 #include <cstdlib>
@@ -14,6 +13,7 @@
 
 #include "common/error.hpp"
 #include "common/file_lock.hpp"
+#include "common/host_name.hpp"
 #include "common/system_reason.hpp"
 #include "common/utc_clock.hpp"
 #include "record/files.hpp"
@@ -26,12 +26,6 @@ namespace {
 constexpr std::uintmax_t kMostBytes = 1024;  // of an owner's text
 constexpr int kLooks = 100;
 constexpr auto kBetweenLooks = std::chrono::milliseconds(10);
-
-std::string this_host() {
-  std::array<char, 256> host{};
-  ::gethostname(host.data(), host.size() - 1);
-  return host.data();
-}
 
 // When the process began, in the kernel's ticks: a number that a later process of the same id has not. Empty:
 // there is no such process.
@@ -61,14 +55,14 @@ struct Owner {
   }
   static Owner now(std::string token) {
     const auto pid = std::to_string(::getpid());
-    return {std::move(token), pid, start_of(pid), this_host(), utc_now()};
+    return {std::move(token), pid, start_of(pid), host_name(), utc_now()};
   }
   std::string text() const { return fmt::format("{}\n{}\n{}\n{}\n{}\n", token, pid, start, host, since); }
   std::string words() const {
     return token.empty() ? "another run" : fmt::format("process {} on {} since {}", pid, host, since);
   }
   bool has_ended() const {
-    return token.empty() || (host == this_host() && (start.empty() || start_of(pid) != start));
+    return token.empty() || (host == host_name() && (start.empty() || start_of(pid) != start));
   }
 };
 
@@ -94,7 +88,7 @@ void require_free(const fs::path& output, Lock lock, int error, bool accept_unkn
   const fs::path path = lock_path(output);
   const Owner owner = Owner::in(path);
   if (lock == Lock::failed) throw failure("{}: cannot be locked: {}", path.string(), system_reason(error));
-  if (lock == Lock::held || (lock == Lock::unsupported && !owner.has_ended() && owner.host == this_host()))
+  if (lock == Lock::held || (lock == Lock::unsupported && !owner.has_ended() && owner.host == host_name()))
     throw usage_error("{}: is being written by {}: wait until it has ended, or choose another --output",
                       output.string(), owner.words());
   if (lock == Lock::unsupported && !owner.has_ended() && !accept_unknown)
@@ -140,15 +134,16 @@ OutputLock::OutputLock(const fs::path& output, bool accept_unknown)
 OutputLock::~OutputLock() {
   // Nobody's from here on, for those who can only read it. Another's text, on two nodes at once, is left
   // alone.
-  if (Owner::in(path_).token == token_ && ::ftruncate(descriptor_, 0) != 0) {
-    // It stays this process's, which ends: seen so on this host.
+  if (Owner::in(path_).token == token_) {
+    // Where it cannot be emptied it stays this process's, which ends: seen so on this host.
+    [[maybe_unused]] const int status = ::ftruncate(descriptor_, 0);
   }
   ::close(descriptor_);
 }
 
 int writer_here(const fs::path& output) {
   const auto owner = Owner::in(lock_path(output));
-  if (owner.host != this_host() || owner.has_ended()) return 0;
+  if (owner.host != host_name() || owner.has_ended()) return 0;
   return std::atoi(owner.pid.c_str());
 }
 

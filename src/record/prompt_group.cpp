@@ -17,14 +17,6 @@ constexpr std::int64_t kMaxTop = 1 << 20;
 // Chunks of at least this many bytes: one row of a real vocabulary, several rows of a small one.
 constexpr std::int64_t kChunkBytes = 256 << 10;
 
-template <typename Field>
-std::vector<std::int32_t> column(const std::vector<Row>& rows, Field Row::*field) {
-  std::vector<std::int32_t> values;
-  values.reserve(rows.size());
-  for (const Row& row : rows) values.push_back(row.*field);
-  return values;
-}
-
 void write_int32(hid_t group, const char* name, const std::vector<std::int32_t>& values,
                  std::string_view description) {
   h5::write_dataset(group, name, h5::int32_type(), std::array<hsize_t, 1>{values.size()}, values.data(),
@@ -37,12 +29,8 @@ void write_forward(hid_t prompt, const std::vector<Row>& rows) {
   write_int32(group, "call", column(rows, &Row::forward_call), "number of the pass in its process");
   write_int32(group, "rows", column(rows, &Row::forward_rows), "rows in that pass");
   write_int32(group, "batch_row", column(rows, &Row::batch_row), "this row's place in the pass");
-  std::vector<std::uint8_t> phases;
-  std::vector<double> seconds;
-  for (const Row& row : rows) {
-    phases.push_back(static_cast<std::uint8_t>(row.phase));
-    seconds.push_back(row.seconds);
-  }
+  const auto phases = column(rows, &Row::phase);
+  const auto seconds = column(rows, &Row::seconds);
   const std::array<hsize_t, 1> dims{rows.size()};
   h5::write_dataset(group, "phase", h5::phase_type(), dims, phases.data(), "0 = prefill, 1 = decode");
   h5::write_dataset(group, "seconds", h5::float_type(DType::float64), dims, seconds.data(),
@@ -137,12 +125,6 @@ std::vector<Row> read_rows(const h5::Group& prompt, std::int64_t vocabulary) {
   return rows;
 }
 
-std::string sha256_of(const std::vector<std::byte>& words) {
-  Sha256 hash;
-  hash.update(words.data(), words.size());
-  return hash.hex();
-}
-
 }  // namespace
 
 h5::Handle create_prompts_group(hid_t root) {
@@ -161,7 +143,7 @@ void write_prompt(hid_t prompts, const PromptRecord& record, const LogitsShape& 
   h5::write_attribute(group, "replica", std::int64_t{record.replica});
   h5::write_attribute(group, "content",
                       content_hash(record, record.logits.empty() ? "" : record.hash,
-                                   record.hidden.words.empty() ? "" : sha256_of(record.hidden.words)));
+                                   record.hidden.words.empty() ? "" : sha256_hex(record.hidden.words)));
   h5::write_text(group, "text", prompt.text, "the prompt; empty where it was given as token ids");
   write_int32(group, "tokens", prompt.tokens, "the prompt as fed, special tokens included, [prompt length]");
   write_int32(group, "input_ids", column(record.rows, &Row::input_id), "token fed at each row, [steps]");

@@ -3,6 +3,7 @@
 #pragma once
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "record/hdf5_read.hpp"
 #include "record/record.hpp"
@@ -24,6 +25,15 @@ Environment read_environment(const h5::Group& group);
 // /environment/collectives; absent where there are none, as in older files.
 void write_collectives(hid_t environment, const std::vector<CollectiveInfo>& collectives);
 std::vector<CollectiveInfo> read_collectives(const h5::Group& environment);
+
+// One field of all rows.
+template <typename Value>
+std::vector<Value> column(const std::vector<Row>& rows, Value Row::*field) {
+  std::vector<Value> values;
+  values.reserve(rows.size());
+  for (const Row& row : rows) values.push_back(row.*field);
+  return values;
+}
 
 h5::Handle create_prompts_group(hid_t root);
 // What a prompt's datasets have to agree with.

@@ -12,8 +12,8 @@ namespace shardrift::record {
 namespace {
 
 constexpr std::int64_t kBlockBytes = 8 << 20;
-constexpr std::int64_t kContentMinor =
-    3;  // from this schema_minor on every prompt has the hash of its content
+// The schema_minor from which on every prompt has the hash of its content.
+constexpr std::int64_t kContentMinor = 3;
 
 void require_same(const std::filesystem::path& file, const std::string& object, const std::string& now,
                   const std::string& recorded) {

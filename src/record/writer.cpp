@@ -1,11 +1,11 @@
 // The life of an output: prepare_output() before the first token, assemble() after the last.
 #include "record/writer.hpp"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <optional>
 #include <system_error>
-
-#include <fmt/ranges.h>
 
 #include "common/error.hpp"
 #include "record/files.hpp"

@@ -36,9 +36,7 @@ struct Recorder::State {
   }
 
   void complete(record::PromptRecord& prompt) const {
-    Sha256 hash;
-    hash.update(prompt.logits.data(), prompt.logits.size());
-    prompt.hash = hash.hex();
+    prompt.hash = sha256_hex(prompt.logits);
     prompt.top.k = top_k;
     const auto row_bytes = static_cast<std::size_t>(vocabulary) * size_of(dtype);
     for (std::size_t row = 0; row < prompt.rows.size(); ++row)
@@ -79,13 +77,14 @@ struct Recorder::State {
 
 Recorder::Recorder(const record::WriterOptions& options, const record::RunInfo& run, int top_k,
                    bool keep_logits)
-    : anew_([=] { return std::make_unique<State>(options, run, top_k, keep_logits); }), state_(anew_()) {}
+    : begin_([=] { return std::make_unique<State>(options, run, top_k, keep_logits); }) {}
 
 Recorder::~Recorder() {
-  state_->join();
+  if (state_) state_->join();
 }
 
 void Recorder::add(record::PromptRecord prompt) {
+  if (!state_) state_ = begin_();
   std::unique_lock lock(state_->mutex);
   state_->changed.wait(lock, [&] { return state_->queue.size() < State::kWaiting; });
   if (state_->error) std::rethrow_exception(state_->error);
@@ -95,10 +94,11 @@ void Recorder::add(record::PromptRecord prompt) {
 }
 
 void Recorder::finish() {
+  if (!state_) return;
   state_->join();
   if (state_->error) std::rethrow_exception(state_->error);
   state_->writer.finish();
-  state_ = anew_();
+  state_.reset();
 }
 
 }  // namespace shardrift

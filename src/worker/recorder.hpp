@@ -19,8 +19,8 @@ class Recorder {
 
  private:
   struct State;
-  std::function<std::unique_ptr<State>()> anew_;
-  std::unique_ptr<State> state_;
+  std::function<std::unique_ptr<State>()> begin_;
+  std::unique_ptr<State> state_;  // its threads, from an add() to finish()
 };
 
 }  // namespace shardrift

@@ -3,12 +3,12 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
 #include <chrono>
 #include <cstdio>
 #include <string_view>
 
 #include "common/error.hpp"
+#include "common/text.hpp"
 #include "options/run_options.hpp"
 
 namespace shardrift {
@@ -31,9 +31,7 @@ int start_limit(const std::vector<std::string>& arguments) {
       text.remove_prefix(1);
     else if (text.empty() && i + 1 < arguments.size())
       text = arguments[i + 1];
-    int value = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error == std::errc() && end == text.data() + text.size() && value >= 0) seconds = value;
+    if (const auto value = number_from<int>(text); value && *value >= 0) seconds = *value;
   }
   return seconds == 0 ? 0 : std::max(seconds, kLeastSeconds);
 }

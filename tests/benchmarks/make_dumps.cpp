@@ -109,9 +109,7 @@ record::PromptRecord prompt_of(const Shape& shape, int index, bool candidate) {
     record.prompt.tokens.push_back(about.input_id);
     for (const float value : row) append(record.logits, shape.dtype, value);
   }
-  Sha256 hash;
-  hash.update(record.logits.data(), record.logits.size());
-  record.hash = hash.hex();
+  record.hash = sha256_hex(record.logits);
   return record;
 }
 

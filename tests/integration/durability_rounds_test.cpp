@@ -19,6 +19,7 @@
 #include "common/error.hpp"
 #include "held_run.hpp"
 #include "program.hpp"
+#include "rank_processes.hpp"
 #include "record/output_lock.hpp"
 #include "record/reader.hpp"
 #include "record/verify.hpp"
@@ -103,13 +104,6 @@ class DurabilityRounds : public ::testing::Test {
   int seed_ = 1;
 };
 
-std::vector<int> children_of(int pid) {
-  std::vector<int> children;
-  std::ifstream file("/proc/" + std::to_string(pid) + "/task/" + std::to_string(pid) + "/children");
-  for (int child = 0; file >> child;) children.push_back(child);
-  return children;
-}
-
 TEST_F(DurabilityRounds, KillsAtRandomMoments) {
   const int kills = 20 * number_from("SHARDRIFT_ROUNDS", 1);
   std::map<std::string, int> done;
@@ -129,20 +123,20 @@ TEST_F(DurabilityRounds, KillsAtRandomMoments) {
     }
     std::string killed;
     if (!job.has_ended()) {
-      const auto children = children_of(job.pid());
+      const auto started = rank_processes(job.pid());
       if (assembling) {
         killed = "assembly";
-        for (const int child : children) kill(child, SIGKILL);
+        for (const int rank : started) kill(rank, SIGKILL);
         kill(job.pid(), SIGKILL);
-      } else if (kind == 0 && ranks > 1 && !children.empty()) {
+      } else if (kind == 0 && ranks > 1 && !started.empty()) {
         killed = "rank";
-        kill(children[static_cast<std::size_t>(below(static_cast<int>(children.size())))], SIGKILL);
+        kill(started[static_cast<std::size_t>(below(static_cast<int>(started.size())))], SIGKILL);
       } else if (kind == 1) {
         killed = "launcher";
         kill(job.pid(), SIGKILL);
       } else {
         killed = "group";
-        for (const int child : children) kill(child, SIGKILL);
+        for (const int rank : started) kill(rank, SIGKILL);
         kill(job.pid(), SIGKILL);
       }
     }

@@ -132,9 +132,7 @@ inline PromptRecord example_prompt(const RunInfo& run, const std::string& id, st
     record.top.log_probabilities.insert(record.top.log_probabilities.end(),
                                         {-0.25F, -1.5F - static_cast<float>(i)});
   }
-  Sha256 hash;
-  hash.update(record.logits.data(), record.logits.size());
-  record.hash = hash.hex();
+  record.hash = sha256_hex(record.logits);
   return record;
 }
 

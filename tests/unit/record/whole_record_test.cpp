@@ -229,9 +229,7 @@ TEST_F(WholeRecord, ChosenIsHeldAgainstTheRow) {
       const auto* const bytes = reinterpret_cast<const std::byte*>(&value);
       prompt.logits.insert(prompt.logits.end(), bytes, bytes + sizeof value);
     }
-  Sha256 hash;
-  hash.update(prompt.logits.data(), prompt.logits.size());
-  prompt.hash = hash.hex();
+  prompt.hash = sha256_hex(prompt.logits);
   for (int row = 0; row < 3; ++row) prompt.rows[static_cast<std::size_t>(row)].chosen = row + 1;
   testing::write_record(scratch_ / "right.h5", run_, {prompt});
   EXPECT_TRUE(verify_prompt(Reader::open(scratch_ / "right.h5"), "a", Verify::chosen_too));

@@ -97,9 +97,7 @@ record::PromptRecord recorded(const std::string& id, std::int64_t index, const R
   }
   prompt.logits.resize(logits.size() * sizeof(float));
   std::memcpy(prompt.logits.data(), logits.data(), prompt.logits.size());
-  Sha256 hash;
-  hash.update(prompt.logits.data(), prompt.logits.size());
-  prompt.hash = hash.hex();
+  prompt.hash = sha256_hex(prompt.logits);
   return prompt;
 }
 

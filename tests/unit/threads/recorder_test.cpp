@@ -42,9 +42,7 @@ void expect_all(const fs::path& output, const record::RunInfo& run, int prompts)
   for (int i = 0; i < prompts; ++i) {
     const auto expected = numbered(run, i);
     const auto prompt = reader.prompt(expected.prompt.id);
-    Sha256 hash;
-    hash.update(expected.logits.data(), expected.logits.size());
-    EXPECT_EQ(prompt.hash, hash.hex());
+    EXPECT_EQ(prompt.hash, sha256_hex(expected.logits));
     EXPECT_EQ(prompt.top.k, 2);
     std::vector<std::byte> words;
     reader.read_logits(expected.prompt.id, 0, static_cast<std::int64_t>(expected.rows.size()), words);
