@@ -191,6 +191,7 @@ Verdict judge(const Evidence& evidence, const Thresholds& thresholds) {
   }
   verdict.candidates = judge_candidates(evidence, thresholds);
   name_apart(verdict.candidates);
+  verdict.not_judged = evidence.not_judged;
   for (const auto& yardstick : evidence.yardsticks) verdict.yardsticks.push_back(yardstick.candidate.name);
   if (!evidence.repeats.empty()) verdict.noise_floor = statistics::noise_floor(pointers(evidence.repeats));
   if (evidence.candidates.size() > 1)
@@ -199,12 +200,14 @@ Verdict judge(const Evidence& evidence, const Thresholds& thresholds) {
     return std::any_of(verdict.candidates.begin(), verdict.candidates.end(),
                        [&](const Candidate& c) { return c.state == state; });
   };
-  verdict.state = any(State::fail)                                         ? State::fail
-                  : any(State::inconclusive) || verdict.candidates.empty() ? State::inconclusive
-                                                                           : State::pass;
+  const bool all_judged = !verdict.candidates.empty() && verdict.not_judged.empty();
+  verdict.state = any(State::fail)                          ? State::fail
+                  : any(State::inconclusive) || !all_judged ? State::inconclusive
+                                                            : State::pass;
   verdict.ranking = rank(verdict.candidates, thresholds.cost_slack);
   verdict.power = power_of(verdict);
   verdict.recommendation = recommendation_of(verdict);
+  verdict.answer = answer_of(verdict);
   verdict.headline = headline_of(verdict);
   verdict.paragraph = paragraph_of(verdict);
   return verdict;

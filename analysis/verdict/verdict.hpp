@@ -28,6 +28,13 @@ constexpr auto names_of(State) {
       {{State::pass, "pass"}, {State::fail, "fail"}, {State::inconclusive, "inconclusive"}});
 }
 
+// Asked for, but not among the candidates: it did not finish, or its record could not be used.
+struct NotJudged {
+  std::string name;
+  std::string plan;
+  std::string why;
+};
+
 // Everything that was compared with one reference.
 struct Evidence {
   std::vector<analysis::Measurement> candidates;
@@ -36,6 +43,7 @@ struct Evidence {
   // The truth against the reference, and against each candidate, in their order; both or neither.
   std::optional<analysis::Measurement> truth_reference;
   std::vector<analysis::Measurement> truth_candidates;
+  std::vector<NotJudged> not_judged;
 };
 
 // One limit, judged.
@@ -82,13 +90,16 @@ struct Ranked {
 };
 
 struct Verdict {
-  State state = State::inconclusive;  // the worst: fail before inconclusive before pass
+  // The worst: fail before inconclusive before pass. Never pass where something asked for was not judged.
+  State state = State::inconclusive;
   Thresholds thresholds;
   std::string reference;  // name and plan
   std::vector<Candidate> candidates;
+  std::vector<NotJudged> not_judged;
   std::vector<std::string> yardsticks;  // names
   std::optional<statistics::NoiseFloor> noise_floor;
   std::optional<statistics::Spread> spread;  // with two candidates or more
+  std::string answer;                        // the question's, in one or two sentences, before any policy
   std::string headline;                      // a few words
   std::string paragraph;                     // for somebody who reads nothing else
   std::string recommendation;                // one sentence

@@ -216,8 +216,12 @@ std::string verdict_json(const Verdict& verdict) {
   Json ranking = Json::array();
   for (const auto& ranked : verdict.ranking)
     ranking.push_back({{"candidate", verdict.candidates[ranked.candidate].name}, {"why", ranked.why}});
+  Json not_judged = Json::array();
+  for (const auto& one : verdict.not_judged)
+    not_judged.push_back({{"name", one.name}, {"plan", one.plan}, {"why", one.why}});
   const Json json{{"schema", "shardrift gate 1"},
                   {"state", name_of(verdict.state)},
+                  {"answer", verdict.answer},
                   {"headline", verdict.headline},
                   {"paragraph", verdict.paragraph},
                   {"recommendation", verdict.recommendation},
@@ -227,7 +231,8 @@ std::string verdict_json(const Verdict& verdict) {
                   {"noise_floor", verdict.noise_floor ? noise_json(*verdict.noise_floor) : Json()},
                   {"spread", verdict.spread ? spread_json(*verdict.spread) : Json()},
                   {"ranking", ranking},
-                  {"candidates", candidates}};
+                  {"candidates", candidates},
+                  {"not_judged", not_judged}};
   return json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 

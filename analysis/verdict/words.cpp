@@ -244,6 +244,11 @@ std::string recommendation_of(const Verdict& verdict) {
   return fmt::format("stay with the reference: no candidate keeps the limits; {} diverges least", name);
 }
 
+std::string answer_of(const Verdict& verdict) {
+  if (verdict.candidates.empty()) return "Nothing was compared.";
+  return {};
+}
+
 std::string headline_of(const Verdict& verdict) {
   if (verdict.candidates.size() == 1)
     return fmt::format("{} {} {}", verdict.candidates.front().name,

@@ -20,6 +20,7 @@ std::string counted(std::int64_t count, const std::string& what);
 std::string headline_of(const Candidate& candidate);
 std::string power_of(const Verdict& verdict);
 std::string recommendation_of(const Verdict& verdict);
+std::string answer_of(const Verdict& verdict);
 std::string headline_of(const Verdict& verdict);
 std::string paragraph_of(const Verdict& verdict);
 
