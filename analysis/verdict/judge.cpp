@@ -70,6 +70,7 @@ Candidate judge_candidate(const Evidence& evidence, std::size_t index, const Thr
   candidate.path = measurement.candidate.path;
   candidate.plan = measurement.candidate.plan;
   candidate.shards = measurement.candidate.shards;
+  candidate.facts = facts_of(measurement);
   candidate.statistics = statistics::statistics_of(measurement, thresholds.bootstrap);
   candidate.flips = statistics::predict_flips(measurement, thresholds.tokens, thresholds.bootstrap);
   candidate.bit_equal = every_bit_equal(measurement, candidate.statistics);
@@ -207,6 +208,10 @@ Verdict judge(const Evidence& evidence, const Thresholds& thresholds) {
   verdict.ranking = rank(verdict.candidates, thresholds.cost_slack);
   verdict.power = power_of(verdict);
   verdict.recommendation = recommendation_of(verdict);
+  for (auto& candidate : verdict.candidates) {
+    candidate.outcome = outcome_of(candidate, thresholds);
+    candidate.distance = distance_of(candidate, verdict.yardsticks);
+  }
   verdict.answer = answer_of(verdict);
   verdict.headline = headline_of(verdict);
   verdict.paragraph = paragraph_of(verdict);

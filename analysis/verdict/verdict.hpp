@@ -1,6 +1,6 @@
 // The verdict: may this model go from the reference's configuration to a candidate's? Three states, what
 // they rest on, what the run could have missed, and one recommendation. Values only; text and JSON are made
-// of them (verdict_text.hpp). docs/verdict.md has every rule.
+// of them (verdict_presenters.hpp). docs/verdict.md has every rule.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -13,6 +13,7 @@
 #include "analysis/statistics/bootstrap.hpp"
 #include "analysis/statistics/flip_forecast.hpp"
 #include "analysis/statistics/run_statistics.hpp"
+#include "analysis/verdict/facts.hpp"
 #include "analysis/verdict/thresholds.hpp"
 #include "common/named_enum.hpp"
 
@@ -72,6 +73,9 @@ struct Candidate {
   int shards = 0;
   State state = State::inconclusive;
   std::string headline;  // one sentence: state and the limit that decided
+  Facts facts;
+  std::string outcome;   // one line: what becomes of the answers
+  std::string distance;  // one line: how far the distributions move; empty for equal bits
   bool bit_equal = false;
   std::vector<Criterion> criteria;
   statistics::RunStatistics statistics;
@@ -100,8 +104,8 @@ struct Verdict {
   std::optional<statistics::NoiseFloor> noise_floor;
   std::optional<statistics::Spread> spread;  // with two candidates or more
   std::string answer;                        // the question's, in one or two sentences, before any policy
-  std::string headline;                      // a few words
-  std::string paragraph;                     // for somebody who reads nothing else
+  std::string headline;                      // the policy: what the limits tolerate, and who keeps them
+  std::string paragraph;                     // answer, policy, noise floor, recommendation
   std::string recommendation;                // one sentence
   std::string power;                         // what these prompts could have missed
   std::vector<Ranked> ranking;               // best first

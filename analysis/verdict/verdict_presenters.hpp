@@ -8,7 +8,7 @@
 namespace shardrift::verdict {
 
 std::string verdict_text(const Verdict& verdict);
-// Without the limits of each candidate: one table, the paragraph, the state.
+// Both begin with the answer. This one without the limits of each candidate: one table, one line each.
 std::string short_verdict_text(const Verdict& verdict);
 std::string verdict_json(const Verdict& verdict);  // ends in a newline
 // One line a candidate and limit. Cells without a value are empty.

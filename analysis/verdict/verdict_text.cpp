@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include <cctype>
 #include <cmath>
 
 #include "analysis/verdict/words.hpp"
@@ -47,42 +48,94 @@ std::string noise_text(const Verdict& verdict) {
 }
 
 std::string changed_text(const Candidate& candidate, const Thresholds& thresholds) {
-  const auto& curve = candidate.statistics.survival;
-  if (curve.prompts == 0) return "-";
-  const auto asked = curve.after(thresholds.tokens);
-  const auto point = asked ? *asked : *curve.after(curve.longest);
-  return amount(1 - point.share, Unit::share) + (asked ? "" : fmt::format(" by {}", curve.longest));
+  const auto changed = changed_answers(candidate, thresholds);
+  if (!changed) return "-";
+  return amount(changed->share.value, Unit::share) +
+         (changed->tokens == thresholds.tokens ? "" : fmt::format(" by {}", changed->tokens));
+}
+
+// All rows with another token, ties included, and how many of them stand at exact ties.
+std::vector<std::string> flips_cells(const statistics::RunStatistics& s) {
+  const auto all = s.flips + s.flips_at_ties;
+  if (s.rows == 0) return {"-", "-"};
+  return {amount(static_cast<double>(all) / static_cast<double>(s.rows), Unit::share),
+          s.rows_measured == 0 ? "-" : fmt::format("{}/{}", s.flips_at_ties, all)};
+}
+
+std::string cost_text(const Cost& cost) {
+  return cost.times_reference > 0 ? amount(cost.times_reference, Unit::times) : "-";
+}
+
+// Mean, or why there is none.
+std::string kl_text(const Candidate& candidate, double value) {
+  if (candidate.facts.without_value > 0)
+    return fmt::format("NaN in {}", counted(candidate.facts.without_value, "row"));
+  return amount(value, Unit::none);
 }
 
 std::string overview_text(const Verdict& verdict) {
   std::vector<TextColumns::Column> columns{
       {"candidate", Align::left},  {"verdict", Align::left},
       {"bit-equal", Align::right}, {fmt::format("changed by {}", verdict.thresholds.tokens), Align::right},
-      {"flips", Align::right},     {"KL mean", Align::right},
-      {"KL p99", Align::right}};
+      {"flips", Align::right},     {"at ties", Align::right},
+      {"KL mean", Align::right},   {"KL p99", Align::right}};
   const bool truth = !verdict.candidates.empty() && verdict.candidates.front().excess_error;
   if (truth) columns.push_back({"vs truth", Align::right});
   for (const auto& name : verdict.yardsticks) columns.push_back({"vs " + name, Align::right});
   columns.push_back({"devices", Align::right});
   columns.push_back({"cost", Align::right});
+  if (!verdict.not_judged.empty()) columns.push_back({"", Align::left});
   TextColumns table(columns);
+  const auto add = [&](std::vector<std::string> cells, const std::string& last) {
+    if (!verdict.not_judged.empty()) cells.push_back(last);
+    table.add(std::move(cells));
+  };
   for (const auto& ranked : verdict.ranking) {
     const auto& c = verdict.candidates[ranked.candidate];
     const auto* kl = c.statistics.of("kl");
-    std::vector<std::string> cells{c.name,
-                                   std::string(name_of(c.state)),
+    std::vector<std::string> cells{c.name, std::string(name_of(c.state)),
                                    fmt::format("{}/{}", c.statistics.prompts_bit_equal, c.statistics.prompts),
-                                   changed_text(c, verdict.thresholds),
-                                   amount(c.statistics.flip_share.value, Unit::share),
-                                   kl == nullptr ? "-" : fmt::format("{:.3g}", kl->average.value),
-                                   kl == nullptr ? "-" : fmt::format("{:.3g}", kl->p99.value)};
+                                   changed_text(c, verdict.thresholds)};
+    for (auto& cell : flips_cells(c.statistics)) cells.push_back(std::move(cell));
+    cells.push_back(kl == nullptr ? "-" : kl_text(c, kl->average.value));
+    cells.push_back(kl == nullptr ? "-" : kl_text(c, kl->p99.value));
     if (truth) cells.push_back(amount(c.excess_error->ratio.value, Unit::times));
     for (const auto& yardstick : c.yardsticks) cells.push_back(amount(yardstick.ratio.value, Unit::times));
     cells.push_back(c.cost.devices > 0 ? std::to_string(c.cost.devices) : "-");
-    cells.push_back(c.cost.times_reference > 0 ? amount(c.cost.times_reference, Unit::times) : "-");
-    table.add(cells);
+    cells.push_back(cost_text(c.cost));
+    add(std::move(cells), "");
+  }
+  for (const auto& one : verdict.not_judged) {
+    std::vector<std::string> cells(columns.size() - 1, "-");
+    cells[0] = one.name;
+    add(std::move(cells), "not judged: " + one.why);
   }
   return table.str();
+}
+
+// One a candidate: what becomes of its answers, and how far it moves.
+std::string lines_text(const Verdict& verdict) {
+  std::string text;
+  for (const auto& ranked : verdict.ranking) {
+    const auto& c = verdict.candidates[ranked.candidate];
+    text += wrapped(
+        fmt::format("{} ({}): {}{}{}", c.name, c.plan, c.outcome, c.distance.empty() ? "" : "; ", c.distance),
+        "  ");
+  }
+  for (const auto& one : verdict.not_judged)
+    text += wrapped(fmt::format("{} ({}): not judged: {}", one.name, one.plan, one.why), "  ");
+  return text;
+}
+
+std::string answer_text(const Verdict& verdict) {
+  return wrapped(verdict.answer, "") + wrapped(verdict.headline, "") + "\n";
+}
+
+std::string end_text(const Verdict& verdict) {
+  std::string power = verdict.power;
+  power.front() = static_cast<char>(std::toupper(static_cast<unsigned char>(power.front())));
+  return wrapped(noise_of(verdict) + " " + power + ".", "") +
+         wrapped("Recommendation: " + verdict.recommendation + ".", "");
 }
 
 std::string flips_text(const Candidate& candidate) {
@@ -90,17 +143,20 @@ std::string flips_text(const Candidate& candidate) {
   if (s.flips + s.flips_at_ties == 0 && (!candidate.flips || candidate.flips->law.scale == 0)) return {};
   const auto differ = s.flips + s.flips_at_ties;
   std::string text = fmt::format("  choices that differ: {} of {}", differ, counted(s.rows, "row"));
-  if (differ > 0) text += fmt::format(", {} of them at an exact tie in one of the runs", s.flips_at_ties);
+  if (differ > 0)
+    text +=
+        fmt::format(", {} of them at an exact tie in one of the runs, {} clear", s.flips_at_ties, s.flips);
   text += "\n";
   if (!candidate.flips) return text;
   const auto& prediction = *candidate.flips;
   std::string law = fmt::format("  flip law: {}", prediction.law.formula());
   if (const auto& c = prediction.calibration)
     law += fmt::format(
-        "; on held-out prompts {:.1f} flips expected, {} happened; log loss {:.3g} (base rate {:.3g}), Brier "
-        "score "
-        "{:.3g} ({:.3g})",
-        c->expected, c->flips, c->log_loss, c->log_loss_base, c->brier, c->brier_base);
+        "; on held-out prompts {:.1f} flips expected, {} happened; log loss {} (base rate {}), Brier score "
+        "{} "
+        "({})",
+        c->expected, c->flips, amount(c->log_loss, Unit::none), amount(c->log_loss_base, Unit::none),
+        amount(c->brier, Unit::none), amount(c->brier_base, Unit::none));
   const bool useless =
       prediction.calibration && prediction.calibration->log_loss > prediction.calibration->log_loss_base;
   if (useless) law += ": worse than the base rate, not to be relied on";
@@ -111,12 +167,13 @@ std::string flips_text(const Candidate& candidate) {
     auto changed = last.identical;
     changed.value = 1 - changed.value;
     changed.interval = {1 - last.identical.interval.high, 1 - last.identical.interval.low};
-    text += wrapped(fmt::format("  predicted by it: {} of prompts changed after {}{}",
-                                amount(changed, Unit::share), counted(last.tokens, "token"),
-                                last.extrapolated ? fmt::format(" (texts were compared to {} tokens)",
-                                                                prediction.forecast->longest)
-                                                  : ""),
-                    "    ");
+    text += wrapped(
+        fmt::format("  predicted by it: {} of prompts changed after {}{}", amount(changed, Unit::share),
+                    counted(last.tokens, "token"),
+                    last.extrapolated ? fmt::format(" (extrapolated: texts were compared to {} tokens)",
+                                                    prediction.forecast->longest)
+                                      : ""),
+        "    ");
   }
   return text;
 }
@@ -147,17 +204,22 @@ std::string spread_text(const Verdict& verdict) {
   std::string text = fmt::format("spread over {} runs: {} of {} diverge", spread.runs, spread.diverged,
                                  counted(spread.prompts, "prompt"));
   if (spread.diverged > 0)
-    text += fmt::format(", after {:.3g} tokens on average", spread.divergence_index.value);
+    text += fmt::format(
+        ", the first differing token is number {:.3g} on average of these (divergence index {:.3g}: tokens "
+        "before it)",
+        1 + spread.divergence_index.value, spread.divergence_index.value);
   if (!std::isnan(spread.top1_spread.value))
-    text += fmt::format("; top-1 probability spreads by {:.3g} (standard deviation) before",
-                        spread.top1_spread.value);
+    text += fmt::format(
+        "; the top token's probability spreads by {:.3g} percentage points (standard deviation) before",
+        100 * spread.top1_spread.value);
   return text + "\n";
 }
 
 }  // namespace
 
 std::string short_verdict_text(const Verdict& verdict) {
-  return overview_text(verdict) + "\n" + wrapped(verdict.paragraph, "") +
+  return answer_text(verdict) + overview_text(verdict) + "\n" + lines_text(verdict) + "\n" +
+         end_text(verdict) +
          fmt::format("\nverdict: {} ({})\n", name_of(verdict.state), verdict.thresholds.source);
 }
 
@@ -166,14 +228,14 @@ std::string verdict_text(const Verdict& verdict) {
   std::string limits;
   for (const auto& limit : thresholds.limits)
     limits += (limits.empty() ? "" : "; ") + limit_text(limit, thresholds);
-  std::string text = wrapped(fmt::format("reference    {}", verdict.reference), "             ");
+  std::string text = answer_text(verdict) + lines_text(verdict);
+  text += wrapped(fmt::format("\nreference    {}", verdict.reference), "             ");
   text += wrapped(fmt::format("thresholds   {}: {}", thresholds.source, limits), "             ");
   text += wrapped(fmt::format("noise floor  {}", noise_text(verdict)), "             ");
   text += "\n" + overview_text(verdict);
   for (const auto& ranked : verdict.ranking)
     text += "\n" + candidate_text(verdict.candidates[ranked.candidate]);
-  text += "\n" + spread_text(verdict);
-  text += wrapped(verdict.paragraph, "");
+  text += "\n" + spread_text(verdict) + end_text(verdict);
   text += fmt::format("\nverdict: {}\n", name_of(verdict.state));
   return text;
 }

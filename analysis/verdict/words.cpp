@@ -4,13 +4,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 #include "analysis/statistics/proportion.hpp"
 
 namespace shardrift::verdict {
 namespace {
-
-constexpr std::size_t kNamed = 3;  // candidates with other bits that the paragraph describes
 
 // 100 % and 0 % are only said where it is all or none.
 std::string percent(double share) {
@@ -24,124 +23,53 @@ std::string confidence_text(const Thresholds& thresholds) {
   return fmt::format("{:.4g}%", 100 * thresholds.bootstrap.confidence);
 }
 
-std::vector<const Candidate*> in_state(const Verdict& verdict, State state) {
-  std::vector<const Candidate*> result;
-  for (const auto& ranked : verdict.ranking)
-    if (verdict.candidates[ranked.candidate].state == state)
-      result.push_back(&verdict.candidates[ranked.candidate]);
-  return result;
-}
-
-std::string tally(const Verdict& verdict) {
-  std::vector<std::string> parts;
-  const auto add = [&](State state, const char* one, const char* several) {
-    const auto count = in_state(verdict, state).size();
-    if (count > 0) parts.push_back(fmt::format("{} {}", count, count == 1 ? one : several));
-  };
-  add(State::pass, "passes", "pass");
-  add(State::fail, "fails", "fail");
-  add(State::inconclusive, "is undecided", "are undecided");
-  return fmt::format("{}", fmt::join(parts, ", "));
-}
-
 // The limits in this state, by name: "kl_mean and flips".
 std::string limits_in(const Candidate& candidate, State state) {
   std::vector<std::string> names;
   for (const auto& criterion : candidate.criteria)
     if (criterion.state == state) names.emplace_back(criterion.limit.kind->name);
-  if (names.size() < 2) return fmt::format("{}", fmt::join(names, ""));
-  return fmt::format("{} and {}", fmt::join(names.begin(), names.end() - 1, ", "), names.back());
+  return listed(names, names.size());
 }
 
-// What happens to the answers: how many change, and when.
-std::string text_sentence(const Candidate& candidate, const Thresholds& thresholds) {
-  const auto& curve = candidate.statistics.survival;
-  if (curve.prompts == 0) return {};
-  const auto tokens = curve.after(thresholds.tokens) ? thresholds.tokens : curve.longest;
-  if (curve.changed == 0)
-    return fmt::format("the answers to all {} stay the same, as far as compared ({})",
-                       counted(curve.prompts, "prompt"), counted(candidate.statistics.rows, "token"));
-  const auto point = *curve.after(tokens);
-  statistics::Estimate changed;
-  changed.value = 1 - point.share;
-  changed.interval = {1 - point.interval.high, 1 - point.interval.low};
-  changed.method = statistics::IntervalMethod::exact;
-  std::string text = fmt::format("{} of answers say something else after {}", amount(changed, Unit::share),
-                                 counted(tokens, "token"));
-  if (const auto median = curve.median()) text += fmt::format(" (half of all by token {})", *median);
-  return text;
-}
-
-std::string distance_sentence(const Candidate& candidate, const Verdict& verdict) {
-  const auto* kl = candidate.statistics.of("kl");
-  const auto* delta = candidate.statistics.of("delta_p");
-  if (kl == nullptr || delta == nullptr) return {};
-  std::string text =
-      fmt::format("a token's probability moves by {} on average (mean KL {})",
-                  amount(delta->average.value, Unit::share), amount(kl->average.value, Unit::nats));
-  for (std::size_t i = 0; i < candidate.yardsticks.size(); ++i)
-    if (!std::isnan(candidate.yardsticks[i].ratio.value))
-      text += fmt::format(", {} as much as {}", amount(candidate.yardsticks[i].ratio.value, Unit::times),
-                          verdict.yardsticks[i]);
-  if (candidate.excess_error && !std::isnan(candidate.excess_error->ratio.value))
-    text += fmt::format("; its error against the truth is {} the reference's own",
-                        amount(candidate.excess_error->ratio.value, Unit::times));
-  return text;
-}
-
-std::string describe(const Candidate& candidate, const Verdict& verdict) {
-  const std::string name = fmt::format("{} ({})", candidate.name, candidate.plan);
-  if (candidate.bit_equal)
-    return fmt::format("{} gives exactly the reference's bits in all {}.", name,
-                       counted(candidate.statistics.prompts, "prompt"));
-  std::string text = name;
-  if (candidate.state == State::pass) text += " keeps every limit";
-  if (candidate.state == State::fail) text += " breaks " + limits_in(candidate, State::fail);
-  if (candidate.state == State::inconclusive)
-    text += " is undecided on " + limits_in(candidate, State::inconclusive);
-  std::vector<std::string> parts;
-  for (auto& part : {text_sentence(candidate, verdict.thresholds), distance_sentence(candidate, verdict)})
-    if (!part.empty()) parts.push_back(part);
-  if (parts.empty()) parts.emplace_back("nothing could be compared");
-  return fmt::format("{}: {}.", text, fmt::join(parts, "; "));
-}
-
-// Candidates in the order of the ranking, those with the reference's bits or the others.
-std::vector<const Candidate*> ranked(const Verdict& verdict, bool bit_equal) {
-  std::vector<const Candidate*> result;
-  for (const auto& one : verdict.ranking)
-    if (verdict.candidates[one.candidate].bit_equal == bit_equal)
-      result.push_back(&verdict.candidates[one.candidate]);
-  return result;
-}
-
-// One sentence for all of them: their results are one result.
-std::string equal_sentence(const std::vector<const Candidate*>& equal, const Verdict& verdict) {
-  if (equal.empty()) return {};
-  if (equal.size() == 1) return " " + describe(*equal.front(), verdict);
+// What changes in the text these limits let pass, whatever was measured.
+std::string tolerated(const Thresholds& thresholds) {
   std::vector<std::string> names;
-  std::int64_t prompts = equal.front()->statistics.prompts;
-  for (const auto* candidate : equal) {
-    names.push_back(candidate->name);
-    prompts = std::min(prompts, candidate->statistics.prompts);
+  std::string text = "tolerates changed text";
+  for (const auto& limit : thresholds.limits) {
+    const std::string_view name = limit.kind->name;
+    if (name == "bit_equal") return "tolerates no other bit";
+    if (name == "changed_prompts")
+      text = fmt::format("tolerates changed text in at most {} of answers", amount(limit.value, Unit::share));
+    else
+      names.emplace_back(name);
   }
-  return fmt::format(" {} and {} give exactly the reference's bits in all {}.",
-                     fmt::join(names.begin(), names.end() - 1, ", "), names.back(),
-                     counted(prompts, "prompt"));
+  return names.empty() ? text : fmt::format("{} and limits {}", text, listed(names, names.size()));
 }
 
-std::string noise_sentence(const Verdict& verdict) {
-  if (!verdict.noise_floor) return " Whether the reference repeats itself was not measured (--noise-floor).";
-  const auto& floor = *verdict.noise_floor;
-  if (floor.zero_bits)
-    return fmt::format(
-        " Running the reference again changed no bit in {}, so every difference here comes from "
-        "the candidate.",
-        counted(floor.prompts, "prompt"));
-  return fmt::format(
-      " The reference does not repeat itself: run again it differs in {} of {} and chooses another token {}; "
-      "what can be subtracted was subtracted.",
-      floor.rows_differ, counted(floor.rows, "row"), counted(floor.flips, "time"));
+// Candidates that the limits treat alike, in the order of the ranking: "tp2 and tp4 break kl_mean".
+std::vector<std::string> by_policy(const Verdict& verdict) {
+  std::vector<std::pair<std::string, std::vector<std::string>>> groups;  // what, who
+  std::map<std::string, std::string> several;
+  for (const auto& ranked : verdict.ranking) {
+    const auto& c = verdict.candidates[ranked.candidate];
+    std::string one = "keeps every limit";
+    std::string many = "keep every limit";
+    if (c.state == State::fail) {
+      one = "breaks " + limits_in(c, State::fail);
+      many = "break " + limits_in(c, State::fail);
+    } else if (c.state == State::inconclusive) {
+      one = "is undecided on " + limits_in(c, State::inconclusive);
+      many = "are undecided on " + limits_in(c, State::inconclusive);
+    }
+    several[one] = many;
+    auto group = std::find_if(groups.begin(), groups.end(), [&](const auto& g) { return g.first == one; });
+    if (group == groups.end()) group = groups.insert(group, {one, {}});
+    group->second.push_back(c.name);
+  }
+  std::vector<std::string> parts;
+  for (const auto& [what, names] : groups)
+    parts.push_back(fmt::format("{} {}", listed(names), names.size() == 1 ? what : several[what]));
+  return parts;
 }
 
 const Criterion* deciding(const Candidate& candidate) {
@@ -167,6 +95,29 @@ std::optional<std::int64_t> prompts_asked(const Candidate& candidate) {
 
 }  // namespace
 
+std::string noise_of(const Verdict& verdict) {
+  if (!verdict.noise_floor) return "Whether the reference repeats itself was not measured (--noise-floor).";
+  const auto& floor = *verdict.noise_floor;
+  if (floor.zero_bits)
+    return fmt::format(
+        "Running the reference again changed no bit in {}, so every difference here comes from "
+        "the candidate.",
+        counted(floor.prompts, "prompt"));
+  return fmt::format(
+      "The reference does not repeat itself: run again it differs in {} of {} and chooses another token {}; "
+      "what can be subtracted was subtracted.",
+      floor.rows_differ, counted(floor.rows, "row"), counted(floor.flips, "time"));
+}
+
+std::string listed(const std::vector<std::string>& names, std::size_t most) {
+  if (names.size() > most)
+    return fmt::format("{} and {} more",
+                       fmt::join(names.begin(), names.begin() + static_cast<std::ptrdiff_t>(most), ", "),
+                       names.size() - most);
+  if (names.size() < 2) return fmt::format("{}", fmt::join(names, ""));
+  return fmt::format("{} and {}", fmt::join(names.begin(), names.end() - 1, ", "), names.back());
+}
+
 std::string amount(double value, Unit unit) {
   if (std::isnan(value)) return "-";
   if (std::isinf(value)) return "infinite";
@@ -184,7 +135,9 @@ std::string amount(double value, Unit unit) {
 }
 
 std::string amount(const statistics::Estimate& estimate, Unit unit) {
-  if (estimate.method == statistics::IntervalMethod::none) return amount(estimate.value, unit);
+  if (estimate.method == statistics::IntervalMethod::none || std::isnan(estimate.interval.low) ||
+      std::isnan(estimate.interval.high))
+    return amount(estimate.value, unit);
   const auto bare = [&](double value) {
     return unit == Unit::nats ? amount(value, Unit::none) : amount(value, unit);
   };
@@ -208,10 +161,11 @@ std::string power_of(const Verdict& verdict) {
   if (prompts == 0) return "no prompt was compared: nothing can be said";
   const double confidence = verdict.thresholds.bootstrap.confidence;
   std::string text = fmt::format(
-      "an effect that touches fewer than {} of prompts can go unseen in {} (a larger one would have shown at "
-      "least once, with {} probability)",
-      amount(statistics::detectable_share(prompts, confidence), Unit::share), counted(prompts, "prompt"),
-      confidence_text(verdict.thresholds));
+      "ranges are {} intervals, two-sided: each end is passed with {:.3g}% probability; an effect that "
+      "touches "
+      "fewer than {} of prompts can go unseen in {}",
+      confidence_text(verdict.thresholds), 50 * (1 - confidence),
+      amount(statistics::detectable_share(prompts, confidence), Unit::share), counted(prompts, "prompt"));
   for (const auto& limit : verdict.thresholds.limits) {
     if (std::string_view(limit.kind->name) != "changed_prompts" || !(limit.value > 0)) continue;
     const auto needed = statistics::trials_to_show(limit.value, confidence);
@@ -244,46 +198,18 @@ std::string recommendation_of(const Verdict& verdict) {
   return fmt::format("stay with the reference: no candidate keeps the limits; {} diverges least", name);
 }
 
-std::string answer_of(const Verdict& verdict) {
-  if (verdict.candidates.empty()) return "Nothing was compared.";
-  return {};
-}
-
 std::string headline_of(const Verdict& verdict) {
-  if (verdict.candidates.size() == 1)
-    return fmt::format("{} {} {}", verdict.candidates.front().name,
-                       verdict.state == State::pass   ? "passes"
-                       : verdict.state == State::fail ? "fails"
-                                                      : "is undecided by",
-                       verdict.thresholds.source);
-  const auto equal = ranked(verdict, true).size();
-  const std::string bits = equal == 0                           ? ""
-                           : equal == verdict.candidates.size() ? ", all with the reference's bits"
-                                                                : fmt::format(
-                                                                      "; {} of them with the "
-                                                                      "reference's bits",
-                                                                      equal);
-  return fmt::format("by {}, of {} {}{}", verdict.thresholds.source,
-                     counted(static_cast<std::int64_t>(verdict.candidates.size()), "candidate"),
-                     tally(verdict), bits);
+  const std::string policy =
+      fmt::format("Policy: {} {}", verdict.thresholds.source, tolerated(verdict.thresholds));
+  const auto parts = by_policy(verdict);
+  if (parts.empty()) return policy + ".";
+  return fmt::format("{}: {}.", policy, fmt::join(parts, "; "));
 }
 
 std::string paragraph_of(const Verdict& verdict) {
-  if (verdict.candidates.empty()) return "Nothing was compared.";
-  std::string headline = headline_of(verdict);
-  if (verdict.candidates.size() > 1) headline.front() = 'B';
-  std::string text = fmt::format("{}, compared with {}.", headline, verdict.reference);
-  text += equal_sentence(ranked(verdict, true), verdict);
-  const auto others = ranked(verdict, false);
-  for (std::size_t i = 0; i < std::min(kNamed, others.size()); ++i)
-    text += " " + describe(*others[i], verdict);
-  if (others.size() > kNamed)
-    text += fmt::format(" {} more {} in the table.", others.size() - kNamed,
-                        others.size() == kNamed + 1 ? "is" : "are");
-  text += noise_sentence(verdict);
-  text += fmt::format(" Ranges are {} intervals; {}.", confidence_text(verdict.thresholds), verdict.power);
-  text += fmt::format(" Recommendation: {}.", verdict.recommendation);
-  return text;
+  if (verdict.candidates.empty()) return verdict.answer;
+  return fmt::format("{} {} {} Recommendation: {}.", verdict.answer, verdict.headline, noise_of(verdict),
+                     verdict.recommendation);
 }
 
 }  // namespace shardrift::verdict

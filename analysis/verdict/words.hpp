@@ -1,7 +1,9 @@
 // Numbers and sentences of a verdict, for people.
 #pragma once
 #include <cstddef>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "analysis/statistics/bootstrap.hpp"
 #include "analysis/verdict/thresholds.hpp"
@@ -16,12 +18,27 @@ std::string amount(const statistics::Estimate& estimate, Unit unit);
 // "1 prompt", "3 prompts".
 std::string counted(std::int64_t count, const std::string& what);
 
+// "a, b and c"; of more than `most` the first ones "and 3 more".
+std::string listed(const std::vector<std::string>& names, std::size_t most = 4);
+
+// Answers changed after `tokens` tokens: as many as the thresholds ask about, or as were compared.
+struct ChangedAnswers {
+  statistics::Estimate share;
+  std::int64_t tokens = 0;
+};
+// nullopt where no text was compared.
+std::optional<ChangedAnswers> changed_answers(const Candidate& candidate, const Thresholds& thresholds);
+
 // What the sentences of a Verdict say, from its values; judge() calls these last.
 std::string headline_of(const Candidate& candidate);
+std::string outcome_of(const Candidate& candidate, const Thresholds& thresholds);
+std::string distance_of(const Candidate& candidate, const std::vector<std::string>& yardsticks);
 std::string power_of(const Verdict& verdict);
 std::string recommendation_of(const Verdict& verdict);
-std::string answer_of(const Verdict& verdict);
-std::string headline_of(const Verdict& verdict);
+std::string answer_of(const Verdict& verdict);  // answer.cpp
+std::string headline_of(
+    const Verdict& verdict);  // "Policy: preset serving tolerates …: tp2 keeps every limit"
+std::string noise_of(const Verdict& verdict);
 std::string paragraph_of(const Verdict& verdict);
 
 }  // namespace shardrift::verdict

@@ -51,6 +51,7 @@ class Gate : public ::testing::Test {
 TEST_F(Gate, ThreeStatesAreThreeExitCodes) {
   EXPECT_EQ(run("one.h5 again.h5 --preset bitwise"), 0) << out_ << error_;
   EXPECT_THAT(out_, HasSubstr("verdict: pass\n"));
+  EXPECT_THAT(out_, StartsWith("Yes, to the bit, in all 40 prompts: with the same plan run again."));
   EXPECT_EQ(run("one.h5 again.h5 tp2.h5 --preset bitwise"), 1);
   EXPECT_THAT(out_, HasSubstr("use again"));
   EXPECT_THAT(out_, HasSubstr("verdict: fail\n"));
@@ -72,7 +73,7 @@ TEST_F(Gate, EverythingGiven) {
   EXPECT_THAT(out_, HasSubstr("infinite"));
   EXPECT_THAT(out_, HasSubstr("vs int8"));
   EXPECT_THAT(out_, HasSubstr("not to be relied on"));  // the made-up change has one sign
-  EXPECT_THAT(json.at("paragraph").get<std::string>(), HasSubstr("as much as int8"));
+  EXPECT_THAT(json.at("candidates")[0].at("distance").get<std::string>(), HasSubstr("as much as int8"));
 }
 
 TEST_F(Gate, TheSameAsCsvAndPage) {

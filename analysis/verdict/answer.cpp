@@ -1,0 +1,384 @@
+// The answer: does the model still say the same? In plain words and numbers, before any policy.
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include "analysis/statistics/proportion.hpp"
+#include "analysis/verdict/words.hpp"
+
+namespace shardrift::verdict {
+namespace {
+
+constexpr std::int64_t kCounted = 20;  // of fewer prompts, how many instead of a share
+constexpr std::size_t kGroups = 2;     // kinds of plans that are described
+constexpr std::size_t kReasons = 2;    // why something was not judged
+constexpr std::size_t kReasonLetters = 120;
+
+enum class Outcome { broken, changed, nothing, open, same_text, equal };  // worst first
+
+Outcome kind_of(const Candidate& c) {
+  if (c.facts.without_value > 0) return Outcome::broken;
+  if (c.facts.parted > 0) return Outcome::changed;
+  if (c.statistics.prompts == 0 || (c.statistics.rows == 0 && !c.bit_equal)) return Outcome::nothing;
+  if (c.bit_equal && c.facts.complete) return Outcome::equal;
+  if (c.statistics.prompts_differ > 0) return Outcome::same_text;
+  return Outcome::open;  // no difference, but something is missing on one side
+}
+
+// A share of prompts in whole percents; 0 and 100 only where it is none or all.
+std::string whole(double share) {
+  if (share > 0 && share < 0.005) return "<1";
+  if (share < 1 && share > 0.995) return ">99";
+  return fmt::format("{:.0f}", 100 * share);
+}
+
+std::string range(const std::vector<std::int64_t>& numbers) {
+  const std::set<std::int64_t> distinct(numbers.begin(), numbers.end());
+  std::vector<std::string> texts;
+  for (const auto number : distinct) texts.push_back(std::to_string(number));
+  return texts.size() > 4 ? fmt::format("{} to {}", texts.front(), texts.back()) : listed(texts);
+}
+
+// Plans of one kind are one group: TP=2 and TP=4, not TP=2 and PP=2.
+std::string kind(const Arrangement& a, const std::string& name) {
+  if (!a.known && a.numerics.empty()) return name;
+  return fmt::format("{}{}{}{}{}{}", a.tensor_parallel > 1, a.pipeline > 1, a.replicas > 1,
+                     a.shards > a.tensor_parallel, a.device, a.numerics);
+}
+
+using Group = std::vector<const Candidate*>;
+
+// "tensor parallelism over 2 and 4 GPUs in 2 pipeline stages"
+std::string subject_of(const Group& group) {
+  const auto of = [&](auto member) {
+    std::vector<std::int64_t> numbers;
+    for (const auto* c : group) numbers.push_back(c->facts.arrangement.*member);
+    return range(numbers);
+  };
+  const Arrangement& a = group.front()->facts.arrangement;
+  std::vector<std::string> parts;
+  std::string first;
+  if (a.tensor_parallel > 1)
+    first = fmt::format("tensor parallelism over {} {}s", of(&Arrangement::tensor_parallel), a.device);
+  if (a.pipeline > 1)
+    first += fmt::format("{}{} pipeline stages", first.empty() ? "" : " in ", of(&Arrangement::pipeline));
+  if (!first.empty()) parts.push_back(first);
+  if (a.shards > a.tensor_parallel)
+    parts.push_back(
+        fmt::format("{} shards{}", of(&Arrangement::shards),
+                    a.tensor_parallel * a.pipeline * a.replicas == 1 ? " on one " + a.device : ""));
+  if (a.replicas > 1) parts.push_back(fmt::format("{} replicas", of(&Arrangement::replicas)));
+  if (!a.numerics.empty()) parts.push_back(a.numerics);
+  if (!parts.empty()) return fmt::format("{}", fmt::join(parts, ", "));
+  if (a.same_plan) return "the same plan run again";
+  return a.known ? "one " + a.device : group.front()->name;
+}
+
+// With the names where another group is of the same kind: "2 shards on one GPU (linear)".
+std::string subject(const Group& group, const Verdict& verdict) {
+  const auto kind_of_plan = [](const Candidate& c) { return kind(c.facts.arrangement, c.name); };
+  const auto own = kind_of_plan(*group.front());
+  std::size_t alike = 0;
+  std::vector<std::string> names;
+  for (const auto& candidate : verdict.candidates) alike += kind_of_plan(candidate) == own ? 1 : 0;
+  if (alike == group.size()) return subject_of(group);
+  for (const auto* candidate : group) names.push_back(candidate->name);
+  return fmt::format("{} ({})", subject_of(group), listed(names, 3));
+}
+
+std::vector<Group> grouped(const Verdict& verdict, Outcome outcome) {
+  std::vector<std::pair<std::string, Group>> groups;
+  for (const auto& candidate : verdict.candidates) {
+    if (kind_of(candidate) != outcome) continue;
+    const auto key = kind(candidate.facts.arrangement, candidate.name);
+    auto group = std::find_if(groups.begin(), groups.end(), [&](const auto& g) { return g.first == key; });
+    if (group == groups.end()) group = groups.insert(group, {key, {}});
+    group->second.push_back(&candidate);
+  }
+  std::vector<Group> result;
+  for (auto& [key, group] : groups) result.push_back(std::move(group));
+  return result;
+}
+
+std::vector<std::string> names_of(const Group& group) {
+  std::vector<std::string> names;
+  for (const auto* candidate : group) names.push_back(candidate->name);
+  return names;
+}
+
+std::int64_t choices_changed(const Candidate& c) {
+  return c.statistics.flips + c.statistics.flips_at_ties;
+}
+
+// The share of answers that change, of score runs the share of rows: what is worst among candidates.
+double changed_share(const Candidate& c, const Thresholds& thresholds) {
+  if (const auto changed = changed_answers(c, thresholds)) return changed->share.value;
+  return static_cast<double>(choices_changed(c)) /
+         static_cast<double>(std::max<std::int64_t>(1, c.statistics.rows));
+}
+
+std::string ties_clause(const Candidate& c) {
+  const auto& f = c.facts;
+  if (f.parted_measured == 0) return {};
+  if (f.parted_measured == 1) return f.parted_at_ties == 1 ? ", at an exact tie" : ", not at an exact tie";
+  return fmt::format("; {} of {} first differences stand at exact ties", f.parted_at_ties, f.parted_measured);
+}
+
+// "53% of answers (36 to 69) differ by token 32"
+std::string changed_clause(const Candidate& c, const Thresholds& thresholds) {
+  const auto& f = c.facts;
+  if (!f.generates)
+    return fmt::format("another token is the most likely one in {} of {} ({} of {})", choices_changed(c),
+                       counted(c.statistics.rows, "row"), counted(f.parted, "text"), c.statistics.prompts);
+  const bool follow = f.mode == "follow";
+  const auto changed = changed_answers(c, thresholds);
+  if (!changed || c.statistics.survival.prompts == 1)
+    return fmt::format("the one answer compared differs from token {} on", *f.earliest);
+  if (c.statistics.survival.prompts < kCounted)
+    return fmt::format("{} of {} answers {}differ, the earliest at token {}", f.parted,
+                       c.statistics.survival.prompts, follow ? "would " : "", *f.earliest);
+  return fmt::format("{}% of answers ({} to {}) {}differ by token {}", whole(changed->share.value),
+                     whole(changed->share.interval.low), whole(changed->share.interval.high),
+                     follow ? "would " : "", changed->tokens);
+}
+
+const Candidate& worst_of(const Group& group, const Thresholds& thresholds) {
+  return **std::max_element(group.begin(), group.end(), [&](const auto* a, const auto* b) {
+    return changed_share(*a, thresholds) < changed_share(*b, thresholds);
+  });
+}
+
+// "58% to 71% of answers differ by token 256, most with tp2 (61 to 80)"
+std::string changed_clause(const Group& group, const Verdict& verdict) {
+  const auto& thresholds = verdict.thresholds;
+  const Candidate& worst = worst_of(group, thresholds);
+  if (group.size() == 1) return changed_clause(worst, thresholds) + ties_clause(worst);
+  double least = 1;
+  for (const auto* c : group) least = std::min(least, changed_share(*c, thresholds));
+  return fmt::format("{}, {}% to {}% of {}; the most with {}: {}{}", subject(group, verdict), whole(least),
+                     whole(changed_share(worst, thresholds)),
+                     worst.facts.generates ? "answers differ" : "rows have another most likely token",
+                     worst.name, changed_clause(worst, thresholds), ties_clause(worst));
+}
+
+std::string changed_sentences(const Verdict& verdict) {
+  auto groups = grouped(verdict, Outcome::changed);
+  std::stable_sort(groups.begin(), groups.end(), [&](const Group& a, const Group& b) {
+    return changed_share(worst_of(a, verdict.thresholds), verdict.thresholds) >
+           changed_share(worst_of(b, verdict.thresholds), verdict.thresholds);
+  });
+  std::string text;
+  for (std::size_t i = 0; i < std::min(kGroups, groups.size()); ++i)
+    text += groups[i].size() == 1 ? fmt::format(" With {}, {}.", subject(groups[i], verdict),
+                                                changed_clause(groups[i], verdict))
+                                  : fmt::format(" With {}.", changed_clause(groups[i], verdict));
+  Group more;
+  for (std::size_t i = kGroups; i < groups.size(); ++i)
+    more.insert(more.end(), groups[i].begin(), groups[i].end());
+  if (!more.empty())
+    text += fmt::format(" {} {}, too.", listed(names_of(more), 3),
+                        more.size() == 1 ? "changes answers" : "change answers");
+  return text;
+}
+
+std::string subjects(const std::vector<Group>& groups, const Verdict& verdict) {
+  std::vector<std::string> texts;
+  for (const auto& group : groups) texts.push_back(subject(group, verdict));
+  return listed(texts, 3);
+}
+
+std::int64_t fewest(const std::vector<Group>& groups) {
+  std::int64_t least = groups.front().front()->statistics.prompts;
+  for (const auto& group : groups)
+    for (const auto* c : group) least = std::min(least, c->statistics.prompts);
+  return least;
+}
+
+std::string unseen(std::int64_t prompts, const Verdict& verdict) {
+  return fmt::format(
+      " An effect that touches fewer than {} of prompts could go unseen.",
+      amount(statistics::detectable_share(prompts, verdict.thresholds.bootstrap.confidence), Unit::share));
+}
+
+std::string all_prompts(std::int64_t prompts) {
+  return prompts == 1 ? "the one prompt compared" : fmt::format("all {} prompts", prompts);
+}
+
+std::string capitalized(std::string text) {
+  if (!text.empty() && text[0] >= 'a' && text[0] <= 'z') text[0] = static_cast<char>(text[0] - 'a' + 'A');
+  return text;
+}
+
+// Beside candidates that changed something.
+std::string equal_sentence(const Verdict& verdict) {
+  const auto groups = grouped(verdict, Outcome::equal);
+  if (groups.empty()) return {};
+  return fmt::format(" {}: the same to the bit in {}.", capitalized(subjects(groups, verdict)),
+                     all_prompts(fewest(groups)));
+}
+
+std::string same_text(const Candidate& c) {
+  return c.facts.generates ? "the same text" : "the same most likely token everywhere";
+}
+
+std::string same_text_sentence(const Verdict& verdict) {
+  const auto groups = grouped(verdict, Outcome::same_text);
+  if (groups.empty()) return {};
+  return fmt::format(" {}: {} in {}, but other bits.", capitalized(subjects(groups, verdict)),
+                     same_text(*groups.front().front()), all_prompts(fewest(groups)));
+}
+
+std::string open_sentence(const Verdict& verdict) {
+  std::string text;
+  const auto add = [&](Outcome outcome, const char* one, const char* several) {
+    Group all;
+    for (const auto& group : grouped(verdict, outcome)) all.insert(all.end(), group.begin(), group.end());
+    if (!all.empty()) text += fmt::format(" {}: {}.", listed(names_of(all)), all.size() == 1 ? one : several);
+  };
+  add(Outcome::open, "no difference as far as compared, but its record does not have everything",
+      "no difference as far as compared, but their records do not have everything");
+  add(Outcome::nothing, "nothing could be compared", "nothing could be compared");
+  Group partial;
+  for (const auto& c : verdict.candidates)
+    if (!c.facts.complete && kind_of(c) < Outcome::nothing) partial.push_back(&c);
+  if (!partial.empty())
+    text += fmt::format(" {}: compared as far as a partial record goes.", listed(names_of(partial)));
+  return text;
+}
+
+std::string broken_sentence(const Verdict& verdict) {
+  std::string text;
+  std::vector<std::string> names;
+  for (const auto& c : verdict.candidates)
+    if (c.facts.without_value > 0)
+      names.push_back(fmt::format("{} ({})", c.name, counted(c.facts.without_value, "row")));
+  return names.empty() ? "" : fmt::format(" NaN or infinite logits: {}.", listed(names));
+}
+
+std::string predicted_sentence(const Verdict& verdict) {
+  std::vector<std::string> names;
+  for (const auto& c : verdict.candidates)
+    if (c.facts.arrangement.predicted) names.push_back(c.name);
+  return names.empty() ? "" : fmt::format(" Predicted on fewer devices, not run: {}.", listed(names));
+}
+
+std::string not_judged_sentence(const Verdict& verdict) {
+  std::vector<std::pair<std::string, std::vector<std::string>>> reasons;
+  for (const auto& one : verdict.not_judged) {
+    auto at = std::find_if(reasons.begin(), reasons.end(), [&](const auto& r) { return r.first == one.why; });
+    if (at == reasons.end()) at = reasons.insert(at, {one.why, {}});
+    at->second.push_back(one.name);
+  }
+  std::string text;
+  for (std::size_t i = 0; i < std::min(kReasons, reasons.size()); ++i) {
+    const auto& [why, names] = reasons[i];
+    const std::string shown = why.size() > kReasonLetters ? "see below" : why;
+    text += fmt::format(" {} {} not judged: {}.", listed(names), names.size() == 1 ? "was" : "were", shown);
+  }
+  std::vector<std::string> more;
+  for (std::size_t i = kReasons; i < reasons.size(); ++i)
+    more.insert(more.end(), reasons[i].second.begin(), reasons[i].second.end());
+  if (!more.empty()) text += fmt::format(" Not judged either: {}.", listed(more));
+  return text;
+}
+
+// Where nothing changed: the first words.
+std::string yes_sentence(const Verdict& verdict) {
+  const bool all = verdict.not_judged.empty();
+  const auto equal = grouped(verdict, Outcome::equal);
+  const auto same = grouped(verdict, Outcome::same_text);
+  if (!same.empty()) {
+    const auto& c = *same.front().front();
+    std::string text =
+        fmt::format("Yes as far as {}: {} in {} with {}, but other bits.", all ? "seen" : "run and seen",
+                    same_text(c), all_prompts(fewest(same)), subjects(same, verdict));
+    if (c.statistics.rows_measured == 0) text += " Logits were not recorded.";
+    return text + equal_sentence(verdict) + unseen(fewest(same), verdict);
+  }
+  if (!equal.empty()) {
+    const bool open = !grouped(verdict, Outcome::open).empty() || !grouped(verdict, Outcome::nothing).empty();
+    return fmt::format("Yes, to the bit,{} in {}: with {}.{}", all && !open ? "" : " for what was compared",
+                       all_prompts(fewest(equal)), subjects(equal, verdict), unseen(fewest(equal), verdict));
+  }
+  return "Not known yet.";
+}
+
+}  // namespace
+
+std::optional<ChangedAnswers> changed_answers(const Candidate& candidate, const Thresholds& thresholds) {
+  const auto& curve = candidate.statistics.survival;
+  if (curve.prompts == 0) return std::nullopt;
+  ChangedAnswers changed;
+  changed.tokens = curve.after(thresholds.tokens) ? thresholds.tokens : curve.longest;
+  const auto point = *curve.after(changed.tokens);
+  changed.share.value = 1 - point.share;
+  changed.share.interval = {1 - point.interval.high, 1 - point.interval.low};
+  changed.share.method = statistics::IntervalMethod::exact;
+  changed.share.prompts = curve.prompts;
+  return changed;
+}
+
+std::string outcome_of(const Candidate& c, const Thresholds& thresholds) {
+  const auto& s = c.statistics;
+  const auto& f = c.facts;
+  std::string text;
+  const auto kind = kind_of(c);
+  if (kind == Outcome::nothing) return "nothing could be compared";
+  if (f.without_value > 0)
+    text = fmt::format("NaN or infinite logits in {}; ", counted(f.without_value, "row"));
+  if (f.parted > 0) {
+    text += changed_clause(c, thresholds) + ties_clause(c);
+    const auto median = s.survival.median();
+    if (f.generates && f.parted > 1)
+      text += fmt::format("; median of the {} that changed: token {:.4g}{}", f.parted, f.median_parted,
+                          median ? fmt::format(", half of all by token {}", *median) : "");
+  } else if (s.prompts_differ > 0) {
+    text += fmt::format("{} in {}, other bits{}", same_text(c), all_prompts(s.prompts),
+                        s.rows_measured == 0 ? "; logits were not recorded" : "");
+  } else if (s.prompts_bit_equal > 0) {
+    text += fmt::format("bit-equal in {} of {}", s.prompts_bit_equal, counted(s.prompts, "prompt"));
+  } else {
+    text += "no difference as far as compared";
+  }
+  if (f.rows_missing > 0)
+    text += fmt::format("; rows of {} are missing on one side", counted(f.rows_missing, "prompt"));
+  if (f.missing > 0) text += fmt::format("; {} in one file only", counted(f.missing, "prompt"));
+  if (!f.complete) text += "; a record is partial";
+  if (f.arrangement.predicted) text += "; predicted on fewer devices, not run";
+  return text;
+}
+
+std::string distance_of(const Candidate& candidate, const std::vector<std::string>& yardsticks) {
+  const auto* kl = candidate.statistics.of("kl");
+  const auto* delta = candidate.statistics.of("delta_p");
+  if (candidate.bit_equal || kl == nullptr || delta == nullptr) return {};
+  std::string text =
+      fmt::format("a token's probability moves by {:.3g} percentage points on average, mean KL {}",
+                  100 * delta->average.value, amount(kl->average.value, Unit::nats));
+  for (std::size_t i = 0; i < candidate.yardsticks.size(); ++i)
+    if (!std::isnan(candidate.yardsticks[i].ratio.value))
+      text += fmt::format(", {} as much as {}", amount(candidate.yardsticks[i].ratio.value, Unit::times),
+                          yardsticks[i]);
+  if (candidate.excess_error && !std::isnan(candidate.excess_error->ratio.value))
+    text += fmt::format("; its error against the truth is {} the reference's own",
+                        amount(candidate.excess_error->ratio.value, Unit::times));
+  return text;
+}
+
+std::string answer_of(const Verdict& verdict) {
+  const auto any = [&](Outcome outcome) { return !grouped(verdict, outcome).empty(); };
+  std::string text;
+  if (verdict.candidates.empty()) {
+    text = "Nothing was compared.";
+  } else if (any(Outcome::changed) || any(Outcome::broken)) {
+    text = "No." + broken_sentence(verdict) + changed_sentences(verdict) + equal_sentence(verdict) +
+           same_text_sentence(verdict);
+  } else {
+    text = yes_sentence(verdict);
+  }
+  return text + open_sentence(verdict) + predicted_sentence(verdict) + not_judged_sentence(verdict);
+}
+
+}  // namespace shardrift::verdict

@@ -1,0 +1,86 @@
+#include "analysis/verdict/facts.hpp"
+
+#include "analysis/measure/differences.hpp"
+#include "analysis/measure/totals.hpp"
+#include "analysis/statistics/percentiles.hpp"
+#include "analysis/statistics/survival.hpp"
+#include "analysis/verdict/criteria.hpp"
+#include "common/error.hpp"
+#include "parallel/plan/plan_json.hpp"
+
+namespace shardrift::verdict {
+namespace {
+
+std::optional<Plan> plan_of(const analysis::RunSummary& run) {
+  try {
+    return plan_from_json(run.run.plan);
+  } catch (const Error&) {  // a newer version's, or none
+    return std::nullopt;
+  }
+}
+
+std::string device_name(Device device) {
+  return device == Device::cuda ? "GPU" : "CPU";
+}
+
+// What changes numbers whatever is divided: weights, dtype, the kind of device.
+std::string numerics_of(const analysis::RunSummary& reference, const analysis::RunSummary& candidate,
+                        const std::optional<Plan>& one, const std::optional<Plan>& other) {
+  if (analysis::other_weights(reference.run, candidate.run)) return "other weights";
+  const auto& from = reference.run.model;
+  const auto& to = candidate.run.model;
+  if (from.quantization != to.quantization) return "quantization " + to.quantization;
+  if (one && other && one->dtype != other->dtype)
+    return fmt::format("{} instead of {}", name_of(other->dtype), name_of(one->dtype));
+  if (one && other && one->device != other->device)
+    return fmt::format("a {} instead of a {}", device_name(other->device), device_name(one->device));
+  return {};
+}
+
+Arrangement arrangement_of(const analysis::RunSummary& reference, const analysis::RunSummary& candidate) {
+  const auto one = plan_of(reference);
+  const auto other = plan_of(candidate);
+  Arrangement result;
+  result.predicted = candidate.predicted;
+  result.numerics = numerics_of(reference, candidate, one, other);
+  if (!other) return result;
+  result.known = true;
+  result.same_plan = one && *one == *other;
+  result.device = other->device == Device::cuda ? "GPU" : "rank";
+  result.predicted |= other->shards > other->tensor_parallel && other->reduction.needs_profile();
+  result.tensor_parallel = result.predicted ? other->shards : other->tensor_parallel;
+  result.pipeline = other->pipeline;
+  result.replicas = other->replicas;
+  result.shards = other->shards;
+  return result;
+}
+
+}  // namespace
+
+Facts facts_of(const analysis::Measurement& measurement) {
+  Facts facts;
+  facts.arrangement = arrangement_of(measurement.reference, measurement.candidate);
+  facts.mode = measurement.candidate.run.mode;
+  facts.generates = statistics::generates(measurement);
+  facts.complete = measurement.reference.complete && measurement.candidate.complete;
+  facts.missing = static_cast<std::int64_t>(measurement.missing.size());
+  facts.without_value = rows_without_value(measurement);
+  std::vector<double> parted;
+  for (const auto& prompt : measurement.prompts) {
+    facts.rows_missing += !prompt.bit_equal && !prompt.differs ? 1 : 0;
+    const auto* flip = analysis::flip_of(prompt);
+    if (flip == nullptr) continue;
+    ++facts.parted;
+    facts.parted_measured += flip->measured ? 1 : 0;
+    facts.parted_at_ties += flip->measured && flip->tied() ? 1 : 0;
+    parted.push_back(static_cast<double>(flip->step + 1));
+    if (!facts.earliest || flip->step + 1 < *facts.earliest) {
+      facts.earliest = flip->step + 1;
+      facts.earliest_prompt = prompt.id;
+    }
+  }
+  facts.median_parted = statistics::percentile(parted, 0.5);
+  return facts;
+}
+
+}  // namespace shardrift::verdict

@@ -1,0 +1,43 @@
+// What sentences about a candidate say beside its statistics: what it is, and how its answers part.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "analysis/measure/measurement.hpp"
+
+namespace shardrift::verdict {
+
+// What the candidate's plan does that the reference's does not: from its plan, not from a plan's description.
+struct Arrangement {
+  bool known = false;      // else: a plan of another version
+  bool same_plan = false;  // as the reference's
+  int tensor_parallel = 1;
+  int pipeline = 1;
+  int replicas = 1;
+  int shards = 1;
+  std::string device = "rank";  // what ranks are: "GPU" or "rank"
+  std::string numerics;         // "float16 instead of bfloat16"; empty where it is the same
+  bool predicted = false;       // on fewer devices; the numbers above are those of the plan it stands for
+};
+
+struct Facts {
+  Arrangement arrangement;
+  std::string mode;                  // of the candidate: greedy | follow | score
+  bool generates = false;            // both sides: there is text
+  bool complete = true;              // both records
+  std::int64_t missing = 0;          // prompts that one side has
+  std::int64_t rows_missing = 0;     // prompts without a difference of which one side has more rows
+  std::int64_t without_value = 0;    // rows of NaN or infinite logits
+  std::int64_t parted = 0;           // prompts with a first difference of the chosen tokens
+  std::int64_t parted_measured = 0;  // of these, with logits on both sides there
+  std::int64_t parted_at_ties = 0;   // of the measured, at an exact tie in one of the runs
+  // Number of the first differing token (score: row), from 1.
+  std::optional<std::int64_t> earliest;
+  std::string earliest_prompt;
+  double median_parted = analysis::kNoValue;  // of the prompts that parted
+};
+
+Facts facts_of(const analysis::Measurement& measurement);
+
+}  // namespace shardrift::verdict

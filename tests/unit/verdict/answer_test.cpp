@@ -1,0 +1,193 @@
+// The first sentence that anybody reads: what it says, case by case.
+#include <gmock/gmock.h>
+
+#include "analysis/verdict/verdict.hpp"
+#include "analysis/verdict/verdict_presenters.hpp"
+#include "parallel/plan/plan_json.hpp"
+#include "tests/unit/statistics/synthetic.hpp"
+
+namespace shardrift::verdict {
+namespace {
+
+using analysis::Measurement;
+using statistics::testing::differing_step;
+using statistics::testing::equal_measurement;
+using statistics::testing::measurement;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::StartsWith;
+
+Plan plan(int tensor_parallel, int pipeline = 1, int replicas = 1) {
+  Plan plan;
+  plan.device = Device::cuda;
+  plan.tensor_parallel = plan.shards = tensor_parallel;
+  plan.pipeline = pipeline;
+  plan.replicas = replicas;
+  return plan;
+}
+
+Measurement with(Measurement measurement, const Plan& candidate) {
+  measurement.reference.run.plan = plan_to_json(plan(1));
+  measurement.candidate.run.plan = plan_to_json(candidate);
+  return measurement;
+}
+
+// `changed` prompts flip in row 20; the first `tied` of them at an exact tie.
+Measurement run(const std::string& name, int prompts, int changed, int tied = 0) {
+  return measurement(name, prompts, 32, [=](int prompt, int row) {
+    auto step = differing_step(row, 1e-4);
+    if (row == 20 && prompt < changed) {
+      statistics::testing::flip(step, 0.05);
+      step.ties_reference = prompt < tied ? 2 : 1;
+    }
+    return step;
+  });
+}
+
+Verdict judged(std::vector<Measurement> candidates, std::vector<NotJudged> not_judged = {}) {
+  Evidence evidence;
+  evidence.candidates = std::move(candidates);
+  evidence.not_judged = std::move(not_judged);
+  Thresholds thresholds = preset("serving");
+  thresholds.bootstrap.resamples = 200;
+  thresholds.tokens = 32;
+  return judge(evidence, thresholds);
+}
+
+std::string answer(std::vector<Measurement> candidates, std::vector<NotJudged> not_judged = {}) {
+  return judged(std::move(candidates), std::move(not_judged)).answer;
+}
+
+TEST(Answer, NamesWhatChangesAndWhatDoesNot) {
+  const auto verdict =
+      judged({with(run("tp4", 36, 19, 17), plan(4)), with(equal_measurement("pp2", 36, 32), plan(1, 2)),
+              with(equal_measurement("dp2", 36, 32), plan(1, 1, 2))});
+  EXPECT_EQ(
+      verdict.answer,
+      "No. With tensor parallelism over 4 GPUs, 53% of answers (35 to 70) differ by token 32; 17 of 19 first "
+      "differences stand at exact ties. 2 pipeline stages and 2 replicas: the same to the bit in all 36 "
+      "prompts.");
+  EXPECT_THAT(verdict.headline, StartsWith("Policy: preset serving tolerates changed text and limits flips"));
+  // The terminal begins with it, and has one line a candidate.
+  for (const auto& text : {verdict_text(verdict), short_verdict_text(verdict)}) {
+    EXPECT_THAT(text,
+                StartsWith("No. With tensor parallelism over 4 GPUs, 53% of answers (35 to 70) differ"));
+    EXPECT_THAT(text, HasSubstr("\npp2 (TP=2): bit-equal in 36 of 36 prompts\n"));
+    EXPECT_THAT(text, HasSubstr("median of the 19 that changed: token 21"));
+  }
+}
+
+TEST(Answer, EqualBitsAreYesWithWhatCouldGoUnseen) {
+  const auto text = answer({with(equal_measurement("pp2", 36, 32), plan(1, 2))});
+  EXPECT_THAT(
+      text,
+      StartsWith("Yes, to the bit, in all 36 prompts: with 2 pipeline stages. An effect that touches fewer "
+                 "than "));
+  EXPECT_THAT(text, HasSubstr("of prompts could go unseen"));
+  EXPECT_THAT(answer({with(equal_measurement("again", 3, 32), plan(1))}),
+              HasSubstr("with the same plan run again"));
+  EXPECT_THAT(answer({with(equal_measurement("pp2", 1, 32), plan(1, 2))}),
+              HasSubstr("in the one prompt compared"));
+}
+
+TEST(Answer, TheSameTextWithOtherBitsIsNotTheSame) {
+  EXPECT_THAT(
+      answer({with(run("tp2", 36, 0), plan(2))}),
+      StartsWith("Yes as far as seen: the same text in all 36 prompts with tensor parallelism over 2 GPUs, "
+                 "but other bits."));
+  Measurement top = run("tp2", 36, 0);
+  for (auto& prompt : top.prompts)
+    for (auto& step : prompt.steps) {
+      const auto row = step.step;
+      step = analysis::Step();
+      step.step = row;
+    }
+  EXPECT_THAT(answer({with(top, plan(2))}), HasSubstr("Logits were not recorded."));
+}
+
+TEST(Answer, PlansOfOneKindAreARangeAndTheWorstByName) {
+  const auto text = answer({with(run("tp2", 100, 60), plan(2)), with(run("tp3", 100, 70, 3), plan(3)),
+                            with(run("tp4", 100, 50), plan(4)), with(run("mixed", 100, 10), plan(2, 2))});
+  EXPECT_THAT(
+      text, StartsWith("No. With tensor parallelism over 2, 3 and 4 GPUs, 50% to 70% of answers differ; the "
+                       "most with tp3: 70% of answers (60 to 79) differ by token 32; 3 of 70 first"));
+  EXPECT_THAT(text, HasSubstr("With tensor parallelism over 2 GPUs in 2 pipeline stages, 10% of answers"));
+}
+
+TEST(Answer, TwoOutcomesOfOneKindAreToldApart) {
+  const auto text =
+      answer({with(run("bad", 30, 20), plan(2)), with(equal_measurement("good", 30, 32), plan(2))});
+  EXPECT_THAT(text, HasSubstr("over 2 GPUs (bad), 67%"));
+  EXPECT_THAT(text, HasSubstr("over 2 GPUs (good): the same to the bit in all 30 prompts."));
+}
+
+TEST(Answer, FewPromptsAreCounted) {
+  EXPECT_THAT(answer({with(run("tp2", 10, 4), plan(2))}),
+              HasSubstr("4 of 10 answers differ, the earliest at token 21"));
+  EXPECT_THAT(
+      answer({with(run("tp2", 1, 1, 1), plan(2))}),
+      StartsWith(
+          "No. With tensor parallelism over 2 GPUs, the one answer compared differs from token 21 on, at an "
+          "exact tie."));
+}
+
+TEST(Answer, GivenTextsHaveRowsNotAnswers) {
+  Measurement score = run("tp2", 30, 6);
+  score.reference.run.mode = score.candidate.run.mode = "score";
+  EXPECT_THAT(answer({with(score, plan(2))}),
+              HasSubstr("another token is the most likely one in 6 of 894 rows (6 texts of 30)"));
+  Measurement same = run("tp2", 30, 0);
+  same.reference.run.mode = same.candidate.run.mode = "score";
+  EXPECT_THAT(answer({with(same, plan(2))}),
+              HasSubstr("the same most likely token everywhere in all 30 prompts"));
+  Measurement follow = run("tp2", 30, 6);
+  follow.candidate.run.mode = "follow";
+  EXPECT_THAT(answer({with(follow, plan(2))}),
+              HasSubstr("20% of answers (8 to 39) would differ by token 32"));
+}
+
+TEST(Answer, WhatIsMissingIsSaid) {
+  // Not run, or not usable: in the answer itself, and no pass.
+  const std::vector<NotJudged> missing{{"tp3", "TP=3", "interrupted"}, {"tp4", "TP=4", "interrupted"}};
+  const auto verdict = judged({with(equal_measurement("pp2", 36, 32), plan(1, 2))}, missing);
+  EXPECT_THAT(verdict.answer, StartsWith("Yes, to the bit, for what was compared in all 36 prompts"));
+  EXPECT_THAT(verdict.answer, HasSubstr("tp3 and tp4 were not judged: interrupted."));
+  EXPECT_NE(verdict.state, State::pass);
+  EXPECT_THAT(verdict_text(verdict), HasSubstr("  not judged: interrupted\n"));
+  EXPECT_THAT(answer({}, missing), StartsWith("Nothing was compared. tp3 and tp4 were not judged"));
+
+  Measurement partial = equal_measurement("pp2", 12, 32);
+  partial.candidate.complete = false;
+  partial.missing = {"p12", "p13"};
+  EXPECT_THAT(answer({with(partial, plan(1, 2))}),
+              StartsWith("Not known yet. pp2: no difference as far as compared"));
+  EXPECT_THAT(judged({with(partial, plan(1, 2))}).candidates[0].outcome,
+              HasSubstr("bit-equal in 12 of 12 prompts; 2 prompts in one file only; a record is partial"));
+
+  Measurement predicted = with(run("tp4 (predicted)", 36, 19), plan(1));
+  Plan profile = plan(1);
+  profile.shards = 4;
+  predicted.candidate.run.plan = plan_to_json(profile);
+  predicted.candidate.predicted = true;
+  const auto text = answer({predicted});
+  EXPECT_THAT(text, HasSubstr("With tensor parallelism over 4 GPUs, 53% of answers"));
+  EXPECT_THAT(text, HasSubstr("Predicted on fewer devices, not run: tp4 (predicted)."));
+}
+
+TEST(Answer, RowsWithoutADistributionComeFirst) {
+  Measurement broken = run("tp2", 36, 0);
+  broken.prompts[5].steps[5].kl = analysis::kNoValue;
+  const auto verdict = judged({with(broken, plan(2))});
+  EXPECT_THAT(verdict.answer, StartsWith("No. NaN or infinite logits: tp2 (1 row)."));
+  EXPECT_THAT(verdict_text(verdict), HasSubstr("NaN in 1 row"));
+  EXPECT_THAT(verdict_text(verdict), Not(HasSubstr("nan")));
+}
+
+TEST(Answer, APlanOfAnotherVersionIsCalledByName) {
+  Measurement unknown = run("new", 36, 19);
+  unknown.candidate.run.plan = "{}";
+  EXPECT_THAT(answer({unknown}), StartsWith("No. With new, 53% of answers"));
+}
+
+}  // namespace
+}  // namespace shardrift::verdict
