@@ -11,7 +11,7 @@ namespace {
 
 constexpr const char* kHelp = R"(usage: shardrift report REF CAND... --output FILE.html [options]
 
-Writes one HTML page that opens offline in any browser: the verdict first, then
+Writes one HTML page that opens offline in any browser: the answer first, then
 the configurations in one table, and plots: how long answers stay the same, how
 far logits are apart and where, why tokens flip, in which order the collective
 adds, the tokens side by side, and what differs between the machines.
@@ -50,13 +50,14 @@ ExitCode report(const std::vector<std::string>& arguments) {
   check_output("--output", output, ladders);
   auto gathered = gather(flags, true, true);
   auto verdict = verdict::judge(gathered.evidence, thresholds);
+  const std::string answer = verdict.answer;
   auto page =
       report::make_report(std::move(gathered.evidence), std::move(verdict), std::move(gathered.excerpts));
   for (const auto& ladder : ladders) page.ladders.push_back(report::read_ladder(ladder, page.runs));
   page.title = title;
   page.command = command_line("report", arguments);
   const std::size_t bytes = report::write_page(page, output);
-  print(fmt::format("{}: {} runs against {}, {:.0f} KiB\n", output, page.runs.size(),
+  print(fmt::format("{}\n{}: {} runs against {}, {:.0f} KiB\n", answer, output, page.runs.size(),
                     page.runs.front().measurement.reference.name, static_cast<double>(bytes) / 1024));
   return ExitCode::ok;
 }

@@ -177,18 +177,21 @@ class Conclusion {
       comparisons.push_back(std::move(comparison));
     }
     if (comparisons.empty()) return;
+    const bool judged = reference.role == Role::reference && !compared.evidence.candidates.empty();
+    std::optional<verdict::Verdict> verdict;
+    if (judged) verdict = verdict::judge(compared.evidence, thresholds());
     line_.say(fmt::format("\ncompared with {} ({})", shown_name(reference),
                           reference.predicted ? reference.asked : reference.plan));
+    if (verdict) line_.say(verdict::short_verdict_text(*verdict));  // it begins with the answer
     line_.say(analysis::summary_text(comparisons));
     for (const auto& check : checks) line_.say(check);
     write_text_durably(output_ / ("compare-" + reference.name + ".json"),
                        analysis::comparisons_json(*base, comparisons));
-    if (reference.role != Role::reference || compared.evidence.candidates.empty()) return;
-    const auto verdict = verdict::judge(compared.evidence, thresholds());
-    line_.say(verdict::short_verdict_text(verdict));
-    write_text_durably(output_ / ("verdict-" + reference.name + ".json"), verdict::verdict_json(verdict));
+    if (!verdict) return;
+    write_text_durably(output_ / ("verdict-" + reference.name + ".json"), verdict::verdict_json(*verdict));
     const fs::path page = output_ / ("report-" + reference.name + ".html");
-    auto report = report::make_report(std::move(compared.evidence), verdict, std::move(compared.excerpts));
+    auto report =
+        report::make_report(std::move(compared.evidence), std::move(*verdict), std::move(compared.excerpts));
     report.title = study_.question;
     report::write_page(report, page);
     line_.say(fmt::format("report: {}", page.string()));
