@@ -381,6 +381,7 @@ class Runner {
       left = left || run.state == RunState::interrupted;
     }
     status_.state = left || signals_.count() > 0 ? "interrupted" : (failed ? "failed" : "done");
+    status_.at_once = signals_.count() > 1;
     save();
   }
 

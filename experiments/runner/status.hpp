@@ -100,6 +100,7 @@ struct StudyStatus {
   std::string machine;
   std::vector<RunStatus> runs;
   std::vector<study::NotPossible> not_possible;
+  bool at_once = false;  // of this process: told twice to stop, nothing more is waited for
 
   RunStatus* find(std::string_view run);
   const RunStatus* find(std::string_view run) const;
@@ -113,8 +114,8 @@ constexpr auto fields_of(std::type_identity<StudyStatus>) {
       Field{"machine", &StudyStatus::machine},
   };
 }
-// runs and not_possible are lists.
-static_assert(field_count<StudyStatus>() == member_count<StudyStatus>() - 2,
+// runs and not_possible are lists, at_once is not kept.
+static_assert(field_count<StudyStatus>() == member_count<StudyStatus>() - 3,
               "a member of StudyStatus has no row above");
 
 // Throws usage_error where files of a study in that folder, or of its jobs, would have too long names.

@@ -113,8 +113,8 @@ class Planner {
                                    : prompts_.emplace(file, summarize_prompts(file)).first->second;
   }
 
-  void leave_out(const Entry& entry, const std::string& reason) {
-    plan_.not_possible.push_back({entry.name, reason, entry.line});
+  void leave_out(const Entry& entry, const std::string& reason, const std::string& plan = {}) {
+    plan_.not_possible.push_back({entry.name, reason, entry.line, plan});
   }
 
   const Configuration* planned(const std::string& name) const {
@@ -219,21 +219,23 @@ class Planner {
       throw usage_error("gpu = {}: only a run on a single device can be bound to one, this has {} ranks",
                         entry.gpu, world_size(plan));
     if (entry.gpu > 0 && machine_.device == "cpu") {
-      leave_out(entry, fmt::format("asks for GPU {}, this study runs on CPUs", entry.gpu));
+      leave_out(entry, fmt::format("asks for GPU {}, this study runs on CPUs", entry.gpu), describe(plan));
       return;
     }
     if (entry.gpu >= machine_.devices) {
-      leave_out(entry, fmt::format("asks for GPU {}, here are {}", entry.gpu, machine_.devices));
+      leave_out(entry, fmt::format("asks for GPU {}, here are {}", entry.gpu, machine_.devices),
+                describe(plan));
       return;
     }
     if (!entry.follow.empty() && planned(entry.follow) == nullptr) {
-      leave_out(entry, fmt::format("follows {}, which cannot run here", entry.follow));
+      leave_out(entry, fmt::format("follows {}, which cannot run here", entry.follow), describe(plan));
       return;
     }
     if (!entry.compare_with.empty() && planned(entry.compare_with) == nullptr &&
         entry.role != Role::reference && study_.find(entry.compare_with) != nullptr &&
         is_left_out(entry.compare_with)) {
-      leave_out(entry, fmt::format("is compared with {}, which cannot run here", entry.compare_with));
+      leave_out(entry, fmt::format("is compared with {}, which cannot run here", entry.compare_with),
+                describe(plan));
       return;
     }
     const Work work = work_of(entry, options, model.config);
@@ -245,7 +247,7 @@ class Planner {
           predict(plan, settings, machine, options_,
                   message_counts(plan, model.config.hidden, work.lengths, options.mode != Mode::score));
       if (const auto* none = std::get_if<NoPrediction>(&outcome)) {
-        leave_out(entry, none->reason);
+        leave_out(entry, none->reason, describe(plan));
         return;
       }
       const auto& prediction = std::get<Prediction>(outcome);

@@ -22,11 +22,12 @@ struct NotPossible {
   std::string name;
   std::string reason;
   int line = 0;
+  std::string plan = {};  // described, where it is known
 };
-constexpr auto fields_of(std::type_identity<NotPossible>) {  // in status.json; the line is for messages
+constexpr auto fields_of(std::type_identity<NotPossible>) {  // in status.json; the others are for messages
   return std::tuple{Field{"name", &NotPossible::name}, Field{"reason", &NotPossible::reason}};
 }
-static_assert(field_count<NotPossible>() == member_count<NotPossible>() - 1);
+static_assert(field_count<NotPossible>() == member_count<NotPossible>() - 2);
 
 struct StudyPlan {
   std::vector<Configuration> configurations;  // in the order in which they can run

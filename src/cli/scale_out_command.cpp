@@ -29,8 +29,11 @@ two devices, and another 16-bit dtype as a yardstick: how far people already go
 without worry. Without --prompts: 36 of the shipped short prompts, in English,
 Chinese and Japanese. Ends with a table, a verdict and a report.
 
-exit code: 0 all runs are done, 70 some failed, 75 interrupted (run it again),
-64 usage, 65 a model or prompts that cannot be used
+Ctrl-C shows the answer so far; the same command goes on from there.
+
+exit code: 0 all runs are done and compared, 2 one is not possible here or its
+record cannot be used, 70 some failed, 75 interrupted (run it again), 64 usage,
+65 a model or prompts that cannot be used
 )";
 
 }  // namespace

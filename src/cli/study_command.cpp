@@ -23,8 +23,9 @@ Plans with more ranks than this machine has devices are computed as shards on
 fewer devices where the result has the same bits, and marked "predicted".
 The file's keys: docs/studies.md
 
-exit code: 0 all runs are done, 70 some failed, 75 interrupted (run it again),
-64 usage, 65 a study that cannot be; with --no-run: 2 some runs have no record
+exit code: 0 all runs are done and compared, 2 one is not possible here or its
+record cannot be used (--no-run: or is not there), 70 some failed, 75 interrupted
+(run it again; the answer so far is shown), 64 usage, 65 a study that cannot be
 )";
 
 // [run]'s own device, where the command line leaves the choice.

@@ -1,7 +1,9 @@
 #include "cli/study_conclusion.hpp"
 
 #include <algorithm>
+#include <map>
 #include <optional>
+#include <set>
 
 #include "analysis/compare/comparison_presenters.hpp"
 #include "analysis/measure/measure.hpp"
@@ -72,17 +74,31 @@ std::optional<verdict::Part> part_of(Role role) {
 class Conclusion {
  public:
   Conclusion(const study::Study& study, const study::StudyPlan& plan, const runner::StudyStatus& status,
-             fs::path output, ProgressLine& line)
-      : study_(study), plan_(plan), status_(status), output_(std::move(output)), line_(line) {}
+             const std::vector<std::string>& only, fs::path output, ProgressLine& line)
+      : study_(study),
+        plan_(plan),
+        status_(status),
+        everything_(only.empty()),
+        output_(std::move(output)),
+        line_(line) {
+    const auto names = study::chosen_names(plan, only);
+    chosen_ = {names.begin(), names.end()};
+  }
 
-  void write() {
+  // False: something that was chosen could not be compared.
+  bool write() {
     for (const auto& probe : plan_.configurations)
       if (probe.role == Role::probe && is_done(probe))
         line_.say(fmt::format("\n{} ({})\n{}", probe.name, probe.plan,
                               runner::output_of_attempt(status_.find(probe.name)->log)));
     for (const auto& reference : plan_.configurations) {
+      if (!is_done(reference)) {
+        if (reference.role == Role::reference)
+          line_.say(fmt::format("no answer yet: {} {}", reference.name, why_not_done(reference)));
+        continue;
+      }
       const auto others = compared_with(reference);
-      if (!others.empty() && is_done(reference)) compare(reference, others);
+      if (!others.empty() || !not_judged(reference).empty()) compare(reference, others);
     }
     for (const auto& run : status_.runs)
       if (run.state != runner::RunState::done)
@@ -90,12 +106,50 @@ class Conclusion {
                               run.reason.empty() ? "" : ": " + run.reason));
     for (const auto& one : plan_.not_possible)
       line_.say(fmt::format("not possible here: {}: {}", one.name, one.reason));
+    const bool all_done =
+        std::all_of(status_.runs.begin(), status_.runs.end(), [&](const runner::RunStatus& run) {
+          return run.state == runner::RunState::done || !chosen_.contains(run.name);
+        });
+    return all_done && unusable_.empty() && (!everything_ || plan_.not_possible.empty());
   }
 
  private:
   bool is_done(const Configuration& one) const {
     const auto* run = status_.find(one.name);
     return run != nullptr && run->state == runner::RunState::done;
+  }
+
+  std::string why_not_done(const Configuration& one) const {
+    using runner::RunState;
+    const auto* run = status_.find(one.name);
+    const auto recorded =
+        run == nullptr ? 0 : runner::finished_prompts(run->output, run->replacing ? 0 : run->prompts);
+    const std::string so_far =
+        recorded > 0 ? fmt::format(" ({} of {} prompts recorded)", recorded, one.prompts) : "";
+    if (run != nullptr && run->state == RunState::interrupted) return "was interrupted" + so_far;
+    if (run != nullptr && run->state == RunState::skipped) return "was skipped: it " + run->reason;
+    if (run != nullptr && run->state == RunState::failed)
+      return "failed" + (run->reason.empty() ? "" : " (" + run->reason + ")") + so_far;
+    return (chosen_.contains(one.name) ? "has not run to its end yet" : "was left out by --only") + so_far;
+  }
+
+  // Candidates that the study asked for and that are not compared with this reference.
+  std::vector<verdict::NotJudged> not_judged(const Configuration& reference) const {
+    std::vector<verdict::NotJudged> list;
+    if (reference.role != Role::reference) return list;
+    for (const auto& one : plan_.configurations) {
+      if (one.role != Role::candidate || one.compare_with != reference.name) continue;
+      const auto unusable = unusable_.find(one.name);
+      if (is_done(one) && unusable == unusable_.end()) continue;
+      list.push_back({shown_name(one), one.predicted ? one.asked : one.plan,
+                      is_done(one) ? unusable->second : why_not_done(one)});
+    }
+    for (const auto& one : plan_.not_possible) {
+      const auto* entry = study_.find(one.name);
+      if (entry != nullptr && entry->role == Role::candidate && entry->compare_with == reference.name)
+        list.push_back({one.name, one.plan, "is not possible here: " + one.reason});
+    }
+    return list;
   }
 
   std::vector<const Configuration*> compared_with(const Configuration& reference) const {
@@ -147,6 +201,7 @@ class Conclusion {
           if (truths && judged) gathering.use_truth(std::move(record));
         } catch (const Error& error) {
           line_.say(fmt::format("not compared: {}: {}", other.name, error.what()));
+          unusable_[other.name] = error.what();
         }
       }
     };
@@ -162,6 +217,7 @@ class Conclusion {
       base.emplace(record::Reader::open(reference.output));
     } catch (const Error& error) {
       line_.say(fmt::format("nothing is compared with {}: {}", reference.name, error.what()));
+      unusable_[reference.name] = error.what();
       return;
     }
     auto compared = measure(reference, *base, others);
@@ -176,8 +232,13 @@ class Conclusion {
           comparison.measurement.candidate.name;  // the tables' first column
       comparisons.push_back(std::move(comparison));
     }
-    if (comparisons.empty()) return;
+    compared.evidence.not_judged = not_judged(reference);
     const bool judged = reference.role == Role::reference && !compared.evidence.candidates.empty();
+    // Without a single candidate there is no verdict to say it.
+    if (!judged)
+      for (const auto& one : compared.evidence.not_judged)
+        line_.say(fmt::format("not judged: {} {}", one.name, one.why));
+    if (comparisons.empty()) return;
     std::optional<verdict::Verdict> verdict;
     if (judged) verdict = verdict::judge(compared.evidence, thresholds());
     line_.say(fmt::format("\ncompared with {} ({})", shown_name(reference),
@@ -206,15 +267,19 @@ class Conclusion {
   const study::Study& study_;
   const study::StudyPlan& plan_;
   const runner::StudyStatus& status_;
+  bool everything_ = true;  // no --only
+  std::set<std::string> chosen_;
+  std::map<std::string, std::string> unusable_;  // finished, but not to be compared: why
   fs::path output_;
   ProgressLine& line_;
 };
 
 }  // namespace
 
-void conclude_study(const study::Study& study, const study::StudyPlan& plan,
-                    const runner::StudyStatus& status, const fs::path& output, ProgressLine& line) {
-  Conclusion(study, plan, status, output, line).write();
+bool conclude_study(const study::Study& study, const study::StudyPlan& plan,
+                    const runner::StudyStatus& status, const std::vector<std::string>& only,
+                    const fs::path& output, ProgressLine& line) {
+  return Conclusion(study, plan, status, only, output, line).write();
 }
 
 }  // namespace shardrift::cli

@@ -2,6 +2,7 @@
 #pragma once
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "common/progress_line.hpp"
 #include "experiments/runner/status.hpp"
@@ -10,10 +11,12 @@
 
 namespace shardrift::cli {
 
-// Prints tables and verdicts and writes compare-NAME.json and verdict-NAME.json into the output folder, NAME
-// being the run that others were compared with. Records that are not complete are left out and said so.
-void conclude_study(const study::Study& study, const study::StudyPlan& plan,
-                    const runner::StudyStatus& status, const std::filesystem::path& output,
-                    ProgressLine& line);
+// Prints tables and verdicts and writes compare-NAME.json, verdict-NAME.json and report-NAME.html into the
+// output folder, NAME being the run that others were compared with. A candidate that has no complete record is
+// in verdict and report as not judged, with the reason, also where `only` (names; empty: all) left it out.
+// False: something that was chosen could not be compared.
+bool conclude_study(const study::Study& study, const study::StudyPlan& plan,
+                    const runner::StudyStatus& status, const std::vector<std::string>& only,
+                    const std::filesystem::path& output, ProgressLine& line);
 
 }  // namespace shardrift::cli

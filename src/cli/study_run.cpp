@@ -171,17 +171,15 @@ ExitCode run_study(const std::function<study::Study(const study::Machine&)>& mak
   print("\n");
   ProgressLine line(ProgressLine::Logs::none);
   const auto status = runner::run_study(study, plan, options, line);
-  if (status.state == "interrupted" && !flags.no_run) {
+  const bool interrupted = status.state == "interrupted" && !flags.no_run;
+  const bool whole =
+      !status.at_once && conclude_study(study, plan, status, options.only, options.output, line);
+  if (interrupted) {
     line.say("interrupted: the same command goes on from here");
     return ExitCode::interrupted;
   }
-  conclude_study(study, plan, status, options.output, line);
-  if (flags.no_run) {
-    const bool whole = std::all_of(status.runs.begin(), status.runs.end(),
-                                   [](const auto& run) { return run.state == runner::RunState::done; });
-    return whole ? ExitCode::ok : ExitCode::inconclusive;
-  }
-  return status.state == "failed" ? ExitCode::failure : ExitCode::ok;
+  if (status.state == "failed" && !flags.no_run) return ExitCode::failure;
+  return whole ? ExitCode::ok : ExitCode::inconclusive;
 }
 
 }  // namespace shardrift::cli

@@ -30,8 +30,9 @@ struct StudyFlags {
 void add_study_options(Arguments& known, StudyFlags& flags);
 
 // Prints the plan of the study that `make` gives for this machine; unless --dry-run: runs what is missing,
-// compares, reports. Exit codes: 0 every run is done, 70 some failed, 75 interrupted;
-// --no-run: 2 where some have no record.
+// compares, reports, also where it was interrupted or a run failed: what there is. Exit codes: 0 every chosen
+// run is done and compared, 2 one is not possible here or its record cannot be used (--no-run: or has none),
+// 70 some failed, 75 interrupted.
 ExitCode run_study(const std::function<study::Study(const study::Machine&)>& make, const StudyFlags& flags);
 
 // The plan as text: machine, every run with its estimates and state, what is predicted and how, what is not

@@ -6,6 +6,7 @@
 #include <csignal>
 #include <fstream>
 #include <map>
+#include <nlohmann/json.hpp>
 
 #include "common/json_file.hpp"
 #include "experiments/runner/status.hpp"
@@ -24,6 +25,7 @@ using ::shardrift::testing::holding;
 using ::shardrift::testing::run_program;
 using ::shardrift::testing::Running;
 using ::testing::AllOf;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -83,6 +85,17 @@ class StudyProgram : public ::testing::Test {
     return count;
   }
   HeldRun run_of(const std::string& name) const { return HeldRun(output() / (name + ".h5")); }
+  nlohmann::json verdict() const {
+    return nlohmann::json::parse(read_text_file(output() / "verdict-reference.json", 1 << 24));
+  }
+  // "tp3 was left out by --only", …: what the verdict says was not judged.
+  std::vector<std::string> not_judged() const {
+    std::vector<std::string> list;
+    const auto json = verdict();
+    for (const auto& one : json.at("not_judged"))
+      list.push_back(one.at("name").get<std::string>() + " " + one.at("why").get<std::string>());
+    return list;
+  }
   // "began reference", "ended reference", …: needs FAKE_JOURNAL.
   std::string journal() const { return read_text_file(journal_path(), 1 << 20); }
   std::string journal_path() const { return folder_ / "journal"; }
@@ -210,6 +223,86 @@ TEST_F(StudyProgram, ASignalIsPassedOnAndTheRerunGoesOn) {
     EXPECT_EQ(run().code, 0);
     EXPECT_EQ(runs_of("tp2", "p0"), 1);
   }
+}
+
+TEST_F(StudyProgram, InterruptedItConcludesWithWhatThereIs) {
+  Running study(holding("tp3:1", command()));
+  ASSERT_TRUE(run_of("tp3").is_reached(study));
+  kill(study.pid(), SIGINT);
+  const auto stopped = study.wait();
+  EXPECT_EQ(stopped.code, 75) << stopped.output;
+  EXPECT_THAT(stopped.output, AllOf(HasSubstr("compared with reference"), HasSubstr("verdict: inconclusive"),
+                                    HasSubstr("the same command goes on from here")));
+  EXPECT_THAT(not_judged(),
+              ElementsAre("tp3 was interrupted (1 of 3 prompts recorded)", "pp2 has not run to its end yet"));
+  EXPECT_EQ(verdict().at("not_judged")[0].at("plan"), "TP=3, linear, float32, cpu");
+  EXPECT_EQ(verdict().at("candidates").size(), 1U);
+  EXPECT_TRUE(fs::exists(output() / "report-reference.html"));
+  EXPECT_EQ(run().code, 0);
+  EXPECT_THAT(not_judged(), ElementsAre());
+  EXPECT_EQ(verdict().at("candidates").size(), 3U);
+}
+
+TEST_F(StudyProgram, InterruptedBeforeTheReferenceThereIsNoAnswer) {
+  Running study(holding("reference:2", command()));
+  ASSERT_TRUE(run_of("reference").is_reached(study));
+  kill(study.pid(), SIGTERM);
+  const auto stopped = study.wait();
+  EXPECT_EQ(stopped.code, 75) << stopped.output;
+  EXPECT_THAT(stopped.output,
+              HasSubstr("no answer yet: reference was interrupted (2 of 3 prompts recorded)"));
+  EXPECT_FALSE(fs::exists(output() / "verdict-reference.json"));
+}
+
+TEST_F(StudyProgram, ToldTwiceItEndsWithoutAnAnswer) {
+  Running study(holding("tp3:1", command()));
+  ASSERT_TRUE(run_of("tp3").is_reached(study));
+  kill(study.pid(), SIGSTOP);  // both arrive before it looks
+  kill(study.pid(), SIGINT);
+  kill(study.pid(), SIGTERM);
+  kill(study.pid(), SIGCONT);
+  const auto stopped = study.wait();
+  EXPECT_EQ(stopped.code, 75) << stopped.output;
+  EXPECT_THAT(stopped.output, Not(HasSubstr("compared with reference")));
+  EXPECT_FALSE(fs::exists(output() / "verdict-reference.json"));
+  EXPECT_EQ(run().code, 0);
+}
+
+TEST_F(StudyProgram, WhatWasAskedForAndNotJudgedIsInTheVerdict) {
+  // Left out by the user: what was chosen is done.
+  EXPECT_EQ(run({"--only", "reference,tp2"}).code, 0);
+  EXPECT_THAT(not_judged(), ElementsAre("tp3 was left out by --only", "pp2 was left out by --only"));
+  EXPECT_EQ(verdict().at("state"), "inconclusive");
+
+  // Failed.
+  EXPECT_EQ(run({}, {{"FAKE_EXIT", "tp3:70:no space left on device"}}).code, 70);
+  EXPECT_THAT(not_judged(), ElementsAre("tp3 failed (failed: no space left on device) (1 of 3 prompts "
+                                        "recorded)"));
+
+  // Not possible on this machine.
+  write(std::string(kStudy) + "[[candidate]]\nname = 'tp6'\ntensor-parallel = 6\n");
+  const auto impossible = run();
+  EXPECT_EQ(impossible.code, 2) << impossible.output;
+  ASSERT_EQ(not_judged().size(), 1U);
+  EXPECT_THAT(not_judged()[0], HasSubstr("tp6 is not possible here: "));
+  EXPECT_EQ(verdict().at("not_judged")[0].at("plan"), "TP=6, native, float32, cpu");
+  EXPECT_EQ(verdict().at("state"), "inconclusive");
+
+  // A record that was damaged after it was finished.
+  write(kStudy);
+  std::vector<std::byte> words;
+  record::Reader::open(output() / "tp2.h5").read_logits("p1", 0, 1, words);
+  auto bytes = read_text_file(output() / "tp2.h5", 1 << 26);
+  const auto at = bytes.find(std::string(reinterpret_cast<const char*>(words.data()), words.size()));
+  ASSERT_NE(at, std::string::npos);
+  bytes[at] ^= 1;
+  std::ofstream(output() / "tp2.h5", std::ios::binary) << bytes;
+  const auto damaged = run();
+  EXPECT_EQ(damaged.code, 2) << damaged.output;
+  EXPECT_THAT(damaged.output, HasSubstr("not compared: tp2: "));
+  ASSERT_EQ(not_judged().size(), 1U);
+  EXPECT_THAT(not_judged()[0], AllOf(HasSubstr("tp2 "), HasSubstr("tp2.h5: ")));
+  EXPECT_EQ(verdict().at("candidates").size(), 2U);
 }
 
 TEST_F(StudyProgram, TwoStudiesDoNotShareAFolder) {
