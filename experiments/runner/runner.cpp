@@ -44,6 +44,8 @@ struct Running {
   Clock::time_point begin;
   std::vector<std::string> devices;
   double begun_with = 0;
+  double fraction = 0;             // of its prompts, as last seen
+  Clock::time_point progressed{};  // when it was seen first
 };
 
 class Runner {
@@ -242,7 +244,8 @@ class Runner {
       finish(run, RunState::failed, error.what());
       return;
     }
-    one.begin = Clock::now();
+    one.begin = one.progressed = Clock::now();
+    one.fraction = one.begun_with;
     run.state = RunState::running;
     run.reason.clear();
     line_.say(fmt::format("{}: started{} ({}{})", run.name, one.begun_with > 0 ? " where it stopped" : "",
@@ -271,8 +274,13 @@ class Runner {
       const double seconds = std::chrono::duration<double>(Clock::now() - it->begin).count();
       run.seconds += seconds;
       gpus_.give_back(it->devices);
-      measured_.push_back({it->configuration->estimated_seconds, seconds, 1, it->begun_with, false,
-                           ended->code == 0 && ended->signal == 0, it->configuration->ranks > 1});
+      if (ended->code == 0 && ended->signal == 0)
+        measured_.push_back({.estimated = it->configuration->estimated_seconds,
+                             .elapsed = seconds,
+                             .fraction = 1,
+                             .begun_with = it->begun_with,
+                             .done = true,
+                             .alone = it->configuration->ranks > 1});
       it = running_.erase(it);
       if (ended->code == 0 && ended->signal == 0) {
         finish(run, RunState::done, "");
@@ -338,18 +346,27 @@ class Runner {
   std::vector<RunTime> times() const {
     std::vector<RunTime> times = measured_;
     for (const auto* configuration : todo_)
-      times.push_back({configuration->estimated_seconds, 0, 0, 0, false, false, configuration->ranks > 1});
-    for (const auto& one : running_) {
-      const auto& run = *status_.find(one.configuration->name);
-      times.push_back({one.configuration->estimated_seconds,
-                       std::chrono::duration<double>(Clock::now() - one.begin).count(), fraction_of(run),
-                       one.begun_with, true, false, one.configuration->ranks > 1});
-    }
+      times.push_back({.estimated = configuration->estimated_seconds, .alone = configuration->ranks > 1});
+    const auto seconds = [](Clock::duration passed) { return std::chrono::duration<double>(passed).count(); };
+    const auto now = Clock::now();
+    for (const auto& one : running_)
+      times.push_back({.estimated = one.configuration->estimated_seconds,
+                       .elapsed = seconds(now - one.begin),
+                       .fraction = one.fraction,
+                       .begun_with = one.begun_with,
+                       .running = true,
+                       .alone = one.configuration->ranks > 1,
+                       .since = seconds(now - one.progressed)});
     return times;
   }
 
   void show_progress() {
     shown_ = Clock::now();
+    for (auto& one : running_) {
+      const double fraction = fraction_of(status_of_run(*one.configuration));
+      if (fraction > one.fraction) one.progressed = shown_;
+      one.fraction = std::max(fraction, one.fraction);
+    }
     std::int64_t done = 0;
     std::int64_t failed = 0;
     for (const auto& run : status_.runs) {
@@ -361,7 +378,7 @@ class Runner {
     if (signals_seen_ > 0) {
       text += ", stopping";
     } else {
-      text += fmt::format(", about {} left", duration_text(seconds_left(times(), options_.jobs)));
+      text += ", " + left_text(time_left(times(), options_.jobs));
     }
     for (const auto& one : running_) {
       const auto& run = *status_.find(one.configuration->name);

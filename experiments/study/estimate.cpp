@@ -22,12 +22,12 @@ std::int64_t parameter_count(const ModelConfig& config) {
 }
 
 // GPU: H200, docs/results/first-comparison.md (7B: 2.4 TB/s of weights in decode; SmolLM2, bound by launches:
-// 450 tokens/s over 30 layers). CPU: 2-core Xeon, docs/results/cpu-speed.md (19 GB/s of float32 weights;
-// bfloat16 is widened on the way, about as many weights a second).
+// 450 tokens/s over 30 layers). CPU: 2-core Xeon, docs/results/scale-out-time.md (SmolLM2 in bfloat16, batch
+// 1 to 12, 1 and 4 shards, within a tenth).
 Rates stated_rates(const Machine& machine, DType dtype) {
   if (machine.device == "cuda") return {2.0e12, 2.0e14, 70e-6, 2e-9, 8, 2e9};
-  const double words = 4.0e9;  // weights a second
-  return {words * static_cast<double>(size_of(dtype)), 4e10, 20e-6, 4e-9, 1.5, 5e8};
+  const double words = 3.2e9;  // weights a second
+  return {words * static_cast<double>(size_of(dtype)), 4e10, 4e-4, 4e-9, 1.5, 5e8};
 }
 
 Estimate estimate(const RunOptions& options, const ModelConfig& config, const Work& work,
@@ -64,11 +64,12 @@ Estimate estimate(const RunOptions& options, const ModelConfig& config, const Wo
   const double hosted = static_cast<double>(plan.shards) / plan.tensor_parallel;
   const double launches = static_cast<double>(config.layers) * hosted * rates.seconds_per_shard_layer;
   const double passes = score ? 0 : static_cast<double>(rows) / (plan.batch * plan.replicas);
-  const double decode =
-      passes * (launches + static_cast<double>(weights) / devices / rates.weight_bytes_per_second);
-  const double prefill = static_cast<double>(work.prompts) * launches +
-                         2.0 * static_cast<double>(parameter_count(config)) *
-                             static_cast<double>(work.prompt_tokens) / devices / rates.flops_per_second;
+  const double products =
+      2.0 * static_cast<double>(parameter_count(config)) / devices / rates.flops_per_second;
+  const double decode = passes * (launches + products * plan.batch +
+                                  static_cast<double>(weights) / devices / rates.weight_bytes_per_second);
+  const double prefill =
+      static_cast<double>(work.prompts) * launches + products * static_cast<double>(work.prompt_tokens);
   const double recording =
       static_cast<double>(rows) * static_cast<double>(config.vocabulary) * rates.seconds_per_row;
   result.seconds = rates.start_seconds + static_cast<double>(weights) / rates.load_bytes_per_second +

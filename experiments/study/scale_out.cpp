@@ -37,6 +37,7 @@ Study scale_out_study(const ScaleOutWanted& wanted, const Machine& machine) {
   if (wanted.to < 2 || wanted.to > 8) throw usage_error("--to {}: use 2 to 8 devices", wanted.to);
   if (wanted.max_new_tokens < 1)
     throw usage_error("--max-new-tokens {}: must be at least 1", wanted.max_new_tokens);
+  if (wanted.batch < 1) throw usage_error("--batch {}: must be at least 1", wanted.batch);
   const auto config = read_model_config(wanted.model);
   const std::string dtype = wanted.dtype.empty()
                                 ? std::string(name_of(config.dtype))
@@ -51,16 +52,18 @@ Study scale_out_study(const ScaleOutWanted& wanted, const Machine& machine) {
   common["prompts"] = value(fs::absolute(wanted.prompts).lexically_normal().string());
   common["dtype"] = value(dtype);
   common["max-new-tokens"] = value(std::to_string(wanted.max_new_tokens));
+  common["batch"] = value(std::to_string(wanted.batch));
 
-  study.entries.push_back(entry_of("reference", Role::reference, common));
-  study.entries.push_back(entry_of("reference-again", Role::repeat, common));
-  int largest_live = 1;
-  for (int ranks = 2; ranks <= wanted.to; ++ranks) {
+  const auto add_tensor_parallel = [&](int ranks) {
     Settings settings = common;
     settings["tensor-parallel"] = value(std::to_string(ranks));
     study.entries.push_back(entry_of(fmt::format("tp{}", ranks), Role::candidate, settings));
-    if (ranks <= machine.devices) largest_live = ranks;
-  }
+  };
+  study.entries.push_back(entry_of("reference", Role::reference, common));
+  add_tensor_parallel(wanted.to);
+  study.entries.push_back(entry_of("reference-again", Role::repeat, common));
+  for (int ranks = 2; ranks < wanted.to; ++ranks) add_tensor_parallel(ranks);
+  const int largest_live = std::min(wanted.to, machine.devices);
   if (machine.devices >= 2) {
     Settings settings = common;
     settings["pipeline"] = value("2");

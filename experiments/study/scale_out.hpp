@@ -14,11 +14,14 @@ struct ScaleOutWanted {
   std::string dtype;  // empty: the checkpoint's own
   int to = 4;         // devices, 2 to 8
   int max_new_tokens = 32;
+  int batch = 8;  // a decode pass reads all weights once, for one prompt or for eight
 };
 
 // The reference and its repeat; TP = 2 to `to`, live where the machine has the devices; PP = 2 where it has
 // two, the control that must be bit-equal; the largest live TP once more as a prediction, which must give its
 // bits and so shows whether predictions can be believed here; another dtype of the same width as a yardstick.
+// In the order of what they tell, for whoever stops it early: the plan that was asked about right after the
+// reference.
 // Throws usage_error.
 Study scale_out_study(const ScaleOutWanted& wanted, const Machine& machine);
 

@@ -41,6 +41,17 @@ const runner::RunStatus* earlier_run(const std::optional<runner::StudyStatus>& e
   return run != nullptr && run->fingerprint == configuration.fingerprint ? run : nullptr;
 }
 
+// --batch of all runs, where it is not 1 and they have one in common.
+std::string common_batch(const study::StudyPlan& plan) {
+  std::set<std::string> values;
+  for (const auto& one : plan.configurations) {
+    const auto& words = one.arguments;
+    const auto flag = std::find(words.begin(), words.end(), "--batch");
+    values.insert(flag == words.end() || flag + 1 == words.end() ? "1" : *(flag + 1));
+  }
+  return values.size() == 1 && *values.begin() != "1" ? *values.begin() : "";
+}
+
 }  // namespace
 
 void add_study_options(Arguments& known, StudyFlags& flags) {
@@ -92,13 +103,20 @@ std::string plan_text(const study::Study& study, const study::StudyPlan& plan,
                bytes_text(static_cast<double>(one.estimated_memory)),
                bytes_text(static_cast<double>(one.estimated_bytes)),
                is_chosen ? state_text(run) : "left out"});
-    if (done) times.push_back({one.estimated_seconds, run->seconds, 1, 0, false, true, one.ranks > 1});
+    if (done)
+      times.push_back({.estimated = one.estimated_seconds,
+                       .elapsed = run->seconds,
+                       .fraction = 1,
+                       .done = true,
+                       .alone = one.ranks > 1});
     if (done || !is_chosen) continue;
-    times.push_back({one.estimated_seconds, 0, 0, 0, false, false, one.ranks > 1});
+    times.push_back({.estimated = one.estimated_seconds, .alone = one.ranks > 1});
     disk += static_cast<double>(one.estimated_bytes);
     largest = std::max(largest, static_cast<double>(one.estimated_memory));
   }
   text += table.str();
+  if (const auto batch = common_batch(plan); !batch.empty())
+    text += fmt::format("\nevery run decodes {} prompts at a time (--batch {})\n", batch, batch);
   if (predicted > 0) {
     text += "\npredicted: fewer devices compute, bit for bit, what the plan's would\n";
     for (const auto& one : plan.configurations)
@@ -110,14 +128,15 @@ std::string plan_text(const study::Study& study, const study::StudyPlan& plan,
   }
   const bool nothing = std::all_of(times.begin(), times.end(), [](const auto& one) { return one.done; });
   if (nothing) return text + "\nnothing to run: every run is done\n";
-  const double factor = runner::correction(times);
-  const bool measured = std::any_of(times.begin(), times.end(), [](const auto& one) { return one.done; });
-  text +=
-      fmt::format("\nto do: about {} ({}), up to {} on disk{}\n",
-                  duration_text(runner::seconds_left(times, options.jobs)),
-                  measured ? fmt::format("stated rates times {:.2g}, as the finished runs took", factor)
-                           : "at stated rates, not measured on this machine",
-                  bytes_text(disk), free_bytes < 0 ? "" : fmt::format(" ({} free)", bytes_text(free_bytes)));
+  const auto left = runner::time_left(times, options.jobs);
+  text += fmt::format(
+      "\nto do: {} ({}), up to {} on disk{}\n",
+      left.measured ? fmt::format("{} to {}", duration_text(left.low), duration_text(left.high))
+                    : "about " + duration_text(left.high),
+      left.measured
+          ? fmt::format("stated rates times {:.2g}, as the finished runs took", runner::correction(times))
+          : "at stated rates, not measured on this machine",
+      bytes_text(disk), free_bytes < 0 ? "" : fmt::format(" ({} free)", bytes_text(free_bytes)));
   const auto memory = static_cast<double>(options.machine.machine.device_memory);
   if (memory > 0 && largest > memory)
     text += fmt::format("warning: a device has {}, the largest run needs about {}\n", bytes_text(memory),

@@ -87,21 +87,47 @@ TEST(Reasons, TakeTheWorkersWordsOfTheLastAttempt) {
 }
 
 RunTime to_do(double estimated, bool alone = false) {
-  return {estimated, 0, 0, 0, false, false, alone};
+  return {.estimated = estimated, .alone = alone};
+}
+RunTime done_in(double seconds, double estimated) {
+  return {.estimated = estimated, .elapsed = seconds, .fraction = 1, .done = true};
 }
 
-TEST(TimeLeft, IsEstimatedThenMeasured) {
-  EXPECT_DOUBLE_EQ(seconds_left({to_do(10), to_do(10)}, 1), 20);
-  EXPECT_DOUBLE_EQ(seconds_left({to_do(10), to_do(10)}, 2), 10);
-  EXPECT_DOUBLE_EQ(seconds_left({to_do(10), to_do(10, true)}, 2), 20);  // the machine to itself
-  const RunTime done{10, 30, 1, 0, false, true, false};
-  EXPECT_DOUBLE_EQ(correction({done, to_do(10)}), 3);
-  EXPECT_DOUBLE_EQ(seconds_left({done, to_do(10)}, 1), 30);
-  // One that is half done tells its own speed, whatever was estimated.
-  const RunTime half{10, 50, 0.5, 0, true, false, false};
-  EXPECT_DOUBLE_EQ(seconds_left({half}, 1), 50);
-  const RunTime resumed{10, 50, 0.75, 0.5, true, false, false};  // a quarter in 50 s, a quarter to go
-  EXPECT_DOUBLE_EQ(seconds_left({resumed}, 1), 50);
+void expect_left(const std::vector<RunTime>& runs, int jobs, double low, double high) {
+  const auto left = time_left(runs, jobs);
+  EXPECT_NEAR(left.low, low, 1e-9);
+  EXPECT_NEAR(left.high, high, 1e-9);
+}
+
+TEST(TimeLeft, IsStatedUntilSomethingIsMeasured) {
+  expect_left({to_do(10), to_do(10)}, 1, 20, 20);
+  expect_left({to_do(10), to_do(10)}, 2, 10, 10);
+  expect_left({to_do(10), to_do(10, true)}, 2, 20, 20);  // the machine to itself
+  EXPECT_EQ(left_text(time_left({to_do(10)}, 1)), "about 10 s left at stated rates, nothing measured yet");
+  // It runs, but no prompt is finished. Overdue, it tells how slow the others will be at least.
+  expect_left({{.estimated = 10, .elapsed = 4, .running = true}, to_do(20)}, 1, 26, 26);
+  const auto overdue = time_left({{.estimated = 10, .elapsed = 50, .running = true}, to_do(20)}, 1);
+  EXPECT_DOUBLE_EQ(overdue.low, 5 + 100);
+  EXPECT_EQ(left_text(overdue), "at least 2 min left, slower than at stated rates");
+}
+
+TEST(TimeLeft, IsARangeOfThePacesSeen) {
+  EXPECT_DOUBLE_EQ(correction({done_in(30, 10), to_do(10)}), 3);
+  expect_left({done_in(30, 10), to_do(10)}, 1, 30 / 1.25, 30 * 1.25);  // one pace alone
+  // The machine was busier during the second: what is left may go either way.
+  expect_left({done_in(20, 10), done_in(40, 10), to_do(10)}, 1, 20 / 1.1, 40 * 1.1);
+  EXPECT_EQ(left_text(time_left({done_in(20, 10), done_in(40, 10), to_do(100)}, 1)), "4 min to 8 min left");
+}
+
+TEST(TimeLeft, ARunTellsItsOwnPaceAndThatOfTheOthers) {
+  RunTime half{.estimated = 10, .elapsed = 50, .fraction = 0.5, .running = true};
+  expect_left({half}, 1, 50, 50);
+  expect_left({half, to_do(10)}, 1, 50 + 100 / 1.25, 50 + 100 * 1.25);
+  half.begun_with = 0.25;  // a quarter in 50 s, half to go
+  expect_left({half}, 1, 100, 100);
+  // Prompts of one pass end together: half was reached after 40 s, and 20 s of the rest have passed, or it
+  // has become slower.
+  expect_left({{.estimated = 10, .elapsed = 60, .fraction = 0.5, .running = true, .since = 20}}, 1, 20, 60);
 }
 
 TEST(TimeLeft, IsWrittenForPeople) {

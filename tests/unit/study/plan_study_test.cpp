@@ -299,6 +299,19 @@ TEST(Estimate, CountsParametersAndBytes) {
   options.plan.tensor_parallel = options.plan.shards = 2;
   EXPECT_LT(estimate(options, smollm2, work, cpu(2)).memory_bytes, one.memory_bytes * 6 / 10);
   EXPECT_GT(one.seconds, 1);
+  // Measured on 2 cores (docs/results/scale-out-time.md): 36 prompts, about 300 tokens, 32 new ones each.
+  RunOptions measured;
+  measured.plan.dtype = measured.plan.logits_dtype = DType::bfloat16;
+  const Work some{36, 300, 20, {20}, 36LL * 32};
+  const auto seconds = [&](int batch, int shards) {
+    measured.plan.batch = batch;
+    measured.plan.shards = shards;
+    return estimate(measured, smollm2, some, cpu(2)).seconds;
+  };
+  EXPECT_NEAR(seconds(1, 1), 70.4, 0.15 * 70.4);
+  EXPECT_NEAR(seconds(4, 1), 26.7, 0.15 * 26.7);
+  EXPECT_NEAR(seconds(8, 1), 19.3, 0.15 * 19.3);
+  EXPECT_NEAR(seconds(8, 4), 29.4, 0.15 * 29.4);
 }
 
 TEST(Prompts, AreSummedUpWithoutATokenizer) {
@@ -332,12 +345,15 @@ TEST(ScaleOut, RunsWhatIsThereAndPredictsTheRest) {
       text.push_back(fmt::format("{}{}", one.name, one.predicted ? " predicted" : ""));
     return text;
   };
-  EXPECT_THAT(shape(1), ElementsAre("reference", "reference-again", "tp2 predicted", "tp3 predicted",
-                                    "tp4 predicted", "float16"));
-  EXPECT_THAT(shape(2), ElementsAre("reference", "reference-again", "tp2", "tp3 predicted", "tp4 predicted",
+  EXPECT_THAT(shape(1), ElementsAre("reference", "tp4 predicted", "reference-again", "tp2 predicted",
+                                    "tp3 predicted", "float16"));
+  EXPECT_THAT(shape(2), ElementsAre("reference", "tp4 predicted", "reference-again", "tp2", "tp3 predicted",
                                     "pp2", "tp2-check predicted", "float16"));
-  EXPECT_THAT(shape(4), ElementsAre("reference", "reference-again", "tp2", "tp3", "tp4", "pp2",
+  EXPECT_THAT(shape(4), ElementsAre("reference", "tp4", "reference-again", "tp2", "tp3", "pp2",
                                     "tp4-check predicted", "float16"));
+  // All decode alike, but for their plan.
+  for (const auto& one : plan_study(scale_out_study(wanted, cpu(2)), cpu(2), options).configurations)
+    EXPECT_THAT(one.arguments, ::testing::IsSupersetOf({"--batch", "8"})) << one.name;
   std::string some = some_prompts(wanted.prompts, 4);
   EXPECT_EQ(std::count(some.begin(), some.end(), '\n'), 4);
   EXPECT_THAT(some, AllOf(HasSubstr("\"p0\""), HasSubstr("\"p10\""), HasSubstr("\"p30\"")));
