@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "analysis/compare/comparison_presenters.hpp"
+#include "analysis/measure/counting.hpp"
 #include "analysis/measure/totals.hpp"
 #include "analysis/statistics/kl_report.hpp"
 #include "common/error.hpp"
@@ -12,6 +13,7 @@ namespace shardrift::analysis {
 namespace {
 
 constexpr std::size_t kMaxListed = 50;  // prompts listed one by one
+constexpr const char* kCounting = " (tokens and positions are counted from 1)";
 
 // "-" where nothing was measured that it could be made of.
 std::string number(double value) {
@@ -24,7 +26,8 @@ std::string fixed(double value, int digits) {
 // One row has a share, but no interval.
 std::string with_error(double share, double error) {
   const auto percents = fixed(100 * share, 3);
-  return std::isnan(error) ? percents + " %" : fmt::format("{} ± {} %", percents, fixed(100 * error, 3));
+  if (percents == "-") return percents;
+  return std::isnan(error) ? percents + "%" : fmt::format("{} ± {}%", percents, fixed(100 * error, 3));
 }
 
 std::string percent(std::int64_t part, std::int64_t whole) {
@@ -36,16 +39,24 @@ std::string percent(std::int64_t part, std::int64_t whole) {
                                         : fmt::format("{:.4g}%", share);
 }
 
-std::string flip_text(const PromptMeasurement& prompt) {
+// Of numbers over rows that some row has no value for.
+std::string number(double value, const Totals& totals) {
+  const auto rows = std::max(totals.rows_without_value, totals.rows_not_finite);
+  if (!std::isnan(value) || rows == 0) return number(value);
+  return fmt::format("{} in {} row{}", totals.rows_without_value > 0 ? "NaN" : "inf", rows,
+                     rows == 1 ? "" : "s");
+}
+
+std::string flip_text(const Measurement& measurement, const PromptMeasurement& prompt) {
   const Step* flip = flip_of(prompt);
-  return flip != nullptr ? fmt::format("step {}", flip->step) : "none";
+  return flip != nullptr ? place_text(measurement.reference, flip->step) : "none";
 }
 
 std::string first_flip_text(const Measurement& measurement) {
   const auto first = first_flip(measurement);
   if (!first) return "none";
   const auto& prompt = measurement.prompts[*first];
-  return flip_text(prompt) + " of " + prompt.id;
+  return flip_text(measurement, prompt) + " of " + prompt.id;
 }
 
 std::string equality(const PromptMeasurement& prompt) {
@@ -61,10 +72,10 @@ std::vector<std::string> measured(const Totals& totals) {
   if (totals.steps_measured == 0) return {"-", "-", "-", "-", "-", "-", "-"};
   return {fmt::format("{}/{}", totals.steps_differ, totals.steps_measured),
           fmt::format("{} ({})", totals.elements_differ, percent(totals.elements_differ, totals.elements)),
-          number(totals.max_abs),
-          number(totals.mean_abs()),
-          number(totals.mean_kl()),
-          number(totals.max_kl),
+          number(totals.max_abs, totals),
+          number(totals.mean_abs(), totals),
+          number(totals.mean_kl(), totals),
+          number(totals.max_kl, totals),
           fmt::format("{}/{}", totals.ties_reference, totals.ties_candidate)};
 }
 
@@ -93,9 +104,9 @@ std::string differences_text(const std::vector<Difference>& differences) {
 
 std::string prompts_text(const Measurement& measurement) {
   TextColumns table({{"prompt", Align::left},
-                     {"steps", Align::right},
+                     {"rows", Align::right},
                      {"bit-equal", Align::left},
-                     {"steps differ", Align::right},
+                     {"rows differ", Align::right},
                      {"elements differ", Align::right},
                      {"max|Δ|", Align::right},
                      {"mean|Δ|", Align::right},
@@ -112,7 +123,7 @@ std::string prompts_text(const Measurement& measurement) {
     table.add(line(
         prompt.id,
         totals.steps == longest ? std::to_string(longest) : fmt::format("{} of {}", totals.steps, longest),
-        equality(prompt), totals, flip_text(prompt)));
+        equality(prompt), totals, flip_text(measurement, prompt)));
   }
   const Totals totals = totals_of(measurement);
   table.add(line("all", std::to_string(totals.steps), overall_equality(measurement), totals,
@@ -143,8 +154,10 @@ std::string remarks(const Measurement& measurement) {
   const Totals totals = totals_of(measurement);
   if (totals.not_finite > 0)
     text += fmt::format(
-        "{} pairs of logits have no finite difference (NaN or infinity): not in max|Δ| and mean|Δ|\n",
-        totals.not_finite);
+        "{} pairs of logits in {} row{} have no finite difference (NaN or infinity): numbers over all rows "
+        "have "
+        "no value\n",
+        totals.not_finite, totals.rows_not_finite, totals.rows_not_finite == 1 ? "" : "s");
   return text;
 }
 
@@ -174,7 +187,8 @@ std::string distributions_text(const Measurement& measurement) {
   table.add(distribution_line("KL, nats", report.kl, 1));
   add("KL reverse, nats", [](const Step& step) { return step.kl_reverse; });
   add("JS, nats", [](const Step& step) { return step.js; });
-  add("TV", [](const Step& step) { return step.tv; });
+  table.add(distribution_line(
+      "TV, %", statistics::distribution_of(measurement, [](const Step& step) { return step.tv; }), 100));
   add("RMS Δ of a row", [](const Step& step) { return step.rms; });
   add("max ULP of a row", [](const Step& step) { return step.max_ulp; });
   table.add(distribution_line("Δp of the next token, %", report.delta_p, 100));
@@ -183,20 +197,22 @@ std::string distributions_text(const Measurement& measurement) {
   const Totals totals = totals_of(measurement);
   const std::int64_t flips = totals.steps - totals.top1_equal;
   return table.str() +
-         fmt::format("same top-1 {}; {} flip{}, of these {} at exact ties\n",
+         fmt::format("same top-1 {}; {} flip{}, of these {} at exact ties and {} clear\n",
                      with_error(report.same_top_p, report.same_top_p_error), flips, flips == 1 ? "" : "s",
-                     totals.flips_at_ties) +
+                     totals.flips_at_ties, flips - totals.flips_at_ties) +
          fmt::format(
-             "RMS Δp {} %; token probability error {}; top-10 overlap {}; the reference's "
+             "RMS Δp {}; token probability error {}; top-10 overlap {}; the reference's "
              "choice ranks at worst {}\n",
-             fixed(100 * report.delta_p.rms, 3), fixed(report.token_probability_error, 6),
+             std::isnan(report.delta_p.rms) ? "-" : fixed(100 * report.delta_p.rms, 3) + "%",
+             fixed(report.token_probability_error, 6),
              fixed(totals.mean_of(static_cast<double>(totals.sum_top_overlap)), 2), totals.worst_rank);
 }
 
 std::string verdict_text(const Measurement& measurement) {
   switch (equality_of(measurement)) {
     case Equality::bit_equal:
-      return "verdict: bit-equal\n";
+      return fmt::format("verdict: bit-equal in {} of {} prompt{}\n", prompts_bit_equal(measurement),
+                         measurement.prompts.size(), measurement.prompts.size() == 1 ? "" : "s");
     case Equality::differs:
       return "verdict: differs\n";
     case Equality::inconclusive:
@@ -225,9 +241,9 @@ std::string comparison_text(const Comparison& comparison) {
   if (comparison.table) {
     const auto first = first_flip(measurement);
     const bool is_first = first && measurement.prompts[*first].id == comparison.table->prompt;
-    text +=
-        fmt::format("tokens of prompt {}{}\n{}\n", comparison.table->prompt,
-                    is_first ? ", around the first that differs" : "", token_table_text(*comparison.table));
+    text += fmt::format("tokens of prompt {}{}{}\n{}\n", comparison.table->prompt,
+                        is_first ? ", around the first that differs" : "", kCounting,
+                        token_table_text(*comparison.table));
   } else {
     text += "no chosen token differs\n";
   }

@@ -1,6 +1,7 @@
 #include "analysis/envelope/envelope.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <span>
 
 #include "analysis/measure/rows.hpp"
@@ -65,8 +66,9 @@ PromptEnvelope envelope_of(const std::string& id, const std::vector<record::Read
         row.margin = top_of(values).margin;
       }
       for (std::size_t i = 0; i < values.size(); ++i) {
-        lowest[i] = std::min(lowest[i], values[i]);
-        highest[i] = std::max(highest[i], values[i]);
+        // NaN in any run is no spread.
+        lowest[i] = std::isnan(values[i]) ? values[i] : std::min(lowest[i], values[i]);
+        highest[i] = std::isnan(values[i]) ? values[i] : std::max(highest[i], values[i]);
       }
       const std::int32_t chosen = records[run].rows[index].chosen;
       if (std::find(row.chosen.begin(), row.chosen.end(), chosen) == row.chosen.end())
@@ -74,9 +76,9 @@ PromptEnvelope envelope_of(const std::string& id, const std::vector<record::Read
     }
     double sum = 0;
     for (std::size_t i = 0; i < lowest.size(); ++i) {
-      const double spread = highest[i] - lowest[i];
+      const double spread = highest[i] == lowest[i] ? 0 : highest[i] - lowest[i];  // two infinities are alike
       sum += spread;
-      if (spread > row.max_spread) {
+      if (std::isnan(spread) || spread > row.max_spread) {
         row.max_spread = spread;
         row.max_at = static_cast<std::int64_t>(i);
       }

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "analysis/envelope/envelope_presenters.hpp"
 #include "common/text_columns.hpp"
@@ -16,6 +17,11 @@ std::string tokens_text(const std::vector<std::int32_t>& ids, const std::vector<
     text += index < vocab.size() ? fmt::format("{} {}", id, quoted(vocab[index], 20)) : std::to_string(id);
   }
   return text;
+}
+
+// "-" where there is none: a logit that is NaN in a run.
+std::string number(double value) {
+  return std::isnan(value) ? "-" : fmt::format("{:.3g}", value);
 }
 
 }  // namespace
@@ -35,7 +41,7 @@ std::string envelope_text(const std::vector<PromptEnvelope>& prompts, const std:
   for (const auto& prompt : prompts) {
     for (const auto& row : prompt.rows) {
       ++positions;
-      largest = std::max(largest, row.max_spread);
+      if (std::isnan(row.max_spread) || row.max_spread > largest) largest = row.max_spread;  // NaN stays
       mean += row.mean_spread;
       shown.push_back({&prompt, &row});
     }
@@ -44,7 +50,10 @@ std::string envelope_text(const std::vector<PromptEnvelope>& prompts, const std:
   std::stable_sort(shown.begin(), shown.end(), [](const Shown& a, const Shown& b) {
     const bool a_flips = a.row->chosen.size() > 1;
     const bool b_flips = b.row->chosen.size() > 1;
-    return a_flips != b_flips ? a_flips : a.row->max_spread > b.row->max_spread;
+    if (a_flips != b_flips) return a_flips;
+    const bool a_has = !std::isnan(a.row->max_spread);
+    const bool b_has = !std::isnan(b.row->max_spread);
+    return a_has && b_has ? a.row->max_spread > b.row->max_spread : b_has && !a_has;
   });
   TextColumns table({{"prompt", Align::left},
                      {"position", Align::right},
@@ -53,17 +62,17 @@ std::string envelope_text(const std::vector<PromptEnvelope>& prompts, const std:
                      {"margin", Align::right},
                      {"chosen", Align::left}});
   for (std::size_t i = 0; i < std::min(rows, shown.size()); ++i)
-    table.add({shown[i].prompt->id, std::to_string(shown[i].row->position),
-               fmt::format("{:.3g}", shown[i].row->max_spread),
-               fmt::format("{:.3g}", shown[i].row->mean_spread), fmt::format("{:.3g}", shown[i].row->margin),
-               tokens_text(shown[i].row->chosen, vocab)});
-  return table.str() + fmt::format(
-                           "{} runs, {} positions: largest spread of a logit {:.3g}, mean {:.3g}; {} "
-                           "position{} where the chosen "
-                           "token depends on the run\n",
-                           runs.size(), positions, largest,
-                           positions == 0 ? 0.0 : mean / static_cast<double>(positions), flips,
-                           flips == 1 ? "" : "s");
+    table.add({shown[i].prompt->id, std::to_string(shown[i].row->position + 1),
+               number(shown[i].row->max_spread), number(shown[i].row->mean_spread),
+               number(shown[i].row->margin), tokens_text(shown[i].row->chosen, vocab)});
+  return table.str() +
+         fmt::format(
+             "{} runs, {} positions (counted from 1): largest spread of a logit {}, mean {}; {} "
+             "position{} where the chosen "
+             "token depends on the run\n",
+             runs.size(), positions, number(largest),
+             number(positions == 0 ? 0.0 : mean / static_cast<double>(positions)), flips,
+             flips == 1 ? "" : "s");
 }
 
 }  // namespace shardrift::analysis

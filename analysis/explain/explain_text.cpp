@@ -5,6 +5,7 @@
 #include <map>
 
 #include "analysis/explain/explain_presenters.hpp"
+#include "analysis/measure/counting.hpp"
 #include "common/error.hpp"
 #include "common/text_columns.hpp"
 
@@ -63,8 +64,10 @@ std::string operations_text(const Explanation& explanation) {
   const auto& first = *explanation.first;
   const auto at = std::find_if(operations.begin(), operations.end(),
                                [&](const auto& operation) { return operation.point == first.point; });
-  std::string text = fmt::format("first difference: {}, in {} of {} rows; prompt {}, position {}\n",
-                                 place(first.point), at->rows_differ, at->rows, first.prompt, first.position);
+  std::string text =
+      fmt::format("first difference: {}, in {} of {} rows; prompt {}, {} (position {} of its text)\n",
+                  place(first.point), at->rows_differ, at->rows, first.prompt,
+                  place_text(explanation.reference, first.step), first.position + 1);
   auto before = at;
   while (before != operations.begin() && (before - 1)->rows == 0) --before;
   if (before != operations.begin())
@@ -100,8 +103,9 @@ std::string streams_text(const Explanation& explanation) {
   return "growth by layer (residual stream)\n" + table.str() + "\n";
 }
 
+// `from`: what is added to a group's bounds: positions are counted from 1.
 std::string groups_text(const std::string& title, const std::string& head,
-                        const std::vector<RowGroup>& groups) {
+                        const std::vector<RowGroup>& groups, std::int64_t from) {
   if (groups.empty()) return {};
   const bool firsts =
       std::any_of(groups.begin(), groups.end(), [](const auto& g) { return g.first.has_value(); });
@@ -112,15 +116,16 @@ std::string groups_text(const std::string& title, const std::string& head,
   if (firsts) columns.push_back({"first difference", Align::left});
   TextColumns table(columns);
   for (const auto& g : groups) {
-    std::vector<std::string> cells{
-        g.end - g.begin > 1 ? fmt::format("{}-{}", g.begin, g.end - 1) : std::to_string(g.begin),
-        std::to_string(g.prompts),
-        std::to_string(g.rows),
-        std::to_string(g.rows_bit_equal),
-        number(g.rms),
-        number(g.max_abs),
-        number(g.kl_mean),
-        std::to_string(g.flips)};
+    std::vector<std::string> cells{g.end - g.begin > 1
+                                       ? fmt::format("{}-{}", g.begin + from, g.end - 1 + from)
+                                       : std::to_string(g.begin + from),
+                                   std::to_string(g.prompts),
+                                   std::to_string(g.rows),
+                                   std::to_string(g.rows_bit_equal),
+                                   number(g.rms),
+                                   number(g.max_abs),
+                                   number(g.kl_mean),
+                                   std::to_string(g.flips)};
     if (firsts) cells.push_back(first_text(g.first));
     table.add(std::move(cells));
   }
@@ -186,8 +191,8 @@ std::string explanation_text(const Explanation& explanation) {
       fmt::format("reference  {}  {}\ncandidate  {}  {}\n\n", explanation.reference.path,
                   explanation.reference.plan, explanation.candidate.path, explanation.candidate.plan);
   text += operations_text(explanation) + streams_text(explanation);
-  text += groups_text("growth by position (logits)", "positions", explanation.ranges);
-  text += groups_text("growth by prompt length (logits)", "tokens", explanation.prompt_lengths);
+  text += groups_text("growth by position, from 1 (logits)", "positions", explanation.ranges, 1);
+  text += groups_text("growth by prompt length (logits)", "tokens", explanation.prompt_lengths, 0);
   text += lengths_text(explanation);
   for (const auto& note : explanation.notes) text += fmt::format("note: {}\n", note);
   return text;

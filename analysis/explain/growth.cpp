@@ -28,9 +28,12 @@ struct GroupSums {
     ++group.rows;
     group.rows_bit_equal += step.bit_equal ? 1 : 0;
     group.flips += step.flipped() ? 1 : 0;
-    squares += step.rms * step.rms;  // a row without a value leaves the group without one
+    // A row without a value, or without that of some elements, leaves the group without one.
+    const bool whole = step.not_finite == 0;
+    squares += whole ? step.rms * step.rms : kNoValue;
     kl += step.kl;
-    if (std::isnan(group.max_abs) || step.max_abs > group.max_abs) group.max_abs = step.max_abs;
+    const double largest = whole ? step.max_abs : kNoValue;
+    if (group.rows == 1 || std::isnan(largest) || largest > group.max_abs) group.max_abs = largest;
   }
   RowGroup finish() const {
     RowGroup result = group;

@@ -8,18 +8,16 @@ namespace {
 
 // NaN wins: a step without a value is not hidden by the others.
 double larger(double a, double b) {
-  return std::isnan(b) || b > a ? b : a;
+  return std::isnan(a) || std::isnan(b) ? kNoValue : std::max(a, b);
 }
 
 }  // namespace
 
 double Totals::mean_abs() const {
-  const std::int64_t counted = elements - not_finite;
-  return counted > 0 ? sum_abs / static_cast<double>(counted) : 0.0;
+  return elements > 0 ? sum_abs / static_cast<double>(elements) : 0.0;
 }
 double Totals::rms() const {
-  const std::int64_t counted = elements - not_finite;
-  return counted > 0 ? std::sqrt(sum_square / static_cast<double>(counted)) : 0.0;
+  return elements > 0 ? std::sqrt(sum_square / static_cast<double>(elements)) : 0.0;
 }
 double Totals::mean_of(double sum) const {
   return steps_measured > 0 ? sum / static_cast<double>(steps_measured) : 0.0;
@@ -40,13 +38,14 @@ void Totals::add(const Step& step, std::int64_t vocabulary) {
   elements += vocabulary;
   elements_differ += step.elements_differ;
   not_finite += step.not_finite;
-  const std::int64_t counted = vocabulary - step.not_finite;
-  if (counted > 0) {
-    max_abs = std::max(max_abs, step.max_abs);
-    sum_abs += step.mean_abs * static_cast<double>(counted);
-    sum_square += step.rms * step.rms * static_cast<double>(counted);
-  }
-  max_ulp = larger(max_ulp, step.max_ulp);
+  rows_not_finite += step.not_finite > 0 ? 1 : 0;
+  rows_without_value += !step.bit_equal && std::isnan(step.kl) ? 1 : 0;
+  // What is left of a row without some of its elements is no row's largest difference, and no mean.
+  const bool whole = step.not_finite == 0;
+  max_abs = larger(max_abs, whole ? step.max_abs : kNoValue);
+  sum_abs += whole ? step.mean_abs * static_cast<double>(vocabulary) : kNoValue;
+  sum_square += whole ? step.rms * step.rms * static_cast<double>(vocabulary) : kNoValue;
+  max_ulp = larger(max_ulp, whole ? step.max_ulp : kNoValue);
   sum_kl += step.kl;
   sum_kl_reverse += step.kl_reverse;
   sum_js += step.js;
@@ -56,7 +55,8 @@ void Totals::add(const Step& step, std::int64_t vocabulary) {
   worst_rank = std::max(worst_rank, step.rank_of_choice);
   flips_at_ties += step.flipped() && step.tied() ? 1 : 0;
   max_kl = larger(max_kl, step.kl);
-  max_abs_delta_p = std::max(max_abs_delta_p, std::fabs(step.p_candidate - step.p_reference));
+  if (!step.bit_equal)
+    max_abs_delta_p = larger(max_abs_delta_p, std::fabs(step.p_candidate - step.p_reference));
   ties_reference += step.ties_reference > 1 ? 1 : 0;
   ties_candidate += step.ties_candidate > 1 ? 1 : 0;
 }

@@ -14,13 +14,17 @@ struct Totals {
   std::int64_t steps_differ = 0;    // not bit-equal
   std::int64_t elements = 0;        // logits
   std::int64_t elements_differ = 0;
-  std::int64_t not_finite = 0;
+  std::int64_t not_finite = 0;       // pairs without a finite difference
+  std::int64_t rows_not_finite = 0;  // rows that have such pairs
+  std::int64_t rows_without_value =
+      0;  // rows of which no distribution can be made on a side (NaN, +infinity)
+  // NaN as soon as one row has no value: it is not hidden by the others.
   double max_abs = 0;
-  double sum_abs = 0;     // over elements with a finite difference
-  double sum_square = 0;  // likewise
-  double max_ulp = 0;     // NaN between dtypes
-  double max_kl = 0;      // nats
-  double sum_kl = 0;      // without a value (NaN) as soon as one step has none: it is not hidden
+  double sum_abs = 0;
+  double sum_square = 0;
+  double max_ulp = 0;  // NaN between dtypes, too
+  double max_kl = 0;   // nats
+  double sum_kl = 0;
   double sum_kl_reverse = 0;
   double sum_js = 0;
   double sum_tv = 0;
@@ -33,7 +37,7 @@ struct Totals {
   std::int64_t ties_reference = 0;  // steps with an exact tie at the top
   std::int64_t ties_candidate = 0;
 
-  double mean_abs() const;           // over elements with a finite difference; 0 where there are none
+  double mean_abs() const;           // over elements; 0 where there are none
   double rms() const;                // likewise
   double mean_kl() const;            // over measured steps
   double mean_of(double sum) const;  // sum over measured steps; 0 where there are none

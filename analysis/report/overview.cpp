@@ -4,6 +4,7 @@
 #include <map>
 
 #include "analysis/measure/totals.hpp"
+#include "analysis/report/model_name.hpp"
 #include "analysis/report/payload.hpp"
 #include "analysis/statistics/percentiles.hpp"
 
@@ -98,7 +99,7 @@ Json reference_json(const Report& report) {
   if (report.runs.empty()) return nullptr;
   const auto& reference = report.runs.front().measurement.reference;
   Json json = summary_json(reference);
-  json["architecture"] = reference.run.model.architecture;
+  json["model"] = model_name(reference.run);
   json["vocabulary"] = reference.run.model.vocabulary;
   json["identity"] = reference.run.model.identity;
   return json;
@@ -117,10 +118,12 @@ Json run_json(const Report& report, std::size_t run) {
   json["missing"] = measurement.missing.size();
   json["prompts_bit_equal"] = statistics.prompts_bit_equal;
   std::int64_t same = 0;
+  std::int64_t ties = 0;  // of the first differences
   std::vector<double> flips;
   for (const auto& prompt : measurement.prompts) {
     const auto* flip = analysis::flip_of(prompt);
     if (flip != nullptr) flips.push_back(static_cast<double>(flip->step));
+    ties += flip != nullptr && flip->measured && flip->tied() ? 1 : 0;
     same += flip == nullptr ? 1 : 0;
   }
   json["prompts_same_text"] = same;
@@ -132,6 +135,8 @@ Json run_json(const Report& report, std::size_t run) {
   json["tie_flips"] = statistics.flips_at_ties;
   json["not_finite"] = totals.not_finite;
   for (const char* name : {"kl", "max_abs", "rms", "delta_p"}) json[name] = metric_json(statistics, name);
+  json["without_value"] = totals.rows_without_value;
+  json["first_ties"] = ties;
   json["flip_median"] = number(statistics::percentile(flips, 0.5));
   const auto first = analysis::first_flip(measurement);
   json["flip_first"] = first ? Json(analysis::flip_of(measurement.prompts[*first])->step) : Json(nullptr);
@@ -147,11 +152,12 @@ Json verdict_json(const Report& report) {
   Json limits = Json::array();
   for (const auto& limit : verdict.thresholds.limits)
     limits.push_back(verdict::limit_text(limit, verdict.thresholds));
-  return {{"state", name_of(verdict.state)},
-          {"thresholds", verdict.thresholds.source},
-          {"limits", limits},
-          {"yardsticks", verdict.yardsticks},
-          {"ranking", ranking}};
+  Json not_judged = Json::array();
+  for (const auto& one : verdict.not_judged)
+    not_judged.push_back({{"name", one.name}, {"plan", one.plan}, {"why", one.why}});
+  return {{"state", name_of(verdict.state)},         {"not_judged", not_judged},
+          {"thresholds", verdict.thresholds.source}, {"limits", limits},
+          {"yardsticks", verdict.yardsticks},        {"ranking", ranking}};
 }
 
 Json differences_json(const Report& report) {

@@ -6,6 +6,7 @@
 #include <array>
 #include <map>
 
+#include "analysis/report/model_name.hpp"
 #include "analysis/report/payload.hpp"
 #include "common/error.hpp"
 
@@ -36,28 +37,6 @@ std::string filled(std::string_view text, const std::map<std::string, std::strin
   }
 }
 
-std::string capitalized(std::string text) {
-  if (!text.empty() && text[0] >= 'a' && text[0] <= 'z') text[0] = static_cast<char>(text[0] - 'a' + 'A');
-  return text;
-}
-
-// Readable without scripts too: a mail program's preview shows it.
-std::string answer_html(const Report& report) {
-  if (!report.verdict) return "";
-  const auto& verdict = *report.verdict;
-  // The page gives the recommendation a line of its own.
-  std::string paragraph = verdict.paragraph;
-  const auto again = paragraph.rfind(" Recommendation: " + verdict.recommendation);
-  if (again != std::string::npos) paragraph.erase(again);
-  return fmt::format(
-      "<section id=\"answer\" class=\"answer {0}\" aria-label=\"Verdict\">\n"
-      "<p class=\"headline\"><span class=\"badge\" aria-hidden=\"true\"></span><span>{1}: {2}</span></p>\n"
-      "<p class=\"recommendation\"><strong>Recommendation:</strong> {3}.</p>\n"
-      "<p class=\"paragraph\">{4}</p>\n</section>\n",
-      name_of(verdict.state), capitalized(std::string(name_of(verdict.state))),
-      html_escaped(verdict.headline), html_escaped(verdict.recommendation), html_escaped(paragraph));
-}
-
 std::string title_of(const Report& report) {
   if (!report.title.empty()) return report.title;
   if (report.runs.empty()) return "shardrift report";
@@ -67,6 +46,10 @@ std::string title_of(const Report& report) {
                      candidates == 1 ? report.runs.front().measurement.candidate.name
                                      : fmt::format("{} candidates", candidates),
                      report.runs.front().measurement.reference.name);
+}
+
+std::string model_line(const Report& report) {
+  return report.runs.empty() ? "" : model_name(report.runs.front().measurement.reference.run);
 }
 
 }  // namespace
@@ -121,6 +104,7 @@ std::string to_html(const Report& report) {
                                           {"scripts", policy_hash(d3_js) + " " + policy_hash(page_js)},
                                           {"style", std::string(embedded::style_css)},
                                           {"answer", answer_html(report)},
+                                          {"model", html_escaped(model_line(report))},
                                           {"licence", html_escaped(embedded::d3_licence)},
                                           {"data", script_escaped(data)},
                                           {"d3", d3_js},

@@ -10,6 +10,9 @@ namespace shardrift::report {
 // Text for HTML content and quoted attributes: & < > " ' become entities.
 std::string html_escaped(std::string_view text);
 
+// The first section; empty without a verdict.
+std::string answer_html(const Report& report);
+
 // JSON that may stand inside <script>: "<" only as \u003c, so no data can end the element or open a comment.
 std::string script_escaped(std::string_view json);
 

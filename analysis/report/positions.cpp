@@ -34,11 +34,12 @@ struct Axis {
   std::int64_t (*of)(const PromptMeasurement&, const Step&);
 };
 
-// By prompt length: rows of the pass over the prompt only, whose kernels see that many rows.
+// Tokens and positions are counted from 1. By prompt length: rows of the pass over the prompt only, whose
+// kernels see that many rows.
 constexpr std::array<Axis, 3> kAxes{{
-    {"step", false, [](const PromptMeasurement&, const Step& step) { return step.step; }},
+    {"step", false, [](const PromptMeasurement&, const Step& step) { return step.step + 1; }},
     {"position", false,
-     [](const PromptMeasurement&, const Step& step) { return std::int64_t{step.position}; }},
+     [](const PromptMeasurement&, const Step& step) { return std::int64_t{step.position} + 1; }},
     {"length", true, [](const PromptMeasurement& prompt, const Step&) { return prompt.prompt_tokens; }},
 }};
 

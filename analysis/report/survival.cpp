@@ -17,8 +17,8 @@ Json forecast_json(const Report& report, std::size_t run) {
   const auto& points = flips->forecast->points;
   for (const std::size_t i : evenly(points.size(), kCurvePoints)) {
     const auto& share = points[i].identical;
-    list.push_back(
-        {points[i].tokens, number(share.value), number(share.interval.low), number(share.interval.high)});
+    list.push_back({points[i].tokens, number(share.value), number(share.interval.low),
+                    number(share.interval.high), points[i].extrapolated ? 1 : 0});
   }
   return list;
 }

@@ -13,6 +13,7 @@ namespace {
 
 constexpr std::int64_t kCounted = 20;  // of fewer prompts, how many instead of a share
 constexpr std::size_t kGroups = 2;     // kinds of plans that are described
+constexpr std::size_t kNamed = 3;      // candidates of one kind
 constexpr std::size_t kReasons = 2;    // why something was not judged
 constexpr std::size_t kReasonLetters = 120;
 
@@ -57,19 +58,24 @@ std::string subject_of(const Group& group) {
     for (const auto* c : group) numbers.push_back(c->facts.arrangement.*member);
     return range(numbers);
   };
+  // Of several the number is in their lines.
+  const auto few = [&](const char* what, auto member) {
+    return group.size() == 1 ? fmt::format("{} {}", of(member), what) : what;
+  };
   const Arrangement& a = group.front()->facts.arrangement;
   std::vector<std::string> parts;
   std::string first;
   if (a.tensor_parallel > 1)
     first = fmt::format("tensor parallelism over {} {}s", of(&Arrangement::tensor_parallel), a.device);
-  if (a.pipeline > 1)
-    first += fmt::format("{}{} pipeline stages", first.empty() ? "" : " in ", of(&Arrangement::pipeline));
+  if (a.pipeline > 1 && !first.empty())
+    first += fmt::format(" in {} pipeline stages", of(&Arrangement::pipeline));
+  if (a.pipeline > 1 && first.empty()) first = few("pipeline stages", &Arrangement::pipeline);
   if (!first.empty()) parts.push_back(first);
   if (a.shards > a.tensor_parallel)
     parts.push_back(
         fmt::format("{} shards{}", of(&Arrangement::shards),
                     a.tensor_parallel * a.pipeline * a.replicas == 1 ? " on one " + a.device : ""));
-  if (a.replicas > 1) parts.push_back(fmt::format("{} replicas", of(&Arrangement::replicas)));
+  if (a.replicas > 1) parts.push_back(few("replicas", &Arrangement::replicas));
   if (!a.numerics.empty()) parts.push_back(a.numerics);
   if (!parts.empty()) return fmt::format("{}", fmt::join(parts, ", "));
   if (a.same_plan) return "the same plan run again";
@@ -83,7 +89,7 @@ std::string subject(const Group& group, const Verdict& verdict) {
   std::size_t alike = 0;
   std::vector<std::string> names;
   for (const auto& candidate : verdict.candidates) alike += kind_of_plan(candidate) == own ? 1 : 0;
-  if (alike == group.size()) return subject_of(group);
+  if (alike == group.size() || group.size() > kNamed) return subject_of(group);
   for (const auto* candidate : group) names.push_back(candidate->name);
   return fmt::format("{} ({})", subject_of(group), listed(names, 3));
 }
@@ -132,16 +138,16 @@ std::string changed_clause(const Candidate& c, const Thresholds& thresholds) {
   if (!f.generates)
     return fmt::format("another token is the most likely one in {} of {} ({} of {})", choices_changed(c),
                        counted(c.statistics.rows, "row"), counted(f.parted, "text"), c.statistics.prompts);
-  const bool follow = f.mode == "follow";
   const auto changed = changed_answers(c, thresholds);
-  if (!changed || c.statistics.survival.prompts == 1)
+  const char* would = f.mode == "follow" ? "would " : "";
+  if (!changed || changed->share.prompts == 1)
     return fmt::format("the one answer compared differs from token {} on", *f.earliest);
-  if (c.statistics.survival.prompts < kCounted)
+  if (changed->share.prompts < kCounted)
     return fmt::format("{} of {} answers {}differ, the earliest at token {}", f.parted,
-                       c.statistics.survival.prompts, follow ? "would " : "", *f.earliest);
+                       changed->share.prompts, would, *f.earliest);
   return fmt::format("{}% of answers ({} to {}) {}differ by token {}", whole(changed->share.value),
-                     whole(changed->share.interval.low), whole(changed->share.interval.high),
-                     follow ? "would " : "", changed->tokens);
+                     whole(changed->share.interval.low), whole(changed->share.interval.high), would,
+                     changed->tokens);
 }
 
 const Candidate& worst_of(const Group& group, const Thresholds& thresholds) {
@@ -150,17 +156,24 @@ const Candidate& worst_of(const Group& group, const Thresholds& thresholds) {
   });
 }
 
-// "58% to 71% of answers differ by token 256, most with tp2 (61 to 80)"
+// "58% to 71% of answers differ; the most with tp2: 71% (61 to 80) by token 256"
 std::string changed_clause(const Group& group, const Verdict& verdict) {
   const auto& thresholds = verdict.thresholds;
   const Candidate& worst = worst_of(group, thresholds);
   if (group.size() == 1) return changed_clause(worst, thresholds) + ties_clause(worst);
   double least = 1;
   for (const auto* c : group) least = std::min(least, changed_share(*c, thresholds));
-  return fmt::format("{}, {}% to {}% of {}; the most with {}: {}{}", subject(group, verdict), whole(least),
-                     whole(changed_share(worst, thresholds)),
+  const double most = changed_share(worst, thresholds);
+  const auto changed = changed_answers(worst, thresholds);
+  std::string most_text = changed_clause(worst, thresholds);
+  if (worst.facts.generates && changed && changed->share.prompts >= kCounted)
+    most_text = fmt::format("{}% ({} to {}) by token {}", whole(most), whole(changed->share.interval.low),
+                            whole(changed->share.interval.high), changed->tokens);
+  const std::string range =
+      whole(least) == whole(most) ? whole(most) : fmt::format("{}% to {}", whole(least), whole(most));
+  return fmt::format("{}, {}% of {}; the most with {}: {}{}", subject(group, verdict), range,
                      worst.facts.generates ? "answers differ" : "rows have another most likely token",
-                     worst.name, changed_clause(worst, thresholds), ties_clause(worst));
+                     worst.name, most_text, ties_clause(worst));
 }
 
 std::string changed_sentences(const Verdict& verdict) {

@@ -5,22 +5,6 @@
 #include "record/operations.hpp"
 
 namespace shardrift::study {
-namespace {
-
-// Per layer: query and output projections, keys and values, three matrices of the MLP, two norms.
-std::int64_t layer_parameters(const ModelConfig& config) {
-  const auto attention = 2 * config.hidden * config.query_heads * config.head_dim +
-                         2 * config.hidden * config.kv_heads * config.head_dim;
-  return attention + 3 * config.hidden * config.intermediate + 2 * config.hidden;
-}
-
-}  // namespace
-
-std::int64_t parameter_count(const ModelConfig& config) {
-  return config.layers * layer_parameters(config) + config.hidden +
-         config.vocabulary * config.hidden * (config.tied_head ? 1 : 2);
-}
-
 // GPU: H200, docs/results/first-comparison.md (7B: 2.4 TB/s of weights in decode; SmolLM2, bound by launches:
 // 450 tokens/s over 30 layers). CPU: 2-core Xeon, docs/results/scale-out-time.md (SmolLM2 in bfloat16, batch
 // 1 to 12, 1 and 4 shards, within a tenth).

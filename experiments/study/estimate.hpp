@@ -36,7 +36,6 @@ struct Estimate {
   std::int64_t memory_bytes = 0;  // of the fullest device: weights, keys and values, activations
 };
 
-std::int64_t parameter_count(const ModelConfig& config);
 Estimate estimate(const RunOptions& options, const ModelConfig& config, const Work& work,
                   const Machine& machine);
 

@@ -70,12 +70,11 @@ void require_computed(const JsonObject& config, const ModelConfig& model) {
 
 }  // namespace
 
-ModelConfig read_model_config(const std::filesystem::path& directory) {
-  const auto path = directory / "config.json";
+ModelConfig parse_model_config(std::string text, const std::string& where) {
   ModelConfig model;
-  model.text = read_text_file(path, kMaxConfigBytes);
-  const auto json = parse_json_object(model.text, path.string());
-  const JsonObject config(json, path.string());
+  model.text = std::move(text);
+  const auto json = parse_json_object(model.text, where);
+  const JsonObject config(json, where);
 
   const Architecture& architecture = read_architecture(config);
   model.architecture = architecture.name;
@@ -87,7 +86,12 @@ ModelConfig read_model_config(const std::filesystem::path& directory) {
   require_computed(config, model);
   model.dtype = read_dtype(config);
   add_eos(config, model.eos_ids);
+  return model;
+}
 
+ModelConfig read_model_config(const std::filesystem::path& directory) {
+  const auto path = directory / "config.json";
+  ModelConfig model = parse_model_config(read_text_file(path, kMaxConfigBytes), path.string());
   const auto generation = directory / "generation_config.json";
   std::error_code error;
   if (std::filesystem::exists(generation, error)) {
@@ -95,6 +99,15 @@ ModelConfig read_model_config(const std::filesystem::path& directory) {
     add_eos(JsonObject(more, generation.string()), model.eos_ids);
   }
   return model;
+}
+
+// Per layer: query and output projections, keys and values, three matrices of the MLP, two norms.
+std::int64_t parameter_count(const ModelConfig& config) {
+  const auto attention = 2 * config.hidden * config.query_heads * config.head_dim +
+                         2 * config.hidden * config.kv_heads * config.head_dim;
+  const auto layer = attention + 3 * config.hidden * config.intermediate + 2 * config.hidden;
+  return config.layers * layer + config.hidden +
+         config.vocabulary * config.hidden * (config.tied_head ? 1 : 2);
 }
 
 }  // namespace shardrift

@@ -34,5 +34,10 @@ struct ModelConfig {
 // silu) or rope type this version does not compute. generation_config.json's eos_token_id, where there is
 // one, is added to eos_ids.
 ModelConfig read_model_config(const std::filesystem::path& directory);
+// config.json alone, from its text; `where` begins messages.
+ModelConfig parse_model_config(std::string text, const std::string& where);
+
+// Of the unsharded model, biases left out.
+std::int64_t parameter_count(const ModelConfig& config);
 
 }  // namespace shardrift

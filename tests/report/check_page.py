@@ -13,6 +13,9 @@ import sys
 import chromium
 
 READY = "Boolean(document.querySelector('html[data-ready]'))"
+# Made-up reports beside the hostile one: kind, configurations.
+PAGES = (("equal", 1), ("flipped", 1), ("mixed", 3), ("missing", 3), ("equal", 3), ("flipped", 3), ("mixed", 20), ("equal", 20),
+         ("missing", 20))
 SECTIONS = ("answer", "configurations", "survival", "prompts", "positions", "margins", "growth", "ladder", "orders",
             "tokens", "environment")
 PHONE, DESKTOP = (360, 740), (1280, 900)
@@ -59,6 +62,44 @@ UNNAMED = """[...document.querySelectorAll('button, select, svg[role=img], [role
 }).map((node) => node.outerHTML.slice(0, 120))"""
 
 
+# The answer and the first tile are on the first screen.
+FIRST_SCREEN = """['#answer .headline', '#answer .tile'].map((one) => Math.round(document.querySelector(one).getBoundingClientRect().bottom + scrollY))"""
+
+# Everything that is green in any way and does not stand for equal bits.
+GREEN = """[...document.querySelectorAll('body *')].filter((node) => {
+  if (!node.getClientRects().length || node.closest('.same, .equal, .tag.good')) return false;
+  const style = getComputedStyle(node);
+  const seen = ['color', 'backgroundColor', 'borderLeftColor', 'borderTopColor', 'fill', 'stroke'].map((key) => style[key]);
+  seen.push(getComputedStyle(node, '::before').backgroundColor, getComputedStyle(node, '::before').color);
+  return seen.some((text) => {
+    const [r, g, b, a] = (text.match(/[\\d.]+/g) || []).map(Number);
+    return a !== 0 && g > r + 12 && g > b + 8;
+  });
+}).map((node) => node.outerHTML.slice(0, 100))"""
+
+# What is marked as equal is equal; the whole answer only where every candidate is and nothing is missing.
+GREEN_MEANS_EQUAL = """(() => {
+  const {runs, verdict} = JSON.parse(document.getElementById('data').textContent);
+  const candidates = runs.filter((run) => run.role === 'candidate');
+  const equal = candidates.filter((run) => run.equality === 'bit-equal' && run.complete);
+  const all = equal.length === candidates.length && !verdict.not_judged.length;
+  const marked = [...document.querySelectorAll('#answer .candidates .equal strong')].map((node) => node.textContent).sort();
+  return document.querySelector('#answer').classList.contains('same') === all &&
+    marked.join() === equal.map((run) => run.name).sort().join() &&
+    document.querySelectorAll('#configurations .tag.good').length === runs.filter((run) => run.equality === 'bit-equal').length;
+})()"""
+
+# Each as prominent as a candidate: in the answer, in the list, in the table.
+NOT_JUDGED = """JSON.parse(document.getElementById('data').textContent).verdict.not_judged.filter(({name}) => {
+  const seen = (selector) => [...document.querySelectorAll(selector)].some((node) => node.getClientRects().length && node.textContent.includes(name));
+  return !(seen('#answer .headline') && seen('#answer .candidates .absent') && seen('#configurations tr.absent'));
+}).map(({name}) => name)"""
+
+# Numbers without their explanation.
+UNEXPLAINED = """[...document.querySelectorAll('.tile, .candidates li, #configurations thead th:not(:first-child)')].filter((node) => !node.querySelector('.why'))
+  .map((node) => node.textContent.slice(0, 60))"""
+
+
 class Checks:
     def __init__(self) -> None:
         self.failed = 0
@@ -88,7 +129,7 @@ def check_interaction(checks: Checks, page: chromium.Page) -> None:
 
     names = "[...document.querySelectorAll('#configurations tbody th')].map((n) => n.firstChild.childNodes[1].textContent).join()"
     unsorted = page.value(names)
-    page.value("[...document.querySelectorAll('#configurations .sort')].find((n) => n.textContent === 'KL mean').click()")
+    page.value("[...document.querySelectorAll('#configurations .sort')].find((n) => n.textContent.startsWith('KL mean')).click()")
     largest = page.value("Math.max(...runs.map((run) => run.kl.mean[0]))".replace("runs", "JSON.parse(document.getElementById('data').textContent).runs"))
     top = page.value("JSON.parse(document.getElementById('data').textContent).runs.find((run) => run.name === "
                      "document.querySelector('#configurations tbody th').firstChild.childNodes[1].textContent).kl.mean[0]")
@@ -127,6 +168,65 @@ def check_interaction(checks: Checks, page: chromium.Page) -> None:
         checks.none(page.value(EMPTY_PLOTS), f"plots are drawn along {axis}")
 
 
+def check_explanations(checks: Checks, page: chromium.Page, where: str) -> None:
+    checks.none(page.value(UNEXPLAINED), f"{where}: every tile, line and column has its explanation")
+    for choose, how in (("document.querySelector('.tile .why').click()", "a tap"), ("document.querySelector('#configurations thead .why').click()", "a tap in a table")):
+        page.value(choose)
+        page.settle()
+        box = page.value("(() => { const n = document.getElementById('note'); const b = n.getBoundingClientRect(); "
+                         "return n.hidden ? null : [b.left, b.right, document.documentElement.clientWidth, n.textContent.length]; })()")
+        checks.that(bool(box) and box[0] >= 0 and box[1] <= box[2] and box[3] > 60, f"{where}: {how} explains, within the screen", box)
+        page.call("Input.dispatchKeyEvent", type="keyDown", key="Escape")
+        checks.that(page.value("document.getElementById('note').hidden"), f"{where}: Escape closes the explanation")
+    page.value("document.querySelector('.candidates .why').focus()")
+    for kind in ("rawKeyDown", "char", "keyUp"):
+        page.call("Input.dispatchKeyEvent", type=kind, key="Enter", code="Enter", windowsVirtualKeyCode=13, text="\r" if kind == "char" else "")
+    checks.that(page.value("!document.getElementById('note').hidden && document.activeElement.getAttribute('aria-expanded') === 'true'"),
+                f"{where}: so does the Enter key")
+    page.value("document.querySelector('.note-box .close').click()")
+    checks.that(page.value("document.getElementById('note').hidden && document.activeElement.matches('.candidates .why')"), f"{where}: and Close goes back")
+
+
+def check_answer(checks: Checks, page: chromium.Page, where: str) -> None:
+    """At the phone's size, at its top."""
+    bottoms = page.value(FIRST_SCREEN)
+    checks.that(max(bottoms) <= PHONE[1], f"{where}: the answer and the first tile fit on a phone's first screen", bottoms)
+    checks.none(page.value(GREEN), f"{where}: green is for equal bits only")
+    checks.that(page.value(GREEN_MEANS_EQUAL), f"{where}: what is green is equal")
+    checks.none(page.value(NOT_JUDGED), f"{where}: what was not judged is in the answer, the list and the table")
+    tiles = page.value("[...document.querySelectorAll('.tile')].map((t) => t.textContent)")
+    checks.that(not any("NaN" in text or "undefined" in text for text in tiles), f"{where}: tiles have values", tiles)
+
+
+def check_made_up(checks: Checks, browser: chromium.Browser, program: pathlib.Path, folder: pathlib.Path) -> None:
+    """Pages of other kinds: what the first screen says, and pictures to be looked at."""
+    for kind, configurations in PAGES:
+        where = f"{kind}-{configurations}"
+        html = folder / f"{where}.html"
+        subprocess.run([program, html, str(configurations), "36", "64", kind], check=True)
+        page = browser.page()
+        page.media()
+        page.size(*PHONE, phone=True)
+        page.open(html, READY)
+        check_answer(checks, page, where)
+        check_drawing(checks, page, PHONE[0], f"{where}, phone")
+        check_explanations(checks, page, f"{where}, phone")
+        page.value("scrollTo(0, 0)")
+        page.settle()
+        page.screenshot(folder / f"{where}-phone.png", whole=False)
+        page.media(dark=True)
+        checks.none(page.value(GREEN), f"{where}: in dark mode, too")
+        checks.none(page.value(LOW_CONTRAST), f"{where}: contrast in dark mode")
+        page.screenshot(folder / f"{where}-dark.png", whole=False)
+        page.media()
+        page.size(*DESKTOP)
+        check_drawing(checks, page, DESKTOP[0], f"{where}, desktop")
+        checks.none(page.value(LOW_CONTRAST), f"{where}: contrast in light mode")
+        page.screenshot(folder / f"{where}-desktop.png", whole=False)
+        page.pdf(folder / f"{where}-print.pdf")
+        checks.none(page.messages, f"{where}: nothing was logged")
+
+
 def check_page(checks: Checks, browser: chromium.Browser, html: pathlib.Path, folder: pathlib.Path, made_up: bool) -> None:
     page = browser.page()
     page.size(*DESKTOP)
@@ -151,13 +251,16 @@ def check_page(checks: Checks, browser: chromium.Browser, html: pathlib.Path, fo
     page.media()
     page.size(*PHONE, phone=True)
     check_drawing(checks, page, PHONE[0], "phone")
+    check_explanations(checks, page, "phone")
     page.screenshot(folder / "phone.png")
     page.size(*DESKTOP)
 
     page.media("print", dark=True)
     checks.that(page.value("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)", "paper is white, dark mode or not")
-    checks.that(page.value("[...document.querySelectorAll('.tools, .controls')].every((n) => !n.getClientRects().length)"),
+    checks.that(page.value("[...document.querySelectorAll('.tools, .controls, .why')].every((n) => !n.getClientRects().length)"),
                 "no buttons on paper")
+    checks.that(page.value("document.querySelectorAll('#glossary dt').length > 8 && document.querySelector('#glossary dl').getClientRects().length > 0"),
+                "explanations are a list on paper")
     page.media()
     page.pdf(folder / "print.pdf")
     pdf = (folder / "print.pdf").read_bytes()
@@ -187,6 +290,8 @@ def main() -> int:
     checks = Checks()
     with chromium.Browser(path) as browser:
         check_page(checks, browser, html, folder, made_up)
+        if made_up:
+            check_made_up(checks, browser, source, folder)
     print(f"{checks.failed} checks failed; screenshots: {folder}")
     return int(checks.failed > 0)
 

@@ -1,11 +1,18 @@
-// make_page OUT.html CONFIGURATIONS PROMPTS ROWS: a report of made-up runs with every section, and strings
-// that try to become HTML. For check_page.py, and for working on page/ without a model.
+// make_page OUT.html CONFIGURATIONS PROMPTS ROWS [KIND]: a report of made-up runs with every section. For
+// check_page.py, and for working on page/ without a model. KIND (default: hostile):
+//   hostile   plans of several kinds, some equal; strings that try to become HTML
+//   equal     every candidate has the reference's bits
+//   flipped   tensor parallelism only: every candidate changes text
+//   mixed     as hostile, without such strings
+//   missing   as mixed; one candidate is partial, two were asked for and not run
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
 
 #include "analysis/report/report.hpp"
+#include "common/named_enum.hpp"
+#include "parallel/plan/plan_json.hpp"
 #include "tests/support/synthetic_measurement.hpp"
 
 namespace shardrift::report {
@@ -13,9 +20,9 @@ namespace {
 
 const std::string kHostile = "</script><script>hostile=1</script><img src=x onerror=hostile=2>";
 
-void add_run(Report& report, const testing::SyntheticRun& made, Role role) {
+void add_run(Report& report, analysis::Measurement measurement, Role role) {
   Run run;
-  run.measurement = testing::synthetic_measurement(made);
+  run.measurement = std::move(measurement);
   run.role = role;
   statistics::BootstrapOptions options;
   options.resamples = 200;
@@ -23,7 +30,7 @@ void add_run(Report& report, const testing::SyntheticRun& made, Role role) {
   report.runs.push_back(std::move(run));
 }
 
-void add_tokens(Report& report, std::size_t run) {
+void add_tokens(Report& report, std::size_t run, const std::string& seventh) {
   for (const auto& prompt : report.runs[run].measurement.prompts) {
     if (!prompt.first_flip) continue;
     analysis::TokenTable table;
@@ -31,7 +38,7 @@ void add_tokens(Report& report, std::size_t run) {
     for (const auto& step : prompt.steps) {
       if (step.step + 8 < prompt.steps.back().step) continue;
       const auto token = [&](std::int32_t id) {
-        return id % 7 == 0 ? kHostile : fmt::format("\u0120word{}", id);
+        return id % 7 == 0 ? seventh : fmt::format("\u0120word{}", id);
       };
       table.rows.push_back(
           {step.step, step.position,
@@ -53,39 +60,113 @@ void add_layers(Report& report, std::size_t run, double noise) {
   report.growth.push_back(std::move(growth));
 }
 
-Report made_up(int configurations, int prompts, int rows) {
-  Report report;
-  for (int i = 0; i < configurations; ++i) {
-    const double noise = i % 5 == 4 ? 0 : 0.02 * (1 + i % 7);
-    const int shards = 2 + i % 3;
-    add_run(
-        report,
-        {fmt::format("tp{}-{}", shards, i), shards, noise, prompts, rows, static_cast<std::uint64_t>(i + 1)},
-        Role::candidate);
-    const auto run = report.runs.size() - 1;
-    if (noise == 0) continue;
-    add_tokens(report, run);
-    add_layers(report, run, noise);
-  }
-  add_run(report, {"again", 1, 0, prompts, rows}, Role::noise_floor);
+enum class Kind { hostile, equal, flipped, mixed, missing };
+constexpr auto names_of(Kind) {
+  return std::to_array<Named<Kind>>({{Kind::hostile, "hostile"},
+                                     {Kind::equal, "equal"},
+                                     {Kind::flipped, "flipped"},
+                                     {Kind::mixed, "mixed"},
+                                     {Kind::missing, "missing"}});
+}
+
+// SmolLM2-135M's.
+const std::string kConfig =
+    R"({"architectures":["LlamaForCausalLM"],"hidden_size":576,"intermediate_size":1536,"num_hidden_layers":30,)"
+    R"("num_attention_heads":9,"num_key_value_heads":3,"vocab_size":49152,"tie_word_embeddings":true,)"
+    R"("max_position_embeddings":8192,"rms_norm_eps":1e-5,"rope_theta":100000,"hidden_act":"silu",)"
+    R"("torch_dtype":"bfloat16"})";
+
+Plan plan_of(int shards, bool moves, int i) {
+  Plan plan;
+  plan.device = Device::cuda;
+  plan.dtype = plan.logits_dtype = DType::bfloat16;
+  if (shards == 1) return plan;
+  if (moves)
+    plan.tensor_parallel = plan.shards = shards;
+  else
+    (i % 2 == 0 ? plan.pipeline : plan.replicas) = shards;
+  return plan;
+}
+
+void use_plan(analysis::RunSummary& run, const Plan& plan) {
+  run.run.plan = plan_to_json(plan);
+  run.plan = describe(plan);
+  run.shards = plan.shards;
+  run.run.model.config = kConfig;
+  run.run.command =
+      "shardrift-run run --model models/smollm2-135m --prompts prompts.jsonl --output " + run.path;
+}
+
+std::string name_of_plan(const Plan& plan, int i) {
+  const auto word = plan.pipeline > 1 ? "pp" : plan.replicas > 1 ? "dp" : "tp";
+  const int count = plan.pipeline * plan.replicas * plan.tensor_parallel;
+  return fmt::format("{}{}{}", word, count, i < 3 ? "" : fmt::format("-{}", i));
+}
+
+void add_hostile(Report& report) {
   report.runs.front().measurement.candidate.plan = kHostile;
   report.runs.front().measurement.differences.push_back({"variable " + kHostile, kHostile, ""});
-  report.ladders.push_back({0,
-                            {{"kernel", "the library's product against float32 products rounded once", 0.31},
-                             {"shape", "smaller products, exact sums", 0.42},
-                             {"order", "the real order", 0.27}},
-                            "0 bits: explained completely"});
+  report.notes = {"Made up: no model was run. " + kHostile};
+  report.command = "shardrift report " + kHostile;
+}
+
+// Most of its rows were not there yet.
+void cut(analysis::Measurement& measurement) {
+  measurement.candidate.complete = false;
+  for (std::size_t p = measurement.prompts.size() / 3; p < measurement.prompts.size(); ++p)
+    measurement.missing.push_back(measurement.prompts[p].id);
+  measurement.prompts.resize(measurement.prompts.size() / 3);
+}
+
+Report made_up(int configurations, int prompts, int rows, Kind kind) {
+  Report report;
+  for (int i = 0; i < configurations; ++i) {
+    const bool moves = kind == Kind::flipped || (kind != Kind::equal && i % 5 != 1);
+    const double noise = moves ? 0.02 * (1 + i % 7) : 0;
+    const int shards = 2 + i % 3;
+    const Plan plan = plan_of(shards, moves, i / 2);
+    testing::SyntheticRun made{
+        name_of_plan(plan, i), shards, noise, prompts, rows, static_cast<std::uint64_t>(i + 1)};
+    auto measurement = testing::synthetic_measurement(made);
+    use_plan(measurement.reference, plan_of(1, false, 0));
+    use_plan(measurement.candidate, plan);
+    if (kind == Kind::missing && i == 0) cut(measurement);
+    add_run(report, std::move(measurement), Role::candidate);
+    const auto run = report.runs.size() - 1;
+    if (noise == 0) continue;
+    if (kind == Kind::hostile)
+      add_tokens(report, run, kHostile);
+    else
+      add_tokens(report, run, "\u0120the");
+    add_layers(report, run, noise);
+  }
+  auto again = testing::synthetic_measurement({"again", 1, 0, prompts, rows});
+  use_plan(again.reference, plan_of(1, false, 0));
+  use_plan(again.candidate, plan_of(1, false, 0));
+  add_run(report, std::move(again), Role::noise_floor);
+  if (kind == Kind::hostile) add_hostile(report);
+  if (kind != Kind::equal)
+    report.ladders.push_back(
+        {0,
+         {{"kernel", "the library's product against float32 products rounded once", 0.31},
+          {"shape", "smaller products, exact sums", 0.42},
+          {"order", "the real order", 0.27}},
+         "0 bits: explained completely"});
   verdict::Evidence evidence;
   for (const auto& run : report.runs)
     (run.role == Role::candidate ? evidence.candidates : evidence.repeats).push_back(run.measurement);
+  if (kind == Kind::missing)
+    evidence.not_judged = {
+        {"tp3-asked", "TP=3, native, bfloat16, cuda", "interrupted after 12 of 36 prompts"},
+        {"tp4-asked", "TP=4, native, bfloat16, cuda", "interrupted after 12 of 36 prompts"}};
   auto thresholds = verdict::preset("serving");
   thresholds.bootstrap.resamples = 200;
+  thresholds.tokens = rows;
   report.verdict = verdict::judge(evidence, thresholds);
-  report.verdict->headline += kHostile;
+  if (kind == Kind::hostile) report.verdict->headline += kHostile;
   report.version = "0.1.0";
-  report.command = "shardrift report " + kHostile;
+  if (report.command.empty()) report.command = "shardrift report one.h5 tp2.h5 --output report.html";
   report.created = "2026-11-26T12:00:00Z";
-  report.notes = {"Made up: no model was run. " + kHostile};
   return report;
 }
 
@@ -93,12 +174,16 @@ Report made_up(int configurations, int prompts, int rows) {
 }  // namespace shardrift::report
 
 int main(int argc, char** argv) {
-  if (argc != 5) {
-    std::fputs("usage: make_page OUT.html CONFIGURATIONS PROMPTS ROWS\n", stderr);
+  using shardrift::report::Kind;
+  const auto kind = shardrift::from_name<Kind>(argc == 6 ? argv[5] : "hostile");
+  if (argc < 5 || argc > 6 || !kind) {
+    std::fputs(
+        "usage: make_page OUT.html CONFIGURATIONS PROMPTS ROWS [hostile|equal|flipped|mixed|missing]\n",
+        stderr);
     return 64;
   }
   std::ofstream file(argv[1], std::ios::binary);
   file << shardrift::report::to_html(
-      shardrift::report::made_up(std::atoi(argv[2]), std::atoi(argv[3]), std::atoi(argv[4])));
+      shardrift::report::made_up(std::atoi(argv[2]), std::atoi(argv[3]), std::atoi(argv[4]), *kind));
   return file.flush() ? 0 : 70;
 }

@@ -50,7 +50,7 @@ class Program : public ::testing::Test {
 
 TEST_F(Program, ExitCodes) {
   EXPECT_EQ(run("compare a.h5 a.h5"), 0);
-  EXPECT_THAT(out_, EndsWith("verdict: bit-equal\n"));
+  EXPECT_THAT(out_, EndsWith("verdict: bit-equal in 1 of 1 prompt\n"));
   EXPECT_EQ(run("compare a.h5 b.h5 a.h5 --json c.json"), 1);
   EXPECT_THAT(out_, HasSubstr("<-- here"));
   EXPECT_EQ(nlohmann::json::parse(contents(scratch_ / "c.json")).at("candidates").size(), 2U);
@@ -81,7 +81,7 @@ TEST_F(Program, NoNumberIsNotANumber) {
     write_record(scratch_ / "two.h5", small_run(),
                  {greedy_prompt(small_run(), "p0", 0, {{0, 1, 0, other, 0}})});
     EXPECT_EQ(run("compare one.h5 two.h5 --no-cache"), other == 0 ? 0 : 1) << error_;
-    EXPECT_THAT(out_, HasSubstr(other == 0 ? "same top-1 100.000 %;" : "same top-1 0.000 %;"));
+    EXPECT_THAT(out_, HasSubstr(other == 0 ? "same top-1 100.000%;" : "same top-1 0.000%;"));
     EXPECT_EQ(out_.find("nan"), std::string::npos) << out_;
     for (const char* command : {"gate", "explain", "envelope"}) {
       run(std::string(command) + " one.h5 two.h5");

@@ -306,11 +306,11 @@ TEST_F(CompareFiles, TokenTableGoldenText) {
   ASSERT_TRUE(table.has_value());
   // The probabilities were worked out by hand: e^3 / (e^3 + e + 3), e^2 / (e^2 + e + 3), …
   EXPECT_EQ(token_table_text(*table),
-            R"(step  position  reference  token            p  candidate  token             p
-   0         8          1  "Ġthe"    0.778394          1  "Ġthe"     0.778394
-   1         9          2  "Ġa"      0.563734          2  "Ġa"       0.537149
-   2        10          3  "line\n"  0.379030          1  "Ġthe"     0.408465  <-- here
-   3        11          0  "<s>"     0.931738          4  "\xFF\"q"  0.648786
+            R"(token  position  reference  text             p  candidate  text              p
+    1         9          1  "Ġthe"    77.8394%          1  "Ġthe"     77.8394%
+    2        10          2  "Ġa"      56.3734%          2  "Ġa"       53.7149%
+    3        11          3  "line\n"  37.9030%          1  "Ġthe"     40.8465%  <-- here
+    4        12          0  "<s>"     93.1738%          4  "\xFF\"q"  64.8786%
 )");
 }
 
@@ -345,7 +345,7 @@ TEST_F(CompareFiles, TextSaysWhatMatters) {
   EXPECT_THAT(text, HasSubstr("verdict: differs"));
   EXPECT_LT(text.find("plan shards"), text.find("elements differ"));
   const std::string summary = summary_text({{measurement, std::nullopt}, {measurement, std::nullopt}});
-  EXPECT_THAT(summary, HasSubstr("step 2 of p0"));
+  EXPECT_THAT(summary, HasSubstr("token 3 of p0"));
   EXPECT_THAT(summary, HasSubstr("TP=2, native, float32, cpu"));
 }
 
@@ -376,9 +376,16 @@ TEST_F(CompareFiles, NotANumberIsNullInJsonAndSaidInText) {
   const Measurement measurement = measure_all_rows(a, b);
   EXPECT_EQ(equality_of(measurement), Equality::differs);
   const Comparison comparison{measurement, std::nullopt};
-  EXPECT_TRUE(nlohmann::json::parse(comparisons_json(a, {comparison}))["candidates"][0]["totals"]["kl_mean"]
-                  .is_null());
-  EXPECT_THAT(comparison_text(comparison), HasSubstr("no finite difference"));
+  const auto json = nlohmann::json::parse(comparisons_json(a, {comparison}))["candidates"][0]["totals"];
+  for (const char* key : {"kl_mean", "max_abs", "mean_abs", "rms", "max_abs_delta_p"})
+    EXPECT_TRUE(json[key].is_null()) << key;
+  EXPECT_EQ(json["not_finite"], 1);
+  // No largest difference of 0 beside a KL that is no number, and no "nan" anywhere.
+  const std::string text = comparison_text(comparison);
+  EXPECT_THAT(text, HasSubstr("NaN in 1 row  NaN in 1 row  NaN in 1 row  NaN in 1 row"));
+  EXPECT_THAT(text, HasSubstr("no finite difference"));
+  EXPECT_THAT(text, ::testing::Not(HasSubstr("nan")));
+  EXPECT_THAT(summary_text({comparison}), HasSubstr("NaN in 1 row"));
 }
 
 TEST(Quoted, EscapesWhatATerminalWouldObey) {

@@ -7,6 +7,7 @@
 #include <array>
 #include <regex>
 
+#include "analysis/report/model_name.hpp"
 #include "analysis/report/payload.hpp"
 #include "tests/support/synthetic_measurement.hpp"
 
@@ -32,7 +33,9 @@ Report hostile_report() {
   report.command = kHostile;
   report.notes = {kHostile};
   report.verdict = verdict::Verdict{};
-  report.verdict->headline = report.verdict->paragraph = report.verdict->recommendation = kHostile;
+  report.verdict->headline = report.verdict->answer = report.verdict->recommendation = kHostile;
+  report.verdict->power = kHostile;
+  report.verdict->not_judged = {{kHostile, kHostile, kHostile}};
   report.verdict->thresholds.source = kHostile;
   analysis::TokenTable table;
   table.prompt = run.measurement.prompts[0].id;
@@ -98,14 +101,84 @@ TEST(Page, RequestsNothingAndKeepsTheLicence) {
 
 TEST(Page, TheAnswerIsThereWithoutScripts) {
   Report report = hostile_report();
-  report.verdict->headline = "stay on one GPU & wait";
+  report.verdict->answer = "No. It differs & more.";
+  report.verdict->headline = "Policy: preset serving: tp2 breaks kl_mean.";
   report.verdict->recommendation = "use pp2";
-  report.verdict->paragraph = "It differs. Recommendation: use pp2.";
-  report.verdict->state = verdict::State::fail;
+  report.verdict->not_judged = {{"tp3", "TP=3", "interrupted"}};
   const std::string html = to_html(report);
-  EXPECT_NE(html.find("Fail: stay on one GPU &amp; wait"), std::string::npos);
-  EXPECT_NE(html.find("class=\"answer fail\""), std::string::npos);
-  EXPECT_NE(html.find(">It differs.</p>"), std::string::npos) << "the recommendation stands there twice";
+  const auto at = [&](const char* text) { return html.find(text); };
+  EXPECT_LT(at("<strong>No.</strong> It differs &amp; more."), at("Policy: preset serving"));
+  EXPECT_LT(at("Policy: preset serving"), at("use pp2"));
+  EXPECT_NE(at("class=\"answer unknown\""), std::string::npos);
+  EXPECT_NE(at("asked for and not judged: tp3"), std::string::npos);
+  EXPECT_NE(at("<li class=\"absent\"><strong>tp3</strong>"), std::string::npos);
+  EXPECT_EQ(count(html, "class=\"tile\""), 3U);
+}
+
+Report judged(std::vector<analysis::Measurement> candidates,
+              std::vector<verdict::NotJudged> not_judged = {}) {
+  verdict::Evidence evidence;
+  evidence.candidates = std::move(candidates);
+  evidence.not_judged = std::move(not_judged);
+  auto thresholds = verdict::preset("serving");
+  thresholds.bootstrap.resamples = 100;
+  Report report;
+  report.verdict = verdict::judge(evidence, thresholds);
+  return report;
+}
+
+TEST(Page, GreenIsForTheSameBitsOnly) {
+  const auto equal = testing::synthetic_measurement({"pp2", 1, 0, 40});
+  auto same_text = testing::synthetic_measurement({"tp2", 2, 1e-6, 40});
+  for (auto& prompt : same_text.prompts) {  // ties turn at any noise
+    prompt.first_flip.reset();
+    for (auto& step : prompt.steps) step.chosen_candidate = step.chosen_reference;
+  }
+  const auto changed = testing::synthetic_measurement({"tp4", 4, 0.3, 40});
+  const auto tone = [](const Report& report) {
+    const auto html = answer_html(report);
+    const auto begin = html.find("class=\"answer ") + 14;
+    return html.substr(begin, html.find('"', begin) - begin);
+  };
+  EXPECT_EQ(tone(judged({equal})), "same");
+  EXPECT_EQ(tone(judged({equal, equal})), "same");
+  EXPECT_EQ(tone(judged({same_text})), "near");
+  EXPECT_EQ(tone(judged({equal, changed})), "changed");
+  EXPECT_EQ(tone(judged({equal}, {{"tp3", "TP=3", "interrupted"}})), "unknown");
+  auto partial = equal;
+  partial.candidate.complete = false;
+  EXPECT_EQ(tone(judged({partial})), "unknown");
+  auto broken = same_text;
+  broken.prompts[3].steps[3].kl = analysis::kNoValue;
+  EXPECT_EQ(tone(judged({broken})), "broken");
+}
+
+// Never an average over configurations of different kinds.
+TEST(Page, TilesNameTheWorstAndTheRange) {
+  const auto html = answer_html(judged({testing::synthetic_measurement({"pp2", 1, 0, 40}),
+                                        testing::synthetic_measurement({"tp2", 2, 0.05, 40}),
+                                        testing::synthetic_measurement({"tp4", 4, 0.5, 40})}));
+  EXPECT_NE(html.find("%): tp4; the least of 3: 0%"), std::string::npos) << html;
+  EXPECT_NE(html.find("<b>1 of 3</b>"), std::string::npos);
+  EXPECT_NE(html.find("in every prompt: pp2"), std::string::npos);
+  EXPECT_NE(html.find("the largest mean KL divergence: tp4"), std::string::npos);
+}
+
+TEST(ModelName, IsFolderAndSize) {
+  EXPECT_EQ(model_folder("shardrift-run run --model models/smollm2-135m --output a.h5"), "smollm2-135m");
+  EXPECT_EQ(model_folder("shardrift-run run --model='/a b/my model/' --output a.h5"), "my model");
+  EXPECT_EQ(model_folder(
+                "shardrift-run run --model "
+                "/c/models--HuggingFaceTB--SmolLM2-135M/snapshots/93efa2f097d58c2a74874c7e644dbc9b0cee75a2"),
+            "SmolLM2-135M");
+  EXPECT_EQ(model_folder("h5py"), "");
+  EXPECT_EQ(model_size("{}"), "");
+  EXPECT_EQ(
+      model_size(R"({"architectures":["LlamaForCausalLM"],"hidden_size":576,"intermediate_size":1536,)"
+                 R"("num_hidden_layers":30,"num_attention_heads":9,"num_key_value_heads":3,)"
+                 R"("vocab_size":49152,"tie_word_embeddings":true,"max_position_embeddings":8192,)"
+                 R"("rms_norm_eps":1e-5,"rope_theta":100000,"hidden_act":"silu","torch_dtype":"bfloat16"})"),
+      "135M");
 }
 
 TEST(Escaping, Html) {

@@ -127,7 +127,7 @@ TEST(Payload, PositionsAreMediansOfTheirBin) {
   second.steps[0].kl = 0.75;
   report.runs[0].measurement.prompts.push_back(second);
   const Json step = positions_json(report)["step"];
-  EXPECT_EQ(step["x"], Json::parse("[0]"));
+  EXPECT_EQ(step["x"], Json::parse("[1]"));  // the first token
   EXPECT_EQ(step["runs"][0]["kl"]["median"], Json::parse("[0.5]"));
   EXPECT_EQ(step["runs"][0]["kl"]["low"], Json::parse("[0.3]"));
   EXPECT_EQ(step["runs"][0]["kl"]["high"], Json::parse("[0.7]"));
@@ -139,7 +139,7 @@ TEST(Payload, ManyPlacesAreDrawnInGroupsAndPromptLengthsByThePassOverThePrompt) 
   const Json json = positions_json(report);
   EXPECT_EQ(json["step"]["width"], 4);  // 200 rows in 50 groups
   ASSERT_EQ(json["step"]["x"].size(), 50U);
-  EXPECT_EQ(json["step"]["x"][0], 1.5);
+  EXPECT_EQ(json["step"]["x"][0], 2.5);
   EXPECT_EQ(json["length"]["x"], Json::parse("[9,10,11,12,13]"));
   // Prompts 0 and 5 have 9 tokens; only their first rows count.
   const auto& prompts = report.runs[0].measurement.prompts;

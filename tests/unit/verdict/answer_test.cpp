@@ -110,7 +110,7 @@ TEST(Answer, PlansOfOneKindAreARangeAndTheWorstByName) {
                             with(run("tp4", 100, 50), plan(4)), with(run("mixed", 100, 10), plan(2, 2))});
   EXPECT_THAT(
       text, StartsWith("No. With tensor parallelism over 2, 3 and 4 GPUs, 50% to 70% of answers differ; the "
-                       "most with tp3: 70% of answers (60 to 79) differ by token 32; 3 of 70 first"));
+                       "most with tp3: 70% (60 to 79) by token 32; 3 of 70 first"));
   EXPECT_THAT(text, HasSubstr("With tensor parallelism over 2 GPUs in 2 pipeline stages, 10% of answers"));
 }
 

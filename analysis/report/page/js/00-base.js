@@ -31,7 +31,7 @@ function scrollable(label, node) {
   return h('div', {class: 'scroll', tabindex: 0, role: 'region', 'aria-label': label}, node);
 }
 
-// table(['a', {text: 'b', n: true, class}], rows): cells are texts, nodes, or {node, n, class}.
+// table(['a', {text: 'b', n: true, class, why: key of kTerms}], rows): cells are texts, nodes, or {node, class, span}.
 function table(columns, rows, options = {}) {
   const heads = columns.map((column) => (typeof column === 'string' ? {text: column} : column));
   const cell = (value, i) => {
@@ -39,12 +39,12 @@ function table(columns, rows, options = {}) {
     const classes = [heads[i].n ? 'n' : '', own.class || ''].join(' ').trim();
     const content = own.node === null || own.node === undefined ? '–' : own.node;
     return i === 0 && options.rowHeads ? h('th', {scope: 'row', class: classes || null}, content)
-      : h('td', {class: classes || null}, content);
+      : h('td', {class: classes || null, colspan: own.span || null}, content);
   };
   return h('table', {class: options.class || null},
     options.caption ? h('caption', {}, options.caption) : null,
     h('thead', {}, h('tr', {}, heads.map((head) =>
-      h('th', {scope: 'col', class: [head.n ? 'n' : '', head.class || ''].join(' ').trim() || null, title: head.title || null}, head.text)))),
+      h('th', {scope: 'col', class: [head.n ? 'n' : '', head.class || ''].join(' ').trim() || null}, h('span', {}, head.text), head.why ? why(...[head.why].flat()) : null)))),
     h('tbody', {}, rows.map((row) => h('tr', {class: row.class || null}, (row.cells || row).map(cell)))));
 }
 
@@ -67,7 +67,7 @@ function sortable(node, values) {
     body.append(...order.map((i) => rows[i]));
     heads.forEach((head, i) => head.setAttribute('aria-sort', i !== by ? 'none' : up ? 'ascending' : 'descending'));
   }
-  heads.forEach((head, i) => head.replaceChildren(h('button', {type: 'button', class: 'sort', onclick: () => sort(i)}, ...head.childNodes)));
+  heads.forEach((head, i) => head.replaceChild(h('button', {type: 'button', class: 'sort', onclick: () => sort(i)}, head.firstChild.textContent), head.firstChild));
   return node;
 }
 
@@ -87,15 +87,17 @@ function text(value, digits = 3) {
   return String(Number(value.toPrecision(digits)));
 }
 
-// 100 % is only said where it is all of them, 0 % only where it is none.
+// 100% is only said where it is all of them, 0% only where it is none.
 function share(part, whole) {
   if (!whole) return '–';
   const percent = (100 * part) / whole;
-  if (part !== whole && percent > 99.9) return '> 99.9 %';
-  if (part !== 0 && percent < 0.1) return '< 0.1 %';
-  return Number(percent.toFixed(percent < 10 || percent > 99 ? 1 : 0)) + ' %';
+  if (part !== whole && percent > 99.9) return '>99.9%';
+  if (part !== 0 && percent < 0.1) return '<0.1%';
+  return Number(percent.toFixed(percent < 10 || percent > 99 ? 1 : 0)) + '%';
 }
 const percent = (value) => share(value, 1);
+// Of a probability: with all its digits.
+const chance = (value, digits = 3) => (value === null || value === undefined ? '–' : text(100 * value, digits) + '%');
 const plural = (n, one, many) => text(n) + ' ' + (n === 1 ? one : many || one + 's');
 
 function bytes(n) {

@@ -3,19 +3,24 @@ function survival() {
   if (!data.survival.length) return;
   // A forecast may reach far beyond what was run: drawn as far again.
   const longest = d3.max(data.survival, (one) => d3.max(one.measured, (p) => p[0]));
-  const near = (points) => points.filter((p) => p[0] <= 2 * longest);
   const series = () => data.survival.flatMap((one) => {
     const list = [{run: one.run, name: runs[one.run].name, kind: 'step', points: one.measured}];
-    if (one.predicted.length) list.push({run: one.run, name: runs[one.run].name + ', predicted', kind: 'line', dash: '1 5', points: near(one.predicted), band: false, dots: false});
+    // Beyond the longest text the model of the flip law alone speaks.
+    const near = one.predicted.filter((p) => p[0] <= 2 * longest);
+    const inside = near.filter((p) => !p[4]);
+    const beyond = near.filter((p) => p[4]);
+    const add = (name, dash, points) => points.length && list.push({run: one.run, name: runs[one.run].name + name, kind: 'line', dash, points, band: false, dots: false});
+    add(', predicted', '1 5', inside);
+    add(', extrapolated', '1 9', beyond.length ? [...inside.slice(-1), ...beyond] : []);
     return list;
   });
   const end = (one) => one.measured[one.measured.length - 1];
   section('survival', 'How long do answers stay the same?',
-    'The share of prompts whose tokens so far are all the reference’s. 100 % to the end: scale-out changed no word.',
+    'The share of prompts whose tokens so far are all the reference’s. 100% to the end: scale-out changed no word.',
     plot({
-      id: 'survival', what: 'Prompts still identical', height: 340, interval: '95 % interval', series,
-      reading: 'A line that falls early: many answers part soon. Shaded: 95 % interval over prompts.' +
-        (data.survival.some((one) => one.predicted.length) ? ' Dotted: what the flip law predicts from margins alone, also beyond the longest answer.' : ''),
+      id: 'survival', what: 'Prompts still identical', height: 340, interval: '95% interval', series,
+      reading: 'A line that falls early: many answers part soon. Shaded: 95% interval over prompts.' +
+        (data.survival.some((one) => one.predicted.length) ? ' Dotted: what the flip law predicts from margins alone; thinly dotted: extrapolated, beyond the longest answer.' : ''),
       x: {label: 'tokens generated', kind: 'linear', whole: true}, y: {label: 'share of prompts', kind: 'linear', low: 0, high: 1, format: percent},
       describe: () => data.survival.filter((one) => shown.has(one.run) && one.measured.length).map((one) =>
         `${runs[one.run].name}: ${percent(end(one)[1])} after ${text(end(one)[0])} tokens.`).join(' '),
@@ -33,8 +38,8 @@ function promptGrid() {
   byFlip.sort((a, b) => d3.sum(data.first.runs, (row) => earliness(row[b])) - d3.sum(data.first.runs, (row) => earliness(row[a])) || a - b);
   let order = byFlip;
   const place = h('div', {class: 'scroll', tabindex: 0, role: 'region', 'aria-label': 'Every prompt in every configuration'});
-  const words = (cell) => (!cell ? 'not compared' : cell[0] >= 0 ? `another token at ${text(cell[0] + 1)} of ${text(cell[2])}`
-    : cell[1] === 1 ? 'bit-equal' : cell[1] === 2 ? 'inconclusive: no difference, but rows are missing on one side' : 'same tokens, other bits');
+  const words = (cell) => (!cell ? 'not compared' : cell[0] >= 0 ? `another token at token ${text(cell[0] + 1)} of ${text(cell[2])}`
+    : cell[1] === 1 ? 'bit-equal' : cell[1] === 2 ? 'no difference, but rows are missing on one side' : 'same tokens, other bits');
 
   function draw() {
     const visible = runs.map((_, i) => i).filter((i) => shown.has(i));

@@ -4,14 +4,14 @@ const kMetrics = {
   max_abs: ['Largest |Δlogit|', 'max |Δlogit| of a row'],
   rms: ['RMS Δlogit', 'RMS Δlogit of a row'],
   max_ulp: ['Largest distance in ULP', 'ULP, largest of a row'],
-  tv: ['Total variation', 'total variation, 0 to 1'],
-  delta_p: ['|Δp| of the chosen token', '|Δp| of the reference’s token'],
+  tv: ['Total variation', 'total variation, percent', (v) => chance(v)],
+  delta_p: ['|Δp| of the chosen token', '|Δp| of the reference’s token, percent', (v) => chance(v)],
 };
 
 // what, x axis
 const kAlong = {
-  step: ['row (generated token)', {label: 'row of the record', kind: 'linear', whole: true}, 'by row'],
-  position: ['position in the sequence', {label: 'position in the sequence', kind: 'linear', whole: true}, 'by position'],
+  step: ['token', {label: data.reference && data.reference.mode === 'score' ? 'row of the text' : 'generated token', kind: 'linear', whole: true}, 'by token'],
+  position: ['position in the whole text', {label: 'position in the whole text', kind: 'linear', whole: true}, 'by position'],
   length: ['prompt length (the pass over the prompt)', {label: 'tokens of the prompt', kind: 'log'}, 'by prompt length'],
 };
 
@@ -27,9 +27,9 @@ function positions() {
     function restart() {
       if (drawn) redraws.splice(redraws.indexOf(drawn), 1);
       const metric = choice.value;
-      const [name, label] = kMetrics[metric];
+      const [name, label, format] = kMetrics[metric];
       const node = plot({
-        id: 'position-' + metric, what: `${name} ${kAlong[axis][2]}`, interval: '10th to 90th percentile', x: kAlong[axis][1], y: {label, kind: 'log'},
+        id: 'position-' + metric, what: `${name} ${kAlong[axis][2]}`, interval: '10th to 90th percentile', x: kAlong[axis][1], y: {label, kind: 'log', format},
         series: () => data.positions[axis].runs.map((one) => ({run: one.run, name: runs[one.run].name, kind: 'line', points: points(one[metric])})),
       });
       drawn = redraws[redraws.length - 1];
@@ -47,7 +47,7 @@ function positions() {
   const {width} = data.positions.step;
   section('positions', 'How far apart, and where',
     'Line: median over prompts; shaded: 10th to 90th percentile. The size of the difference is on a logarithmic axis; rows of exactly equal bits lie on 0.' +
-    (width > 1 ? ` Rows are drawn in groups of ${width}.` : ''),
+    ' Tokens and positions are counted from 1.' + (width > 1 ? ` Rows are drawn in groups of ${width}.` : ''),
     h('div', {class: 'controls'}, h('label', {}, 'Along', select)),
     h('div', {class: 'plots'}, figures.map((one) => one.holder)));
 }

@@ -11,7 +11,7 @@ function margins() {
       'can close a gap only if together they move by as much, so a flip needs max |Δlogit| ≥ margin / 2.',
     x: {label: 'margin of the reference: top-1 minus top-2 logit', kind: 'log'}, y: {label: 'max |Δlogit| of the row', kind: 'log'},
     series: () => scatter.flatMap((one) => {
-      const tell = (p) => [[null, 'prompt', p[3]], [null, 'row', text(p[4])]];
+      const tell = (p) => [[null, 'prompt', p[3]], [null, data.reference.mode === 'score' ? 'row' : 'token', text(p[4] + 1)]];
       return [
         {run: one.run, name: name(one.run), kind: 'points', points: one.kept, radius: 2, opacity: 0.35},
         {run: one.run, name: name(one.run) + ': another token', kind: 'points', points: one.flips.filter((p) => !p[2]), symbol: 'cross', radius: 3.5, tell},
@@ -29,9 +29,9 @@ function margins() {
   });
   const figures = [];
   const counts = (p) => [[null, 'rows', `${text(p[4])} of ${text(p[5])} flip`]];
-  if (laws.length) {
+  if (laws.some((law) => law.observed.length || law.fitted.length)) {
     figures.push(plot({
-      id: 'flip-law', what: 'Probability of a flip by margin', interval: '95 % interval', height: 360,
+      id: 'flip-law', what: 'Probability of a flip by margin', interval: '95% interval', height: 360,
       reading: 'Points: share of rows that flipped. Line: the flip law, for a row whose difference is of the usual size. Exact ties are left out.',
       x: {label: 'margin of the reference', kind: 'log'}, y: {label: 'P(flip | margin)', kind: 'linear', low: 0, format: percent},
       series: () => laws.flatMap((law) => [
@@ -42,7 +42,7 @@ function margins() {
   }
   if (laws.some((law) => law.calibration.length)) {
     figures.push(plot({
-      id: 'calibration', square: true, what: 'Is the law right? Predicted against counted', interval: '95 % interval', height: 360,
+      id: 'calibration', square: true, what: 'Is the law right? Predicted against counted', interval: '95% interval', height: 360,
       reading: `Every prompt predicted by a law fitted on others. On the diagonal: what it says happens as often as it says. Groups of fewer than ${kFewRows} rows are not drawn.`,
       x: {label: 'predicted probability of a flip', kind: 'linear', low: 0, format: percent},
       y: {label: 'counted share', kind: 'linear', low: 0, format: percent},
@@ -60,6 +60,6 @@ function margins() {
     law.held_out ? `${text(law.held_out.expected)} / ${text(law.held_out.flips)}` : null,
     law.held_out ? `${text(law.held_out.brier)} (${text(law.held_out.brier_base)})` : null]);
   node.append(h('details', {}, h('summary', {}, 'The fitted laws'), scrollable('Flip laws', table(
-    ['Configuration', 'Law', {text: 'flips at exact ties', n: true}, {text: 'flips expected / seen on held-out prompts', n: true},
-      {text: 'Brier score (of the base rate)', n: true}], rows, {rowHeads: true}))));
+    ['Configuration', {text: 'Law', why: 'law'}, {text: 'flips at exact ties', n: true, why: 'tie'}, {text: 'flips expected / seen on held-out prompts', n: true, why: 'held_out'},
+      {text: 'Brier score (of the base rate)', n: true, why: 'brier'}], rows, {rowHeads: true}))));
 }

@@ -12,7 +12,7 @@ function about() {
       data.notes.map((note) => h('li', {}, note)),
       absent.length ? h('li', {}, `Not in this report: ${absent.join('; ')}.`) : null,
       h('li', {}, 'Zoom with + and −, with Ctrl and the wheel, or with two fingers; drag to move; arrow keys read a focused plot.'),
-      h('li', {}, 'Numbers have four significant digits here; shardrift compare --json has all. docs/report.md tells how to read each plot, docs/metrics.md has the formulas.'),
+      h('li', {}, 'Numbers have four significant digits here; shardrift compare --json has all. Tokens, rows and positions are counted from 1; compare’s JSON and CSV count rows from 0. docs/report.md tells how to read each plot, docs/metrics.md has the formulas.'),
       h('li', {}, 'The file requests nothing from the network and runs no script but its own.'),
       h('li', {}, `Made by shardrift ${data.version}${data.created ? ', ' + data.created : ''}`, data.command ? ': ' : '', data.command ? h('code', {}, data.command) : null)));
 }
@@ -21,11 +21,13 @@ function about() {
 function contents() {
   const sections = [...document.querySelectorAll('section[aria-labelledby]')];
   if (sections.length < 3) return;
-  document.querySelector('.masthead').append(h('nav', {class: 'contents', 'aria-label': 'Contents'},
+  const menu = h('details', {class: 'contents'}, h('summary', {}, 'Contents'), h('nav', {'aria-label': 'Contents', onclick: () => { menu.open = false; }},
     sections.map((node) => h('a', {href: '#' + node.id}, node.querySelector('h2').textContent))));
+  document.querySelector('.masthead .top').append(menu);
 }
 
 if (data.reference) {
+  explain();
   facts();
   answer();
   configurations();
@@ -41,4 +43,5 @@ if (data.reference) {
   contents();
 }
 about();
+glossary();
 document.documentElement.setAttribute('data-ready', 'yes');
