@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <cmath>
 #include <random>
 
 #include "analysis/measure/metrics_columns.hpp"
@@ -19,7 +20,7 @@ namespace fs = std::filesystem;
 namespace h5 = record::h5;
 
 // Counts every change of a column's meaning: an older file's numbers are measured again, not reinterpreted.
-constexpr std::int64_t kMetricsSchema = 2;  // 2: prompts/reference_stop
+constexpr std::int64_t kMetricsSchema = 3;  // 2: prompts/reference_stop; 3: pace
 constexpr hsize_t kChunkRows = 1 << 16;
 constexpr std::uint64_t kMaxSteps = 1ULL << 32U;
 
@@ -209,6 +210,27 @@ void write_run_group(hid_t root, const char* name, const RunSummary& run, const 
   record::write_run(group, run.run, run.complete ? "complete" : "partial");
   record::write_timing(group,
                        {0, run.prefill_seconds, run.decode_seconds, run.prefill_tokens, run.decode_tokens});
+  const auto pace =
+      h5::create_group(group, "pace", "wall seconds of one row of a pass, over blocks of passes");
+  h5::write_attribute(pace, "passes", run.pace.passes);
+  h5::write_attribute(pace, "decode", std::int64_t{run.pace.decode ? 1 : 0});
+  h5::write_attribute(pace, "seconds", run.pace.seconds);
+  h5::write_attribute(pace, "fastest", run.pace.fastest);
+  h5::write_attribute(pace, "slowest", run.pace.slowest);
+}
+
+Pace read_pace(const h5::Group& group) {
+  Pace pace;
+  pace.passes = group.integer("passes");
+  pace.decode = group.integer("decode") != 0;
+  pace.seconds = group.real("seconds");
+  pace.fastest = group.real("fastest");
+  pace.slowest = group.real("slowest");
+  const bool ordered = pace.fastest <= pace.seconds && pace.seconds <= pace.slowest;
+  if (pace.passes < 0 || !ordered || !std::isfinite(pace.slowest) || pace.fastest < 0 ||
+      (pace.passes > 0) != (pace.fastest > 0))
+    throw h5::Hdf5Error(group.path() + ": no times of passes");
+  return pace;
 }
 
 RunSummary read_run_group(const h5::Group& group, record::Identity& identity) {
@@ -225,6 +247,7 @@ RunSummary read_run_group(const h5::Group& group, record::Identity& identity) {
   run.decode_seconds = timing.decode_seconds;
   run.prefill_tokens = timing.prefill_tokens;
   run.decode_tokens = timing.decode_tokens;
+  run.pace = read_pace(group.group("pace"));
   identity.resume_key = run.run.resume_key;
   identity.created = run.run.created;
   identity.prompts = group.text("file_prompts");

@@ -19,6 +19,7 @@ RunSummary summary_of(const record::Reader& run) {
   summary.decode_seconds = run.timing().decode_seconds;
   summary.prefill_tokens = run.timing().prefill_tokens;
   summary.decode_tokens = run.timing().decode_tokens;
+  summary.pace = pace_of(run);
   return summary;
 }
 

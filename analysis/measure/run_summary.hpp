@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <string>
 
+#include "analysis/measure/pace.hpp"
 #include "record/reader.hpp"
 
 namespace shardrift::analysis {
@@ -22,6 +23,7 @@ struct RunSummary {
   double decode_seconds = 0;
   std::int64_t prefill_tokens = 0;
   std::int64_t decode_tokens = 0;
+  Pace pace;  // of all its passes, whichever process made them
 };
 
 RunSummary summary_of(const record::Reader& run);

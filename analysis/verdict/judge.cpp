@@ -59,6 +59,7 @@ std::vector<std::string> remarks_of(const Candidate& candidate, const Measuremen
   if (const auto broken = rows_without_value(measurement); broken > 0)
     remarks.push_back(fmt::format("{} with NaN or infinite logits", counted(broken, "row")));
   if (!candidate.cost.unknown.empty()) remarks.push_back("cost not known: " + candidate.cost.unknown);
+  if (!candidate.cost.unclear.empty()) remarks.push_back("cost unclear: " + candidate.cost.unclear);
   return remarks;
 }
 
@@ -87,7 +88,7 @@ Candidate judge_candidate(const Evidence& evidence, std::size_t index, const Thr
     candidate.yardsticks_rms.push_back(ratio("rms"));
   }
   candidate.divergence = divergence_of(candidate, measurement, repeats, thresholds);
-  candidate.cost = compare_cost(measurement.reference, measurement.candidate);
+  candidate.cost = compare_cost(measurement.reference, evidence.repeats, measurement.candidate);
   candidate.criteria = judge_limits(candidate, measurement, repeats, thresholds);
   candidate.state = worst_of(candidate.criteria);
   candidate.remarks = remarks_of(candidate, measurement);
@@ -130,26 +131,48 @@ bool less(double a, double b) {
   return a < b;
 }
 
+// Of candidates that pass, the first class comes first.
+enum class Price {
+  affordable,  // or its timing allows no claim: then cost speaks neither for nor against it
+  dear,        // surely dearer than the slack allows
+  unknown,     // never timed, as a predicted run
+};
+
+// How each is priced beside the cheapest one that passes. Where nothing can be claimed of any of them, cost
+// takes no part at all.
+std::vector<Price> prices_of(const std::vector<Candidate>& candidates, double slack) {
+  const Cost* cheapest = nullptr;
+  for (const auto& c : candidates)
+    if (c.state == State::pass && c.cost.times_reference > 0 &&
+        (cheapest == nullptr || c.cost.times_reference < cheapest->times_reference))
+      cheapest = &c.cost;
+  std::vector<Price> prices(candidates.size(), Price::affordable);
+  if (cheapest == nullptr) return prices;
+  for (std::size_t i = 0; i < candidates.size(); ++i) {
+    const Cost& cost = candidates[i].cost;
+    if (cost.times_reference > 0 && cost.times.low > slack * cheapest->times.high) prices[i] = Price::dear;
+    if (!(cost.seconds_per_token > 0)) prices[i] = Price::unknown;
+  }
+  return prices;
+}
+
+std::string price_words(const Cost& cost) {
+  if (cost.times_reference > 0) return cost_words(cost);
+  return cost.unclear.empty() ? "cost not known" : "cost unclear";
+}
+
 // The rule of docs/verdict.md: state; of those that pass, the affordable before the dear, the affordable by
 // divergence, the dear by cost; cost unknown after known; then divergence, devices, the order given.
 std::vector<Ranked> rank(const std::vector<Candidate>& candidates, double slack) {
-  double cheapest = 0;
-  for (const auto& c : candidates)
-    if (c.state == State::pass && c.cost.device_seconds_per_1000_tokens > 0 &&
-        (cheapest == 0 || c.cost.device_seconds_per_1000_tokens < cheapest))
-      cheapest = c.cost.device_seconds_per_1000_tokens;
-  const auto affordable = [&](const Candidate& c) {
-    const double cost = c.cost.device_seconds_per_1000_tokens;
-    return cost > 0 && cost <= slack * cheapest;
-  };
-  const auto before = [&](const Candidate& a, const Candidate& b) {
+  const auto prices = prices_of(candidates, slack);
+  const auto before = [&](std::size_t i, std::size_t j) {
+    const Candidate& a = candidates[i];
+    const Candidate& b = candidates[j];
     if (a.state != b.state) return order_of(a.state) < order_of(b.state);
     if (a.state == State::pass) {
-      if (affordable(a) != affordable(b)) return affordable(a);
-      const double cost_a = a.cost.device_seconds_per_1000_tokens;
-      const double cost_b = b.cost.device_seconds_per_1000_tokens;
-      if ((cost_a > 0) != (cost_b > 0)) return cost_a > 0;
-      if (!affordable(a) && cost_a != cost_b) return cost_a < cost_b;
+      if (prices[i] != prices[j]) return prices[i] < prices[j];
+      if (prices[i] == Price::dear && a.cost.times_reference != b.cost.times_reference)
+        return a.cost.times_reference < b.cost.times_reference;
     }
     if (less(a.divergence, b.divergence) || less(b.divergence, a.divergence))
       return less(a.divergence, b.divergence);
@@ -157,8 +180,7 @@ std::vector<Ranked> rank(const std::vector<Candidate>& candidates, double slack)
   };
   std::vector<std::size_t> order(candidates.size());
   std::iota(order.begin(), order.end(), 0);
-  std::stable_sort(order.begin(), order.end(),
-                   [&](std::size_t a, std::size_t b) { return before(candidates[a], candidates[b]); });
+  std::stable_sort(order.begin(), order.end(), before);
   std::vector<Ranked> ranking;
   for (const auto index : order) {
     const auto& c = candidates[index];
@@ -167,10 +189,7 @@ std::vector<Ranked> rank(const std::vector<Candidate>& candidates, double slack)
                       : c.statistics.of("kl") != nullptr
                           ? fmt::format("mean KL {}", amount(c.divergence, Unit::nats))
                           : fmt::format("{} of prompts changed", amount(c.divergence, Unit::share));
-    why += c.cost.times_reference > 0
-               ? fmt::format(", {} the reference's device time", amount(c.cost.times_reference, Unit::times))
-               : ", cost not known";
-    ranking.push_back({index, fmt::format("{}, {}", name_of(c.state), why)});
+    ranking.push_back({index, fmt::format("{}, {}, {}", name_of(c.state), why, price_words(c.cost))});
   }
   return ranking;
 }

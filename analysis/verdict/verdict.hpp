@@ -57,13 +57,15 @@ struct Criterion {
   std::optional<std::int64_t> prompts_needed;  // inconclusive: about so many prompts would decide
 };
 
-// Of the candidate's own run: this machine, this load.
+// Of the candidate's own run: this machine, this load (docs/verdict.md, "Cost").
 struct Cost {
   int devices = 0;                            // 0: not known
   double seconds_per_token = 0;               // wall, of one replica; 0: not known
   double device_seconds_per_1000_tokens = 0;  // devices x wall; 0: not known
-  double times_reference = 0;                 // 0: not known
-  std::string unknown;                        // why
+  double times_reference = 0;                 // 0: not known, or nothing can be claimed
+  statistics::Interval times;                 // around it: what passes and repeats leave open
+  std::string unknown;                        // why there is no timing
+  std::string unclear;                        // there is one, and why it allows no claim
 };
 
 struct Candidate {

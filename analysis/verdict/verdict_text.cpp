@@ -63,7 +63,8 @@ std::vector<std::string> flips_cells(const statistics::RunStatistics& s) {
 }
 
 std::string cost_text(const Cost& cost) {
-  return cost.times_reference > 0 ? amount(cost.times_reference, Unit::times) : "-";
+  if (cost.times_reference > 0) return amount(cost.times_reference, Unit::times);
+  return cost.unclear.empty() ? "-" : "unclear";
 }
 
 // Mean, or why there is none.

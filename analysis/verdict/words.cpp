@@ -7,6 +7,7 @@
 #include <map>
 
 #include "analysis/statistics/proportion.hpp"
+#include "analysis/verdict/cost.hpp"
 
 namespace shardrift::verdict {
 namespace {
@@ -182,9 +183,7 @@ std::string recommendation_of(const Verdict& verdict) {
   if (best.state == State::pass) {
     std::string text = fmt::format("use {}", name);
     text += best.bit_equal ? ": it changes no bit" : ": it keeps every limit";
-    if (best.cost.times_reference > 0)
-      text += fmt::format(", for {} the device time of the reference",
-                          amount(best.cost.times_reference, Unit::times));
+    if (const auto cost = cost_words(best.cost); !cost.empty()) text += ", for " + cost;
     return text;
   }
   if (best.state == State::inconclusive) {

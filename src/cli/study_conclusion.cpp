@@ -36,6 +36,7 @@ void name_sides(const Configuration& reference, const Configuration& candidate, 
     summary.predicted = true;
     summary.plan = one.asked;
     summary.prefill_seconds = summary.decode_seconds = 0;
+    summary.pace = {};
   };
   name(reference, measurement.reference);
   name(candidate, measurement.candidate);

@@ -57,7 +57,9 @@ TEST(Gate, OfRealRuns) {
   const auto& differs = verdict.at("candidates")[1];
   EXPECT_EQ(differs.at("state"), "fail");
   EXPECT_EQ(differs.at("cost").at("devices"), 2);
-  EXPECT_GT(differs.at("cost").at("times_reference").get<double>(), 0);
+  // A busy machine allows no claim; then it says why.
+  EXPECT_GT(differs.at("cost").at("seconds_per_token").get<double>(), 0);
+  EXPECT_NE(differs.at("cost").at("times_reference").is_null(), differs.at("cost").at("unclear").is_null());
   // float32 sharding is far closer to the reference than bfloat16 is.
   const double beside = differs.at("yardsticks")[0].at("kl").at("ratio").at("value");
   EXPECT_GT(beside, 0);

@@ -56,6 +56,8 @@ inline analysis::RunSummary synthetic_summary(const std::string& name, int shard
   summary.decode_seconds = 20.0 / shards + 5;
   summary.prefill_tokens = 400;
   summary.decode_tokens = 4000;
+  const double pace = summary.decode_seconds / 4000;
+  summary.pace = {4000, true, pace, 0.98 * pace, 1.03 * pace};
   return summary;
 }
 

@@ -14,6 +14,8 @@ namespace shardrift::analysis::testing {
 inline std::string everything(const Measurement& m) {
   std::string all;
   for (const auto* run : {&m.reference, &m.candidate}) {
+    all += fmt::format("{}|{}|{}|{}|{}|", run->pace.passes, run->pace.decode, run->pace.seconds,
+                       run->pace.fastest, run->pace.slowest);
     all += fmt::format("{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}\n", run->path, run->name, run->plan, run->shards,
                        run->complete, run->prompts, run->prefill_seconds, run->decode_seconds,
                        run->prefill_tokens, run->decode_tokens, run->run.command);

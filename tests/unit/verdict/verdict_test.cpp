@@ -223,13 +223,16 @@ TEST(Verdict, RecommendsTheLeastDivergentThatIsNotDear) {
   evidence.candidates[2].candidate = summary("near", 2, 7);   // 140: less than 1.25 times
   evidence.candidates[3].candidate = summary("broken", 1, 1);
   evidence.candidates[4].candidate = summary("predicted", 1, 1);
-  evidence.candidates[4].candidate.decode_tokens = 0;
+  evidence.candidates[4].candidate.pace = {};
+  evidence.repeats = {equal_measurement("again", 100, 32)};
+  evidence.repeats[0].candidate = summary("again", 1, 10);
   auto limits = only("kl_mean", 0.1);
   const auto verdict = judge(evidence, limits);
   EXPECT_EQ(ranked(verdict), (std::vector<std::string>{"near", "far", "dear", "predicted", "broken"}));
   EXPECT_NEAR(verdict.candidates[2].cost.device_seconds_per_1000_tokens, 140, 1e-9);
   EXPECT_NEAR(verdict.candidates[2].cost.times_reference, 1.4, 1e-12);
   EXPECT_THAT(verdict.recommendation, HasSubstr("use near (TP=2)"));
+  EXPECT_THAT(verdict.recommendation, HasSubstr("for 1.40x (1.37 to 1.43) the reference's device time"));
   EXPECT_EQ(verdict.state, State::fail);  // one does
   EXPECT_THAT(verdict.headline,
               HasSubstr("near, far, dear and predicted keep every limit; broken breaks kl_mean."));
@@ -238,6 +241,16 @@ TEST(Verdict, RecommendsTheLeastDivergentThatIsNotDear) {
   // Where none passes, divergence alone: there is nothing to pay for.
   EXPECT_EQ(ranked(judge(evidence, only("kl_mean", 1e-12))).front(), "predicted");
   EXPECT_THAT(judge(evidence, only("kl_mean", 1e-12)).recommendation, HasSubstr("stay with the reference"));
+
+  // A reference that was as slow once as it was fast: cost takes no part, and is not spoken of.
+  evidence.repeats[0].candidate = summary("again", 1, 16);
+  const auto noisy = judge(evidence, limits);
+  EXPECT_EQ(ranked(noisy), (std::vector<std::string>{"predicted", "dear", "near", "far", "broken"}));
+  EXPECT_THAT(noisy.recommendation, Not(HasSubstr("device time")));
+  EXPECT_THAT(noisy.ranking[1].why, HasSubstr("cost unclear"));
+  EXPECT_THAT(verdict_text(noisy),
+              HasSubstr("cost unclear: the reference's own runs differ by 1.6x in speed"));
+  kept_json("cost-unclear", noisy);
 }
 
 TEST(Verdict, FilesOfOneNameAreCalledByTheirPaths) {
