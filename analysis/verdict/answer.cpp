@@ -72,14 +72,14 @@ std::string subject_of(const Group& group) {
   if (a.pipeline > 1 && first.empty()) first = few("pipeline stages", &Arrangement::pipeline);
   if (!first.empty()) parts.push_back(first);
   if (a.shards > a.tensor_parallel)
-    parts.push_back(
-        fmt::format("{} shards{}", of(&Arrangement::shards),
-                    a.tensor_parallel * a.pipeline * a.replicas == 1 ? " on one " + a.device : ""));
+    parts.push_back(fmt::format(
+        "{} shards{}", of(&Arrangement::shards),
+        a.tensor_parallel * a.pipeline * a.replicas == 1 ? fmt::format(" on one {}", a.device) : ""));
   if (a.replicas > 1) parts.push_back(few("replicas", &Arrangement::replicas));
   if (!a.numerics.empty()) parts.push_back(a.numerics);
   if (!parts.empty()) return fmt::format("{}", fmt::join(parts, ", "));
   if (a.same_plan) return "the same plan run again";
-  return a.known ? "one " + a.device : group.front()->name;
+  return a.known ? fmt::format("one {}", a.device) : group.front()->name;
 }
 
 // With the names where another group is of the same kind: "2 shards on one GPU (linear)".
@@ -165,15 +165,30 @@ std::string changed_clause(const Group& group, const Verdict& verdict) {
   for (const auto* c : group) least = std::min(least, changed_share(*c, thresholds));
   const double most = changed_share(worst, thresholds);
   const auto changed = changed_answers(worst, thresholds);
-  std::string most_text = changed_clause(worst, thresholds);
-  if (worst.facts.generates && changed && changed->share.prompts >= kCounted)
-    most_text = fmt::format("{}% ({} to {}) by token {}", whole(most), whole(changed->share.interval.low),
-                            whole(changed->share.interval.high), changed->tokens);
-  const std::string range =
+  std::string what = "rows have another most likely token";
+  std::string how_many =
       whole(least) == whole(most) ? whole(most) : fmt::format("{}% to {}", whole(least), whole(most));
-  return fmt::format("{}, {}% of {}; the most with {}: {}{}", subject(group, verdict), range,
-                     worst.facts.generates ? "answers differ" : "rows have another most likely token",
-                     worst.name, most_text, ties_clause(worst));
+  how_many += "%";
+  std::string most_text = changed_clause(worst, thresholds);
+  if (changed) {
+    what = "answers differ";
+    if (changed->share.prompts < kCounted) {
+      const auto [few, many] =
+          std::minmax_element(group.begin(), group.end(),
+                              [](const auto* x, const auto* y) { return x->facts.parted < y->facts.parted; });
+      how_many = (*few)->facts.parted == (*many)->facts.parted
+                     ? fmt::format("{} of {}", (*many)->facts.parted, changed->share.prompts)
+                     : fmt::format("{} to {} of {}", (*few)->facts.parted, (*many)->facts.parted,
+                                   changed->share.prompts);
+      most_text = fmt::format("{}, the earliest at token {}", worst.facts.parted, *worst.facts.earliest);
+    } else {
+      most_text = fmt::format("{}% ({} to {}) by token {}", whole(most), whole(changed->share.interval.low),
+                              whole(changed->share.interval.high), changed->tokens);
+    }
+  }
+  return fmt::format("{}, {} {}{}; the most with {}: {}{}", subject(group, verdict), how_many,
+                     changed && changed->share.prompts < kCounted ? "" : "of ", what, worst.name, most_text,
+                     ties_clause(worst));
 }
 
 std::string changed_sentences(const Verdict& verdict) {
@@ -255,7 +270,8 @@ std::string open_sentence(const Verdict& verdict) {
   add(Outcome::nothing, "nothing could be compared", "nothing could be compared");
   Group partial;
   for (const auto& c : verdict.candidates)
-    if (!c.facts.complete && kind_of(c) < Outcome::nothing) partial.push_back(&c);
+    if (!c.facts.complete && (kind_of(c) < Outcome::nothing || kind_of(c) == Outcome::same_text))
+      partial.push_back(&c);
   if (!partial.empty())
     text += fmt::format(" {}: compared as far as a partial record goes.", listed(names_of(partial)));
   return text;

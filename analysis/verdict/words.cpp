@@ -29,6 +29,7 @@ std::string limits_in(const Candidate& candidate, State state) {
   std::vector<std::string> names;
   for (const auto& criterion : candidate.criteria)
     if (criterion.state == state) names.emplace_back(criterion.limit.kind->name);
+  if (names.size() > 1 && names.size() == candidate.criteria.size()) return "every limit";
   return listed(names, names.size());
 }
 

@@ -122,6 +122,10 @@ TEST(Answer, TwoOutcomesOfOneKindAreToldApart) {
 }
 
 TEST(Answer, FewPromptsAreCounted) {
+  EXPECT_THAT(
+      answer({with(run("tp2", 10, 4), plan(2)), with(run("tp4", 10, 6), plan(4))}),
+      StartsWith("No. With tensor parallelism over 2 and 4 GPUs, 4 to 6 of 10 answers differ; the most with "
+                 "tp4: 6, the earliest at token 21; 0 of 6 first"));
   EXPECT_THAT(answer({with(run("tp2", 10, 4), plan(2))}),
               HasSubstr("4 of 10 answers differ, the earliest at token 21"));
   EXPECT_THAT(
