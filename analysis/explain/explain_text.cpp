@@ -64,10 +64,12 @@ std::string operations_text(const Explanation& explanation) {
   const auto& first = *explanation.first;
   const auto at = std::find_if(operations.begin(), operations.end(),
                                [&](const auto& operation) { return operation.point == first.point; });
+  // Rows of score runs are the text's own.
+  const auto& reference = explanation.reference;
+  const std::string where = reference.run.mode == "score" ? "" : place_text(reference, first.step) + ", ";
   std::string text =
-      fmt::format("first difference: {}, in {} of {} rows; prompt {}, {} (position {} of its text)\n",
-                  place(first.point), at->rows_differ, at->rows, first.prompt,
-                  place_text(explanation.reference, first.step), first.position + 1);
+      fmt::format("first difference: {}, in {} of {} rows; prompt {}, {}position {}\n", place(first.point),
+                  at->rows_differ, at->rows, first.prompt, where, first.position + 1);
   auto before = at;
   while (before != operations.begin() && (before - 1)->rows == 0) --before;
   if (before != operations.begin())

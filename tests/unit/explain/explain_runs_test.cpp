@@ -81,7 +81,7 @@ TEST_F(ExplainRuns, TheFirstOperationIsTheEarliestOfAllRows) {
   EXPECT_EQ(operation(explanation, {Operation::gate_up, 0}).first_here, 1);
   EXPECT_EQ(operation(explanation, {Operation::rope, 1}).first_here, 1);
   const auto text = explanation_text(explanation);
-  EXPECT_THAT(text, HasSubstr("first difference: gate_up of layer 0, in 1 of 8 rows; prompt p1, "));
+  EXPECT_THAT(text, HasSubstr("first difference: gate_up of layer 0, in 1 of 8 rows; prompt p1, position 4"));
   EXPECT_THAT(text, HasSubstr("equal in every row until then: mlp_norm of layer 0"));
   EXPECT_THAT(text, HasSubstr("2 rows first differ in another layer"));
 }
