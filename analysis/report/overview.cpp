@@ -71,6 +71,12 @@ Json ratio_json(const statistics::Ratio& ratio) {
   return estimate_json(ratio.ratio);
 }
 
+// What passes and repeats leave open of it.
+Json cost_range_json(const verdict::Cost& cost) {
+  if (!(cost.times_reference > 0)) return nullptr;
+  return {number(cost.times_reference), number(cost.times.low), number(cost.times.high)};
+}
+
 // What the verdict says about one candidate.
 Json judged_json(const verdict::Candidate& candidate, const verdict::Thresholds& thresholds) {
   Json criteria = Json::array();
@@ -89,6 +95,8 @@ Json judged_json(const verdict::Candidate& candidate, const verdict::Thresholds&
       {"excess_error", candidate.excess_error ? ratio_json(*candidate.excess_error) : Json(nullptr)},
       {"yardsticks", yardsticks},
       {"cost", candidate.cost.times_reference > 0 ? number(candidate.cost.times_reference) : Json(nullptr)},
+      {"cost_range", cost_range_json(candidate.cost)},
+      {"cost_unclear", candidate.cost.unclear},
       {"devices", candidate.cost.devices},  // of its plan, also where fewer predicted it; 0: not known
       {"remarks", candidate.remarks}};
 }

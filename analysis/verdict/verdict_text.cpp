@@ -168,13 +168,12 @@ std::string flips_text(const Candidate& candidate) {
     auto changed = last.identical;
     changed.value = 1 - changed.value;
     changed.interval = {1 - last.identical.interval.high, 1 - last.identical.interval.low};
-    text += wrapped(
-        fmt::format("  predicted by it: {} of prompts changed after {}{}", amount(changed, Unit::share),
-                    counted(last.tokens, "token"),
-                    last.extrapolated ? fmt::format(" (extrapolated: texts were compared to {} tokens)",
-                                                    prediction.forecast->longest)
-                                      : ""),
-        "    ");
+    text += wrapped(fmt::format("  predicted by it{}: {} of prompts changed after {}",
+                                last.extrapolated ? fmt::format(", extrapolated from texts of {} tokens",
+                                                                prediction.forecast->longest)
+                                                  : "",
+                                amount(changed, Unit::share), counted(last.tokens, "token")),
+                    "    ");
   }
   return text;
 }
@@ -213,7 +212,7 @@ std::string spread_text(const Verdict& verdict) {
     text += fmt::format(
         "; the top token's probability spreads by {:.3g} percentage points (standard deviation) before",
         100 * spread.top1_spread.value);
-  return text + "\n";
+  return wrapped(text, "  ");
 }
 
 }  // namespace

@@ -23,7 +23,7 @@ const kTerms = {
   noise: ['Noise floor', 'The reference’s configuration run once more. Expected: the same bits. What it differs by is the machine’s own.'],
   yardstick: ['Times a yardstick', 'Mean KL in units of that of a change that people already accept (another dtype, a quantization). 0.05x: it moves the model a twentieth as much.'],
   truth: ['Times the reference’s own error', 'Error against the same prompts in higher precision, in units of the reference’s error. 1: the candidate is as far from exact arithmetic as the reference is.'],
-  cost: ['Cost', 'Device time for a token in units of the reference’s, on that machine under that load: devices × seconds.'],
+  cost: ['Cost', 'Device time for a token (devices × seconds) in units of the reference’s, on that machine under that load; below it the range that single passes and repeats leave open. Not clear: they leave too much open for any claim, see the remarks.'],
   devices: ['Devices', 'That the plan needs, also where fewer predicted it.'],
   speed: ['tokens/s', 'Tokens decoded in a second by one replica, on that machine under that load.'],
   same_text: ['Same text', 'Prompts whose tokens are the reference’s as far as both go, of those compared.'],

@@ -56,9 +56,9 @@ const equalityTag = (run) => (run.equality === 'bit-equal' ? h('span', {class: '
 const orNaN = (run, shownValue) => (run.without_value ? `NaN in ${plural(run.without_value, 'row')}` : run.not_finite ? 'infinite' : shownValue);
 
 // "0.0021" and its interval in small print.
-function estimate(value) {
+function estimate(value, unit = '') {
   if (!value) return null;
-  return h('span', {}, text(value[0]), value.length > 1 && value[2] > value[1]
+  return h('span', {}, text(value[0]) + unit, value.length > 1 && value[2] > value[1]
     ? h('span', {class: 'interval'}, `${text(value[1], 2)} to ${text(value[2], 2)}`) : null);
 }
 
@@ -66,6 +66,10 @@ function estimate(value) {
 const devicesOf = (run) => (run.verdict && run.verdict.devices) || run.ranks;
 
 const times = (value) => (value && value[0] !== null ? text(value[0]) + '×' : null);
+
+// Where timings leave it open, no claim is made; the remarks say why.
+const costOf = (verdict) => (!verdict ? null : verdict.cost_range ? estimate(verdict.cost_range, '×')
+  : verdict.cost_unclear ? 'not clear' : null);
 
 function configurations() {
   // Columns that only some reports have: how far against runs that people know.
@@ -91,7 +95,7 @@ function configurations() {
     share(run.same_choice, run.steps), `${text(run.flips + run.tie_flips)} (${text(run.tie_flips)})`,
     orNaN(run, text(run.max_abs && run.max_abs.max)), orNaN(run, estimate(run.kl && run.kl.mean)), orNaN(run, text(run.kl && run.kl.p99[0])),
     orNaN(run, chance(run.delta_p && run.delta_p.max)), ...compared.map(([, , of]) => times(run.verdict && of(run.verdict))), text(devicesOf(run)),
-    text(run.decode_speed), times(run.verdict && [run.verdict.cost]),
+    text(run.decode_speed), costOf(run.verdict),
   ]);
   const absent = (data.verdict ? data.verdict.not_judged : []).map((one) => ({class: 'absent', cells: [
     h('span', {}, one.name, h('span', {class: 'plan'}, one.plan)), {node: h('span', {class: 'tag absent'}, '– not judged')}, {node: one.why, span: columns.length - 2}]}));
