@@ -150,8 +150,8 @@ std::vector<Tile> tiles_of(const Verdict& verdict) {
                                  verdict::counted(broken->facts.without_value, "row"), broken->name),
                      "nan"});
   else if (far != nullptr)
-    tiles.push_back({verdict::amount(kl(*far), verdict::Unit::nats),
-                     fmt::format("{}mean KL divergence{}", several ? "the largest " : "",
+    tiles.push_back({verdict::amount(kl(*far), verdict::Unit::none),
+                     fmt::format("nats: {}mean KL divergence{}", several ? "the largest " : "",
                                  kl(*far) > 0 ? by_name(verdict, *far) : ""),
                      "kl"});
   return tiles;

@@ -161,7 +161,7 @@ TEST(Page, TilesNameTheWorstAndTheRange) {
   EXPECT_NE(html.find("%): tp4; the least of 3: 0%"), std::string::npos) << html;
   EXPECT_NE(html.find("<b>1 of 3</b>"), std::string::npos);
   EXPECT_NE(html.find("in every prompt: pp2"), std::string::npos);
-  EXPECT_NE(html.find("the largest mean KL divergence: tp4"), std::string::npos);
+  EXPECT_NE(html.find("nats: the largest mean KL divergence: tp4"), std::string::npos);
 }
 
 TEST(ModelName, IsFolderAndSize) {

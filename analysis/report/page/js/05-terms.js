@@ -86,7 +86,7 @@ function why(...keys) {
 
 // Words of the page's HTML that explain themselves.
 function explain() {
-  document.querySelectorAll('[data-terms]').forEach((node) => node.append(' ', why(...node.dataset.terms.split(' '))));
+  document.querySelectorAll('[data-terms]').forEach((node) => node.append('\u00a0', why(...node.dataset.terms.split(' '))));
 }
 
 function glossary() {

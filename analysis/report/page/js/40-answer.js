@@ -80,7 +80,7 @@ function configurations() {
   }
   const columns = ['Configuration', {text: 'Bits and policy', why: ['bit_equal', 'policy']},
     {text: 'Same text', n: true, why: 'same_text'},
-    {text: 'First difference: median of those that changed (earliest)', n: true, why: ['first', 'median']},
+    {text: 'First difference: median of the changed (earliest)', n: true, class: 'wide', why: ['first', 'median']},
     {text: 'Same choice', n: true, why: 'top1'},
     {text: 'Flips (of them at ties)', n: true, why: ['flip', 'tie']},
     {text: 'max |\u2060Δlogit|', n: true, why: ['max_abs', 'nan']}, {text: 'KL mean, nats', n: true, why: ['kl', 'interval']}, {text: 'KL p99, nats', n: true, why: 'kl_p99'},
@@ -108,7 +108,7 @@ function configurations() {
     ...compared.map(([, , of]) => first(run.verdict && of(run.verdict))), devicesOf(run), run.decode_speed, run.verdict && run.verdict.cost]);
   keys.push(...absent.map((one, i) => columns.map((_, column) => (column ? null : data.verdict.not_judged[i].name))));
   const node = section('configurations', 'Configurations compared',
-    `Each against the reference (${data.reference.name}). Bits: whether stored logits are the same words. A flip is a step at which ` +
+    `Each against the reference (${data.reference.name}). Bits: whether stored logits are the same words. A flip is a row at which ` +
     'another token is chosen; after it a free-running answer is another text and is no longer compared.',
     scrollable('Configurations compared', sortable(table(columns, rows, {class: 'sticky runs', rowHeads: true}), keys)));
   node.classList.add('runs');
