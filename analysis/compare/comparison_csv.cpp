@@ -17,7 +17,8 @@ void append_cell(std::string& line, Field value) {
   if constexpr (std::is_same_v<Field, record::Phase>)
     fmt::format_to(out, ",{}", value == record::Phase::prefill ? "prefill" : "decode");
   else if constexpr (std::is_same_v<Field, double>)
-    std::isnan(value) ? fmt::format_to(out, ",") : fmt::format_to(out, ",{}", value);  // shortest exact form
+    std::isfinite(value) ? fmt::format_to(out, ",{}", value)
+                         : fmt::format_to(out, ",");  // shortest exact form
   else
     fmt::format_to(out, ",{}", static_cast<std::int64_t>(value));
 }

@@ -2,6 +2,11 @@
 
 #include <gmock/gmock.h>
 
+#include <cmath>
+#include <limits>
+
+#include "analysis/envelope/envelope_presenters.hpp"
+
 #include "example_runs.hpp"
 
 namespace shardrift::analysis {
@@ -44,6 +49,21 @@ TEST_F(Envelope, SpreadAndChoicesByHand) {
   EXPECT_THAT(highest, ElementsAre(1, 0.5, 0, 0, 0));
   EXPECT_THAT(prompts[0].rows[1].chosen, ElementsAre(1, 2));
   EXPECT_EQ(prompts[0].rows[1].max_spread, 2);
+}
+
+TEST_F(Envelope, NotANumberInOneRunIsNoSpread) {
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  const double infinity = std::numeric_limits<double>::infinity();
+  std::vector<record::Reader> runs;
+  runs.push_back(run("a.h5", {{1, 0, -infinity, 0, 0}, {0, 2, -infinity, 0, 0}}));
+  runs.push_back(run("b.h5", {{1, 0.5, -infinity, 0, 0}, {0, 2, -infinity, nan, 0}}));
+  const auto prompts = envelope(runs);
+  EXPECT_EQ(prompts[0].rows[0].max_spread, 0.5);  // two equal infinities are no spread
+  EXPECT_TRUE(std::isnan(prompts[0].rows[1].max_spread));
+  EXPECT_TRUE(std::isnan(prompts[0].rows[1].mean_spread));
+  const auto text = envelope_text(prompts, runs, 10);
+  EXPECT_THAT(text, ::testing::Not(::testing::HasSubstr("nan")));
+  EXPECT_THAT(text, ::testing::HasSubstr("largest spread of a logit -, mean -"));
 }
 
 TEST_F(Envelope, StopsWhereRunsWereFedOtherTokens) {
