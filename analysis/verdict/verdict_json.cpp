@@ -1,6 +1,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "analysis/verdict/thresholds_json.hpp"
 #include "analysis/verdict/verdict_presenters.hpp"
 
 namespace shardrift::verdict {
@@ -134,11 +135,6 @@ Json flips_json(const statistics::FlipPrediction& prediction) {
           {"forecast", prediction.forecast ? points : Json()}};
 }
 
-// Bits are equal or not: there is no number to allow.
-Json limit_json(const Limit& limit) {
-  return limit.kind->unit == Unit::none ? Json(true) : Json(limit.value);
-}
-
 Json criterion_json(const Criterion& c) {
   return {{"limit", c.limit.kind->name},
           {"allowed", limit_json(c.limit)},
@@ -187,19 +183,6 @@ Json candidate_json(const Candidate& c, const std::vector<std::string>& yardstic
           {"remarks", c.remarks},
           {"flip_law", c.flips ? flips_json(*c.flips) : Json()},
           {"statistics", statistics_json(c.statistics)}};
-}
-
-Json thresholds_json(const Thresholds& t) {
-  Json limits = Json::object();
-  for (const auto& limit : t.limits) limits[limit.kind->name] = limit_json(limit);
-  return {{"source", t.source},
-          {"limits", limits},
-          {"prompts", t.prompts},
-          {"tokens", t.tokens},
-          {"confidence", t.bootstrap.confidence},
-          {"resamples", t.bootstrap.resamples},
-          {"seed", t.bootstrap.seed},
-          {"cost_slack", t.cost_slack}};
 }
 
 Json noise_json(const statistics::NoiseFloor& floor) {

@@ -1,52 +1,18 @@
 // shardrift gate itself: files in, exit code and words out.
 #include <gmock/gmock.h>
-#include <sys/wait.h>
 
-#include <cstdlib>
 #include <nlohmann/json.hpp>
 
-#include "tests/unit/analysis/example_runs.hpp"
+#include "tests/unit/verdict/gate_fixture.hpp"
 
 namespace shardrift::verdict {
 namespace {
 
-using analysis::testing::greedy_prompt;
-using analysis::testing::Rows;
-using analysis::testing::small_run;
 using record::testing::contents;
-using record::testing::write_record;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
-class Gate : public ::testing::Test {
- protected:
-  void SetUp() override {
-    write("one.h5", small_run(), 0);
-    write("again.h5", small_run(), 0);
-    write("tp2.h5", small_run(DType::float32, 2), 0.5F);
-    write("int8.h5", small_run(), 1);
-  }
-  // 40 prompts of two rows; the second row's logits move by `change`.
-  void write(const std::string& name, const record::RunInfo& run, double change) {
-    std::vector<record::PromptRecord> prompts;
-    for (int j = 0; j < 40; ++j) {
-      const Rows rows{{0, 1, 0, 0, 0}, {0, 0, 2, change * (1 + 0.01 * j), 0}};
-      prompts.push_back(greedy_prompt(run, "p" + std::to_string(j), j, rows));
-    }
-    write_record(scratch_ / name, run, prompts);
-  }
-  int run(const std::string& arguments) {
-    const std::string command = fmt::format("cd {} && {}/bin/shardrift gate {} > out 2> err",
-                                            scratch_.path().string(), SHARDRIFT_BINARY_DIR, arguments);
-    const int status = std::system(command.c_str());
-    out_ = contents(scratch_ / "out");
-    error_ = contents(scratch_ / "err");
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-  }
-  record::testing::Scratch scratch_;
-  std::string out_;
-  std::string error_;
-};
+using Gate = testing::GateProgram;
 
 TEST_F(Gate, ThreeStatesAreThreeExitCodes) {
   EXPECT_EQ(run("one.h5 again.h5 --preset bitwise"), 0) << out_ << error_;

@@ -1,0 +1,21 @@
+// gate --certificate and gate --verify: the files behind a verdict.
+#pragma once
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "analysis/verdict/certificate.hpp"
+#include "cli/evidence_flags.hpp"
+
+namespace shardrift::cli {
+
+using EvidentFiles = std::vector<std::pair<verdict::Evident, verdict::HashedFile>>;
+
+// Every record that is judged by, hashed.
+EvidentFiles hashed(const EvidenceFlags& flags);
+
+// The given files in the roles that the certificate has them in, found by their hashes: names and order are
+// no matter. Throws bad_data where one of the certificate's is not among them, or one of them is not in it.
+EvidenceFlags in_their_roles(const verdict::Certificate& certificate, const EvidenceFlags& given);
+
+}  // namespace shardrift::cli
