@@ -31,7 +31,7 @@ std::optional<ChangedAnswers> changed_answers(const Candidate& candidate, const 
 
 // What the sentences of a Verdict say, from its values; judge() calls these last.
 std::string headline_of(const Candidate& candidate);
-std::string outcome_of(const Candidate& candidate, const Thresholds& thresholds);
+std::string outcome_of(const Candidate& candidate, const Thresholds& thresholds);  // outcome.cpp
 std::string distance_of(const Candidate& candidate, const std::vector<std::string>& yardsticks);
 std::string power_of(const Verdict& verdict);
 std::string recommendation_of(const Verdict& verdict);

@@ -15,7 +15,7 @@ import chromium
 READY = "Boolean(document.querySelector('html[data-ready]'))"
 # Made-up reports beside the hostile one: kind, configurations.
 PAGES = (("equal", 1), ("flipped", 1), ("mixed", 3), ("missing", 3), ("equal", 3), ("flipped", 3), ("mixed", 20), ("equal", 20),
-         ("missing", 20))
+         ("missing", 20), ("broken", 3), ("score", 3))
 SECTIONS = ("answer", "configurations", "survival", "prompts", "positions", "margins", "growth", "ladder", "orders",
             "tokens", "environment")
 PHONE, DESKTOP = (360, 740), (1280, 900)
@@ -195,7 +195,10 @@ def check_answer(checks: Checks, page: chromium.Page, where: str) -> None:
     checks.that(page.value(GREEN_MEANS_EQUAL), f"{where}: what is green is equal")
     checks.none(page.value(NOT_JUDGED), f"{where}: what was not judged is in the answer, the list and the table")
     tiles = page.value("[...document.querySelectorAll('.tile')].map((t) => t.textContent)")
-    checks.that(not any("NaN" in text or "undefined" in text for text in tiles), f"{where}: tiles have values", tiles)
+    checks.that(not any("nan" in text or "undefined" in text for text in tiles), f"{where}: tiles have values", tiles)
+    broken = page.value("JSON.parse(document.getElementById('data').textContent).runs.filter((run) => run.without_value).length")
+    cells = page.value("[...document.querySelectorAll('#configurations td')].filter((n) => n.textContent.startsWith('NaN in ')).length")
+    checks.that(cells == 4 * broken, f"{where}: numbers that NaN leaves without a value say so", (cells, broken))
 
 
 def check_made_up(checks: Checks, browser: chromium.Browser, program: pathlib.Path, folder: pathlib.Path) -> None:

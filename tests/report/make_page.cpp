@@ -5,6 +5,8 @@
 //   flipped   tensor parallelism only: every candidate changes text
 //   mixed     as hostile, without such strings
 //   missing   as mixed; one candidate is partial, two were asked for and not run
+//   broken    as mixed; the first candidate has rows of NaN
+//   score     as mixed; runs over given texts
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -60,13 +62,15 @@ void add_layers(Report& report, std::size_t run, double noise) {
   report.growth.push_back(std::move(growth));
 }
 
-enum class Kind { hostile, equal, flipped, mixed, missing };
+enum class Kind { hostile, equal, flipped, mixed, missing, broken, score };
 constexpr auto names_of(Kind) {
   return std::to_array<Named<Kind>>({{Kind::hostile, "hostile"},
                                      {Kind::equal, "equal"},
                                      {Kind::flipped, "flipped"},
                                      {Kind::mixed, "mixed"},
-                                     {Kind::missing, "missing"}});
+                                     {Kind::missing, "missing"},
+                                     {Kind::broken, "broken"},
+                                     {Kind::score, "score"}});
 }
 
 // SmolLM2-135M's.
@@ -118,6 +122,16 @@ void cut(analysis::Measurement& measurement) {
   measurement.prompts.resize(measurement.prompts.size() / 3);
 }
 
+// A row in every third prompt.
+void spoil(analysis::Measurement& measurement) {
+  for (std::size_t p = 0; p < measurement.prompts.size(); p += 3) {
+    auto& step = measurement.prompts[p].steps.front();
+    step.not_finite = 1;
+    step.kl = step.kl_reverse = step.js = step.tv = step.log_ratio = analysis::kNoValue;
+    step.p_candidate = step.p_own = analysis::kNoValue;
+  }
+}
+
 Report made_up(int configurations, int prompts, int rows, Kind kind) {
   Report report;
   for (int i = 0; i < configurations; ++i) {
@@ -131,6 +145,8 @@ Report made_up(int configurations, int prompts, int rows, Kind kind) {
     use_plan(measurement.reference, plan_of(1, false, 0));
     use_plan(measurement.candidate, plan);
     if (kind == Kind::missing && i == 0) cut(measurement);
+    if (kind == Kind::broken && i == 0) spoil(measurement);
+    if (kind == Kind::score) measurement.reference.run.mode = measurement.candidate.run.mode = "score";
     add_run(report, std::move(measurement), Role::candidate);
     const auto run = report.runs.size() - 1;
     if (noise == 0) continue;
@@ -178,7 +194,8 @@ int main(int argc, char** argv) {
   const auto kind = shardrift::from_name<Kind>(argc == 6 ? argv[5] : "hostile");
   if (argc < 5 || argc > 6 || !kind) {
     std::fputs(
-        "usage: make_page OUT.html CONFIGURATIONS PROMPTS ROWS [hostile|equal|flipped|mixed|missing]\n",
+        "usage: make_page OUT.html CONFIGURATIONS PROMPTS ROWS "
+        "[hostile|equal|flipped|mixed|missing|broken|score]\n",
         stderr);
     return 64;
   }
