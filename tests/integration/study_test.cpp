@@ -265,7 +265,10 @@ TEST(ShippedStudies, RunOnAFixtureModel) {
          SHARDRIFT_SOURCE_DIR "/experiments/studies/" + name + ".toml", "--model",
          fixture("tiny-llama").string(), "--prompts", prompts.string(), "--set", "max-new-tokens=3",
          "--output", (folder / name).string(), "--device", "cpu", "--devices", "2", "--jobs", "2"});
-    EXPECT_EQ(finished.code, 0) << finished.output;
+    // GPUs 1 to 3, and sums of four ranks that nothing predicts: not possible on two cores, which is said.
+    const bool whole = name == "reduction-order";
+    EXPECT_EQ(finished.code, whole ? 0 : 2) << finished.output;
+    EXPECT_EQ(finished.output.find("not possible here") == std::string::npos, whole) << name;
     EXPECT_THAT(finished.output, HasSubstr("verdict: "));
   }
 }
