@@ -27,7 +27,9 @@ std::string fixed(double value, int digits) {
 std::string with_error(double share, double error) {
   const auto percents = fixed(100 * share, 3);
   if (percents == "-") return percents;
-  return std::isnan(error) ? percents + "%" : fmt::format("{} ± {}%", percents, fixed(100 * error, 3));
+  return std::isnan(error) ? percents + "%"
+                           : fmt::format("{}% (standard error {}%, as if rows were independent)", percents,
+                                         fixed(100 * error, 3));
 }
 
 std::string percent(std::int64_t part, std::int64_t whole) {
