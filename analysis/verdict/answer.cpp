@@ -231,24 +231,26 @@ std::string predicted_sentence(const Verdict& verdict) {
   return names.empty() ? "" : fmt::format(" Predicted on fewer devices, not run: {}.", listed(names));
 }
 
+// "Not judged: tp4 was interrupted; tp2 and tp3: each has not run to its end yet."
 std::string not_judged_sentence(const Verdict& verdict) {
+  if (verdict.not_judged.empty()) return {};
   std::vector<std::pair<std::string, std::vector<std::string>>> reasons;
   for (const auto& one : verdict.not_judged) {
     auto at = std::find_if(reasons.begin(), reasons.end(), [&](const auto& r) { return r.first == one.why; });
     if (at == reasons.end()) at = reasons.insert(at, {one.why, {}});
     at->second.push_back(one.name);
   }
-  std::string text;
+  std::vector<std::string> parts;
   for (std::size_t i = 0; i < std::min(kReasons, reasons.size()); ++i) {
     const auto& [why, names] = reasons[i];
-    const std::string shown = why.size() > kReasonLetters ? "see below" : why;
-    text += fmt::format(" {} {} not judged: {}.", listed(names), names.size() == 1 ? "was" : "were", shown);
+    const bool told = why.size() <= kReasonLetters;
+    parts.push_back(listed(names) + (!told ? " (see below)" : (names.size() == 1 ? " " : ": each ") + why));
   }
   std::vector<std::string> more;
   for (std::size_t i = kReasons; i < reasons.size(); ++i)
     more.insert(more.end(), reasons[i].second.begin(), reasons[i].second.end());
-  if (!more.empty()) text += fmt::format(" Not judged either: {}.", listed(more));
-  return text;
+  if (!more.empty()) parts.push_back(listed(more));
+  return fmt::format(" Not judged: {}.", fmt::join(parts, "; "));
 }
 
 // Where nothing changed: the first words.

@@ -33,7 +33,7 @@ constexpr auto names_of(State) {
 struct NotJudged {
   std::string name;
   std::string plan;
-  std::string why;
+  std::string why;  // what it did instead, after its name: "was interrupted"
 };
 
 // Everything that was compared with one reference.
@@ -92,7 +92,7 @@ struct Candidate {
 
 struct Ranked {
   std::size_t candidate = 0;
-  std::string why;
+  std::string why;  // what it did instead, after its name: "was interrupted"
 };
 
 struct Verdict {
