@@ -3,7 +3,9 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <regex>
 
 #include "analysis/report/page.hpp"
 #include "analysis/verdict/words.hpp"
@@ -28,6 +30,22 @@ std::string tone_of(const Verdict& verdict) {
   if (!any([](const Candidate& c) { return !is_equal(c); })) return "same";
   return any([](const Candidate& c) { return !is_equal(c) && c.statistics.prompts_differ == 0; }) ? "unknown"
                                                                                                   : "near";
+}
+
+// Powers of ten as the rest of the page writes them: "4.24e-06" is 4.24·10⁻⁶.
+std::string with_powers(const std::string& text) {
+  static const std::regex kExponent(R"((\d)e([+-])0*(\d+))");
+  constexpr std::array kDigits{"⁰", "¹", "²", "³", "⁴", "⁵", "⁶", "⁷", "⁸", "⁹"};
+  std::string out;
+  auto at = text.cbegin();
+  for (std::sregex_iterator match(at, text.cend(), kExponent), end; match != end; ++match) {
+    out.append(at, (*match)[1].second);
+    out += "·10";
+    if ((*match)[2].str() == "-") out += "⁻";
+    for (const char digit : (*match)[3].str()) out += kDigits[static_cast<std::size_t>(digit - '0')];
+    at = (*match)[0].second;
+  }
+  return out.append(at, text.cend());
 }
 
 struct Tile {
@@ -161,7 +179,7 @@ std::string tiles_html(const Verdict& verdict) {
   std::string html = "<div class=\"tiles\">\n";
   for (const auto& tile : tiles_of(verdict))
     html += fmt::format("<div class=\"tile\"><b>{}</b> <span data-terms=\"{}\">{}</span></div>\n",
-                        html_escaped(tile.value), tile.terms, html_escaped(tile.label));
+                        html_escaped(with_powers(tile.value)), tile.terms, html_escaped(tile.label));
   return html + "</div>\n";
 }
 
@@ -189,7 +207,8 @@ std::string lines_html(const Verdict& verdict) {
         "<li class=\"{}\"><strong>{}</strong> <span class=\"plan\">{}</span>{} <span class=\"outcome\" "
         "data-terms=\"{}\">{}{}{}</span></li>\n",
         is_equal(c) ? "equal" : "other", html_escaped(c.name), html_escaped(c.plan), state_html(c),
-        terms_of(c), html_escaped(c.outcome), c.distance.empty() ? "" : "; ", html_escaped(c.distance));
+        terms_of(c), html_escaped(c.outcome), c.distance.empty() ? "" : "; ",
+        html_escaped(with_powers(c.distance)));
   }
   for (const auto& one : verdict.not_judged)
     html += fmt::format(

@@ -4,7 +4,6 @@
 #include <map>
 
 #include "analysis/measure/totals.hpp"
-#include "analysis/report/model_name.hpp"
 #include "analysis/report/payload.hpp"
 #include "analysis/statistics/percentiles.hpp"
 
@@ -107,7 +106,6 @@ Json reference_json(const Report& report) {
   if (report.runs.empty()) return nullptr;
   const auto& reference = report.runs.front().measurement.reference;
   Json json = summary_json(reference);
-  json["model"] = model_name(reference.run);
   json["vocabulary"] = reference.run.model.vocabulary;
   json["identity"] = reference.run.model.identity;
   return json;

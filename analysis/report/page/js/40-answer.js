@@ -5,7 +5,6 @@ function facts() {
   const r = data.reference;
   const list = [
     ['Reference', `${r.name} (${r.plan})`],
-    ['Model', r.model],
     ['Prompts', `${text(r.prompts)}, ${r.mode}`],
     ['Devices', r.devices],
     ['Run', r.created ? r.created.slice(0, 10) : ''],
