@@ -86,8 +86,7 @@ Tile changed_tile(const Verdict& verdict) {
   };
   const auto rows = [](const Candidate& c) {
     const auto& s = c.statistics;
-    return s.rows == 0 ? analysis::kNoValue
-                       : static_cast<double>(s.flips + s.flips_at_ties) / static_cast<double>(s.rows);
+    return s.rows == 0 ? analysis::kNoValue : static_cast<double>(s.flips()) / static_cast<double>(s.rows);
   };
   const Candidate* worst = largest(verdict, share);
   std::vector<double> values;

@@ -137,7 +137,7 @@ Json run_json(const Report& report, std::size_t run) {
   json["steps_measured"] = statistics.rows_measured;
   json["steps_differ"] = statistics.rows_differ;
   json["same_choice"] = totals.top1_equal;
-  json["flips"] = statistics.flips;
+  json["flips"] = statistics.clear_flips;
   json["tie_flips"] = statistics.flips_at_ties;
   json["not_finite"] = totals.not_finite;
   for (const char* name : {"kl", "max_abs", "rms", "delta_p"}) json[name] = metric_json(statistics, name);

@@ -95,17 +95,15 @@ NoiseFloor noise_floor(const std::vector<const Measurement*>& repeats) {
 AboveFloor above_floor(const Measurement& candidate, const std::vector<const Measurement*>& repeats,
                        const Metric& metric, const BootstrapOptions& options) {
   const Paired paired = common_prompts(sums_of(candidate, metric), sums_of(repeats, metric));
+  const Worst worst = worst_of(candidate, metric, paired.a);
+  const auto average = [&](double mean) { return metric.average == Average::mean ? mean : std::sqrt(mean); };
   AboveFloor result;
   result.rule = metric.floor;
-  result.candidate = average_of(paired.a, metric.average, options);
-  result.floor = average_of(paired.b, metric.average, options);
-  result.excess = bootstrap(
-      static_cast<std::int64_t>(paired.a.ids.size()),
-      [&](const Drawn& drawn) {
-        return above_floor(average_of(paired.a, metric.average, drawn),
-                           average_of(paired.b, metric.average, drawn), metric.floor);
-      },
-      IntervalMethod::bca, options);
+  result.candidate = average_of(paired.a, metric.average, worst, options);
+  result.floor = average_of(paired.b, metric.average, worst, options);
+  result.excess = reweighted_pair(
+      paired.a, worst, paired.b,
+      [&](double a, double b) { return above_floor(average(a), average(b), metric.floor); }, options);
   return result;
 }
 
@@ -119,19 +117,18 @@ Ratio ratio_on_common_rows(const Measurement& numerator, const Measurement& deno
     paired.add(prompt.id);
     add_common_rows(prompt, *other->second, metric, paired);
   }
+  const Worst worst = worst_of(numerator, metric, paired.a);
   Ratio result;
   result.metric = metric.name;
   for (const double rows : paired.a.rows) result.rows += static_cast<std::int64_t>(rows);
-  result.numerator = average_of(paired.a, metric.average, options);
-  result.denominator = average_of(paired.b, metric.average, options);
-  result.ratio = bootstrap(
-      static_cast<std::int64_t>(paired.a.ids.size()),
-      [&](const Drawn& drawn) {
-        const double a = average_of(paired.a, metric.average, drawn);
-        const double b = average_of(paired.b, metric.average, drawn);
-        return std::isnan(a) || std::isnan(b) ? kNoValue : quotient(a, b);
+  result.numerator = average_of(paired.a, metric.average, worst, options);
+  result.denominator = average_of(paired.b, metric.average, worst_of(denominator, metric, paired.b), options);
+  result.ratio = reweighted_pair(
+      paired.a, worst, paired.b,
+      [&](double a, double b) {
+        return metric.average == Average::mean ? quotient(a, b) : std::sqrt(quotient(a, b));
       },
-      IntervalMethod::bca, options);
+      options);
   return result;
 }
 

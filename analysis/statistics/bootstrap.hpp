@@ -27,12 +27,14 @@ enum class IntervalMethod {
   none,
   bca,
   percentile,
-  exact,  // from a distribution, not from resamples (proportion.hpp, survival.hpp)
+  reweighted,  // reweighting.hpp
+  exact,       // from a distribution, not from resamples (proportion.hpp, survival.hpp)
 };
 constexpr auto names_of(IntervalMethod) {
   return std::to_array<Named<IntervalMethod>>({{IntervalMethod::none, "none"},
                                                {IntervalMethod::bca, "bca"},
                                                {IntervalMethod::percentile, "percentile"},
+                                               {IntervalMethod::reweighted, "reweighted"},
                                                {IntervalMethod::exact, "exact"}});
 }
 

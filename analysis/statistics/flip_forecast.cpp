@@ -5,6 +5,7 @@
 #include <set>
 
 #include "analysis/statistics/proportion.hpp"
+#include "analysis/statistics/random.hpp"
 #include "analysis/statistics/survival.hpp"
 
 namespace shardrift::statistics {
@@ -14,6 +15,9 @@ constexpr std::size_t kFolds = 5;
 constexpr std::size_t kFewestPrompts = 10;
 constexpr int kMostResamples = 200;  // each fits the law anew
 constexpr double kTiny = 1e-300;
+// Beyond the longest text: b of 14 real runs cut short (docs/results/coverage.md).
+constexpr double kDecline = 1;
+constexpr double kDeclineVaries = 0.5;
 
 double log_loss(bool flipped, double p) {
   return flipped ? -std::log(std::max(p, kTiny)) : -std::log1p(-std::min(p, 1 - 1e-16));
@@ -82,53 +86,25 @@ Course course_of(const analysis::Measurement& measurement) {
   return course;
 }
 
-// How fast texts go on changing after the longest one compared: -log(1 - P) a token over the second half of
-// each. Prompts differ, and those that change easily are the first to go: a gamma-distributed pace (J.
-// Vaupel and others, Demography 16, 1979). Its variance is what the even and odd rows of a prompt have in
-// common (their covariance over prompts), so that the chance of single rows is not taken for a difference.
-class Pace {
- public:
-  void add(const Text& text, double weight) {
-    double sum[2] = {0, 0};
-    double rows[2] = {0, 0};
-    for (std::size_t i = text.hazard.size() / 2; i < text.hazard.size(); ++i) {
-      sum[i % 2] -= std::log1p(-std::min(text.hazard[i], 1 - 1e-12));
-      rows[i % 2] += 1;
-    }
-    if (rows[0] == 0 || rows[1] == 0) return;  // a text of one or two tokens
-    weight_ += weight;
-    even_ += weight * sum[0] / rows[0];
-    odd_ += weight * sum[1] / rows[1];
-    product_ += weight * sum[0] / rows[0] * sum[1] / rows[1];
-  }
-  // Share that is still identical `more` tokens later.
-  double share(double more) const {
-    if (weight_ == 0) return analysis::kNoValue;
-    const double mean = (even_ + odd_) / (2 * weight_);
-    const double variance = product_ / weight_ - even_ * odd_ / (weight_ * weight_);
-    if (mean <= 0) return 1;
-    if (variance <= 0) return std::exp(-mean * more);
-    return std::pow(1 + variance / mean * more, -mean * mean / variance);
-  }
+// The integral of t^-b from `from` to `to`: how the hazard of a falling rate adds up.
+double falling(double from, double to, double b) {
+  if (std::fabs(1 - b) < 1e-6) return std::log(to / from);
+  return (std::pow(to, 1 - b) - std::pow(from, 1 - b)) / (1 - b);
+}
 
- private:
-  double weight_ = 0;
-  double even_ = 0;
-  double odd_ = 0;
-  double product_ = 0;
-};
-
-// identical[k]: after lengths[k] tokens.
+// identical[k]: after lengths[k] tokens. decline: b of the hazard beyond the longest text.
 void run_course(const Course& course, const std::vector<Text>& texts, const std::vector<bool>& flipped,
-                const Drawn& drawn, const std::vector<std::int64_t>& lengths,
+                const Drawn& drawn, const std::vector<std::int64_t>& lengths, double decline,
                 std::vector<double>& identical) {
   // How much of each prompt is at risk: times drawn; in follow runs times its predicted survival.
   std::vector<double> weight(texts.size());
   for (std::size_t j = 0; j < texts.size(); ++j) weight[j] = texts[j].hazard.empty() ? 0 : drawn[j];
   double share = 1;
+  double second_half = 0;  // hazard of texts that went on, summed over it
   std::size_t k = 0;
   for (std::int64_t n = 1; n <= course.longest && k < lengths.size(); ++n) {
     double at_risk = 0;
+    double going = 0;  // of these, those whose text is not over
     double flips = 0;
     for (std::size_t j = 0; j < texts.size(); ++j) {
       const auto rows = static_cast<std::int64_t>(texts[j].hazard.size());
@@ -136,35 +112,43 @@ void run_course(const Course& course, const std::vector<Text>& texts, const std:
       if (weight[j] == 0) continue;
       const double p = n <= rows ? texts[j].hazard[static_cast<std::size_t>(n - 1)] : 0;
       at_risk += weight[j];
+      if (n <= rows) going += weight[j];
       flips += weight[j] * p;
       if (course.follow) weight[j] *= 1 - p;
     }
     if (at_risk > 0) share *= 1 - flips / at_risk;
+    if (2 * n > course.longest && going > 0) second_half -= std::log1p(-std::min(flips / going, 1 - 1e-12));
     if (lengths[k] == n) identical[k++] = share;
   }
   if (k == lengths.size()) return;
   // Beyond: of those at risk after the longest text, some are over, the others go on.
-  Pace pace;
   double over = 0;
   double going = 0;
   for (std::size_t j = 0; j < texts.size(); ++j) {
     const bool changed = !course.follow && flipped[j];
     const bool reaches = static_cast<std::int64_t>(texts[j].hazard.size()) == course.longest;
     if (changed || weight[j] == 0) continue;
-    if (texts[j].whole) {
+    if (texts[j].whole)
       over += weight[j];
-    } else if (reaches) {
+    else if (reaches)
       going += weight[j];
-      pace.add(texts[j], weight[j]);
-    }
   }
+  const auto longest = static_cast<double>(course.longest);
+  const double seen = falling(longest / 2, longest, decline);
   for (; k < lengths.size(); ++k) {
-    const double still =
-        going == 0 ? 0 : going * pace.share(static_cast<double>(lengths[k] - course.longest));
+    const double more = second_half * falling(longest, static_cast<double>(lengths[k]), decline) / seen;
     identical[k] = !course.anything_cut ? share
-                   : over + going > 0   ? share * (over + still) / (over + going)
+                   : over + going > 0   ? share * (over + going * std::exp(-more)) / (over + going)
                                         : analysis::kNoValue;
   }
+}
+
+// Few prompts: what was predicted cannot be surer than as many coins would be.
+Interval widened(const Interval& interval, double share, std::int64_t prompts, double confidence) {
+  const auto coins =
+      exact_interval(share * static_cast<double>(prompts), static_cast<double>(prompts), confidence);
+  if (std::isnan(interval.low)) return coins;
+  return {std::min(interval.low, coins.low), std::max(interval.high, coins.high)};
 }
 
 }  // namespace
@@ -224,21 +208,34 @@ std::optional<Forecast> forecast(const analysis::Measurement& measurement, const
   for (const auto& prompt : measurement.prompts) flipped.push_back(prompt.first_flip.has_value());
   BootstrapOptions limited = options;
   limited.resamples = std::min(options.resamples, kMostResamples);
-  const auto curve = bootstrap_curve(
-      static_cast<std::int64_t>(measurement.prompts.size()), lengths.size(),
+  Random random(options.seed);
+  bool first = true;  // the estimate itself; then resamples
+  const auto prompts = static_cast<std::int64_t>(measurement.prompts.size());
+  auto curve = bootstrap_curve(
+      prompts, lengths.size(),
       [&](const Drawn& drawn, std::vector<double>& identical) {
+        const double decline = first ? kDecline : kDecline + kDeclineVaries * random.normal();
+        first = false;
         const auto refitted = fitter.refit(law, drawn);
         if (!refitted) {
           std::fill(identical.begin(), identical.end(), analysis::kNoValue);
           return;
         }
-        run_course(course, texts_of(measurement, rows, *refitted), flipped, drawn, lengths, identical);
+        run_course(course, texts_of(measurement, rows, *refitted), flipped, drawn, lengths, decline,
+                   identical);
       },
       limited);
+  const bool few = prompts < kEnoughPrompts;
   Forecast result;
   result.longest = course.longest;
-  for (std::size_t k = 0; k < lengths.size(); ++k)
-    result.points.push_back({lengths[k], curve[k], lengths[k] > course.longest && course.anything_cut});
+  for (std::size_t k = 0; k < lengths.size(); ++k) {
+    if (few && !std::isnan(curve[k].value)) {
+      curve[k].interval = widened(curve[k].interval, curve[k].value, prompts, options.confidence);
+      curve[k].method = IntervalMethod::percentile;
+    }
+    result.points.push_back(
+        {lengths[k], curve[k], few || (lengths[k] > course.longest && course.anything_cut)});
+  }
   return result;
 }
 

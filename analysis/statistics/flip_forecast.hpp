@@ -38,18 +38,25 @@ struct Calibration {
 std::optional<Calibration> calibrate(const std::vector<MarginRow>& rows, std::size_t prompts,
                                      double confidence);
 
+// With fewer prompts a forecast is as good as extrapolated.
+inline constexpr std::int64_t kEnoughPrompts = 30;
+
 struct ForecastPoint {
   std::int64_t tokens = 0;
   Estimate identical;  // share of prompts; the interval resamples prompts and fits the law anew each time
-  bool extrapolated = false;  // beyond the longest text compared
+  bool extrapolated = false;  // beyond the longest text compared, or from too few prompts
 };
 
 // The share of prompts identical after n tokens as the law has it: the product over tokens of 1 minus the
 // mean P(flip) of the prompts at risk. Greedy runs: those still compared, as in the survival curve, whose
 // events are replaced by their probabilities. Follow runs have rows past a flip: there a prompt counts by
 // its predicted survival so far. Texts that came to their end stay at risk with P = 0.
-// Beyond the longest text those still identical go on at the pace of their second halves, which differs from
-// prompt to prompt. The interval does not know whether that holds.
+//
+// Beyond the longest text L those still identical change ever more rarely: prompts that change easily are
+// gone first, and texts grow surer. The hazard of token n falls as n^-b from what it was in the second half,
+// (L/2, L]. b = 1 (every doubling of the length changes as many again) is what real runs cut short did on
+// average; what they varied by goes into the interval, as a b drawn for every resample.
+// docs/results/coverage.md has how often such intervals held.
 struct Forecast {
   std::int64_t longest = 0;
   std::vector<ForecastPoint> points;  // ascending; the last is the length asked for

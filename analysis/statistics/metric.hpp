@@ -8,6 +8,7 @@
 
 #include "analysis/measure/measurement.hpp"
 #include "analysis/statistics/bootstrap.hpp"
+#include "analysis/statistics/reweighting.hpp"
 #include "common/named_enum.hpp"
 
 namespace shardrift::statistics {
@@ -42,27 +43,32 @@ struct Metric {
   const char* unit;   // "nats", "logit", "ulp", "" (a probability or share)
   Average average;
   FloorRule floor;
+  double highest;                       // that a row can have; infinite where nothing bounds it
   double (*of)(const analysis::Step&);  // NaN: no value in this row
 };
 
-// kl, kl_reverse, js, tv, rms, mean_abs, max_abs, max_ulp, delta_p, log_ratio, regret, flips, flips_at_ties,
-// ties, rows_differ.
+// kl, kl_reverse, js, tv, rms, mean_abs, max_abs, max_ulp, delta_p, log_ratio, regret, flips, clear_flips,
+// flips_at_ties, ties, rows_differ.
 const std::vector<Metric>& metrics();
 const Metric& metric(std::string_view name);  // one of the above
 
 // A metric's rows by prompt: the sum of the values (of their squares for a root mean square) and how many
 // rows have one. Infinite values stay; the mean is then infinite.
-struct PromptSums {
+struct PromptSums : Clustered {
   std::vector<std::string> ids;
-  std::vector<double> sum;
-  std::vector<double> rows;
 };
 PromptSums sums_of(const analysis::Measurement& measurement, const Metric& metric);
 // Of several runs of the same prompts, added up by prompt.
 PromptSums sums_of(const std::vector<const analysis::Measurement*>& measurements, const Metric& metric);
 
-// Mean (or root mean square) over all rows, with an interval that resamples prompts.
-Estimate average_of(const PromptSums& sums, Average average, const BootstrapOptions& options);
-double average_of(const PromptSums& sums, Average average, const Drawn& drawn);
+// The prompt that would raise the average most, of these sums' metric. A greedy run is compared up to its
+// first flip: no prompt has two.
+Worst worst_of(const analysis::Measurement& measurement, const Metric& metric, const PromptSums& sums);
+
+// Mean (or root mean square) over all rows, with an interval that takes prompts whole.
+Estimate average_of(const PromptSums& sums, Average average, const Worst& worst,
+                    const BootstrapOptions& options);
+Estimate average_of(const analysis::Measurement& measurement, const Metric& metric,
+                    const BootstrapOptions& options);
 
 }  // namespace shardrift::statistics

@@ -12,7 +12,8 @@ using analysis::Measurement;
 using analysis::Step;
 
 bool is_event(const Metric& metric) {
-  static const std::vector<std::string_view> kEvents{"flips", "flips_at_ties", "ties", "rows_differ"};
+  static const std::vector<std::string_view> kEvents{"flips", "clear_flips", "flips_at_ties", "ties",
+                                                     "rows_differ"};
   return std::find(kEvents.begin(), kEvents.end(), metric.name) != kEvents.end();
 }
 
@@ -32,7 +33,7 @@ MetricStatistics metric_statistics(const Measurement& measurement, const Metric&
     }
   }
   if (result.rows == 0) return result;
-  result.average = average_of(sums_of(measurement, metric), metric.average, options);
+  result.average = average_of(measurement, metric, options);
   const ClusteredValues sorted(rows);
   const std::vector<double> levels{0.5, 0.9, 0.99};
   const auto percentiles = bootstrap_curve(
@@ -54,7 +55,7 @@ void count(const Measurement& measurement, RunStatistics& result) {
     result.prompts_differ += prompt.differs ? 1 : 0;
     for (const Step& step : prompt.steps) {
       ++result.rows;
-      if (step.flipped()) ++(step.tied() ? result.flips_at_ties : result.flips);
+      if (step.flipped()) ++(step.tied() ? result.flips_at_ties : result.clear_flips);
       if (!step.measured) continue;
       ++result.rows_measured;
       result.rows_differ += step.bit_equal ? 0 : 1;
@@ -63,19 +64,9 @@ void count(const Measurement& measurement, RunStatistics& result) {
   }
 }
 
-Estimate flip_regret(const Measurement& measurement, const BootstrapOptions& options) {
-  std::vector<double> regret;
-  std::vector<double> flips;
-  for (const auto& prompt : measurement.prompts) {
-    regret.push_back(0);
-    flips.push_back(0);
-    for (const Step& step : prompt.steps) {
-      if (!step.flipped() || std::isnan(step.regret)) continue;
-      regret.back() += step.regret;
-      flips.back() += 1;
-    }
-  }
-  return bootstrap_ratio(regret, flips, options);
+Estimate flip_regret(const Measurement& measurement, bool clear_only, const BootstrapOptions& options) {
+  const auto regrets = flip_regrets(measurement, clear_only);
+  return reweighted_mean(regrets.values, regrets.worst, options);
 }
 
 }  // namespace
@@ -86,13 +77,51 @@ const MetricStatistics* RunStatistics::of(std::string_view name) const {
   return nullptr;
 }
 
+FlipRegrets flip_regrets(const Measurement& measurement, bool clear_only) {
+  FlipRegrets result;
+  double largest = 0;
+  for (const auto& prompt : measurement.prompts) {
+    double regret = 0;
+    double flips = 0;
+    for (const Step& step : prompt.steps) {
+      largest = std::max(largest, step.max_abs);  // NaN is not larger
+      if (!step.flipped() || std::isnan(step.regret) || (clear_only && step.tied())) continue;
+      regret += step.regret;
+      flips += 1;
+    }
+    result.values.sum.push_back(regret);
+    result.values.rows.push_back(flips);
+  }
+  result.worst = {2 * largest, 1, true};
+  return result;
+}
+
+Clustered rows_above(const Measurement& measurement, const Metric& metric, double level) {
+  Clustered result;
+  for (const auto& prompt : measurement.prompts) {
+    double above = 0;
+    double rows = 0;
+    for (const Step& step : prompt.steps) {
+      const double value = metric.of(step);
+      if (std::isnan(value)) continue;
+      above += value > level ? 1 : 0;
+      rows += 1;
+    }
+    result.sum.push_back(above);
+    result.rows.push_back(rows);
+  }
+  return result;
+}
+
 RunStatistics statistics_of(const Measurement& measurement, const BootstrapOptions& options) {
   RunStatistics result;
   count(measurement, result);
   for (const auto& metric : metrics())
     if (!is_event(metric)) result.metrics.push_back(metric_statistics(measurement, metric, options));
-  result.flip_share = average_of(sums_of(measurement, metric("flips")), Average::mean, options);
-  result.flip_regret = flip_regret(measurement, options);
+  result.flip_share = average_of(measurement, metric("flips"), options);
+  result.clear_flip_share = average_of(measurement, metric("clear_flips"), options);
+  result.flip_regret = flip_regret(measurement, false, options);
+  result.clear_flip_regret = flip_regret(measurement, true, options);
   if (generates(measurement)) result.survival = survival(lifetimes(measurement), options.confidence);
   return result;
 }

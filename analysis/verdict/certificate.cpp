@@ -86,7 +86,7 @@ Json outcome_json(const Verdict& verdict) {
                           {"bit_equal", c.bit_equal},
                           {"prompts", c.statistics.prompts},
                           {"rows", c.statistics.rows},
-                          {"flips", c.statistics.flips},
+                          {"flips", c.statistics.flips()},
                           {"limits", limits}});
   }
   return {{"state", name_of(verdict.state)}, {"exit_code", exit_code(verdict)}, {"candidates", candidates}};

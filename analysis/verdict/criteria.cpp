@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <optional>
 #include <string_view>
 
@@ -30,53 +31,109 @@ struct Value {
   Estimate estimate;
   std::optional<double> floor;
   std::string missing;  // why there is no estimate
+  std::string reason;   // where it says more than the estimate
+  // What decides in the estimate's place, and at which limit.
+  std::optional<Estimate> deciding;
+  std::optional<double> deciding_limit;
+  // About how many prompts would decide at this limit.
+  std::function<std::optional<std::int64_t>(double limit)> needed;
 };
 
 Value missing(std::string why) {
-  return {{}, std::nullopt, std::move(why)};
+  Value value;
+  value.missing = std::move(why);
+  return value;
+}
+
+Value no_logits() {
+  return missing("no logits on both sides: record both with --record logits");
 }
 
 Value average(const Case& c, std::string_view name) {
   const auto& metric = statistics::metric(name);
-  const auto* measured = c.candidate.statistics.of(name);
-  const bool event = name == "flips";
-  if (!event && measured == nullptr)
-    return missing("no logits on both sides: record both with --record logits");
+  const auto sums = statistics::sums_of(c.measurement, metric);
+  const bool event = name == "flips" || name == "clear_flips";
   if (event && c.candidate.statistics.rows == 0) return missing("no row of both runs can be compared");
+  // Whether a flip fell at a tie is in the logits.
+  if ((!event || name == "clear_flips") && c.candidate.statistics.rows_measured == 0) return no_logits();
+  if (!event && c.candidate.statistics.of(name) == nullptr) return no_logits();
+  Value value;
+  const auto worst = statistics::worst_of(c.measurement, metric, sums);
   if (c.noisy()) {
     const auto above = statistics::above_floor(c.measurement, c.repeats, metric, c.thresholds.bootstrap);
-    if (above.excess.prompts > 0 && !std::isnan(above.excess.value))
-      return {above.excess, above.floor.value, {}};
+    if (above.excess.prompts > 0 && !std::isnan(above.excess.value)) {
+      value.estimate = above.excess;
+      value.floor = above.floor.value;
+    }
   }
-  return {event ? c.candidate.statistics.flip_share : measured->average, std::nullopt, {}};
+  if (!value.floor)
+    value.estimate = name == "flips"         ? c.candidate.statistics.flip_share
+                     : name == "clear_flips" ? c.candidate.statistics.clear_flip_share
+                                             : c.candidate.statistics.of(name)->average;
+  value.needed = [=, floor = value.floor.value_or(0), &c](double limit) {
+    return statistics::prompts_to_decide(sums, worst, limit + floor, c.thresholds.bootstrap);
+  };
+  return value;
 }
 
-Value percentile_99(const Case& c, std::string_view name) {
+// A 99th percentile lies at or below the limit where at most 1% of rows are above it: a share of rows, whose
+// interval holds with few prompts too.
+Value percentile_99(const Case& c, std::string_view name, const Limit& limit) {
+  constexpr double kAbove = 0.01;
   const auto* measured = c.candidate.statistics.of(name);
-  if (measured == nullptr) return missing("no logits on both sides: record both with --record logits");
-  return {measured->p99, std::nullopt, {}};
+  if (measured == nullptr) return no_logits();
+  const auto above = statistics::rows_above(c.measurement, statistics::metric(name), limit.value);
+  const auto worst = statistics::worst_of_rows(above.rows, 1, true);
+  Value value;
+  value.estimate = measured->p99;
+  value.deciding = statistics::reweighted_mean(above, worst, c.thresholds.bootstrap);
+  value.deciding_limit = kAbove;
+  value.reason =
+      fmt::format("{}; above the limit {} of rows, 1% may be", amount(measured->p99.value, limit.kind->unit),
+                  amount(*value.deciding, Unit::share));
+  value.needed = [=, &c](double) {
+    return statistics::prompts_to_decide(above, worst, kAbove, c.thresholds.bootstrap);
+  };
+  return value;
 }
 
-Value flip_regret(const Case& c) {
+Value flip_regret(const Case& c, bool clear_only) {
   const auto& statistics = c.candidate.statistics;
   if (statistics.rows == 0) return missing("no row of both runs can be compared");
-  if (statistics.flips + statistics.flips_at_ties == 0) {
-    Estimate none;
-    none.value = 0;
-    none.interval = {0, 0};
-    none.method = IntervalMethod::exact;
-    none.prompts = statistics.prompts;
-    return {none, std::nullopt, {}};
+  Value value;
+  if ((clear_only ? statistics.clear_flips : statistics.flips()) == 0) {
+    // How often it could be is what the limits of shares say.
+    value.estimate = {0, {0, 0}, IntervalMethod::exact, statistics.prompts};
+    value.reason = "no other token was chosen";
+    return value;
   }
-  if (std::isnan(statistics.flip_regret.value))
-    return missing("no logits on both sides: record both with --record logits");
-  return {statistics.flip_regret, std::nullopt, {}};
+  value.estimate = clear_only ? statistics.clear_flip_regret : statistics.flip_regret;
+  if (std::isnan(value.estimate.value)) return no_logits();
+  const auto regrets = statistics::flip_regrets(c.measurement, clear_only);
+  const auto flips = clear_only ? statistics.clear_flips : statistics.flips();
+  value.reason = fmt::format("{} over {}", amount(value.estimate, Unit::nats),
+                             counted(flips, clear_only ? "clear flip" : "flip"));
+  value.needed = [=, prompts = statistics.prompts, flipping = value.estimate.prompts,
+                  &c](double limit) -> std::optional<std::int64_t> {
+    const auto needed =
+        statistics::prompts_to_decide(regrets.values, regrets.worst, limit, c.thresholds.bootstrap);
+    if (!needed || flipping == 0) return std::nullopt;  // prompts that flip; of all, so many times as many
+    return (*needed * prompts + flipping - 1) / flipping;
+  };
+  if (value.estimate.method == IntervalMethod::none) {  // of one prompt: the worst there could be decides
+    value.deciding = value.estimate;
+    value.deciding->method = IntervalMethod::reweighted;
+    value.deciding->interval = {0, std::max(value.estimate.value, regrets.worst.sum)};
+  }
+  return value;
 }
 
 Value ratio(const std::optional<statistics::Ratio>& ratio, const char* give) {
   if (!ratio) return missing(fmt::format("needs {}", give));
   if (std::isnan(ratio->ratio.value)) return missing("both sides are 0, or no row is common");
-  return {ratio->ratio, std::nullopt, {}};
+  Value value;
+  value.estimate = ratio->ratio;
+  return value;
 }
 
 // The yardstick that this candidate exceeds most: a limit has to hold against all.
@@ -99,21 +156,28 @@ Value changed_prompts(const Case& c) {
   estimate.interval = {1 - point.interval.high, 1 - point.interval.low};
   estimate.method = IntervalMethod::exact;
   estimate.prompts = curve.prompts;
-  return {estimate, std::nullopt,
-          asked ? ""
-                : fmt::format("compared to {} tokens of the {} asked about: rerun with --max-new-tokens {}",
-                              curve.longest, c.thresholds.tokens, c.thresholds.tokens)};
+  Value value;
+  value.estimate = estimate;
+  if (!asked)
+    value.missing = fmt::format("compared to {} tokens of the {} asked about: rerun with --max-new-tokens {}",
+                                curve.longest, c.thresholds.tokens, c.thresholds.tokens);
+  value.needed = [=, confidence = c.thresholds.bootstrap.confidence](double limit) {
+    return statistics::trials_to_decide(estimate.value, limit, confidence);
+  };
+  return value;
 }
 
-Value value_of(const Case& c, std::string_view name) {
+Value value_of(const Case& c, const Limit& limit) {
+  const std::string_view name = limit.kind->name;
   if (name == "changed_prompts") return changed_prompts(c);
-  if (name == "flips") return average(c, "flips");
-  if (name == "flip_regret") return flip_regret(c);
+  if (name == "flips" || name == "clear_flips") return average(c, name);
+  if (name == "flip_regret") return flip_regret(c, false);
+  if (name == "clear_flip_regret") return flip_regret(c, true);
   if (name == "kl_mean") return average(c, "kl");
-  if (name == "kl_p99") return percentile_99(c, "kl");
+  if (name == "kl_p99") return percentile_99(c, "kl", limit);
   if (name == "tv_mean") return average(c, "tv");
   if (name == "delta_p_mean") return average(c, "delta_p");
-  if (name == "delta_p_p99") return percentile_99(c, "delta_p");
+  if (name == "delta_p_p99") return percentile_99(c, "delta_p", limit);
   if (name == "excess_error") return ratio(c.candidate.excess_error, "--truth");
   return yardstick(c);
 }
@@ -137,18 +201,6 @@ Criterion judge_bits(const Case& c, const Limit& limit) {
   return result;
 }
 
-// About how many prompts would bring the interval to one side of the limit: its width goes with 1/sqrt(n).
-std::optional<std::int64_t> prompts_needed(const Estimate& estimate, double limit, double confidence) {
-  if (estimate.method == IntervalMethod::exact && estimate.value == 0)
-    return statistics::trials_to_show(limit, confidence);
-  const double gap = std::fabs(limit - estimate.value);
-  const double half = estimate.value <= limit ? estimate.interval.high - estimate.value
-                                              : estimate.value - estimate.interval.low;
-  const double needed = std::ceil(static_cast<double>(estimate.prompts) * (half / gap) * (half / gap));
-  if (!(needed < 1e7)) return std::nullopt;
-  return static_cast<std::int64_t>(needed);
-}
-
 State compare(const Estimate& estimate, double limit) {
   // An infinite mean is measured: some token of the reference got no probability at all.
   if (std::isinf(estimate.value)) return State::fail;
@@ -159,42 +211,59 @@ State compare(const Estimate& estimate, double limit) {
   return estimate.interval.low > limit ? State::fail : State::inconclusive;
 }
 
-Criterion judge_limit(const Case& c, const Limit& limit) {
-  if (std::string_view(limit.kind->name) == "bit_equal") return judge_bits(c, limit);
+// Equal bits keep every limit on a distance from the reference, whatever the number of prompts: what so many
+// can exclude is said beside. The truth may still be further off than allowed.
+Criterion judge_equal(const Case& c, const Limit& limit) {
   Criterion result;
   result.limit = limit;
-  const Value value = value_of(c, limit.kind->name);
+  result.estimate = value_of(c, limit).estimate;
+  const auto prompts = c.candidate.statistics.prompts;
+  result.reason = fmt::format("equal bits in {} of {}", prompts, counted(prompts, "prompt"));
+  const bool against_truth = std::string_view(limit.kind->name) == "excess_error";
+  result.state = !against_truth                           ? State::pass
+                 : !(result.estimate.value > limit.value) ? State::pass
+                                                          : State::fail;
+  return result;
+}
+
+Criterion judge_limit(const Case& c, const Limit& limit) {
+  if (std::string_view(limit.kind->name) == "bit_equal") return judge_bits(c, limit);
+  if (c.candidate.bit_equal) return judge_equal(c, limit);
+  Criterion result;
+  result.limit = limit;
+  const Value value = value_of(c, limit);
   result.estimate = value.estimate;
   result.floor = value.floor;
   if (std::isnan(value.estimate.value)) {
     result.reason = value.missing;
     return result;
   }
-  result.reason = amount(value.estimate, limit.kind->unit);
+  result.reason = value.reason.empty() ? amount(value.estimate, limit.kind->unit) : value.reason;
   if (value.floor)
     result.reason += fmt::format(" above a noise floor of {}", amount(*value.floor, limit.kind->unit));
-  result.state = compare(value.estimate, limit.value);
+  const Estimate& decides = value.deciding ? *value.deciding : value.estimate;
+  result.state = compare(decides, value.deciding_limit.value_or(limit.value));
   if (!value.missing.empty()) {
     // More tokens can only change more prompts: a limit that is broken already stays broken.
     if (result.state != State::fail) result.state = State::inconclusive;
     result.reason += "; " + value.missing;
     return result;
   }
-  const bool resampled = value.estimate.method != IntervalMethod::exact && !std::isinf(value.estimate.value);
-  if (resampled && value.estimate.prompts < c.thresholds.prompts) {
+  const bool exact = decides.method == IntervalMethod::exact || std::isinf(decides.value);
+  if (!exact && c.candidate.statistics.prompts < c.thresholds.prompts) {
     result.state = State::inconclusive;
     result.reason += fmt::format("; an interval from {} is not to be trusted, {} are asked for",
-                                 counted(value.estimate.prompts, "prompt"), c.thresholds.prompts);
+                                 counted(c.candidate.statistics.prompts, "prompt"), c.thresholds.prompts);
     result.prompts_needed = c.thresholds.prompts;
-  } else if (result.state == State::inconclusive && limit.value > 0) {
-    result.prompts_needed = prompts_needed(value.estimate, limit.value, c.thresholds.bootstrap.confidence);
+  } else if (result.state == State::inconclusive && limit.value > 0 && value.needed) {
+    result.prompts_needed = value.needed(limit.value);
   }
   return result;
 }
 
 // What holds for every limit: nothing passes on too little, or on part of a run.
 void hold_back(const Case& c, Criterion& criterion) {
-  if (criterion.state != State::pass) return;
+  if (criterion.state != State::pass || c.candidate.bit_equal) return;
   const auto prompts = c.candidate.statistics.prompts;
   if (prompts < c.thresholds.prompts) {
     criterion.state = State::inconclusive;

@@ -27,7 +27,7 @@ std::vector<const Measurement*> pointers(const std::vector<Measurement>& measure
 
 bool every_bit_equal(const Measurement& measurement, const statistics::RunStatistics& statistics) {
   return statistics.prompts > 0 && statistics.prompts_bit_equal == statistics.prompts &&
-         measurement.missing.empty();
+         measurement.missing.empty() && measurement.reference.complete && measurement.candidate.complete;
 }
 
 // 0 for equal bits, else the mean KL above the noise floor; without logits the share of prompts changed.

@@ -11,7 +11,7 @@ namespace shardrift::verdict {
 namespace {
 
 std::int64_t choices_changed(const Candidate& c) {
-  return c.statistics.flips + c.statistics.flips_at_ties;
+  return c.statistics.flips();
 }
 
 }  // namespace

@@ -68,8 +68,12 @@ const std::vector<LimitKind>& limit_kinds() {
       {"bit_equal", Unit::none, 1, "every bit equal"},
       {"changed_prompts", Unit::share, 1, "text changed in at most {} of prompts"},
       {"flips", Unit::share, 1, "another token chosen at no more than {} of positions"},
+      {"clear_flips", Unit::share, 1,
+       "another token chosen, without an exact tie, at no more than {} of positions"},
       {"flip_regret", Unit::nats, 100,
        "where another token is chosen, the reference liked its own at most {} better"},
+      {"clear_flip_regret", Unit::nats, 100,
+       "where another token is chosen without an exact tie, the reference liked its own at most {} better"},
       {"kl_mean", Unit::nats, 100, "mean KL at most {}"},
       {"kl_p99", Unit::nats, 100, "99th percentile of KL at most {}"},
       {"tv_mean", Unit::share, 1, "mean total variation at most {}"},
@@ -98,7 +102,8 @@ Thresholds preset(std::string_view name) {
     set(thresholds, "kl_mean", 1e-4);
     set(thresholds, "delta_p_p99", 0.01);
   } else if (name == "serving") {
-    set(thresholds, "flips", 0.03);
+    set(thresholds, "flips", 0.05);
+    set(thresholds, "clear_flips", 0.03);
     set(thresholds, "flip_regret", 0.2);
     set(thresholds, "kl_mean", 0.01);
     set(thresholds, "delta_p_mean", 0.02);

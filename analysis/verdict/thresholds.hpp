@@ -21,8 +21,8 @@ struct LimitKind {
   const char* text;  // "{}" stands for the limit: "mean KL at most {}"
 };
 
-// bit_equal, changed_prompts, flips, flip_regret, kl_mean, kl_p99, tv_mean, delta_p_mean, delta_p_p99,
-// excess_error, yardstick.
+// bit_equal, changed_prompts, flips, clear_flips, flip_regret, clear_flip_regret, kl_mean, kl_p99, tv_mean,
+// delta_p_mean, delta_p_p99, excess_error, yardstick.
 const std::vector<LimitKind>& limit_kinds();
 const LimitKind& limit_kind(std::string_view name);
 

@@ -67,11 +67,14 @@ Json statistics_json(const statistics::RunStatistics& s) {
           {"rows", s.rows},
           {"rows_measured", s.rows_measured},
           {"rows_differ", s.rows_differ},
-          {"flips", s.flips},
+          {"flips", s.flips()},
+          {"clear_flips", s.clear_flips},
           {"flips_at_ties", s.flips_at_ties},
           {"ties", s.ties},
           {"flip_share", estimate_json(s.flip_share)},
+          {"clear_flip_share", estimate_json(s.clear_flip_share)},
           {"flip_regret", estimate_json(s.flip_regret)},
+          {"clear_flip_regret", estimate_json(s.clear_flip_regret)},
           {"metrics", metrics},
           {"survival", s.survival.prompts > 0 ? survival_json(s.survival) : Json()}};
 }
@@ -211,7 +214,7 @@ std::string verdict_json(const Verdict& verdict) {
   Json not_judged = Json::array();
   for (const auto& one : verdict.not_judged)
     not_judged.push_back({{"name", one.name}, {"plan", one.plan}, {"why", one.why}});
-  const Json json{{"schema", "shardrift gate 1"},
+  const Json json{{"schema", "shardrift gate 2"},
                   {"state", name_of(verdict.state)},
                   {"answer", verdict.answer},
                   {"headline", verdict.headline},

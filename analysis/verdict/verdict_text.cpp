@@ -56,7 +56,7 @@ std::string changed_text(const Candidate& candidate, const Thresholds& threshold
 
 // All rows with another token, ties included, and how many of them stand at exact ties.
 std::vector<std::string> flips_cells(const statistics::RunStatistics& s) {
-  const auto all = s.flips + s.flips_at_ties;
+  const auto all = s.flips();
   if (s.rows == 0) return {"-", "-"};
   return {amount(static_cast<double>(all) / static_cast<double>(s.rows), Unit::share),
           s.rows_measured == 0 ? "-" : fmt::format("{}/{}", s.flips_at_ties, all)};
@@ -141,12 +141,12 @@ std::string end_text(const Verdict& verdict) {
 
 std::string flips_text(const Candidate& candidate) {
   const auto& s = candidate.statistics;
-  if (s.flips + s.flips_at_ties == 0 && (!candidate.flips || candidate.flips->law.scale == 0)) return {};
-  const auto differ = s.flips + s.flips_at_ties;
+  if (s.flips() == 0 && (!candidate.flips || candidate.flips->law.scale == 0)) return {};
+  const auto differ = s.flips();
   std::string text = fmt::format("  choices that differ: {} of {}", differ, counted(s.rows, "row"));
   if (differ > 0)
-    text +=
-        fmt::format(", {} of them at an exact tie in one of the runs, {} clear", s.flips_at_ties, s.flips);
+    text += fmt::format(", {} of them at an exact tie in one of the runs, {} clear", s.flips_at_ties,
+                        s.clear_flips);
   text += "\n";
   if (!candidate.flips) return text;
   const auto& prediction = *candidate.flips;

@@ -164,10 +164,12 @@ TEST(RunStatistics, CountsFlipsApartFromTies) {
   EXPECT_EQ(s.prompts, 30);
   EXPECT_EQ(s.prompts_differ, 30);
   EXPECT_EQ(s.rows, 24 * 10 + 6 * 8);
-  EXPECT_EQ(s.flips, 4);
+  EXPECT_EQ(s.clear_flips, 4);
+  EXPECT_EQ(s.flips(), 6);
   EXPECT_EQ(s.flips_at_ties, 2);
   EXPECT_EQ(s.ties, 3);
-  EXPECT_NEAR(s.flip_share.value, 4.0 / 288, 1e-15);
+  EXPECT_NEAR(s.flip_share.value, 6.0 / 288, 1e-15);
+  EXPECT_NEAR(s.clear_flip_share.value, 4.0 / 288, 1e-15);
   EXPECT_NEAR(s.flip_regret.value, 0.125, 1e-15);  // of all six
   EXPECT_EQ(s.survival.changed, 6);
   EXPECT_EQ(s.survival.after(10)->share, 0.8);

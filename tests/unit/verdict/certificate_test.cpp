@@ -59,7 +59,7 @@ class CertificateTest : public testing::GateProgram {
     ASSERT_EQ(run("one.h5 tp2.h5 again.h5 --noise-floor again.h5 --yardstick int8.h5 --truth again.h5 "
                   "--certificate all.json"),
               1)
-        << error_;
+        << error_ << out_;
   }
   nlohmann::json json(const std::string& name) { return nlohmann::json::parse(contents(scratch_ / name)); }
   void write_text(const std::string& name, const std::string& text) {

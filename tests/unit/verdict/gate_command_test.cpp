@@ -21,7 +21,9 @@ TEST_F(Gate, ThreeStatesAreThreeExitCodes) {
   EXPECT_EQ(run("one.h5 again.h5 tp2.h5 --preset bitwise"), 1);
   EXPECT_THAT(out_, HasSubstr("use again"));
   EXPECT_THAT(out_, HasSubstr("verdict: fail\n"));
-  EXPECT_EQ(run("one.h5 again.h5 --preset strict"), 2);  // two tokens are not 256
+  EXPECT_EQ(run("one.h5 again.h5 --preset strict"), 0);  // equal bits keep every limit, of two tokens too
+  std::ofstream(scratch_ / "changed.toml") << "[limits]\nchanged_prompts = 0.999\n";
+  EXPECT_EQ(run("one.h5 tp2.h5 --thresholds changed.toml"), 2);  // two tokens are not 256
   EXPECT_THAT(out_, HasSubstr("verdict: inconclusive\n"));
 }
 

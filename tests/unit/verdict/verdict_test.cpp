@@ -67,7 +67,7 @@ TEST(Verdict, BitwisePassesFailsAndAbstains) {
   EXPECT_EQ(pass.state, State::pass);
   EXPECT_EQ(exit_code(pass), 0);
   EXPECT_TRUE(pass.candidates[0].bit_equal);
-  EXPECT_THAT(pass.power, HasSubstr("52.7%"));  // 1 - 0.05^(1/4)
+  EXPECT_THAT(pass.power, HasSubstr("60.2%"));  // 1 - 0.025^(1/4)
   EXPECT_THAT(pass.recommendation, HasSubstr("it changes no bit"));
 
   Measurement one_word = equal_measurement("tp2", 4, 8);
@@ -306,7 +306,7 @@ TEST(Verdict, TextAndJsonSayTheSame) {
   EXPECT_THAT(text, HasSubstr("zero bits in 3200 rows of 100 prompts"));
   EXPECT_THAT(verdict.recommendation, HasSubstr("use pp2"));
   const auto json = kept_json("everything", verdict);
-  EXPECT_EQ(json.at("schema"), "shardrift gate 1");
+  EXPECT_EQ(json.at("schema"), "shardrift gate 2");
   EXPECT_EQ(json.at("state"), "fail");
   EXPECT_EQ(json.at("ranking")[0].at("candidate"), "pp2");
   EXPECT_NEAR(json.at("candidates")[0].at("criteria")[0].at("measured").at("value").get<double>(), 0.3,

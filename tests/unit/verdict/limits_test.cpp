@@ -1,0 +1,137 @@
+// What limits say where events are few, tails are long, bits are equal, or flips fall at ties.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "analysis/verdict/verdict.hpp"
+#include "tests/unit/statistics/synthetic.hpp"
+
+namespace shardrift::verdict {
+namespace {
+
+using analysis::Measurement;
+using analysis::Step;
+using statistics::testing::differing_step;
+using statistics::testing::equal_measurement;
+using statistics::testing::measurement;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+Thresholds limited_to(const std::string& limit, double value) {
+  Thresholds thresholds;
+  thresholds.source = "test";
+  thresholds.bootstrap.resamples = 1000;
+  thresholds.tokens = 32;
+  thresholds.limits = {{&limit_kind(limit), value}};
+  return thresholds;
+}
+
+Criterion judged(const Measurement& candidate, const std::string& limit, double value) {
+  Evidence evidence;
+  evidence.candidates = {candidate};
+  return judge(evidence, limited_to(limit, value)).candidates.front().criteria.front();
+}
+
+// `flips` prompts flip at their second row, the first `ties` of them at an exact tie.
+Measurement flipping(int prompts, int rows, int flips, int ties, double largest = 0.5) {
+  return measurement("tp2", prompts, rows, [=](int prompt, int row) {
+    Step step = differing_step(row, 1e-4);
+    step.max_abs = largest;
+    if (row == 1 && prompt < flips) {
+      statistics::testing::flip(step, prompt < ties ? 0 : 0.125);
+      if (prompt < ties) step.ties_reference = 2;
+    }
+    return step;
+  });
+}
+
+TEST(Limits, NoFlipInFewRowsIsNotNoFlip) {
+  // One row in each of 30 prompts: up to 11.6% could flip.
+  const auto few = judged(flipping(30, 1, 0, 0), "flips", 0.05);
+  EXPECT_EQ(few.state, State::inconclusive);
+  EXPECT_GT(few.estimate.interval.high, 0.09);
+  ASSERT_TRUE(few.prompts_needed);
+  EXPECT_NEAR(static_cast<double>(*few.prompts_needed), 72, 12);
+  EXPECT_EQ(judged(flipping(100, 1, 0, 0), "flips", 0.05).state, State::pass);
+  // A greedy run is compared up to its first flip, so that 32 rows say more; rows that go on may all flip.
+  EXPECT_EQ(judged(flipping(30, 32, 0, 0), "flips", 0.05).state, State::pass);
+  Measurement follow = flipping(30, 32, 0, 0);
+  follow.candidate.run.mode = "follow";
+  EXPECT_EQ(judged(follow, "flips", 0.05).state, State::inconclusive);
+}
+
+TEST(Limits, AFlipAtATieIsAFlip) {
+  const auto m = flipping(100, 4, 40, 36);
+  const auto all = judged(m, "flips", 0.05);
+  const auto clear = judged(m, "clear_flips", 0.05);
+  EXPECT_NEAR(all.estimate.value, 40.0 / 320, 1e-15);
+  EXPECT_NEAR(clear.estimate.value, 4.0 / 320, 1e-15);
+  EXPECT_EQ(all.state, State::fail);
+  EXPECT_EQ(clear.state, State::pass);
+  EXPECT_NEAR(judged(m, "flip_regret", 0.2).estimate.value, 4 * 0.125 / 40, 1e-15);
+  EXPECT_NEAR(judged(m, "clear_flip_regret", 0.2).estimate.value, 0.125, 1e-15);
+}
+
+TEST(Limits, TheRegretOfFewFlipsIsNotKnown) {
+  const auto four = judged(flipping(100, 4, 4, 0), "flip_regret", 0.2);
+  EXPECT_EQ(four.state, State::inconclusive);
+  EXPECT_THAT(four.reason, HasSubstr("over 4 flips"));
+  EXPECT_TRUE(four.prompts_needed);
+  EXPECT_EQ(judged(flipping(100, 4, 1, 0), "flip_regret", 0.2).state, State::inconclusive);
+  EXPECT_EQ(judged(flipping(100, 4, 60, 0), "flip_regret", 0.2).state, State::pass);
+  // Logits that hardly move cannot cost more, whoever flips.
+  EXPECT_EQ(judged(flipping(100, 4, 4, 4, 1e-4), "flip_regret", 0.2).state, State::pass);
+  EXPECT_EQ(judged(flipping(100, 4, 0, 0), "flip_regret", 0.2).state, State::pass);
+}
+
+TEST(Limits, AMeanThatOnePromptMakesIsNotKnown) {
+  const auto m = [](double largest) {
+    return measurement("tp2", 30, 8, [=](int prompt, int row) {
+      return differing_step(row, 1e-3 * (prompt == 0 ? largest : 1 + prompt % 7));
+    });
+  };
+  EXPECT_EQ(judged(m(1), "kl_mean", 0.01).state, State::pass);
+  // The mean lies below the limit as before, but one prompt in thirty makes half of it.
+  const auto tailed = judged(m(100), "kl_mean", 0.01);
+  EXPECT_LT(tailed.estimate.value, 0.01);
+  EXPECT_EQ(tailed.state, State::inconclusive);
+}
+
+TEST(Limits, APercentileIsAShareOfRows) {
+  const auto m = [](int prompts, int every) {
+    return measurement("tp2", prompts, 50,
+                       [=](int, int row) { return differing_step(row, row % 50 < every ? 0.1 : 1e-4); });
+  };
+  EXPECT_EQ(judged(m(600, 0), "kl_p99", 0.05).state, State::pass);
+  const auto few = judged(m(40, 0), "kl_p99", 0.05);  // 8.8% of prompts could be all above
+  EXPECT_EQ(few.state, State::inconclusive);
+  EXPECT_TRUE(few.prompts_needed);
+  const auto broken = judged(m(40, 4), "kl_p99", 0.05);  // 8% of rows
+  EXPECT_EQ(broken.state, State::fail);
+  EXPECT_THAT(broken.reason, HasSubstr("of rows"));
+}
+
+TEST(Limits, EqualBitsAreNeverInconclusive) {
+  for (const std::string name : {"strict", "serving", "bitwise"}) {
+    Evidence evidence;
+    evidence.candidates = {equal_measurement("pp2", 3, 4)};
+    evidence.yardsticks = {equal_measurement("int8", 3, 4)};
+    auto limits = preset(name);
+    limits.limits.push_back({&limit_kind("yardstick"), 0.5});
+    const auto verdict = judge(evidence, limits);
+    EXPECT_EQ(verdict.state, State::pass) << name;
+    EXPECT_THAT(verdict.power, HasSubstr("70.8%"))
+        << name;  // of prompts an effect may touch, and be unseen in 3
+    for (const auto& one : verdict.candidates[0].criteria)
+      EXPECT_EQ(one.state, State::pass) << one.limit.kind->name;
+  }
+  // A record that is not whole is not equal.
+  Evidence partial;
+  partial.candidates = {equal_measurement("pp2", 60, 4)};
+  partial.candidates[0].candidate.complete = false;
+  EXPECT_EQ(judge(partial, preset("serving")).state, State::inconclusive);
+}
+
+}  // namespace
+}  // namespace shardrift::verdict
