@@ -52,8 +52,7 @@ struct Certificate {
 };
 
 // The certificate's text. files: what the verdict rests on; candidates in the verdict's order. version: of
-// this program. Opens each record for what it says of itself. Throws failure where a file has changed since
-// it was hashed.
+// this program. Opens each record for what it says of itself.
 std::string certificate_json(const std::vector<std::pair<Evident, HashedFile>>& files, const Verdict& verdict,
                              std::string_view version);
 // The file may be anything. Throws bad_data in one sentence: missing, no JSON, another schema, a hash that is

@@ -57,18 +57,30 @@ EvidentFiles hashed(const EvidenceFlags& flags) {
   return files;
 }
 
-EvidenceFlags in_their_roles(const verdict::Certificate& certificate, const EvidenceFlags& given) {
+EvidentFiles in_their_roles(const verdict::Certificate& certificate, const EvidenceFlags& given) {
   std::vector<Given> files;
   for (auto& [role, file] : hashed(given)) files.push_back({std::move(file)});
-  EvidenceFlags flags;
-  std::string reference;
+  EvidentFiles found;
   for (const auto& record : certificate.records) {
-    Given& found = file_of(certificate, record, files);
-    found.used = true;
-    const std::string path = found.file.path.string();
-    switch (record.role) {
+    Given& one = file_of(certificate, record, files);
+    one.used = true;
+    found.emplace_back(record.role, one.file);
+  }
+  for (const auto& one : files)
+    if (std::none_of(certificate.records.begin(), certificate.records.end(),
+                     [&](const auto& record) { return record.sha256 == one.file.sha256; }))
+      throw bad_data("{}: {} is not of this file (SHA-256 {})", one.file.path.string(),
+                     certificate.path.string(), one.file.sha256);
+  return found;
+}
+
+EvidenceFlags flags_of(const EvidentFiles& files) {
+  EvidenceFlags flags;
+  for (const auto& [role, file] : files) {
+    const std::string path = file.path.string();
+    switch (role) {
       case Evident::reference:
-        reference = path;
+        flags.files.insert(flags.files.begin(), path);
         break;
       case Evident::candidate:
         flags.files.push_back(path);
@@ -84,13 +96,13 @@ EvidenceFlags in_their_roles(const verdict::Certificate& certificate, const Evid
         break;
     }
   }
-  flags.files.insert(flags.files.begin(), reference);
-  for (const auto& one : files)
-    if (std::none_of(certificate.records.begin(), certificate.records.end(),
-                     [&](const auto& record) { return record.sha256 == one.file.sha256; }))
-      throw bad_data("{}: {} is not of this file (SHA-256 {})", one.file.path.string(),
-                     certificate.path.string(), one.file.sha256);
   return flags;
+}
+
+void require_unchanged(const EvidentFiles& files) {
+  for (const auto& [role, file] : files)
+    if (!file.unchanged())
+      throw failure("{}: changed while it was judged: give the command again", file.path.string());
 }
 
 }  // namespace shardrift::cli

@@ -101,20 +101,22 @@ ExitCode gate(const std::vector<std::string>& arguments) {
   OutputFile certificate("--certificate", certificate_path, inputs);
   check_output("--html", html, inputs);
   std::optional<verdict::Certificate> certified;
+  EvidentFiles files;  // that a certificate is of
   if (!verify.empty()) {
     certified = verdict::read_certificate(verify);
     if (!flags.preset.empty() || !flags.thresholds.empty())
       require_limits(*certified, thresholds_of("gate", flags));
-    flags = in_their_roles(*certified, flags);
+    files = in_their_roles(*certified, flags);
+    flags = flags_of(files);
   }
   const auto thresholds = certified ? certified->thresholds : thresholds_of("gate", flags);
-  EvidentFiles files;
   if (certificate.wanted()) files = hashed(flags);
   // What is certified was measured from the files themselves.
   const bool keep = !no_cache && !certified && !certificate.wanted();
   auto gathered = gather(flags, keep, !html.empty());
   auto result = verdict::judge(gathered.evidence, thresholds);
   const int code = verdict::exit_code(result);
+  require_unchanged(files);
   if (certified) require_same(*certified, result);
   print(verdict::verdict_text(result));
   if (certified)
