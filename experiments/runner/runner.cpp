@@ -165,7 +165,7 @@ class Runner {
   // False where nothing runs and nothing can be started any more.
   bool step() {
     reap();
-    if (signals_.count() > 0)
+    if (asked_to_stop() > 0)
       stop_all();
     else
       start_what_can();
@@ -284,7 +284,7 @@ class Runner {
       it = running_.erase(it);
       if (ended->code == 0 && ended->signal == 0) {
         finish(run, RunState::done, "");
-      } else if (ended->code == static_cast<int>(ExitCode::interrupted) || signals_.count() > 0) {
+      } else if (ended->code == static_cast<int>(ExitCode::interrupted) || asked_to_stop() > 0) {
         finish(run, RunState::interrupted, reason_of(*ended, run.log));
       } else {
         finish(run, RunState::failed, reason_of(*ended, run.log));
@@ -309,16 +309,25 @@ class Runner {
     finish(status_of_run(configuration), RunState::skipped, reason);
   }
 
+  // How often. Signals that came before the first was seen are one wish: `timeout` sends two at once.
+  int asked_to_stop() {
+    const int count = signals_.count();
+    if (first_signals_ == 0) first_signals_ = count;
+    return count == 0 ? 0 : count - first_signals_ + 1;
+  }
+
   void stop_all() {
     const auto now = Clock::now();
-    const int signals = signals_.count();
+    const int signals = asked_to_stop();
     if (signals > signals_seen_) {
       if (signals_seen_ == 0 && !running_.empty())
-        line_.say("stopping: finished prompts are kept, the same command goes on from there");
+        line_.say("stopping: finished prompts are kept, then comes the answer so far");
       hurry_at_ = signals == 1 ? now + kOrderly : now;
       kill_at_ = hurry_at_ + kHurried;
       hurried_ = false;
       signals_seen_ = signals;
+      status_.state = "stopping";
+      save();
       for (const auto& one : running_) {
         // mpirun passes SIGUSR1 on to its ranks; SIGTERM would make it kill them.
         const bool direct = options_.launcher.words.empty() && one.configuration->ranks == 1;
@@ -397,8 +406,8 @@ class Runner {
       failed = failed || run.state == RunState::failed || run.state == RunState::skipped;
       left = left || run.state == RunState::interrupted;
     }
-    status_.state = left || signals_.count() > 0 ? "interrupted" : (failed ? "failed" : "done");
-    status_.at_once = signals_.count() > 1;
+    status_.state = left || asked_to_stop() > 0 ? "interrupted" : (failed ? "failed" : "done");
+    status_.at_once = asked_to_stop() > 1;
     save();
   }
 
@@ -413,6 +422,7 @@ class Runner {
   const StopSignals signals_;
   std::vector<RunTime> measured_;
   Clock::time_point saved_, shown_, hurry_at_, kill_at_;
+  int first_signals_ = 0;
   int signals_seen_ = 0;
   bool hurried_ = false;
 };

@@ -96,7 +96,7 @@ struct StudyStatus {
   std::int64_t pid = 0;
   std::string started;
   std::string updated;
-  std::string state;  // running | done | failed | interrupted
+  std::string state;  // running | stopping | done | failed | interrupted
   std::string machine;
   std::vector<RunStatus> runs;
   std::vector<study::NotPossible> not_possible;

@@ -95,7 +95,7 @@ class Conclusion {
     for (const auto& reference : plan_.configurations) {
       if (!is_done(reference)) {
         if (reference.role == Role::reference)
-          line_.say(fmt::format("no answer yet: {} {}", reference.name, why_not_done(reference)));
+          line_.say(fmt::format("no answer yet: {}: {}", reference.name, why_not_done(reference)));
         continue;
       }
       const auto others = compared_with(reference);
@@ -127,11 +127,11 @@ class Conclusion {
         run == nullptr ? 0 : runner::finished_prompts(run->output, run->replacing ? 0 : run->prompts);
     const std::string so_far =
         recorded > 0 ? fmt::format(" ({} of {} prompts recorded)", recorded, one.prompts) : "";
-    if (run != nullptr && run->state == RunState::interrupted) return "was interrupted" + so_far;
-    if (run != nullptr && run->state == RunState::skipped) return "was skipped: it " + run->reason;
+    if (run != nullptr && run->state == RunState::interrupted) return "interrupted" + so_far;
+    if (run != nullptr && run->state == RunState::skipped) return "skipped: it " + run->reason;
     if (run != nullptr && run->state == RunState::failed)
       return "failed" + (run->reason.empty() ? "" : " (" + run->reason + ")") + so_far;
-    return (chosen_.contains(one.name) ? "has not run to its end yet" : "was left out by --only") + so_far;
+    return (chosen_.contains(one.name) ? "not run yet" : "left out by --only") + so_far;
   }
 
   // Candidates that the study asked for and that are not compared with this reference.
@@ -148,7 +148,7 @@ class Conclusion {
     for (const auto& one : plan_.not_possible) {
       const auto* entry = study_.find(one.name);
       if (entry != nullptr && entry->role == Role::candidate && entry->compare_with == reference.name)
-        list.push_back({one.name, one.plan, "is not possible here: " + one.reason});
+        list.push_back({one.name, one.plan, "not possible here: " + one.reason});
     }
     return list;
   }
@@ -238,7 +238,7 @@ class Conclusion {
     // Without a single candidate there is no verdict to say it.
     if (!judged)
       for (const auto& one : compared.evidence.not_judged)
-        line_.say(fmt::format("not judged: {} {}", one.name, one.why));
+        line_.say(fmt::format("not judged: {}: {}", one.name, one.why));
     if (comparisons.empty()) return;
     std::optional<verdict::Verdict> verdict;
     if (judged) verdict = verdict::judge(compared.evidence, thresholds());

@@ -88,12 +88,12 @@ class StudyProgram : public ::testing::Test {
   nlohmann::json verdict() const {
     return nlohmann::json::parse(read_text_file(output() / "verdict-reference.json", 1 << 24));
   }
-  // "tp3 was left out by --only", …: what the verdict says was not judged.
+  // "tp3: left out by --only", …: what the verdict says was not judged.
   std::vector<std::string> not_judged() const {
     std::vector<std::string> list;
     const auto json = verdict();
     for (const auto& one : json.at("not_judged"))
-      list.push_back(one.at("name").get<std::string>() + " " + one.at("why").get<std::string>());
+      list.push_back(one.at("name").get<std::string>() + ": " + one.at("why").get<std::string>());
     return list;
   }
   // "began reference", "ended reference", …: needs FAKE_JOURNAL.
@@ -233,8 +233,7 @@ TEST_F(StudyProgram, InterruptedItConcludesWithWhatThereIs) {
   EXPECT_EQ(stopped.code, 75) << stopped.output;
   EXPECT_THAT(stopped.output, AllOf(HasSubstr("compared with reference"), HasSubstr("verdict: inconclusive"),
                                     HasSubstr("the same command goes on from here")));
-  EXPECT_THAT(not_judged(),
-              ElementsAre("tp3 was interrupted (1 of 3 prompts recorded)", "pp2 has not run to its end yet"));
+  EXPECT_THAT(not_judged(), ElementsAre("tp3: interrupted (1 of 3 prompts recorded)", "pp2: not run yet"));
   EXPECT_EQ(verdict().at("not_judged")[0].at("plan"), "TP=3, linear, float32, cpu");
   EXPECT_EQ(verdict().at("candidates").size(), 1U);
   EXPECT_TRUE(fs::exists(output() / "report-reference.html"));
@@ -249,18 +248,34 @@ TEST_F(StudyProgram, InterruptedBeforeTheReferenceThereIsNoAnswer) {
   kill(study.pid(), SIGTERM);
   const auto stopped = study.wait();
   EXPECT_EQ(stopped.code, 75) << stopped.output;
-  EXPECT_THAT(stopped.output,
-              HasSubstr("no answer yet: reference was interrupted (2 of 3 prompts recorded)"));
+  EXPECT_THAT(stopped.output, HasSubstr("no answer yet: reference: interrupted (2 of 3 prompts recorded)"));
   EXPECT_FALSE(fs::exists(output() / "verdict-reference.json"));
 }
 
-TEST_F(StudyProgram, ToldTwiceItEndsWithoutAnAnswer) {
+// timeout(1) signals the program and then its group.
+TEST_F(StudyProgram, TwoSignalsAtOnceAreOneWish) {
   Running study(holding("tp3:1", command()));
   ASSERT_TRUE(run_of("tp3").is_reached(study));
   kill(study.pid(), SIGSTOP);  // both arrive before it looks
   kill(study.pid(), SIGINT);
   kill(study.pid(), SIGTERM);
   kill(study.pid(), SIGCONT);
+  const auto stopped = study.wait();
+  EXPECT_EQ(stopped.code, 75) << stopped.output;
+  EXPECT_THAT(stopped.output, HasSubstr("compared with reference"));
+  EXPECT_EQ(not_judged().size(), 2U);
+}
+
+TEST_F(StudyProgram, ToldTwiceItEndsWithoutAnAnswer) {
+  Running study(holding("tp3:1", command()));
+  const auto held = run_of("tp3");
+  ASSERT_TRUE(held.is_reached(study));
+  const int worker = held.pid();
+  kill(worker, SIGSTOP);  // does not see that it shall end
+  kill(study.pid(), SIGINT);
+  ASSERT_TRUE(::shardrift::testing::wait_for("it to stop", [&] { return status().state == "stopping"; }));
+  kill(study.pid(), SIGTERM);
+  kill(worker, SIGCONT);
   const auto stopped = study.wait();
   EXPECT_EQ(stopped.code, 75) << stopped.output;
   EXPECT_THAT(stopped.output, Not(HasSubstr("compared with reference")));
@@ -271,12 +286,12 @@ TEST_F(StudyProgram, ToldTwiceItEndsWithoutAnAnswer) {
 TEST_F(StudyProgram, WhatWasAskedForAndNotJudgedIsInTheVerdict) {
   // Left out by the user: what was chosen is done.
   EXPECT_EQ(run({"--only", "reference,tp2"}).code, 0);
-  EXPECT_THAT(not_judged(), ElementsAre("tp3 was left out by --only", "pp2 was left out by --only"));
+  EXPECT_THAT(not_judged(), ElementsAre("tp3: left out by --only", "pp2: left out by --only"));
   EXPECT_EQ(verdict().at("state"), "inconclusive");
 
   // Failed.
   EXPECT_EQ(run({}, {{"FAKE_EXIT", "tp3:70:no space left on device"}}).code, 70);
-  EXPECT_THAT(not_judged(), ElementsAre("tp3 failed (failed: no space left on device) (1 of 3 prompts "
+  EXPECT_THAT(not_judged(), ElementsAre("tp3: failed (failed: no space left on device) (1 of 3 prompts "
                                         "recorded)"));
 
   // Not possible on this machine.
@@ -284,7 +299,7 @@ TEST_F(StudyProgram, WhatWasAskedForAndNotJudgedIsInTheVerdict) {
   const auto impossible = run();
   EXPECT_EQ(impossible.code, 2) << impossible.output;
   ASSERT_EQ(not_judged().size(), 1U);
-  EXPECT_THAT(not_judged()[0], HasSubstr("tp6 is not possible here: "));
+  EXPECT_THAT(not_judged()[0], HasSubstr("tp6: not possible here: "));
   EXPECT_EQ(verdict().at("not_judged")[0].at("plan"), "TP=6, native, float32, cpu");
   EXPECT_EQ(verdict().at("state"), "inconclusive");
 
@@ -301,7 +316,7 @@ TEST_F(StudyProgram, WhatWasAskedForAndNotJudgedIsInTheVerdict) {
   EXPECT_EQ(damaged.code, 2) << damaged.output;
   EXPECT_THAT(damaged.output, HasSubstr("not compared: tp2: "));
   ASSERT_EQ(not_judged().size(), 1U);
-  EXPECT_THAT(not_judged()[0], AllOf(HasSubstr("tp2 "), HasSubstr("tp2.h5: ")));
+  EXPECT_THAT(not_judged()[0], AllOf(HasSubstr("tp2: "), HasSubstr("tp2.h5: ")));
   EXPECT_EQ(verdict().at("candidates").size(), 2U);
 }
 
