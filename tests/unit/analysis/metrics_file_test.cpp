@@ -133,6 +133,25 @@ TEST_F(Kept, DamagedMetricsAreSaidAndMeasuredAgain) {
   EXPECT_EQ(everything(read_metrics(file_).measurement), want);
 }
 
+TEST_F(Kept, APaceThatCannotBeIsRefused) {
+  constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  for (const Pace& pace : {Pace{1, true, 1, 2, 3}, Pace{1, true, 4, 2, 3}, Pace{-1, true, 2, 1, 3},
+                           Pace{1, true, kNan, 1, 3}, Pace{1, true, 2, 1, kInfinity}, Pace{1, true, 2, -1, 3},
+                           Pace{1, true, 0, 0, 0}, Pace{0, true, 2, 1, 3}}) {
+    auto measurement = afresh();
+    measurement.candidate.pace = pace;
+    write_metrics(file_, measurement, identities());
+    said_.clear();
+    EXPECT_EQ(everything(measured()), everything(afresh()));
+    EXPECT_THAT(said_, HasSubstr("/candidate/pace: no times of passes"));
+  }
+  auto measurement = afresh();
+  measurement.candidate.pace = {7, false, 2, 1, 3};
+  write_metrics(file_, measurement, identities());
+  EXPECT_EQ(everything(read_metrics(file_).measurement), everything(measurement));
+}
+
 TEST_F(Kept, WhereNothingCanBeKeptItIsSaid) {
   fs::create_directory(file_);  // stands for a folder that cannot be written: tests may run as root
   replace_contents(file_ / "in the way", "x");

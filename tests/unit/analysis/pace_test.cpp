@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "analysis/measure/pace.hpp"
+#include "tests/unit/analysis/example_runs.hpp"
 
 namespace shardrift::analysis {
 namespace {
@@ -98,6 +99,18 @@ TEST(Pace, OfARunThatOnlyScoresItIsOfPrefill) {
   EXPECT_EQ(passes.pace().passes, 1);
   EXPECT_FALSE(passes.pace().decode);
   EXPECT_EQ(passes.pace().seconds, 0.5);
+}
+
+TEST(Pace, IsReadFromARecord) {
+  const record::testing::Scratch scratch;
+  const auto run = testing::small_run();
+  // Each has one prefill row and decode passes of two rows that took 1.5 and 2.5 s.
+  record::testing::write_record(scratch / "one.h5", run, {record::testing::example_prompt(run, "p0", 0)});
+  const auto pace = pace_of(record::Reader::open(scratch / "one.h5"));
+  EXPECT_EQ(pace.passes, 2);
+  EXPECT_EQ(pace.fastest, 0.75);
+  EXPECT_EQ(pace.seconds, 1);
+  EXPECT_EQ(pace.slowest, 1.25);
 }
 
 // What a damaged or hostile record may hold.
