@@ -27,9 +27,13 @@ double values_in_tail(double prompts, double positive) {
 
 class Prompts {
  public:
-  Prompts(const Clustered& values, const Worst& worst) : worst_(worst) {
+  // places: which prompts; all that have rows unless given.
+  Prompts(const Clustered& values, const Worst& worst, const std::vector<std::size_t>* places = nullptr)
+      : worst_(worst) {
     for (std::size_t j = 0; j < values.rows.size(); ++j) {
-      if (!(values.rows[j] > 0)) continue;
+      const bool counted =
+          places == nullptr ? values.rows[j] > 0 : std::binary_search(places->begin(), places->end(), j);
+      if (!counted) continue;
       places_.push_back(j);
       sum_.push_back(values.sum[j]);
       rows_.push_back(values.rows[j]);
@@ -61,10 +65,9 @@ class Prompts {
   Worst least(Random& random, double copies) const {
     const auto prompts = static_cast<double>(count());
     const double values = values_in_tail(copies * prompts, copies * tail_.positive);
-    if (worst_.counts) return {0, most_rows_};
-    if (tail_.positive < prompts || values + 1 < kFewestInTail) return {0, mean_rows_};
+    if (worst_.counts || tail_.positive < prompts || values + 1 < kFewestInTail) return {0, most_rows_};
     const double heaviness = tail_.hill_below * values / random.gamma(values - 2);
-    return {tail_.smallest / (1 + heaviness) * mean_rows_, mean_rows_};
+    return {tail_.smallest / (1 + heaviness) * most_rows_, most_rows_};
   }
 
   // weight_of(j): of the j-th counted prompt.
@@ -83,7 +86,7 @@ class Prompts {
   void find_tail() {
     std::vector<double> values;
     for (std::size_t j = 0; j < rows_.size(); ++j)
-      if (sum_[j] > 0) values.push_back(sum_[j] / rows_[j]);
+      if (sum_[j] > 0 && rows_[j] > 0) values.push_back(sum_[j] / rows_[j]);
     tail_.positive = static_cast<double>(values.size());
     if (values.empty()) return;
     std::sort(values.begin(), values.end(), std::greater<>());
@@ -127,21 +130,20 @@ Interval ends_of(std::vector<double>& lower, std::vector<double>& upper, double 
   return ends;
 }
 
-// combine: of the mean and the other's weighted mean, 0 without another.
-template <typename Combine, typename Other>
-Interval interval_of(const Prompts& prompts, double copies, int draws, const BootstrapOptions& options,
-                     const Combine& combine, const Other& other) {
+// high_of, low_of: what the end is drawn from, of the weights of a draw and of its prompt that was not seen.
+template <typename High, typename Low>
+Interval drawn(std::size_t prompts, double copies, int draws, const BootstrapOptions& options,
+               const High& high_of, const Low& low_of) {
   Random random(options.seed);
-  std::vector<double> weights(prompts.count());
+  std::vector<double> weights(prompts);
   std::vector<double> lower;
   std::vector<double> upper;
   const auto weight_of = [&](std::size_t j) { return weights[j]; };
   for (int i = 0; i < draws; ++i) {
     for (double& weight : weights) weight = copies == 1 ? random.exponential() : random.gamma(copies);
     const double more = random.exponential();
-    const double beside = other(weights);
-    const double high = combine(prompts.weighted(weight_of, prompts.unseen(random, copies), more), beside);
-    const double low = combine(prompts.weighted(weight_of, prompts.least(random, copies), more), beside);
+    const double high = high_of(random, weight_of, more);
+    const double low = low_of(random, weight_of, more);
     if (!std::isnan(high)) upper.push_back(high);
     if (!std::isnan(low)) lower.push_back(low);
   }
@@ -150,9 +152,14 @@ Interval interval_of(const Prompts& prompts, double copies, int draws, const Boo
 }
 
 Interval interval_of(const Prompts& prompts, double copies, int draws, const BootstrapOptions& options) {
-  return interval_of(
-      prompts, copies, draws, options, [](double mean, double) { return mean; },
-      [](const std::vector<double>&) { return 0.0; });
+  return drawn(
+      prompts.count(), copies, draws, options,
+      [&](Random& random, const auto& weight_of, double more) {
+        return prompts.weighted(weight_of, prompts.unseen(random, copies), more);
+      },
+      [&](Random& random, const auto& weight_of, double more) {
+        return prompts.weighted(weight_of, prompts.least(random, copies), more);
+      });
 }
 
 }  // namespace
@@ -178,22 +185,24 @@ Estimate reweighted_pair(const Clustered& values, const Worst& worst, const Clus
                          const std::function<double(double, double)>& combine,
                          const BootstrapOptions& options) {
   const Prompts prompts(values, worst);
-  const auto& places = prompts.places();
+  const Prompts beside(others, {}, &prompts.places());
   Estimate result;
   result.prompts = static_cast<std::int64_t>(prompts.count());
   if (prompts.count() == 0) return result;
-  const auto other = [&](const auto& weights) {
-    double above = 0;
-    double below = 0;
-    for (std::size_t j = 0; j < places.size(); ++j) {
-      above += weights[j] * others.sum[places[j]];
-      below += weights[j] * others.rows[places[j]];
-    }
-    return above / below;
-  };
-  result.value = combine(prompts.mean(), other(std::vector<double>(places.size(), 1)));
+  result.value = combine(prompts.mean(), beside.mean());
   if (prompts.count() < 2 || !std::isfinite(result.value) || prompts.unbounded_zero()) return result;
-  result.interval = interval_of(prompts, 1, options.resamples, options, combine, other);
+  // Against each other: a large mean beside a small one, and a small one beside a large.
+  result.interval = drawn(
+      prompts.count(), 1, options.resamples, options,
+      [&](Random& random, const auto& weight_of, double more) {
+        return combine(prompts.weighted(weight_of, prompts.unseen(random, 1), more),
+                       beside.weighted(weight_of, {0, 0}, 0));
+      },
+      [&](Random& random, const auto& weight_of, double more) {
+        const Worst far = beside.tail().positive == 0 ? Worst{0, 0} : beside.unseen(random, 1);
+        return combine(prompts.weighted(weight_of, prompts.least(random, 1), more),
+                       beside.weighted(weight_of, far, more));
+      });
   if (!std::isnan(result.interval.low)) result.method = IntervalMethod::reweighted;
   return result;
 }

@@ -1,6 +1,7 @@
 // Noise floor, truth, yardstick, spread.
 #include "analysis/statistics/beside.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 #include "analysis/statistics/run_statistics.hpp"
@@ -109,10 +110,12 @@ TEST(Ratio, WithoutAValue) {
   EXPECT_TRUE(std::isnan(ratio_on_common_rows(some, Measurement(), metric("kl"), kOptions).ratio.value));
 }
 
-// The interval of a ratio holds the true ratio as often as it says, with prompts that differ tenfold.
+// The interval of a ratio holds the true ratio at least as often as it says, with prompts that differ tenfold, and
+// still says something. (What holds for long tails is wide for short ones: docs/results/coverage.md.)
 TEST(Ratio, IntervalCovers) {
   Random random(9);
   int covered = 0;
+  std::vector<double> highs;
   constexpr int kTrials = 200;
   for (int trial = 0; trial < kTrials; ++trial) {
     std::vector<double> scale;
@@ -124,10 +127,12 @@ TEST(Ratio, IntervalCovers) {
       });
     };
     const auto ratio = ratio_on_common_rows(make(3e-5), make(1e-3), metric("kl"), {1, 300, 0.95}).ratio;
+    highs.push_back(ratio.interval.high);
     covered += ratio.interval.low <= 0.03 && 0.03 <= ratio.interval.high ? 1 : 0;
   }
-  EXPECT_GE(covered, 0.89 * kTrials);
-  EXPECT_LE(covered, 0.99 * kTrials);
+  EXPECT_GE(covered, 0.95 * kTrials);
+  std::nth_element(highs.begin(), highs.begin() + kTrials / 2, highs.end());
+  EXPECT_LT(highs[kTrials / 2], 0.15);
 }
 
 TEST(Spread, IsLayerCastsDefinition) {
