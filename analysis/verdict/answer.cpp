@@ -231,7 +231,7 @@ std::string predicted_sentence(const Verdict& verdict) {
   return names.empty() ? "" : fmt::format(" Predicted on fewer devices, not run: {}.", listed(names));
 }
 
-// "Not judged: tp4 was interrupted; tp2 and tp3: each has not run to its end yet."
+// "Not judged: tp4, interrupted; tp2 and tp3, not run yet."
 std::string not_judged_sentence(const Verdict& verdict) {
   if (verdict.not_judged.empty()) return {};
   std::vector<std::pair<std::string, std::vector<std::string>>> reasons;
@@ -243,8 +243,7 @@ std::string not_judged_sentence(const Verdict& verdict) {
   std::vector<std::string> parts;
   for (std::size_t i = 0; i < std::min(kReasons, reasons.size()); ++i) {
     const auto& [why, names] = reasons[i];
-    const bool told = why.size() <= kReasonLetters;
-    parts.push_back(listed(names) + (!told ? " (see below)" : (names.size() == 1 ? " " : ": each ") + why));
+    parts.push_back(listed(names) + (why.size() > kReasonLetters ? " (see below)" : ", " + why));
   }
   std::vector<std::string> more;
   for (std::size_t i = kReasons; i < reasons.size(); ++i)

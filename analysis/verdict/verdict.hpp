@@ -33,7 +33,7 @@ constexpr auto names_of(State) {
 struct NotJudged {
   std::string name;
   std::string plan;
-  std::string why;  // what it did instead, after its name: "was interrupted"
+  std::string why;  // a clause: "interrupted (12 of 36 prompts recorded)"
 };
 
 // Everything that was compared with one reference.
@@ -92,7 +92,7 @@ struct Candidate {
 
 struct Ranked {
   std::size_t candidate = 0;
-  std::string why;  // what it did instead, after its name: "was interrupted"
+  std::string why;  // a clause: "interrupted (12 of 36 prompts recorded)"
 };
 
 struct Verdict {

@@ -173,8 +173,8 @@ Report made_up(int configurations, int prompts, int rows, Kind kind) {
     (run.role == Role::candidate ? evidence.candidates : evidence.repeats).push_back(run.measurement);
   if (kind == Kind::missing)
     evidence.not_judged = {
-        {"tp3-asked", "TP=3, native, bfloat16, cuda", "was interrupted (12 of 36 prompts recorded)"},
-        {"tp4-asked", "TP=4, native, bfloat16, cuda", "was interrupted (12 of 36 prompts recorded)"}};
+        {"tp3-asked", "TP=3, native, bfloat16, cuda", "interrupted (12 of 36 prompts recorded)"},
+        {"tp4-asked", "TP=4, native, bfloat16, cuda", "interrupted (12 of 36 prompts recorded)"}};
   auto thresholds = verdict::preset("serving");
   thresholds.bootstrap.resamples = 200;
   thresholds.tokens = rows;

@@ -104,7 +104,7 @@ TEST(Page, TheAnswerIsThereWithoutScripts) {
   report.verdict->answer = "No. It differs & more.";
   report.verdict->headline = "Policy: preset serving: tp2 breaks kl_mean.";
   report.verdict->recommendation = "use pp2";
-  report.verdict->not_judged = {{"tp3", "TP=3", "was interrupted"}};
+  report.verdict->not_judged = {{"tp3", "TP=3", "interrupted"}};
   const std::string html = to_html(report);
   const auto at = [&](const char* text) { return html.find(text); };
   EXPECT_LT(at("<strong>No.</strong> It differs &amp; more."), at("Policy: preset serving"));
@@ -144,7 +144,7 @@ TEST(Page, GreenIsForTheSameBitsOnly) {
   EXPECT_EQ(tone(judged({equal, equal})), "same");
   EXPECT_EQ(tone(judged({same_text})), "near");
   EXPECT_EQ(tone(judged({equal, changed})), "changed");
-  EXPECT_EQ(tone(judged({equal}, {{"tp3", "TP=3", "was interrupted"}})), "unknown");
+  EXPECT_EQ(tone(judged({equal}, {{"tp3", "TP=3", "interrupted"}})), "unknown");
   auto partial = equal;
   partial.candidate.complete = false;
   EXPECT_EQ(tone(judged({partial})), "unknown");

@@ -152,14 +152,13 @@ TEST(Answer, GivenTextsHaveRowsNotAnswers) {
 
 TEST(Answer, WhatIsMissingIsSaid) {
   // Not run, or not usable: in the answer itself, and no pass.
-  const std::vector<NotJudged> missing{{"tp3", "TP=3", "was interrupted"},
-                                       {"tp4", "TP=4", "was interrupted"}};
+  const std::vector<NotJudged> missing{{"tp3", "TP=3", "interrupted"}, {"tp4", "TP=4", "interrupted"}};
   const auto verdict = judged({with(equal_measurement("pp2", 36, 32), plan(1, 2))}, missing);
   EXPECT_THAT(verdict.answer, StartsWith("Yes, to the bit, for what was compared in all 36 prompts"));
-  EXPECT_THAT(verdict.answer, HasSubstr("Not judged: tp3 and tp4: each was interrupted."));
+  EXPECT_THAT(verdict.answer, HasSubstr("Not judged: tp3 and tp4, interrupted."));
   EXPECT_NE(verdict.state, State::pass);
-  EXPECT_THAT(verdict_text(verdict), HasSubstr("  not judged: was interrupted\n"));
-  EXPECT_THAT(answer({}, missing), StartsWith("Nothing was compared. Not judged: tp3 and tp4: each was"));
+  EXPECT_THAT(verdict_text(verdict), HasSubstr("  not judged: interrupted\n"));
+  EXPECT_THAT(answer({}, missing), StartsWith("Nothing was compared. Not judged: tp3 and tp4, interrupted"));
 
   Measurement partial = equal_measurement("pp2", 12, 32);
   partial.candidate.complete = false;
