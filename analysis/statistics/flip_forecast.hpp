@@ -33,6 +33,9 @@ struct Calibration {
   double log_loss = 0;  // mean -log likelihood, nats
   double log_loss_base = 0;
   std::vector<ReliabilityBin> bins;  // those that have rows
+
+  // The base rate alone predicts better, by either score: the law is not to be relied on.
+  bool worse_than_base() const { return log_loss > log_loss_base || brier > brier_base; }
 };
 // nullopt with fewer than 10 prompts that have rows.
 std::optional<Calibration> calibrate(const std::vector<MarginRow>& rows, std::size_t prompts,

@@ -158,8 +158,7 @@ std::string flips_text(const Candidate& candidate) {
         "({})",
         c->expected, c->flips, amount(c->log_loss, Unit::none), amount(c->log_loss_base, Unit::none),
         amount(c->brier, Unit::none), amount(c->brier_base, Unit::none));
-  const bool useless =
-      prediction.calibration && prediction.calibration->log_loss > prediction.calibration->log_loss_base;
+  const bool useless = prediction.calibration && prediction.calibration->worse_than_base();
   if (useless) law += ": worse than the base rate, not to be relied on";
   text += wrapped(law, "    ");
   if (prediction.forecast && !useless) {
