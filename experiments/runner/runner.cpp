@@ -300,7 +300,7 @@ class Runner {
       run.replacing = false;
       line_.say(fmt::format("{}: done in {}", run.name, duration_text(run.seconds)));
     } else {
-      line_.say(fmt::format("{}: {}{}", run.name, name_of(state), reason.empty() ? "" : ": " + reason));
+      line_.say(fmt::format("{}: {}", run.name, state_words(state, reason)));
     }
     save();
   }

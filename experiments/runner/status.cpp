@@ -106,6 +106,12 @@ void write_status(const StudyStatus& status, const fs::path& output_folder) {
   write_text_durably(status_path(output_folder), to_json(status));
 }
 
+std::string state_words(RunState state, const std::string& reason) {
+  const std::string name(name_of(state));
+  if (reason.empty()) return name;
+  return reason.starts_with(name) ? reason : name + ": " + reason;
+}
+
 RunStatus status_of(const study::Configuration& configuration, const fs::path& output_folder) {
   RunStatus run;
   run.name = configuration.name;

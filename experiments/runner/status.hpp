@@ -127,6 +127,10 @@ std::string to_json(const StudyStatus& status);
 std::optional<StudyStatus> read_status(const std::filesystem::path& output_folder);
 void write_status(const StudyStatus& status, const std::filesystem::path& output_folder);  // durably
 
+// "failed: no space left", "skipped: follows tp2, which failed", "interrupted": said once, although reasons
+// begin with the word for their exit code.
+std::string state_words(RunState state, const std::string& reason);
+
 RunStatus status_of(const study::Configuration& configuration, const std::filesystem::path& output_folder);
 
 // Prompts that are safely on disk for this record: all of a finished one, else the parts.

@@ -103,8 +103,7 @@ class Conclusion {
     }
     for (const auto& run : status_.runs)
       if (run.state != runner::RunState::done)
-        line_.say(fmt::format("left out: {} ({}{})", run.name, name_of(run.state),
-                              run.reason.empty() ? "" : ": " + run.reason));
+        line_.say(fmt::format("left out: {}: {}", run.name, runner::state_words(run.state, run.reason)));
     for (const auto& one : plan_.not_possible)
       line_.say(fmt::format("not possible here: {}: {}", one.name, one.reason));
     const bool all_done =
@@ -128,9 +127,8 @@ class Conclusion {
     const std::string so_far =
         recorded > 0 ? fmt::format(" ({} of {} prompts recorded)", recorded, one.prompts) : "";
     if (run != nullptr && run->state == RunState::interrupted) return "interrupted" + so_far;
-    if (run != nullptr && run->state == RunState::skipped) return "skipped: it " + run->reason;
-    if (run != nullptr && run->state == RunState::failed)
-      return "failed" + (run->reason.empty() ? "" : " (" + run->reason + ")") + so_far;
+    if (run != nullptr && (run->state == RunState::skipped || run->state == RunState::failed))
+      return runner::state_words(run->state, run->reason) + so_far;
     return (chosen_.contains(one.name) ? "not run yet" : "left out by --only") + so_far;
   }
 

@@ -121,7 +121,7 @@ TEST_F(Slurm, AFailedRunLeavesNothingPending) {
   EXPECT_THAT(row_of(table, "followed"), HasSubstr("not started: a run whose record it reads failed"));
   EXPECT_THAT(row_of(table, "tp2"), HasSubstr("done"));
   EXPECT_THAT(row_of(table, "analysis"), HasSubstr("done"));
-  EXPECT_THAT(log("analysis"), HasSubstr("left out: reference (failed: module nonsense/1.0"));
+  EXPECT_THAT(log("analysis"), HasSubstr("left out: reference: failed: module nonsense/1.0"));
   EXPECT_EQ(shardrift(folder_, {"status", "out"}).code, 70);
 
   // Submitted again, only what is missing runs.

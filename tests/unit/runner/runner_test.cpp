@@ -151,7 +151,7 @@ TEST_F(StudyProgram, OneFailureDoesNotStopTheOthers) {
   const auto finished = run({}, {{"FAKE_EXIT", "tp2:70:rank 1 on node7: no space left on device"}});
   EXPECT_EQ(finished.code, 70) << finished.output;
   EXPECT_THAT(finished.output,
-              AllOf(HasSubstr("tp2: failed: failed: rank 1 on node7: no space left on device"),
+              AllOf(HasSubstr("tp2: failed: rank 1 on node7: no space left on device"),
                     HasSubstr("follower: skipped: follows tp2, which failed"), HasSubstr("tp3: done"),
                     HasSubstr("compared with reference"), HasSubstr("left out: tp2")));
   EXPECT_EQ(status().state, "failed");
@@ -291,7 +291,7 @@ TEST_F(StudyProgram, WhatWasAskedForAndNotJudgedIsInTheVerdict) {
 
   // Failed.
   EXPECT_EQ(run({}, {{"FAKE_EXIT", "tp3:70:no space left on device"}}).code, 70);
-  EXPECT_THAT(not_judged(), ElementsAre("tp3: failed (failed: no space left on device) (1 of 3 prompts "
+  EXPECT_THAT(not_judged(), ElementsAre("tp3: failed: no space left on device (1 of 3 prompts "
                                         "recorded)"));
 
   // Not possible on this machine.
@@ -527,7 +527,7 @@ TEST_F(StudyProgram, WithoutRunningWhatIsThereIsCompared) {
   fs::remove(status_path(output()));
   const auto finished = run({"--no-run"});
   EXPECT_THAT(finished.output, AllOf(HasSubstr("compared with reference"), Not(HasSubstr("started")),
-                                     HasSubstr("left out: tp3 (waiting)")));
+                                     HasSubstr("left out: tp3: waiting")));
 }
 
 TEST_F(StudyProgram, AFailedPredictionIsSaidLoudly) {
