@@ -36,7 +36,8 @@ void TimedPasses::add(const record::PromptRecord& prompt) {
   for (const auto& row : prompt.rows) {
     if (!(row.seconds > 0) || !std::isfinite(row.seconds) || row.forward_rows <= 0) continue;
     auto& passes = row.phase == record::Phase::decode ? decode_ : prefill_;
-    passes[prompt.replica][{process.number, row.forward_call}] = row.seconds / row.forward_rows;
+    passes[prompt.replica][{process.number, row.forward_call}] = {row.forward_rows,
+                                                                  row.seconds / row.forward_rows};
   }
 }
 
@@ -45,9 +46,16 @@ Pace TimedPasses::pace() const {
   Pace pace;
   pace.decode = !decode_.empty();
   std::vector<double> blocks;
+  std::map<std::int32_t, std::int64_t> sizes;
+  for (const auto& [replica, passes] : replicas)
+    for (const auto& [which, one] : passes) ++sizes[one.rows];
+  const auto usual = std::max_element(sizes.begin(), sizes.end(), [](const auto& a, const auto& b) {
+    return a.second < b.second || (a.second == b.second && a.first < b.first);
+  });
   for (const auto& [replica, passes] : replicas) {
     std::vector<double> seconds;
-    for (const auto& [which, one] : passes) seconds.push_back(one);
+    for (const auto& [which, one] : passes)
+      if (!pace.decode || one.rows == usual->first) seconds.push_back(one.seconds);
     pace.passes += static_cast<std::int64_t>(seconds.size());
     add_blocks(seconds, blocks);
   }

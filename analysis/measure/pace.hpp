@@ -11,7 +11,9 @@
 
 namespace shardrift::analysis {
 
-// Wall seconds for one row (token) of a pass, by the block medians.
+// Wall seconds for one row (token) of a pass, by the block medians. A decode pass costs about the same
+// however many prompts it serves, so those of the most frequent size speak: of full batches, not of a last
+// half-empty one.
 struct Pace {
   std::int64_t passes = 0;  // timed; 0: nothing is known
   bool decode = true;       // false: of prefill passes, there were no others
@@ -34,8 +36,12 @@ class TimedPasses {
     std::int32_t first = -1;  // pass in which its newest prompt began
   };
   std::map<int, Process> processes_;  // by replica
-  // By process, then pass: seconds of a row.
-  using Passes = std::map<std::pair<std::int64_t, std::int32_t>, double>;
+  struct Pass {
+    std::int32_t rows = 0;
+    double seconds = 0;  // of a row
+  };
+  // By process, then pass.
+  using Passes = std::map<std::pair<std::int64_t, std::int32_t>, Pass>;
   std::map<int, Passes> decode_;  // by replica
   std::map<int, Passes> prefill_;
 };

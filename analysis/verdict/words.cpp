@@ -179,23 +179,27 @@ std::string power_of(const Verdict& verdict) {
 
 std::string recommendation_of(const Verdict& verdict) {
   if (verdict.ranking.empty()) return "nothing to recommend: no candidate was given";
+  // What is missing may be better, or the one that was meant.
+  const std::string of_these = verdict.not_judged.empty() ? "" : "of what was judged so far, ";
   const Candidate& best = verdict.candidates[verdict.ranking.front().candidate];
   const std::string name = fmt::format("{} ({})", best.name, best.plan);
   if (best.state == State::pass) {
-    std::string text = fmt::format("use {}", name);
+    std::string text = fmt::format("{}use {}", of_these, name);
     text += best.bit_equal ? ": it changes no bit" : ": it keeps every limit";
     if (const auto cost = cost_words(best.cost); !cost.empty()) text += ", for " + cost;
     return text;
   }
   if (best.state == State::inconclusive) {
-    std::string text = fmt::format("stay with the reference for now; nearest to passing is {}", name);
+    std::string text =
+        fmt::format("{}stay with the reference for now; nearest to passing is {}", of_these, name);
     if (const auto asked = prompts_asked(best))
       text += fmt::format(", which about {} would decide", counted(*asked, "prompt"));
     else
       text += fmt::format(" ({})", best.headline);
     return text;
   }
-  return fmt::format("stay with the reference: no candidate keeps the limits; {} diverges least", name);
+  return fmt::format("{}stay with the reference: no candidate keeps the limits; {} diverges least", of_these,
+                     name);
 }
 
 std::string headline_of(const Verdict& verdict) {

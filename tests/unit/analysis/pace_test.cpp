@@ -68,6 +68,21 @@ TEST(Pace, APassOfSeveralPromptsCountsOnceAndByItsRows) {
   EXPECT_EQ(passes.pace().seconds, 0.1);
 }
 
+// 36 prompts by eight: the last four have passes of their own, which cost as much.
+TEST(Pace, IsThatOfFullBatches) {
+  TimedPasses passes;
+  for (int group = 0; group < 5; ++group)
+    for (int j = 0; j < (group < 4 ? 8 : 4); ++j) {
+      record::PromptRecord one;
+      one.rows.push_back(row(100 * group + j, 9, 4, record::Phase::prefill));
+      for (int i = 0; i < 8; ++i) one.rows.push_back(row(100 * group + 10 + i, 0.8, group < 4 ? 8 : 4));
+      passes.add(one);
+    }
+  EXPECT_EQ(passes.pace().passes, 32);
+  EXPECT_EQ(passes.pace().seconds, 0.1);
+  EXPECT_EQ(passes.pace().slowest, 0.1);
+}
+
 TEST(Pace, AResumedRunCountsItsPassesAnew) {
   TimedPasses passes;
   passes.add(prompt(0, std::vector<double>(8, 0.1)));
