@@ -1,8 +1,11 @@
 // Confidence intervals by the bootstrap, resampling prompts: rows of one prompt share its text and are far
 // from independent, so a prompt is drawn with all of its rows or not at all (the cluster bootstrap).
 //
+// For numbers that nothing is judged by; limits are judged by reweighting.hpp, for where few prompts make a
+// mean the bootstrap's ends are passed too often.
+//
 // BCa (bias-corrected and accelerated: B. Efron, "Better bootstrap confidence intervals", JASA 82, 1987) for
-// means and ratios: divergences are skewed, and on skewed data the plain percentile interval lies too low.
+// ratios of sums: on skewed data the plain percentile interval lies too low.
 // The percentile method for percentiles: BCa's acceleration comes from leaving prompts out one at a time,
 // which for a quantile says nothing. BCa falls back to the percentile method where it has no value (all
 // resamples alike, or all on one side), and the result says so.
