@@ -75,13 +75,14 @@ std::string least_of(const std::vector<double>& values, verdict::Unit unit) {
   return fmt::format("; the least of {}: {}", values.size(), verdict::amount(*low, unit));
 }
 
-std::string ordinal_tokens(const verdict::ChangedAnswers& changed) {
-  return fmt::format("token {}", changed.tokens);
+// Texts that are all whole changed by no token.
+std::string by_token(const verdict::ChangedAnswers& changed) {
+  return changed.tokens > 0 ? fmt::format(" by token {}", changed.tokens) : "";
 }
 
 Tile changed_tile(const Verdict& verdict) {
   const auto share = [&](const Candidate& c) {
-    const auto changed = verdict::changed_answers(c, verdict.thresholds);
+    const auto changed = verdict::changed_answers(c);
     return changed ? changed->share.value : analysis::kNoValue;
   };
   const auto rows = [](const Candidate& c) {
@@ -93,9 +94,9 @@ Tile changed_tile(const Verdict& verdict) {
   if (worst != nullptr) {
     for (const auto& c : verdict.candidates)
       if (!std::isnan(share(c))) values.push_back(share(c));
-    const auto changed = *verdict::changed_answers(*worst, verdict.thresholds);
+    const auto changed = *verdict::changed_answers(*worst);
     return {verdict::amount(changed.share.value, verdict::Unit::share),
-            fmt::format("of answers differ by {} ({} to {}){}{}", ordinal_tokens(changed),
+            fmt::format("of answers differ{} ({} to {}){}{}", by_token(changed),
                         verdict::amount(changed.share.interval.low, verdict::Unit::share),
                         verdict::amount(changed.share.interval.high, verdict::Unit::share),
                         changed.share.value > 0 ? by_name(verdict, *worst) : "",

@@ -96,52 +96,79 @@ std::vector<std::string> names_of(const Group& group) {
   return names;
 }
 
-const Candidate& worst_of(const Group& group, const Thresholds& thresholds) {
-  return **std::max_element(group.begin(), group.end(), [&](const auto* a, const auto* b) {
-    return changed_share(*a, thresholds) < changed_share(*b, thresholds);
+const Candidate& worst_of(const Group& group) {
+  return **std::max_element(group.begin(), group.end(), [](const auto* a, const auto* b) {
+    return changed_share(*a) < changed_share(*b);
   });
+}
+
+std::int64_t prompts_of(const Candidate& candidate) {
+  const auto changed = changed_answers(candidate);
+  return changed ? changed->share.prompts : 0;
+}
+
+// Of each its own number, because they were compared on different prompts:
+// "2 of 9 answers differ with tp2 and 3 of 12 with tp4"
+std::string own_counts(const Group& group, const Verdict& verdict) {
+  const auto of = [](const Candidate& c, const std::string& what) {
+    const auto changed = changed_answers(c);
+    if (prompts_of(c) < kCounted)
+      return fmt::format("{} of {}{} with {}", c.facts.parted, prompts_of(c), what, c.name);
+    return fmt::format("{}% of {}{} with {}", whole(changed->share.value), prompts_of(c), what, c.name);
+  };
+  const Candidate& worst = worst_of(group);
+  const std::string differ = fmt::format(" answers {}differ", would(worst));
+  if (group.size() > kNamed)
+    return fmt::format("{}, {}; the others, compared on other prompts, have a smaller share{}",
+                       subject(group, verdict), of(worst, differ), ties_clause(worst));
+  std::vector<std::string> parts;
+  for (const auto* c : group) parts.push_back(of(*c, parts.empty() ? differ : ""));
+  Candidate all;
+  for (const auto* c : group) {
+    all.facts.parted_measured += c->facts.parted_measured;
+    all.facts.parted_at_ties += c->facts.parted_at_ties;
+  }
+  return fmt::format("{}, {}{}", subject_of(group), listed(parts), ties_clause(all));
 }
 
 // "58% to 71% of answers differ; the most with tp2: 71% (61 to 80) by token 256"
 std::string changed_clause(const Group& group, const Verdict& verdict) {
-  const auto& thresholds = verdict.thresholds;
-  const Candidate& worst = worst_of(group, thresholds);
-  if (group.size() == 1) return changed_clause(worst, thresholds) + ties_clause(worst);
+  const Candidate& worst = worst_of(group);
+  if (group.size() == 1) return changed_clause(worst) + ties_clause(worst);
+  const auto changed = changed_answers(worst);
+  const auto other = [&](const Candidate* c) { return prompts_of(*c) != prompts_of(worst); };
+  if (changed && std::any_of(group.begin(), group.end(), other)) return own_counts(group, verdict);
   double least = 1;
-  for (const auto* c : group) least = std::min(least, changed_share(*c, thresholds));
-  const double most = changed_share(worst, thresholds);
-  const auto changed = changed_answers(worst, thresholds);
-  std::string what = "rows have another most likely token";
+  for (const auto* c : group) least = std::min(least, changed_share(*c));
+  const double most = changed_share(worst);
+  std::string what = "of rows have another most likely token";
   std::string how_many =
       whole(least) == whole(most) ? whole(most) : fmt::format("{}% to {}", whole(least), whole(most));
   how_many += "%";
-  std::string most_text = changed_clause(worst, thresholds);
-  if (changed) {
-    what = "answers differ";
-    if (changed->share.prompts < kCounted) {
-      const auto [few, many] =
-          std::minmax_element(group.begin(), group.end(),
-                              [](const auto* x, const auto* y) { return x->facts.parted < y->facts.parted; });
-      how_many = (*few)->facts.parted == (*many)->facts.parted
-                     ? fmt::format("{} of {}", (*many)->facts.parted, changed->share.prompts)
-                     : fmt::format("{} to {} of {}", (*few)->facts.parted, (*many)->facts.parted,
-                                   changed->share.prompts);
-      most_text = fmt::format("{}, the earliest at token {}", worst.facts.parted, *worst.facts.earliest);
-    } else {
-      most_text = fmt::format("{}% ({} to {}) by token {}", whole(most), whole(changed->share.interval.low),
-                              whole(changed->share.interval.high), changed->tokens);
-    }
+  std::string most_text = changed_clause(worst);
+  if (changed && changed->share.prompts < kCounted) {
+    const auto [few, many] =
+        std::minmax_element(group.begin(), group.end(),
+                            [](const auto* x, const auto* y) { return x->facts.parted < y->facts.parted; });
+    what = fmt::format("answers {}differ", would(worst));
+    how_many = (*few)->facts.parted == (*many)->facts.parted
+                   ? fmt::format("{} of {}", (*many)->facts.parted, changed->share.prompts)
+                   : fmt::format("{} to {} of {}", (*few)->facts.parted, (*many)->facts.parted,
+                                 changed->share.prompts);
+    most_text = fmt::format("{}, the earliest at token {}", worst.facts.parted, *worst.facts.earliest);
+  } else if (changed) {
+    what = fmt::format("of answers {}differ", would(worst));
+    most_text = fmt::format("{}% ({} to {}) by token {}", whole(most), whole(changed->share.interval.low),
+                            whole(changed->share.interval.high), changed->tokens);
   }
-  return fmt::format("{}, {} {}{}; the most with {}: {}{}", subject(group, verdict), how_many,
-                     changed && changed->share.prompts < kCounted ? "" : "of ", what, worst.name, most_text,
-                     ties_clause(worst));
+  return fmt::format("{}, {} {}; the most with {}: {}{}", subject(group, verdict), how_many, what, worst.name,
+                     most_text, ties_clause(worst));
 }
 
 std::string changed_sentences(const Verdict& verdict) {
   auto groups = grouped(verdict, Outcome::changed);
-  std::stable_sort(groups.begin(), groups.end(), [&](const Group& a, const Group& b) {
-    return changed_share(worst_of(a, verdict.thresholds), verdict.thresholds) >
-           changed_share(worst_of(b, verdict.thresholds), verdict.thresholds);
+  std::stable_sort(groups.begin(), groups.end(), [](const Group& a, const Group& b) {
+    return changed_share(worst_of(a)) > changed_share(worst_of(b));
   });
   std::string text;
   for (std::size_t i = 0; i < std::min(kGroups, groups.size()); ++i)
@@ -224,10 +251,18 @@ std::string broken_sentence(const Verdict& verdict) {
   return names.empty() ? "" : fmt::format(" NaN or infinite logits: {}.", listed(names));
 }
 
+// "tp4 (predicted)", where the sentence says it.
+std::string without_suffix(const std::string& name) {
+  constexpr std::string_view kSuffix = " (predicted)";
+  return name.ends_with(kSuffix) && name.size() > kSuffix.size()
+             ? name.substr(0, name.size() - kSuffix.size())
+             : name;
+}
+
 std::string predicted_sentence(const Verdict& verdict) {
   std::vector<std::string> names;
   for (const auto& c : verdict.candidates)
-    if (c.facts.arrangement.predicted) names.push_back(c.name);
+    if (c.facts.arrangement.predicted) names.push_back(without_suffix(c.name));
   return names.empty() ? "" : fmt::format(" Predicted on fewer devices, not run: {}.", listed(names));
 }
 

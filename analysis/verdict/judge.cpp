@@ -228,7 +228,7 @@ Verdict judge(const Evidence& evidence, const Thresholds& thresholds) {
   verdict.power = power_of(verdict);
   verdict.recommendation = recommendation_of(verdict);
   for (auto& candidate : verdict.candidates) {
-    candidate.outcome = outcome_of(candidate, thresholds);
+    candidate.outcome = outcome_of(candidate);
     candidate.distance = distance_of(candidate, verdict.yardsticks);
   }
   verdict.answer = answer_of(verdict);

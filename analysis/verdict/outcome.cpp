@@ -31,8 +31,8 @@ std::string whole(double share) {
   return fmt::format("{:.0f}", 100 * share);
 }
 
-double changed_share(const Candidate& c, const Thresholds& thresholds) {
-  if (const auto changed = changed_answers(c, thresholds)) return changed->share.value;
+double changed_share(const Candidate& c) {
+  if (const auto changed = changed_answers(c)) return changed->share.value;
   return static_cast<double>(choices_changed(c)) /
          static_cast<double>(std::max<std::int64_t>(1, c.statistics.rows));
 }
@@ -44,20 +44,23 @@ std::string ties_clause(const Candidate& c) {
   return fmt::format("; {} of {} first differences stand at exact ties", f.parted_at_ties, f.parted_measured);
 }
 
-std::string changed_clause(const Candidate& c, const Thresholds& thresholds) {
+const char* would(const Candidate& c) {
+  return c.facts.mode == "follow" ? "would " : "";
+}
+
+std::string changed_clause(const Candidate& c) {
   const auto& f = c.facts;
   if (!f.generates)
     return fmt::format("another token is the most likely one in {} of {} ({} of {})", choices_changed(c),
                        counted(c.statistics.rows, "row"), counted(f.parted, "text"), c.statistics.prompts);
-  const auto changed = changed_answers(c, thresholds);
-  const char* would = f.mode == "follow" ? "would " : "";
+  const auto changed = changed_answers(c);
   if (!changed || changed->share.prompts == 1)
     return fmt::format("the one answer compared differs from token {} on", *f.earliest);
   if (changed->share.prompts < kCounted)
     return fmt::format("{} of {} answers {}differ, the earliest at token {}", f.parted,
-                       changed->share.prompts, would, *f.earliest);
+                       changed->share.prompts, would(c), *f.earliest);
   return fmt::format("{}% of answers ({} to {}) {}differ by token {}", whole(changed->share.value),
-                     whole(changed->share.interval.low), whole(changed->share.interval.high), would,
+                     whole(changed->share.interval.low), whole(changed->share.interval.high), would(c),
                      changed->tokens);
 }
 
@@ -69,11 +72,15 @@ std::string same_text(const Candidate& c) {
   return c.facts.generates ? "the same text" : "the same most likely token everywhere";
 }
 
-std::optional<ChangedAnswers> changed_answers(const Candidate& candidate, const Thresholds& thresholds) {
+std::optional<ChangedAnswers> changed_answers(const Candidate& candidate) {
+  return changed_answers_by(candidate, candidate.statistics.survival.longest);
+}
+
+std::optional<ChangedAnswers> changed_answers_by(const Candidate& candidate, std::int64_t tokens) {
   const auto& curve = candidate.statistics.survival;
   if (curve.prompts == 0) return std::nullopt;
   ChangedAnswers changed;
-  changed.tokens = curve.after(thresholds.tokens) ? thresholds.tokens : curve.longest;
+  changed.tokens = curve.after(tokens) ? tokens : curve.longest;
   const auto point = *curve.after(changed.tokens);
   changed.share.value = 1 - point.share;
   changed.share.interval = {1 - point.interval.high, 1 - point.interval.low};
@@ -82,7 +89,7 @@ std::optional<ChangedAnswers> changed_answers(const Candidate& candidate, const 
   return changed;
 }
 
-std::string outcome_of(const Candidate& c, const Thresholds& thresholds) {
+std::string outcome_of(const Candidate& c) {
   const auto& s = c.statistics;
   const auto& f = c.facts;
   std::string text;
@@ -91,7 +98,7 @@ std::string outcome_of(const Candidate& c, const Thresholds& thresholds) {
   if (f.without_value > 0)
     text = fmt::format("NaN or infinite logits in {}; ", counted(f.without_value, "row"));
   if (f.parted > 0) {
-    text += changed_clause(c, thresholds) + ties_clause(c);
+    text += changed_clause(c) + ties_clause(c);
     const auto median = s.survival.median();
     if (f.generates && f.parted > 1)
       text += fmt::format("; median of the {} that changed: token {:.4g}{}", f.parted, f.median_parted,

@@ -15,11 +15,13 @@ constexpr std::int64_t kCounted = 20;  // of fewer prompts, how many instead of 
 // A share of prompts in whole percents, without the sign; 0 and 100 only where it is none or all.
 std::string whole(double share);
 // The share of answers that change, of score runs the share of rows: what is worst among candidates.
-double changed_share(const Candidate& candidate, const Thresholds& thresholds);
+double changed_share(const Candidate& candidate);
 // "53% of answers (36 to 69) differ by token 32"
-std::string changed_clause(const Candidate& candidate, const Thresholds& thresholds);
+std::string changed_clause(const Candidate& candidate);
 // "; 17 of 19 first differences stand at exact ties"; empty where that is not known.
 std::string ties_clause(const Candidate& candidate);
+// "would " where the text was not the candidate's own.
+const char* would(const Candidate& candidate);
 // "the same text"; of score runs "the same most likely token everywhere".
 std::string same_text(const Candidate& candidate);
 // "all 36 prompts"

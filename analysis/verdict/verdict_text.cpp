@@ -48,7 +48,7 @@ std::string noise_text(const Verdict& verdict) {
 }
 
 std::string changed_text(const Candidate& candidate, const Thresholds& thresholds) {
-  const auto changed = changed_answers(candidate, thresholds);
+  const auto changed = changed_answers_by(candidate, thresholds.tokens);
   if (!changed) return "-";
   return amount(changed->share.value, Unit::share) +
          (changed->tokens == thresholds.tokens ? "" : fmt::format(" by {}", changed->tokens));

@@ -21,17 +21,20 @@ std::string counted(std::int64_t count, const std::string& what);
 // "a, b and c"; of more than `most` the first ones "and 3 more".
 std::string listed(const std::vector<std::string>& names, std::size_t most = 4);
 
-// Answers changed after `tokens` tokens: as many as the thresholds ask about, or as were compared.
+// Answers changed after `tokens` tokens.
 struct ChangedAnswers {
   statistics::Estimate share;
   std::int64_t tokens = 0;
 };
-// nullopt where no text was compared.
-std::optional<ChangedAnswers> changed_answers(const Candidate& candidate, const Thresholds& thresholds);
+// By the last token at which a text changed or was cut, whatever a policy asks about; nullopt where no text
+// was compared.
+std::optional<ChangedAnswers> changed_answers(const Candidate& candidate);
+// By that token, or by the last one of which something is known.
+std::optional<ChangedAnswers> changed_answers_by(const Candidate& candidate, std::int64_t tokens);
 
 // What the sentences of a Verdict say, from its values; judge() calls these last.
 std::string headline_of(const Candidate& candidate);
-std::string outcome_of(const Candidate& candidate, const Thresholds& thresholds);  // outcome.cpp
+std::string outcome_of(const Candidate& candidate);  // outcome.cpp
 std::string distance_of(const Candidate& candidate, const std::vector<std::string>& yardsticks);
 std::string power_of(const Verdict& verdict);
 std::string recommendation_of(const Verdict& verdict);

@@ -135,6 +135,43 @@ TEST(Answer, FewPromptsAreCounted) {
           "exact tie."));
 }
 
+// A partial record has fewer prompts: its count is not one of the others' number.
+TEST(Answer, CandidatesOfOneKindOnOtherPromptsHaveTheirOwnCounts) {
+  EXPECT_THAT(
+      answer({with(run("q_tp2", 9, 2, 1), plan(2)), with(run("s_tp2", 12, 3, 3), plan(4))}),
+      StartsWith("No. With tensor parallelism over 2 and 4 GPUs, 2 of 9 answers differ with q_tp2 and 3 "
+                 "of 12 with s_tp2; 4 of 5 first differences stand at exact ties."));
+  EXPECT_THAT(
+      answer({with(run("tp2", 1, 1), plan(2)), with(run("tp4", 40, 20), plan(4))}),
+      StartsWith("No. With tensor parallelism over 2 and 4 GPUs, 1 of 1 answers differ with tp2 and 50% "
+                 "of 40 with tp4; 0 of 21 first"));
+  EXPECT_THAT(
+      answer({with(run("a", 12, 3), plan(2)), with(run("b", 12, 5), plan(2)), with(run("c", 9, 1), plan(2)),
+              with(run("d", 12, 1), plan(2))}),
+      StartsWith("No. With tensor parallelism over 2 GPUs, 5 of 12 answers differ with b; the others, "
+                 "compared on other prompts, have a smaller share; 0 of 5 first"));
+}
+
+TEST(Answer, IsTheSameWhateverLengthThePolicyAsksAbout) {
+  const auto by = [](std::int64_t tokens) {
+    Evidence evidence;
+    evidence.candidates = {with(run("tp2", 40, 20), plan(2))};
+    Thresholds thresholds = preset("serving");
+    thresholds.bootstrap.resamples = 200;
+    thresholds.tokens = tokens;
+    return judge(evidence, thresholds);
+  };
+  for (const std::int64_t tokens : {4, 32, 256}) {
+    const auto verdict = by(tokens);
+    EXPECT_THAT(verdict.answer, HasSubstr("50% of answers (34 to 66) differ by token 32; 0 of 20 first"));
+    EXPECT_THAT(verdict.candidates[0].outcome, StartsWith("50% of answers (34 to 66) differ by token 32"));
+  }
+  EXPECT_THAT(verdict_text(by(4)), HasSubstr("changed by 4"));
+  // All changed by token 21: nothing is known of token 256 but that.
+  EXPECT_THAT(answer({with(run("tp2", 40, 40), plan(2))}),
+              HasSubstr("100% of answers (91 to 100) differ by token 21;"));
+}
+
 TEST(Answer, GivenTextsHaveRowsNotAnswers) {
   Measurement score = run("tp2", 30, 6);
   score.reference.run.mode = score.candidate.run.mode = "score";
@@ -148,6 +185,10 @@ TEST(Answer, GivenTextsHaveRowsNotAnswers) {
   follow.candidate.run.mode = "follow";
   EXPECT_THAT(answer({with(follow, plan(2))}),
               HasSubstr("20% of answers (8 to 39) would differ by token 32"));
+  Measurement more = run("tp4", 30, 9);
+  more.candidate.run.mode = "follow";
+  EXPECT_THAT(answer({with(follow, plan(2)), with(more, plan(4))}),
+              HasSubstr("20% to 30% of answers would differ; the most with tp4: 30%"));
 }
 
 TEST(Answer, WhatIsMissingIsSaid) {
@@ -175,7 +216,7 @@ TEST(Answer, WhatIsMissingIsSaid) {
   predicted.candidate.predicted = true;
   const auto text = answer({predicted});
   EXPECT_THAT(text, HasSubstr("With tensor parallelism over 4 GPUs, 53% of answers"));
-  EXPECT_THAT(text, HasSubstr("Predicted on fewer devices, not run: tp4 (predicted)."));
+  EXPECT_THAT(text, HasSubstr("Predicted on fewer devices, not run: tp4."));
 }
 
 TEST(Answer, RowsWithoutADistributionComeFirst) {
