@@ -78,10 +78,8 @@ Report make_report(std::vector<Measurement> candidates, std::vector<Excerpt> exc
   return make_report(std::move(evidence), std::move(verdict), std::move(excerpts));
 }
 
-std::size_t write_page(const Report& report, const std::filesystem::path& output) {
-  const std::string html = to_html(report);
-  write_text_durably(output, html);
-  return html.size();
+void write_page(const Report& report, const std::filesystem::path& output) {
+  write_text_durably(output, to_html(report));
 }
 
 }  // namespace shardrift::report

@@ -26,6 +26,6 @@ Report make_report(verdict::Evidence evidence, verdict::Verdict verdict, std::ve
 Report make_report(std::vector<analysis::Measurement> candidates, std::vector<Excerpt> excerpts);
 
 // Whole or not at all: a page that is cut off would look finished. Returns its size in bytes.
-std::size_t write_page(const Report& report, const std::filesystem::path& output);
+void write_page(const Report& report, const std::filesystem::path& output);
 
 }  // namespace shardrift::report

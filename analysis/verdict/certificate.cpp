@@ -136,6 +136,14 @@ std::string hash_in(const JsonObject& object, const char* key) {
   return text;
 }
 
+void refuse_unfinished(const fs::path& path) {
+  std::error_code ignored;
+  const fs::path parts = path.string() + ".parts";
+  if (fs::is_directory(parts, ignored))
+    throw bad_data("{}: is not finished, there is only {}: a certificate is of finished records",
+                   path.string(), parts.string());
+}
+
 }  // namespace
 
 bool HashedFile::unchanged() const {
@@ -147,7 +155,11 @@ bool HashedFile::unchanged() const {
 HashedFile hash_file(const fs::path& path) {
   const int descriptor =
       ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // a pipe is refused, not awaited
-  if (descriptor < 0) throw bad_data("{}: cannot be read: {}", path.string(), system_reason(errno));
+  if (descriptor < 0) {
+    const int error = errno;
+    if (error == ENOENT) refuse_unfinished(path);
+    throw bad_data("{}: cannot be read: {}", path.string(), system_reason(error));
+  }
   struct stat status {};
   const bool regular = ::fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode);
   HashedFile file{path, std::int64_t{status.st_size}, modified_of(status), {}};

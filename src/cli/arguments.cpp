@@ -15,12 +15,18 @@ namespace {
 
 namespace po = boost::program_options;
 
-// The word after an option is its value, whatever it is: "--json --csv c.csv" would write a file "--csv".
+// The word after an option is its value, whatever it is: "--json --csv c.csv" would write a file "--csv". An
+// empty one, as of "$UNSET", would be no option at all: --verify "" would check nothing.
 void require_values(const po::parsed_options& parsed) {
-  for (const auto& option : parsed.options)
+  for (const auto& option : parsed.options) {
+    if (option.position_key < 0 && !option.value.empty() && option.value.front().empty())
+      throw po::error(fmt::format(
+          "the argument of option '{}' is empty",
+          option.original_tokens.empty() ? "--" + option.string_key : option.original_tokens.front()));
     if (option.original_tokens.size() == 2 && option.original_tokens[1].starts_with("--"))
       throw po::error(fmt::format("the required argument for option '{}' is missing: next comes {}",
                                   option.original_tokens[0], option.original_tokens[1]));
+  }
 }
 
 }  // namespace

@@ -75,13 +75,13 @@ bool read_flags(const std::vector<std::string>& arguments, Flags& flags) {
   return true;
 }
 
-void write_html(const std::string& path, const std::string& command,
+void write_html(std::ostream& file, const std::string& command,
                 std::vector<analysis::Comparison>&& comparisons, std::vector<report::Excerpt>&& excerpts) {
   std::vector<analysis::Measurement> measurements;
   for (auto& comparison : comparisons) measurements.push_back(std::move(comparison.measurement));
   report::Report page = report::make_report(std::move(measurements), std::move(excerpts));
   page.command = command;
-  report::write_page(page, path);
+  file << report::to_html(page);
 }
 
 ExitCode outcome(const analysis::Measurement& measurement, const std::optional<double>& tolerance) {
@@ -126,7 +126,7 @@ ExitCode compare(const std::vector<std::string>& arguments) {
   const auto reference = record::Reader::open(wanted.files.front());
   OutputFile json("--json", wanted.json, wanted.files);
   OutputFile csv("--csv", wanted.csv, wanted.files);
-  check_output("--html", wanted.html, wanted.files);
+  OutputFile html("--html", wanted.html, wanted.files);
   if (csv.wanted()) analysis::write_csv_head(csv.stream());
   print(analysis::head_text(reference));
   std::vector<analysis::Comparison> comparisons;
@@ -137,8 +137,7 @@ ExitCode compare(const std::vector<std::string>& arguments) {
     analysis::Comparison comparison;
     comparison.measurement = measured(reference, candidate, wanted);
     comparison.table = analysis::token_table(reference, candidate, comparison.measurement, wanted.table);
-    if (!wanted.html.empty())
-      excerpts.push_back(report::excerpt_of(reference, candidate, comparison.measurement));
+    if (html.wanted()) excerpts.push_back(report::excerpt_of(reference, candidate, comparison.measurement));
     if (i > 1) print("\n");
     print(analysis::comparison_text(comparison));
     if (csv.wanted()) analysis::write_csv_rows(csv.stream(), comparison.measurement);
@@ -153,8 +152,10 @@ ExitCode compare(const std::vector<std::string>& arguments) {
   if (json.wanted()) json.stream() << analysis::comparisons_json(reference, comparisons);
   json.close();
   csv.close();
-  if (!wanted.html.empty())
-    write_html(wanted.html, command_line("compare", arguments), std::move(comparisons), std::move(excerpts));
+  if (html.wanted())
+    write_html(html.stream(), command_line("compare", arguments), std::move(comparisons),
+               std::move(excerpts));
+  html.close();
   return code;
 }
 

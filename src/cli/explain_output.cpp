@@ -13,10 +13,8 @@ ExplainOutput::ExplainOutput(const ExplainFiles& files, std::string command,
                              const std::vector<std::string>& read)
     : json_("--json", files.json, read),
       csv_("--csv", files.csv, read),
-      html_(files.html),
-      command_(std::move(command)) {
-  check_output("--html", html_, read);
-}
+      html_("--html", files.html, read),
+      command_(std::move(command)) {}
 
 void ExplainOutput::show_pair(const std::string& reference, const std::string& candidate) {
   const auto r = record::Reader::open(reference);
@@ -28,7 +26,8 @@ void ExplainOutput::show_pair(const std::string& reference, const std::string& c
   if (csv_.wanted()) analysis::write_csv(csv_.stream(), explanation);
   json_.close();
   csv_.close();
-  if (!html_.empty()) report::write_page(page_of(r, c, std::move(measurement)), html_);
+  if (html_.wanted()) html_.stream() << report::to_html(page_of(r, c, std::move(measurement)));
+  html_.close();
 }
 
 report::Report ExplainOutput::page_of(const record::Reader& reference, const record::Reader& candidate,
@@ -48,13 +47,14 @@ ExitCode ExplainOutput::show_ladder(const std::vector<analysis::RungFile>& rungs
   if (csv_.wanted()) analysis::write_csv(csv_.stream(), ladder);
   json_.close();
   csv_.close();
-  if (!html_.empty()) {
+  if (html_.wanted()) {
     const auto first = record::Reader::open(rungs.front().path);
     const auto last = record::Reader::open(rungs.back().path);
     auto page = page_of(first, last, analysis::measure(first, last, {.say = note}));
     page.ladders.push_back(report::drawn(ladder, 0));
-    report::write_page(page, html_);
+    html_.stream() << report::to_html(page);
   }
+  html_.close();
   const auto* residue = ladder.residue();
   return residue != nullptr && residue->bits > 0 ? ExitCode::beyond_tolerance : ExitCode::ok;
 }

@@ -34,7 +34,7 @@ class ExplainOutput {
 
   OutputFile json_;
   OutputFile csv_;
-  std::string html_;
+  OutputFile html_;
   std::string command_;
 };
 

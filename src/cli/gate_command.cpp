@@ -77,7 +77,7 @@ ExitCode gate(const std::vector<std::string>& arguments) {
   EvidenceFlags flags;
   std::string json_path;
   std::string csv_path;
-  std::string html;
+  std::string html_path;
   std::string certificate_path;
   std::string verify;
   bool no_cache = false;
@@ -85,7 +85,7 @@ ExitCode gate(const std::vector<std::string>& arguments) {
   add_evidence_options(known, flags);
   known.option("json", json_path, "FILE", "write the same results as JSON")
       .option("csv", csv_path, "FILE", "write every candidate's limits, one line each")
-      .option("html", html, "FILE", "write the page of shardrift report with this verdict")
+      .option("html", html_path, "FILE", "write the page of shardrift report with this verdict")
       .option("certificate", certificate_path, "FILE", "write a certificate of this verdict; measures again")
       .option("verify", verify, "FILE", "check a certificate against the files given, and judge again")
       .flag("no-cache", no_cache, "measure again, and keep nothing beside the candidates");
@@ -99,7 +99,7 @@ ExitCode gate(const std::vector<std::string>& arguments) {
   OutputFile json("--json", json_path, inputs);
   OutputFile csv("--csv", csv_path, inputs);
   OutputFile certificate("--certificate", certificate_path, inputs);
-  check_output("--html", html, inputs);
+  OutputFile html("--html", html_path, inputs);
   std::optional<verdict::Certificate> certified;
   EvidentFiles files;  // that a certificate is of
   if (!verify.empty()) {
@@ -113,7 +113,7 @@ ExitCode gate(const std::vector<std::string>& arguments) {
   if (certificate.wanted()) files = hashed(flags);
   // What is certified was measured from the files themselves.
   const bool keep = !no_cache && !certified && !certificate.wanted();
-  auto gathered = gather(flags, keep, !html.empty());
+  auto gathered = gather(flags, keep, html.wanted());
   auto result = verdict::judge(gathered.evidence, thresholds);
   const int code = verdict::exit_code(result);
   require_unchanged(files);
@@ -129,12 +129,13 @@ ExitCode gate(const std::vector<std::string>& arguments) {
   json.close();
   csv.close();
   certificate.close();
-  if (!html.empty()) {
+  if (html.wanted()) {
     auto page =
         report::make_report(std::move(gathered.evidence), std::move(result), std::move(gathered.excerpts));
     page.command = command_line("gate", arguments);
-    report::write_page(page, html);
+    html.stream() << report::to_html(page);
   }
+  html.close();
   return static_cast<ExitCode>(code);
 }
 

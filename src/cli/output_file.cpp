@@ -35,22 +35,19 @@ std::string why_not_written(const std::filesystem::path& path) {
 
 }  // namespace
 
-void check_output(const std::string& flag, const std::string& path, const std::vector<std::string>& inputs) {
-  if (path.empty()) return;
-  refuse_long_name(flag, path, path + kLongestSuffix);
-  refuse_input(flag, path, inputs);
-}
-
 OutputFile::OutputFile(std::string flag, std::string path, const std::vector<std::string>& inputs)
     : flag_(std::move(flag)), path_(std::move(path)) {
   namespace fs = std::filesystem;
   if (path_.empty()) return;
-  check_output(flag_, path_, inputs);
+  refuse_long_name(flag_, path_, path_ + kLongestSuffix);
+  refuse_input(flag_, path_, inputs);
   std::error_code ignored;
   target_ = resolved(path_);
   // A pipe or a device is written as it is; a file appears whole, under its name, or not at all.
   const bool special = fs::exists(target_, ignored) && !fs::is_regular_file(target_, ignored);
-  if (!special && std::find(opened().begin(), opened().end(), target_) != opened().end())
+  // Two results would mix, or one replace the other; a device such as /dev/null takes any number.
+  if (!fs::is_character_file(target_, ignored) &&
+      std::find(opened().begin(), opened().end(), target_) != opened().end())
     throw usage_error("{} {}: is written already, for another flag; name another", flag_, path_);
   written_ = special ? target_ : fs::path(target_.string() + fmt::format(".{}.tmp", getpid()));
   errno = 0;

@@ -7,16 +7,14 @@
 
 namespace shardrift::cli {
 
-// Throws usage_error where writing `path` would replace one of the files read, or write into one of them that
-// is a folder (those that are not there yet count by their name), and where its name is too long. An empty
-// path is none.
-void check_output(const std::string& flag, const std::string& path, const std::vector<std::string>& inputs);
-
-// Opened before anything is computed, so that a path that cannot be written is known at once.
+// Every file that a flag names is one of these. Opened before anything is computed, so that a path that
+// cannot be written is known at once. A pipe or a device is written into, never replaced.
 class OutputFile {
  public:
-  // An empty path: the flag was not given, and nothing is written. Throws usage_error where the path is one
-  // of `inputs` or was opened for another flag, failure where it cannot be written.
+  // An empty path: the flag was not given, and nothing is written. Throws usage_error where writing it would
+  // replace one of `inputs`, or write into one of them that is a folder (those that are not there yet count
+  // by their name), where it was opened for another flag, and where its name is too long; failure where it
+  // cannot be written.
   OutputFile(std::string flag, std::string path, const std::vector<std::string>& inputs);
   ~OutputFile();
   OutputFile(const OutputFile&) = delete;

@@ -46,8 +46,9 @@ ExitCode report(const std::vector<std::string>& arguments) {
         "FILE.html");
   if (output.empty()) throw usage_error("report: --output FILE.html is missing");
   const auto thresholds = thresholds_of("report", flags);
-  check_output("--output", output, read_by(flags));
-  check_output("--output", output, ladders);
+  auto inputs = read_by(flags);
+  inputs.insert(inputs.end(), ladders.begin(), ladders.end());
+  OutputFile file("--output", output, inputs);
   auto gathered = gather(flags, true, true);
   auto verdict = verdict::judge(gathered.evidence, thresholds);
   const std::string answer = verdict.answer;
@@ -56,9 +57,11 @@ ExitCode report(const std::vector<std::string>& arguments) {
   for (const auto& ladder : ladders) page.ladders.push_back(report::read_ladder(ladder, page.runs));
   page.title = title;
   page.command = command_line("report", arguments);
-  const std::size_t bytes = report::write_page(page, output);
+  const std::string html = report::to_html(page);
+  file.stream() << html;
+  file.close();
   print(fmt::format("{}\n{}: {} runs against {}, {:.0f} KiB\n", answer, output, page.runs.size(),
-                    page.runs.front().measurement.reference.name, static_cast<double>(bytes) / 1024));
+                    page.runs.front().measurement.reference.name, static_cast<double>(html.size()) / 1024));
   return ExitCode::ok;
 }
 

@@ -1,8 +1,11 @@
 // shardrift report and compare --html, from records to the page: what is on it, and what is refused.
 #include <gmock/gmock.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "tests/unit/analysis/example_runs.hpp"
@@ -80,6 +83,38 @@ TEST_F(Command, AWorkingTruthAndYardstickAreColumns) {
   EXPECT_EQ(page["verdict"]["yardsticks"].size(), 1U);
   EXPECT_EQ(page["runs"][0]["verdict"]["yardsticks"].size(), 1U);
   EXPECT_FALSE(page["runs"][0]["verdict"]["excess_error"].is_null());
+}
+
+// A pipe gets the page, and stays a pipe; no two results get one file, by whatever name.
+TEST_F(Command, EveryOutputOfEveryCommandIsTreatedAlike) {
+  const auto pipe = scratch_ / "pipe";
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  std::filesystem::create_symlink("pipe", scratch_ / "link");
+  for (const std::string command : {"report a.h5 b.h5 --output", "gate a.h5 b.h5 --html",
+                                    "compare a.h5 b.h5 --html", "explain a.h5 b.h5 --html"}) {
+    for (const std::string name : {"pipe", "link"}) {
+      // The shell's reader opens its end and the command its own: each waits for the other.
+      const std::string line =
+          fmt::format("cd {} && {{ cat pipe > page.html & {}/bin/shardrift {} {} > out 2> err; wait; }}",
+                      scratch_.path().string(), SHARDRIFT_BINARY_DIR, command, name);
+      EXPECT_EQ(std::system(line.c_str()), 0);
+      EXPECT_TRUE(std::filesystem::is_fifo(pipe)) << command;
+      EXPECT_TRUE(std::filesystem::is_symlink(scratch_ / "link")) << command;
+      EXPECT_EQ(data("page.html")["runs"].size(), 1U) << command << contents(scratch_ / "err");
+    }
+  }
+  std::filesystem::create_symlink("x", scratch_ / "x.link");
+  std::ofstream(scratch_ / "x") << "as it was";
+  for (const std::string command :
+       {"gate a.h5 b.h5 --certificate x --html ", "gate a.h5 b.h5 --json x --html ",
+        "compare a.h5 b.h5 --json x --html ", "compare a.h5 b.h5 --csv x --html ",
+        "explain a.h5 b.h5 --json x --html "}) {
+    for (const std::string other : {"x", "./x", "x.link"}) {
+      EXPECT_EQ(run(command + other), 64) << command << other;
+      EXPECT_THAT(error_, HasSubstr("--html " + other + ": is written already, for another flag")) << command;
+    }
+  }
+  EXPECT_EQ(contents(scratch_ / "x"), "as it was");
 }
 
 TEST_F(Command, Refuses) {

@@ -232,6 +232,26 @@ TEST_F(CertificateTest, IsNeverWrittenOverWhatIsRead) {
   EXPECT_EQ(run("--verify equal.json one.h5 again.h5"), 0) << error_;
 }
 
+TEST_F(CertificateTest, AnUnfinishedRecordIsSaidToBeOne) {
+  fs::create_directory(scratch_ / "half.h5.parts");
+  expect_refused(
+      "one.h5 half.h5 --certificate c.json",
+      "half.h5: is not finished, there is only half.h5.parts: a certificate is of finished records");
+  expect_refused("--verify equal.json one.h5 half.h5",
+                 "half.h5: is not finished, there is only half.h5.parts");
+}
+
+// An option that a script left empty would check nothing, or write nothing.
+TEST_F(CertificateTest, NoOptionIsEmpty) {
+  for (const std::string option : {"--verify", "--certificate", "--preset", "--thresholds", "--truth",
+                                   "--noise-floor", "--yardstick", "--json", "--csv", "--html"}) {
+    for (const std::string empty : {" ''", "=''"}) {
+      EXPECT_EQ(run("one.h5 again.h5 " + option + empty), 64) << option << empty << out_;
+      EXPECT_THAT(error_, AllOf(StartsWith("shardrift: gate: "), HasSubstr(option))) << empty;
+    }
+  }
+}
+
 // A kept measurement is not what is certified: it could be anything.
 TEST_F(CertificateTest, IsMeasuredFromTheRecords) {
   ASSERT_EQ(run("one.h5 tp2.h5 --preset bitwise"), 1);
