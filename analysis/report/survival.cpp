@@ -13,8 +13,7 @@ Json forecast_json(const Report& report, std::size_t run) {
   Json list = Json::array();
   if (!report.verdict || run >= report.verdict->candidates.size()) return list;
   const auto& flips = report.verdict->candidates[run].flips;
-  if (!flips || !flips->forecast || (flips->calibration && flips->calibration->worse_than_base()))
-    return list;
+  if (!flips || !flips->forecast) return list;
   const auto& points = flips->forecast->points;
   for (const std::size_t i : evenly(points.size(), kCurvePoints)) {
     const auto& share = points[i].identical;

@@ -248,7 +248,8 @@ std::optional<FlipPrediction> predict_flips(const analysis::Measurement& measure
   result.law = *law;
   result.by_margin = flips_by_margin(rows, options.confidence);
   result.calibration = calibrate(rows, measurement.prompts.size(), options.confidence);
-  result.forecast = forecast(measurement, rows, *law, tokens, options);
+  if (!result.calibration || !result.calibration->worse_than_base())
+    result.forecast = forecast(measurement, rows, *law, tokens, options);
   return result;
 }
 

@@ -72,7 +72,7 @@ struct FlipPrediction {
   FlipLaw law;
   std::vector<MarginBin> by_margin;
   std::optional<Calibration> calibration;
-  std::optional<Forecast> forecast;  // of runs that generate
+  std::optional<Forecast> forecast;  // of runs that generate, by a law that is not worse than the base rate
 };
 // nullopt without measured rows.
 std::optional<FlipPrediction> predict_flips(const analysis::Measurement& measurement, std::int64_t tokens,

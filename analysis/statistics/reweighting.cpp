@@ -10,7 +10,7 @@ namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr double kMostCopies = 1e4;
-constexpr int kSearchDraws = 500;
+constexpr int kSearchDraws = 1000;
 
 // What is known of the largest values of sum / rows.
 struct Tail {
@@ -43,7 +43,15 @@ class Prompts {
     if (!rows_.empty()) mean_rows_ /= static_cast<double>(rows_.size());
     find_tail();
   }
+  // As if there were so many of each.
+  Prompts times(double copies) const {
+    Prompts more = *this;
+    more.copies_ = copies;
+    more.find_tail();
+    return more;
+  }
 
+  double copies() const { return copies_; }
   std::size_t count() const { return rows_.size(); }
   const std::vector<std::size_t>& places() const { return places_; }
   const Tail& tail() const { return tail_; }
@@ -52,20 +60,19 @@ class Prompts {
     return weighted([](std::size_t) { return 1.0; }, {0, 0}, 0);
   }
 
-  // The prompt that was not seen, in one draw; `copies` times as many prompts were.
-  Worst unseen(Random& random, double copies) const {
-    const double positive = copies * tail_.positive;
-    const double values = values_in_tail(copies * static_cast<double>(count()), positive);
+  // The prompt that was not seen, in one draw.
+  Worst unseen(Random& random) const {
+    const double values = in_tail();
     if (tail_.positive < 2 || values + 1 < kFewestInTail) return worst_;
     const double heaviness = std::min(kHeaviest, tail_.hill * values / random.gamma(values - 2));
     const double sum = tail_.largest / (1 - heaviness) * mean_rows_;
     return sum < worst_.sum ? Worst{sum, mean_rows_} : worst_;
   }
   // … and the one that would lower the mean most.
-  Worst least(Random& random, double copies) const {
-    const auto prompts = static_cast<double>(count());
-    const double values = values_in_tail(copies * prompts, copies * tail_.positive);
-    if (worst_.counts || tail_.positive < prompts || values + 1 < kFewestInTail) return {0, most_rows_};
+  Worst least(Random& random) const {
+    const double values = in_tail();
+    if (worst_.counts || tail_.positive < static_cast<double>(count()) || values + 1 < kFewestInTail)
+      return {0, most_rows_};
     const double heaviness = tail_.hill_below * values / random.gamma(values - 2);
     return {tail_.smallest / (1 + heaviness) * most_rows_, most_rows_};
   }
@@ -83,7 +90,12 @@ class Prompts {
   }
 
  private:
+  double in_tail() const {
+    return values_in_tail(copies_ * static_cast<double>(count()), copies_ * tail_.positive);
+  }
+
   void find_tail() {
+    tail_ = {};
     std::vector<double> values;
     for (std::size_t j = 0; j < rows_.size(); ++j)
       if (sum_[j] > 0 && rows_[j] > 0) values.push_back(sum_[j] / rows_[j]);
@@ -92,9 +104,9 @@ class Prompts {
     std::sort(values.begin(), values.end(), std::greater<>());
     tail_.largest = values.front();
     if (values.size() < 2) return;
-    const auto among =
-        static_cast<std::size_t>(std::max(1.0, values_in_tail(static_cast<double>(count()), tail_.positive)));
     const std::size_t last = values.size() - 1;
+    const auto among =
+        static_cast<std::size_t>(std::clamp(std::round(in_tail() / copies_), 1.0, static_cast<double>(last)));
     tail_.smallest = values[last];
     for (std::size_t i = 0; i < among; ++i) {
       tail_.hill += std::log(values[i] / values[among]);
@@ -105,6 +117,7 @@ class Prompts {
   }
 
   Worst worst_;
+  double copies_ = 1;
   std::vector<std::size_t> places_;
   std::vector<double> sum_;
   std::vector<double> rows_;
@@ -151,14 +164,14 @@ Interval drawn(std::size_t prompts, double copies, int draws, const BootstrapOpt
   return ends_of(lower, upper, options.confidence);
 }
 
-Interval interval_of(const Prompts& prompts, double copies, int draws, const BootstrapOptions& options) {
+Interval interval_of(const Prompts& prompts, int draws, const BootstrapOptions& options) {
   return drawn(
-      prompts.count(), copies, draws, options,
+      prompts.count(), prompts.copies(), draws, options,
       [&](Random& random, const auto& weight_of, double more) {
-        return prompts.weighted(weight_of, prompts.unseen(random, copies), more);
+        return prompts.weighted(weight_of, prompts.unseen(random), more);
       },
       [&](Random& random, const auto& weight_of, double more) {
-        return prompts.weighted(weight_of, prompts.least(random, copies), more);
+        return prompts.weighted(weight_of, prompts.least(random), more);
       });
 }
 
@@ -177,7 +190,7 @@ Estimate reweighted_mean(const Clustered& values, const Worst& worst, const Boot
   result.value = prompts.mean();
   if (prompts.count() < 2 || !std::isfinite(result.value) || prompts.unbounded_zero()) return result;
   result.method = IntervalMethod::reweighted;
-  result.interval = interval_of(prompts, 1, options.resamples, options);
+  result.interval = interval_of(prompts, options.resamples, options);
   return result;
 }
 
@@ -195,12 +208,12 @@ Estimate reweighted_pair(const Clustered& values, const Worst& worst, const Clus
   result.interval = drawn(
       prompts.count(), 1, options.resamples, options,
       [&](Random& random, const auto& weight_of, double more) {
-        return combine(prompts.weighted(weight_of, prompts.unseen(random, 1), more),
+        return combine(prompts.weighted(weight_of, prompts.unseen(random), more),
                        beside.weighted(weight_of, {0, 0}, 0));
       },
       [&](Random& random, const auto& weight_of, double more) {
-        const Worst far = beside.tail().positive == 0 ? Worst{0, 0} : beside.unseen(random, 1);
-        return combine(prompts.weighted(weight_of, prompts.least(random, 1), more),
+        const Worst far = beside.tail().positive == 0 ? Worst{0, 0} : beside.unseen(random);
+        return combine(prompts.weighted(weight_of, prompts.least(random), more),
                        beside.weighted(weight_of, far, more));
       });
   if (!std::isnan(result.interval.low)) result.method = IntervalMethod::reweighted;
@@ -213,7 +226,7 @@ std::optional<std::int64_t> prompts_to_decide(const Clustered& values, const Wor
   if (prompts.count() < 2) return std::nullopt;
   const bool below = prompts.mean() <= limit;
   const auto decided = [&](double copies) {
-    const auto ends = interval_of(prompts, copies, kSearchDraws, options);
+    const auto ends = interval_of(prompts.times(copies), kSearchDraws, options);
     return below ? ends.high <= limit : ends.low > limit;
   };
   double enough = 2;

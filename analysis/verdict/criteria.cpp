@@ -111,6 +111,10 @@ Value flip_regret(const Case& c, bool clear_only) {
   if (std::isnan(value.estimate.value)) return no_logits();
   const auto regrets = statistics::flip_regrets(c.measurement, clear_only);
   const auto flips = clear_only ? statistics.clear_flips : statistics.flips();
+  if (value.estimate.method == IntervalMethod::none) {  // of one prompt: the worst there could be decides
+    value.estimate.method = IntervalMethod::reweighted;
+    value.estimate.interval = {0, std::max(value.estimate.value, regrets.worst.sum)};
+  }
   value.reason = fmt::format("{} over {}", amount(value.estimate, Unit::nats),
                              counted(flips, clear_only ? "clear flip" : "flip"));
   value.needed = [=, prompts = statistics.prompts, flipping = value.estimate.prompts,
@@ -120,11 +124,6 @@ Value flip_regret(const Case& c, bool clear_only) {
     if (!needed || flipping == 0) return std::nullopt;  // prompts that flip; of all, so many times as many
     return (*needed * prompts + flipping - 1) / flipping;
   };
-  if (value.estimate.method == IntervalMethod::none) {  // of one prompt: the worst there could be decides
-    value.deciding = value.estimate;
-    value.deciding->method = IntervalMethod::reweighted;
-    value.deciding->interval = {0, std::max(value.estimate.value, regrets.worst.sum)};
-  }
   return value;
 }
 
@@ -133,6 +132,15 @@ Value ratio(const std::optional<statistics::Ratio>& ratio, const char* give) {
   if (std::isnan(ratio->ratio.value)) return missing("both sides are 0, or no row is common");
   Value value;
   value.estimate = ratio->ratio;
+  // Its width goes with 1 / sqrt(n).
+  value.needed = [estimate = value.estimate](double limit) -> std::optional<std::int64_t> {
+    const double half = estimate.value <= limit ? estimate.interval.high - estimate.value
+                                                : estimate.value - estimate.interval.low;
+    const double times = half / (limit - estimate.value);
+    const double needed = std::ceil(static_cast<double>(estimate.prompts) * times * times);
+    if (!(needed < 1e7)) return std::nullopt;
+    return static_cast<std::int64_t>(needed);
+  };
   return value;
 }
 
@@ -219,16 +227,14 @@ Criterion judge_equal(const Case& c, const Limit& limit) {
   result.estimate = value_of(c, limit).estimate;
   const auto prompts = c.candidate.statistics.prompts;
   result.reason = fmt::format("equal bits in {} of {}", prompts, counted(prompts, "prompt"));
-  const bool against_truth = std::string_view(limit.kind->name) == "excess_error";
-  result.state = !against_truth                           ? State::pass
-                 : !(result.estimate.value > limit.value) ? State::pass
-                                                          : State::fail;
+  result.state = State::pass;
   return result;
 }
 
 Criterion judge_limit(const Case& c, const Limit& limit) {
-  if (std::string_view(limit.kind->name) == "bit_equal") return judge_bits(c, limit);
-  if (c.candidate.bit_equal) return judge_equal(c, limit);
+  const std::string_view name = limit.kind->name;
+  if (name == "bit_equal") return judge_bits(c, limit);
+  if (c.candidate.bit_equal && name != "excess_error") return judge_equal(c, limit);
   Criterion result;
   result.limit = limit;
   const Value value = value_of(c, limit);
@@ -249,14 +255,24 @@ Criterion judge_limit(const Case& c, const Limit& limit) {
     result.reason += "; " + value.missing;
     return result;
   }
+  const bool decided = result.state != State::inconclusive;
+  const auto needed = !decided && limit.value > 0 && value.needed ? value.needed(limit.value) : std::nullopt;
+  if (!decided && decides.method == IntervalMethod::none)
+    result.reason += fmt::format("; {} has no interval", counted(decides.prompts, "prompt"));
+  else if (!decided && std::isinf(decides.interval.high))
+    result.reason += "; too few prompts differ to bound a mean: at least 10 are needed";
   const bool exact = decides.method == IntervalMethod::exact || std::isinf(decides.value);
   if (!exact && c.candidate.statistics.prompts < c.thresholds.prompts) {
     result.state = State::inconclusive;
     result.reason += fmt::format("; an interval from {} is not to be trusted, {} are asked for",
                                  counted(c.candidate.statistics.prompts, "prompt"), c.thresholds.prompts);
-    result.prompts_needed = c.thresholds.prompts;
-  } else if (result.state == State::inconclusive && limit.value > 0 && value.needed) {
-    result.prompts_needed = value.needed(limit.value);
+    // As many as are asked for, unless the limit itself takes more.
+    if (decided)
+      result.prompts_needed = c.thresholds.prompts;
+    else if (needed)
+      result.prompts_needed = std::max(*needed, c.thresholds.prompts);
+  } else if (result.state == State::inconclusive) {
+    result.prompts_needed = needed;
   }
   return result;
 }
@@ -265,15 +281,15 @@ Criterion judge_limit(const Case& c, const Limit& limit) {
 void hold_back(const Case& c, Criterion& criterion) {
   if (criterion.state != State::pass || c.candidate.bit_equal) return;
   const auto prompts = c.candidate.statistics.prompts;
-  if (prompts < c.thresholds.prompts) {
+  if (!c.measurement.candidate.complete || !c.measurement.reference.complete ||
+      !c.measurement.missing.empty()) {
+    criterion.state = State::inconclusive;
+    criterion.reason += "; but a run is partial: finish it first";
+  } else if (prompts < c.thresholds.prompts) {
     criterion.state = State::inconclusive;
     criterion.reason +=
         fmt::format("; but only {}, {} are asked for", counted(prompts, "prompt"), c.thresholds.prompts);
     criterion.prompts_needed = c.thresholds.prompts;
-  } else if (!c.measurement.candidate.complete || !c.measurement.reference.complete ||
-             !c.measurement.missing.empty()) {
-    criterion.state = State::inconclusive;
-    criterion.reason += "; but a run is partial";
   }
 }
 
@@ -283,7 +299,7 @@ std::int64_t rows_without_value(const Measurement& measurement) {
   std::int64_t rows = 0;
   for (const auto& prompt : measurement.prompts)
     for (const auto& step : prompt.steps)
-      rows += step.measured && !step.bit_equal && std::isnan(step.kl) ? 1 : 0;
+      rows += step.measured && (std::isnan(step.kl) || std::isnan(step.p_reference)) ? 1 : 0;
   return rows;
 }
 
@@ -297,6 +313,7 @@ std::vector<Criterion> judge_limits(const Candidate& candidate, const Measuremen
     criteria.push_back(judge_limit(c, limit));
     if (broken > 0) {  // averages leave such rows out: they must not be a way to pass
       criteria.back().state = State::fail;
+      criteria.back().prompts_needed.reset();
       criteria.back().reason =
           fmt::format("{} without a distribution: logits that are NaN or infinite", counted(broken, "row"));
     }

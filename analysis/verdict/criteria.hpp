@@ -11,8 +11,8 @@ std::vector<Criterion> judge_limits(const Candidate& candidate, const analysis::
                                     const std::vector<const analysis::Measurement*>& repeats,
                                     const Thresholds& thresholds);
 
-// Rows in which the candidate has logits that no distribution can be made of (NaN, +infinity) and the
-// reference has others.
+// Rows in which either side has logits that no distribution can be made of (NaN, +infinity), of equal bits
+// too.
 std::int64_t rows_without_value(const analysis::Measurement& measurement);
 
 State worst_of(const std::vector<Criterion>& criteria);

@@ -21,7 +21,8 @@ class Gathering {
   // Candidates that are added afterwards are measured against it as well.
   void use_truth(record::Reader truth);
   // Opens and measures a record. `seen` gets the two open records and may change the names in the measurement
-  // before it becomes evidence. Throws bad_data where the record cannot be used; then nothing was added.
+  // before it becomes evidence. Throws bad_data where the record cannot be used, or is no other run of the
+  // reference's plan and mode as a repeat has to be; then nothing was added.
   using Seen = std::function<void(const record::Reader& reference, const record::Reader& record,
                                   analysis::Measurement& measurement)>;
   void add(Part part, const std::filesystem::path& record, const Seen& seen = {});
@@ -31,6 +32,7 @@ class Gathering {
 
  private:
   void require_same_weights(const record::Reader& record) const;
+  void require_repeat(const record::Reader& record, const analysis::Measurement& measurement) const;
 
   const record::Reader& reference_;
   std::optional<record::Reader> truth_;

@@ -27,13 +27,15 @@ std::vector<const Measurement*> pointers(const std::vector<Measurement>& measure
 
 bool every_bit_equal(const Measurement& measurement, const statistics::RunStatistics& statistics) {
   return statistics.prompts > 0 && statistics.prompts_bit_equal == statistics.prompts &&
-         measurement.missing.empty() && measurement.reference.complete && measurement.candidate.complete;
+         measurement.missing.empty() && measurement.reference.complete && measurement.candidate.complete &&
+         rows_without_value(measurement) == 0;
 }
 
 // 0 for equal bits, else the mean KL above the noise floor; without logits the share of prompts changed.
 double divergence_of(const Candidate& candidate, const Measurement& measurement,
                      const std::vector<const Measurement*>& repeats, const Thresholds& thresholds) {
   if (candidate.bit_equal) return 0;
+  if (rows_without_value(measurement) > 0) return analysis::kNoValue;
   if (const auto* kl = candidate.statistics.of("kl")) {
     if (repeats.empty()) return kl->average.value;
     const auto above =

@@ -100,6 +100,14 @@ std::optional<std::int64_t> prompts_asked(const Candidate& candidate) {
 std::string noise_of(const Verdict& verdict) {
   if (!verdict.noise_floor) return "Whether the reference repeats itself was not measured (--noise-floor).";
   const auto& floor = *verdict.noise_floor;
+  // Several repeats count each of its prompts.
+  if (const auto asked = fewest_prompts(verdict) * static_cast<std::int64_t>(floor.names.size());
+      floor.zero_bits && floor.prompts < asked)
+    return fmt::format(
+        "Running the reference again changed no bit in the {} that were run again, of {}: of the others it "
+        "is not "
+        "known.",
+        counted(floor.prompts, "prompt"), asked);
   if (floor.zero_bits)
     return fmt::format(
         "Running the reference again changed no bit in {}, so every difference here comes from "

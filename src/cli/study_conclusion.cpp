@@ -190,7 +190,7 @@ class Conclusion {
           compared.comparisons[i].emplace().measurement = measurement;
         };
         try {
-          if (const auto part = part_of(other.role)) {
+          if (const auto part = part_of(other.role); part && judged) {
             gathering.add(*part, other.output, seen);
             continue;
           }

@@ -27,6 +27,15 @@ TEST_F(Gate, ThreeStatesAreThreeExitCodes) {
   EXPECT_THAT(out_, HasSubstr("verdict: inconclusive\n"));
 }
 
+// What is no repeat would be taken off as if it were noise: the candidate itself, or the reference once more.
+TEST_F(Gate, ANoiseFloorIsARepeatOfTheReference) {
+  EXPECT_EQ(run("one.h5 tp2.h5 --noise-floor tp2.h5"), 65);
+  EXPECT_THAT(error_, HasSubstr("tp2.h5: is no repeat of one.h5"));
+  EXPECT_EQ(run("one.h5 tp2.h5 --noise-floor one.h5"), 65);
+  EXPECT_THAT(error_, HasSubstr("it is the same file"));
+  EXPECT_EQ(run("one.h5 tp2.h5 --noise-floor again.h5 --preset bitwise"), 1) << error_;
+}
+
 TEST_F(Gate, EverythingGiven) {
   std::ofstream(scratch_ / "limits.toml") << "[limits]\nyardstick = 0.5\nexcess_error = 10\n";
   EXPECT_EQ(run("one.h5 tp2.h5 --noise-floor again.h5 --yardstick int8.h5 --truth again.h5 "

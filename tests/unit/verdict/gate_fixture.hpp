@@ -13,7 +13,9 @@ class GateProgram : public ::testing::Test {
  protected:
   void SetUp() override {
     write("one.h5", analysis::testing::small_run(), 0);
-    write("again.h5", analysis::testing::small_run(), 0);
+    auto again = analysis::testing::small_run();
+    again.created = "2026-01-01T00:01:00Z";
+    write("again.h5", again, 0);
     write("tp2.h5", analysis::testing::small_run(DType::float32, 2), 0.5F);
     write("int8.h5", analysis::testing::small_run(), 1);
   }

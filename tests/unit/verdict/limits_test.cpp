@@ -98,6 +98,49 @@ TEST(Limits, AMeanThatOnePromptMakesIsNotKnown) {
   EXPECT_EQ(tailed.state, State::inconclusive);
 }
 
+TEST(Limits, SayWhatWouldDecide) {
+  // Fewer prompts than are asked for: as many as that, or as the limit itself takes.
+  const auto few = judged(flipping(20, 1, 0, 0), "flips", 0.05);
+  ASSERT_TRUE(few.prompts_needed);
+  EXPECT_NEAR(static_cast<double>(*few.prompts_needed), 72, 12);
+  EXPECT_EQ(judged(flipping(20, 32, 0, 0), "flips", 0.5).prompts_needed, 30);
+  // One flip: its interval reaches as far as a flip could cost.
+  const auto one = judged(flipping(100, 4, 1, 0), "flip_regret", 0.2);
+  EXPECT_THAT(one.reason, HasSubstr("0.125 nats (0 to 1) over 1 flip"));
+  // One prompt that differs has no tail.
+  const auto bit = judged(measurement("pp2", 40, 4,
+                                      [](int prompt, int row) {
+                                        return prompt == 3 ? differing_step(row, 1e-13)
+                                                           : statistics::testing::equal_step(row);
+                                      }),
+                          "kl_mean", 0.01);
+  EXPECT_EQ(bit.state, State::inconclusive);
+  EXPECT_THAT(bit.reason, HasSubstr("at least 10 are needed"));
+  const auto single = judged(flipping(1, 4, 0, 0), "flips", 0.05);
+  EXPECT_THAT(single.reason, HasSubstr("1 prompt has no interval"));
+}
+
+// The same NaN on both sides is no answer.
+TEST(Limits, RowsOfNaNFailWhereBitsAreEqualToo) {
+  Measurement m = equal_measurement("pp2", 40, 4);
+  m.prompts[7].steps[2].p_reference = m.prompts[7].steps[2].p_candidate = std::nan("");
+  Evidence evidence;
+  evidence.candidates = {m};
+  for (const std::string name : {"bitwise", "serving"}) {
+    const auto verdict = judge(evidence, preset(name));
+    EXPECT_EQ(verdict.state, State::fail) << name;
+    EXPECT_FALSE(verdict.candidates[0].bit_equal);
+    EXPECT_TRUE(std::isnan(verdict.candidates[0].divergence));
+    EXPECT_THAT(verdict.answer, HasSubstr("NaN"));
+    for (const auto& one : verdict.candidates[0].criteria) EXPECT_FALSE(one.prompts_needed);
+  }
+}
+
+TEST(Limits, EqualBitsAreJudgedAgainstTheTruthAsEver) {
+  EXPECT_EQ(judged(equal_measurement("pp2", 40, 4), "excess_error", 0.5).state,
+            State::inconclusive);  // no --truth
+}
+
 TEST(Limits, APercentileIsAShareOfRows) {
   const auto m = [](int prompts, int every) {
     return measurement("tp2", prompts, 50,
