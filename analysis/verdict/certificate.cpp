@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "analysis/verdict/thresholds_json.hpp"
+#include "analysis/verdict/words.hpp"
 #include "common/error.hpp"
 #include "common/hash.hpp"
 #include "common/json_file.hpp"
@@ -49,15 +50,15 @@ Json order_json(const record::CollectiveInfo& one) {
           {"algorithm", one.algorithm}, {"source", one.source},   {"order", sha256_hex(map)}};
 }
 
-Json record_json(Evident role, const HashedFile& file) {
+Json record_json(Evident role, const HashedFile& file, const std::string& name) {
   const auto reader = record::Reader::open(file.path);
   const auto& run = reader.run();
   Json libraries = Json::object();
-  for (const auto& [name, version] : run.environment.libraries) libraries[name] = version;
+  for (const auto& [library, version] : run.environment.libraries) libraries[library] = version;
   Json orders = Json::array();
   for (const auto& one : run.environment.collectives) orders.push_back(order_json(one));
   return {{"role", name_of(role)},
-          {"file", file.path.filename().string()},
+          {"file", name},
           {"bytes", file.bytes},
           {"sha256", file.sha256},
           {"created", run.created},
@@ -136,6 +137,53 @@ std::string hash_in(const JsonObject& object, const char* key) {
   return text;
 }
 
+// The answer, by the names that the files had when it was certified; whatever their folders were.
+std::string answer_by_names(const EvidentFiles& files, const std::vector<std::string>& names,
+                            Verdict verdict) {
+  std::map<std::string, int> uses;
+  auto candidate = verdict.candidates.begin();
+  for (std::size_t i = 0; i < files.size() && candidate != verdict.candidates.end(); ++i) {
+    if (files[i].first != Evident::candidate) continue;
+    candidate->name = fs::path(names[i]).stem().string();
+    if (const int use = ++uses[candidate->name]; use > 1) candidate->name += fmt::format(" ({})", use);
+    ++candidate;
+  }
+  return answer_of(verdict);
+}
+
+// Everything but the hash. names: of the files.
+Json content_json(const EvidentFiles& files, const std::vector<std::string>& names, const Verdict& verdict,
+                  const std::string& created, std::string_view version) {
+  Json records = Json::array();
+  for (std::size_t i = 0; i < files.size(); ++i)
+    records.push_back(record_json(files[i].first, files[i].second, names[i]));
+  const Json json{{"schema", kSchema},
+                  {"created", created},
+                  {"version", version},
+                  {"answer", answer_by_names(files, names, verdict)},
+                  {"verdict", outcome_json(verdict)},
+                  {"thresholds", thresholds_json(verdict.thresholds)},
+                  {"records", records}};
+  // As it will be read: names of files may be no UTF-8.
+  return Json::parse(json.dump(-1, ' ', false, Json::error_handler_t::replace));
+}
+
+// A preset's name stands for its limits: whoever reads it looks no further.
+void require_preset(const Certificate& certificate) {
+  constexpr std::string_view kPreset = "preset ";
+  const std::string& source = certificate.thresholds.source;
+  if (!source.starts_with(kPreset)) return;
+  const auto name = source.substr(kPreset.size());
+  std::string other;
+  try {
+    other = difference_of_limits(certificate.thresholds, preset(name));
+  } catch (const Error& error) {
+    throw bad_data("{}: thresholds source: {}", certificate.path.string(), error.what());
+  }
+  if (!other.empty())
+    throw bad_data("{}: says preset {}, has other limits: {}", certificate.path.string(), name, other);
+}
+
 void refuse_unfinished(const fs::path& path) {
   std::error_code ignored;
   const fs::path parts = path.string() + ".parts";
@@ -178,19 +226,10 @@ HashedFile hash_file(const fs::path& path) {
   return file;
 }
 
-std::string certificate_json(const std::vector<std::pair<Evident, HashedFile>>& files, const Verdict& verdict,
-                             std::string_view version) {
-  Json records = Json::array();
-  for (const auto& [role, file] : files) records.push_back(record_json(role, file));
-  Json json{{"schema", kSchema},
-            {"created", utc_now()},
-            {"version", version},
-            {"answer", verdict.answer},
-            {"verdict", outcome_json(verdict)},
-            {"thresholds", thresholds_json(verdict.thresholds)},
-            {"records", records}};
-  // As it will be read: names of files may be no UTF-8.
-  json = Json::parse(json.dump(-1, ' ', false, Json::error_handler_t::replace));
+std::string certificate_json(const EvidentFiles& files, const Verdict& verdict, std::string_view version) {
+  std::vector<std::string> names;
+  for (const auto& [role, file] : files) names.push_back(file.path.filename().string());
+  Json json = content_json(files, names, verdict, utc_now(), version);
   json["sha256"] = content_hash(nlohmann::json::parse(json.dump()));
   return json.dump(1) + "\n";
 }
@@ -209,10 +248,13 @@ Certificate certificate_from_text(std::string_view text, const fs::path& path) {
     throw bad_data("{}: was edited: its content has the SHA-256 {}, it says {}", path.string(), is, said);
   Certificate certificate;
   certificate.path = path;
+  certificate.content = json;
+  certificate.content.erase("sha256");
   certificate.created = root.text("created");
   certificate.version = root.text("version");
   certificate.thresholds = thresholds_from_json(root.required_object("thresholds"));
-  certificate.verdict = root.required_object("verdict").json();
+  require_preset(certificate);
+  root.required_object("verdict");
   root.list("records", 2, kMaxRecords);
   std::map<Evident, int> counts;
   for (const auto& one : root.objects("records")) {
@@ -225,8 +267,16 @@ Certificate certificate_from_text(std::string_view text, const fs::path& path) {
   return certificate;
 }
 
-std::string difference(const Certificate& certificate, const Verdict& verdict) {
-  return first_difference(certificate.verdict, nlohmann::json::parse(outcome_json(verdict).dump()), "");
+std::string difference(const Certificate& certificate, const EvidentFiles& files, const Verdict& verdict) {
+  std::vector<std::string> names;
+  for (const auto& record : certificate.records) names.push_back(record.file);
+  const auto now = nlohmann::json::parse(
+      content_json(files, names, verdict, certificate.created, certificate.version).dump());
+  // What was judged says more than the words about it.
+  for (const char* key : {"verdict", "records"})
+    if (auto found = first_difference(certificate.content.at(key), now.at(key), key); !found.empty())
+      return found;
+  return first_difference(certificate.content, now, "");
 }
 
 std::string difference_of_limits(const Thresholds& certified, const Thresholds& wanted) {

@@ -36,6 +36,8 @@ struct HashedFile {
 // Throws bad_data: not there, a folder (the parts of a run that has not finished), unreadable.
 HashedFile hash_file(const std::filesystem::path& path);
 
+using EvidentFiles = std::vector<std::pair<Evident, HashedFile>>;
+
 struct CertifiedRecord {
   Evident role = Evident::candidate;
   std::string file;  // its name, without folder
@@ -48,21 +50,22 @@ struct Certificate {
   std::string version;  // of shardrift
   Thresholds thresholds;
   std::vector<CertifiedRecord> records;  // of each role in the order given
-  nlohmann::json verdict;                // what outcome_json made
+  nlohmann::json content;                // all of it but the hash
 };
 
 // The certificate's text. files: what the verdict rests on; candidates in the verdict's order. version: of
 // this program. Opens each record for what it says of itself.
-std::string certificate_json(const std::vector<std::pair<Evident, HashedFile>>& files, const Verdict& verdict,
-                             std::string_view version);
+std::string certificate_json(const EvidentFiles& files, const Verdict& verdict, std::string_view version);
 // The file may be anything. Throws bad_data in one sentence: missing, no JSON, another schema, a hash that is
-// not its content's, a key that is not what it should be.
+// not its content's, a key that is not what it should be, a preset's name over other limits.
 Certificate read_certificate(const std::filesystem::path& path);
 Certificate certificate_from_text(std::string_view text, const std::filesystem::path& path);
 
-// What differs between the certificate's verdict and this one of the same records, in one clause; empty:
-// nothing. Numbers count as equal to a billionth: other processors' last digits.
-std::string difference(const Certificate& certificate, const Verdict& verdict);
+// What differs between the certificate and one of this verdict, in one clause; empty: nothing. files: the
+// certificate's records, in its order. All but what cannot be made again: when and by which version it was
+// made, the files' names, and the thresholds' file. Numbers count as equal to a billionth: other processors'
+// last digits.
+std::string difference(const Certificate& certificate, const EvidentFiles& files, const Verdict& verdict);
 // Likewise of limits, and of what they are judged with; whatever file or preset they come from.
 std::string difference_of_limits(const Thresholds& certified, const Thresholds& wanted);
 

@@ -9,7 +9,7 @@
 
 namespace shardrift::cli {
 
-using EvidentFiles = std::vector<std::pair<verdict::Evident, verdict::HashedFile>>;
+using verdict::EvidentFiles;
 
 // Every record that is judged by, hashed.
 EvidentFiles hashed(const EvidenceFlags& flags);

@@ -64,8 +64,9 @@ void require_limits(const verdict::Certificate& certificate, const verdict::Thre
                    difference);
 }
 
-void require_same(const verdict::Certificate& certificate, const verdict::Verdict& result) {
-  const auto difference = verdict::difference(certificate, result);
+void require_same(const verdict::Certificate& certificate, const EvidentFiles& files,
+                  const verdict::Verdict& result) {
+  const auto difference = verdict::difference(certificate, files, result);
   if (difference.empty()) return;
   throw bad_data("{}: the same files are judged otherwise: {} (certified by shardrift {}, this is {})",
                  certificate.path.string(), difference, certificate.version, SHARDRIFT_VERSION);
@@ -117,7 +118,7 @@ ExitCode gate(const std::vector<std::string>& arguments) {
   auto result = verdict::judge(gathered.evidence, thresholds);
   const int code = verdict::exit_code(result);
   require_unchanged(files);
-  if (certified) require_same(*certified, result);
+  if (certified) require_same(*certified, files, result);
   print(verdict::verdict_text(result));
   if (certified)
     print(fmt::format("verified: {}: {} as they were, judged again with the same result\n", verify,

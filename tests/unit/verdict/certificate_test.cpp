@@ -147,10 +147,19 @@ TEST_F(CertificateTest, AnEditedOneIsNoticed) {
   expect_refused("--verify edited.json" + files, "edited.json: was edited: ");
   // Hashed anew it is another certificate: judging again tells.
   write_forged("forged.json", edited);
-  expect_refused("--verify forged.json" + files,
-                 "forged.json: the same files are judged otherwise: state was \"pass\" and is \"fail\"");
+  expect_refused(
+      "--verify forged.json" + files,
+      "forged.json: the same files are judged otherwise: verdict state was \"pass\" and is \"fail\"");
   auto limits = json("all.json");
   limits["thresholds"]["limits"]["delta_p_mean"] = 0.5;
+  write_forged("named.json", limits);
+  expect_refused("--verify named.json" + files,
+                 "named.json: says preset serving, has other limits: limits delta_p_mean was 0.5 and is ");
+  limits["thresholds"]["source"] = "preset lax";
+  write_forged("named.json", limits);
+  expect_refused("--verify named.json" + files,
+                 "named.json: thresholds source: preset 'lax': there are bitwise");
+  limits["thresholds"]["source"] = "own.toml";
   write_forged("limits.json", limits);
   expect_refused("--verify limits.json" + files, "candidates[0] limits delta_p_mean state was");
   auto value = json("all.json");
@@ -161,6 +170,52 @@ TEST_F(CertificateTest, AnEditedOneIsNoticed) {
   measured = measured.get<double>() * (1 + 1e-6);
   write_forged("value.json", value);
   expect_refused("--verify value.json" + files, "candidates[0] limits kl_mean value was ");
+}
+
+// Whatever the files tell is compared with them; when it was made and by which version nobody can tell.
+TEST_F(CertificateTest, EveryPartThatCanBeMadeAgainIs) {
+  const std::string files = " one.h5 again.h5";
+  const auto all = json("equal.json").flatten();
+  int compared = 0;
+  for (const auto& [pointer, value] : all.items()) {
+    const bool of_record = pointer.starts_with("/records/1/") && !pointer.ends_with("/role") &&
+                           !pointer.ends_with("/file") && !pointer.ends_with("/sha256");
+    if (!of_record && pointer != "/answer") continue;
+    auto forged = json("equal.json");
+    auto& part = forged[nlohmann::json::json_pointer(pointer)];
+    part = value.is_number() ? nlohmann::json(value.get<std::int64_t>() + 1) : nlohmann::json("another");
+    write_forged("forged.json", forged);
+    expect_refused("--verify forged.json" + files, "forged.json: the same files are judged otherwise: ");
+    ++compared;
+  }
+  EXPECT_GE(compared, 7 + 1);
+  for (const char* pointer : {"/note", "/records/0/note", "/verdict/note", "/verdict/candidates/0/note"}) {
+    auto forged = json("equal.json");
+    forged[nlohmann::json::json_pointer(pointer)] = "fit for use";
+    write_forged("forged.json", forged);
+    expect_refused("--verify forged.json" + files, "note is not there any more");
+  }
+  auto orders = json("all.json");
+  orders["records"][1]["order_maps"][0]["order"] = std::string(64, 'a');
+  write_forged("forged.json", orders);
+  expect_refused("--verify forged.json one.h5 tp2.h5 again.h5 int8.h5", "records[1] order_maps[0] order was");
+  auto later = json("equal.json");
+  later["created"] = "2030-01-01T00:00:00Z";
+  later["version"] = "99";
+  later["records"][1]["file"] = "other.h5";
+  write_forged("later.json", later);
+  EXPECT_EQ(run("--verify later.json" + files), 0) << error_;
+}
+
+// Candidates of one name in several folders: the answer has no folders.
+TEST_F(CertificateTest, NamesAreThoseOfTheFiles) {
+  for (const char* folder : {"x", "y"}) fs::create_directory(scratch_ / folder);
+  fs::copy_file(scratch_ / "tp2.h5", scratch_ / "x" / "run.h5");
+  fs::copy_file(scratch_ / "int8.h5", scratch_ / "y" / "run.h5");
+  ASSERT_EQ(run("one.h5 x/run.h5 y/run.h5 --certificate two.json"), 1) << error_;
+  EXPECT_THAT(json("two.json").at("answer").get<std::string>(), Not(HasSubstr("x/run")));
+  EXPECT_EQ(run("--verify two.json one.h5 y/run.h5 x/run.h5"), 1) << error_;
+  EXPECT_EQ(run("--verify two.json tp2.h5 int8.h5 one.h5"), 1) << error_;
 }
 
 // Limits that nobody asked for let anything pass, and are hashed as well as others.
