@@ -39,7 +39,7 @@ std::string wrapped(const std::string& text, const std::string& indent) {
 }
 
 std::string noise_text(const Verdict& verdict) {
-  if (!verdict.noise_floor) return "not measured (--noise-floor)";
+  if (!verdict.noise_floor) return "not measured: the reference was not run again";
   const auto& floor = *verdict.noise_floor;
   if (floor.zero_bits)
     return fmt::format("zero bits in {} of {}", counted(floor.rows, "row"), counted(floor.prompts, "prompt"));

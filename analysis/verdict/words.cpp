@@ -98,7 +98,8 @@ std::optional<std::int64_t> prompts_asked(const Candidate& candidate) {
 }  // namespace
 
 std::string noise_of(const Verdict& verdict) {
-  if (!verdict.noise_floor) return "Whether the reference repeats itself was not measured (--noise-floor).";
+  if (!verdict.noise_floor)
+    return "Whether the reference repeats itself was not measured: it was not run again.";
   const auto& floor = *verdict.noise_floor;
   // Several repeats count each of its prompts.
   if (const auto asked = fewest_prompts(verdict) * static_cast<std::int64_t>(floor.names.size());

@@ -402,7 +402,10 @@ class Runner {
   void conclude() {
     bool failed = false;
     bool left = false;
+    const auto names = study::chosen_names(plan_, options_.only);
     for (const auto& run : status_.runs) {
+      // What an earlier command left is not this one's to finish.
+      if (std::find(names.begin(), names.end(), run.name) == names.end()) continue;
       failed = failed || run.state == RunState::failed || run.state == RunState::skipped;
       left = left || run.state == RunState::interrupted;
     }

@@ -72,6 +72,20 @@ std::optional<verdict::Part> part_of(Role role) {
   }
 }
 
+// Before the reason why something else than a candidate is not there.
+std::string words_of(Role role) {
+  switch (role) {
+    case Role::repeat:
+      return "noise floor, ";
+    case Role::yardstick:
+      return "yardstick, ";
+    case Role::truth:
+      return "truth, ";
+    default:
+      return "";
+  }
+}
+
 class Conclusion {
  public:
   Conclusion(const study::Study& study, const study::StudyPlan& plan, const runner::StudyStatus& status,
@@ -132,16 +146,26 @@ class Conclusion {
     return (chosen_.contains(one.name) ? "not run yet" : "left out by --only") + so_far;
   }
 
-  // Candidates that the study asked for and that are not compared with this reference.
+  // A repeat, yardstick or truth that this command, or an earlier one, began. Without it the limits are
+  // others.
+  bool is_expected(const Configuration& one) const {
+    const auto* run = status_.find(one.name);
+    return one.role != Role::probe && (chosen_.contains(one.name) || is_done(one) ||
+                                       (run != nullptr && run->state != runner::RunState::waiting));
+  }
+
+  // Candidates that the study asked for, and what they are judged with, that are not compared with this
+  // reference.
   std::vector<verdict::NotJudged> not_judged(const Configuration& reference) const {
     std::vector<verdict::NotJudged> list;
     if (reference.role != Role::reference) return list;
     for (const auto& one : plan_.configurations) {
-      if (one.role != Role::candidate || one.compare_with != reference.name) continue;
+      if (one.compare_with != reference.name) continue;
+      if (one.role != Role::candidate && !is_expected(one)) continue;
       const auto unusable = unusable_.find(one.name);
       if (is_done(one) && unusable == unusable_.end()) continue;
       list.push_back({shown_name(one), one.predicted ? one.asked : one.plan,
-                      is_done(one) ? unusable->second : why_not_done(one)});
+                      words_of(one.role) + (is_done(one) ? unusable->second : why_not_done(one))});
     }
     for (const auto& one : plan_.not_possible) {
       const auto* entry = study_.find(one.name);

@@ -252,6 +252,37 @@ TEST_F(StudyProgram, InterruptedBeforeTheReferenceThereIsNoAnswer) {
   EXPECT_FALSE(fs::exists(output() / "verdict-reference.json"));
 }
 
+// What an earlier command left is not asked for by --only, and does not make the next one interrupted.
+TEST_F(StudyProgram, OnlyWhatIsChosenHasToBeDone) {
+  Running study(holding("reference-again:1", command()));
+  ASSERT_TRUE(run_of("reference-again").is_reached(study));
+  kill(study.pid(), SIGINT);
+  EXPECT_EQ(study.wait().code, 75);
+  const auto only = run({"--only", "tp2"});
+  EXPECT_EQ(only.code, 0) << only.output;
+  EXPECT_THAT(only.output, Not(HasSubstr("the same command goes on")));
+  EXPECT_EQ(status().find("reference-again")->state, RunState::interrupted);
+  EXPECT_EQ(verdict().at("candidates").size(), 1U);
+  EXPECT_THAT(not_judged(), ElementsAre("reference-again: noise floor, interrupted (1 of 3 prompts recorded)",
+                                        "tp3: left out by --only", "pp2: left out by --only"));
+  EXPECT_THAT(only.output, AllOf(HasSubstr("reference-again"), Not(HasSubstr("(--noise-floor)"))));
+  EXPECT_THAT(read_text_file(output() / "report-reference.html", 1 << 24),
+              HasSubstr("noise floor, interrupted (1 of 3 prompts recorded)"));
+  // A failure that --only leaves out is not this command's either.
+  EXPECT_EQ(run({"--only", "tp3"}, {{"FAKE_EXIT", "tp3:70:no space left on device"}}).code, 70);
+  EXPECT_EQ(run({"--only", "tp2"}).code, 0);
+  EXPECT_EQ(run().code, 0);
+  EXPECT_THAT(not_judged(), ElementsAre());
+}
+
+TEST_F(StudyProgram, AYardstickThatFailedIsNamed) {
+  write(std::string(kStudy) + "[[yardstick]]\nname = 'half'\npipeline = 3\n");
+  EXPECT_EQ(run({}, {{"FAKE_EXIT", "half:70:no space left on device"}}).code, 70);
+  EXPECT_THAT(not_judged(), ElementsAre("half: yardstick, failed: no space left on device (1 of 3 prompts "
+                                        "recorded)"));
+  EXPECT_EQ(verdict().at("state"), "inconclusive");
+}
+
 // timeout(1) signals the program and then its group.
 TEST_F(StudyProgram, TwoSignalsAtOnceAreOneWish) {
   Running study(holding("tp3:1", command()));
