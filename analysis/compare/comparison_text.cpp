@@ -175,7 +175,9 @@ std::vector<std::string> distribution_line(const char* name, const statistics::D
 std::string distributions_text(const Measurement& measurement) {
   const auto report = statistics::kl_report(measurement);
   if (report.rows == 0) return "";
-  TextColumns table({{fmt::format("over {} rows", report.rows), Align::left},
+  const std::string left_out =
+      report.kl.without > 0 ? fmt::format(" ({} without a value)", report.kl.without) : "";
+  TextColumns table({{fmt::format("over {} rows{}", report.kl.count, left_out), Align::left},
                      {"mean", Align::right},
                      {"min", Align::right},
                      {"median", Align::right},
@@ -227,7 +229,7 @@ std::string verdict_text(const Measurement& measurement) {
 
 std::string head_text(const record::Reader& reference) {
   const auto& run = reference.run();
-  return fmt::format("reference  {}: {}; {}, {} prompts, logits {}{}\n", reference.path().string(),
+  return fmt::format("reference  {}: {}; {}, {} prompts, logits {}{}\n", legible(reference.path().string()),
                      describe_plan(run), run.mode, reference.prompt_ids().size(), name_of(run.logits_dtype),
                      reference.complete() ? "" : "\nthe reference is partial: compared as far as it goes");
 }
@@ -235,7 +237,7 @@ std::string head_text(const record::Reader& reference) {
 std::string comparison_text(const Comparison& comparison) {
   const Measurement& measurement = comparison.measurement;
   std::string text =
-      fmt::format("candidate  {}: {}\n\n", measurement.candidate.path, measurement.candidate.plan);
+      fmt::format("candidate  {}: {}\n\n", legible(measurement.candidate.path), measurement.candidate.plan);
   text += differences_text(measurement.differences) + remarks(measurement) + "\n" +
           prompts_text(measurement) + "\n";
   const std::string distributions = distributions_text(measurement);
@@ -265,7 +267,7 @@ std::string summary_text(const std::vector<Comparison>& comparisons) {
     const Measurement& measurement = comparison.measurement;
     const Totals totals = totals_of(measurement);
     const auto cells = measured(totals);
-    table.add({measurement.candidate.path, measurement.candidate.plan, overall_equality(measurement),
+    table.add({legible(measurement.candidate.path), measurement.candidate.plan, overall_equality(measurement),
                cells[1], cells[2], cells[4], percent(totals.top1_equal, totals.steps),
                first_flip_text(measurement)});
   }

@@ -28,7 +28,7 @@ void say(const MeasureOptions& options, const std::string& sentence) {
 // The same runs under another path or name are still the same runs.
 void name_as_opened(RunSummary& run, const fs::path& path) {
   run.path = path.string();
-  run.name = path.stem().string();
+  run.name = name_of_run(path);
 }
 
 std::optional<Measurement> kept(const fs::path& file, const MeasuredFrom& from,

@@ -1,14 +1,19 @@
 #include "analysis/measure/run_summary.hpp"
 
 #include "analysis/measure/differences.hpp"
+#include "common/text_columns.hpp"
 
 namespace shardrift::analysis {
+
+std::string name_of_run(const std::filesystem::path& path) {
+  const auto record = path.extension() == ".parts" ? path.stem() : path;
+  return legible(record.stem().string());
+}
 
 RunSummary summary_of(const record::Reader& run) {
   RunSummary summary;
   summary.path = run.path().string();
-  const auto path = run.path().extension() == ".parts" ? run.path().stem() : run.path();
-  summary.name = path.stem().string();
+  summary.name = name_of_run(run.path());
   summary.plan = describe_plan(run.run());
   summary.shards = shards_of(run.run());
   summary.complete = run.complete();

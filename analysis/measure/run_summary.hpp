@@ -1,6 +1,7 @@
 // What results say about a run without opening its record again.
 #pragma once
 #include <cstdint>
+#include <filesystem>
 #include <string>
 
 #include "analysis/measure/pace.hpp"
@@ -25,6 +26,9 @@ struct RunSummary {
   std::int64_t decode_tokens = 0;
   Pace pace;  // of all its passes, whichever process made them
 };
+
+// "tp2" of "out/tp2.h5" and "out/tp2.h5.parts"; as a terminal may show it.
+std::string name_of_run(const std::filesystem::path& path);
 
 RunSummary summary_of(const record::Reader& run);
 

@@ -137,8 +137,8 @@ Json run_json(const Report& report, std::size_t run) {
   json["steps_measured"] = statistics.rows_measured;
   json["steps_differ"] = statistics.rows_differ;
   json["same_choice"] = totals.top1_equal;
-  json["flips"] = statistics.clear_flips;
-  json["tie_flips"] = statistics.flips_at_ties;
+  json["flips"] = statistics.flips();
+  json["tie_flips"] = verdict::ties_known(measurement) ? Json(statistics.flips_at_ties) : Json(nullptr);
   json["not_finite"] = totals.not_finite;
   for (const char* name : {"kl", "max_abs", "rms", "delta_p"}) json[name] = metric_json(statistics, name);
   json["without_value"] = totals.rows_without_value;

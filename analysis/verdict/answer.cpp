@@ -5,7 +5,6 @@
 #include <cmath>
 #include <set>
 
-#include "analysis/statistics/proportion.hpp"
 #include "analysis/verdict/outcome.hpp"
 #include "analysis/verdict/words.hpp"
 
@@ -198,9 +197,8 @@ std::int64_t fewest(const std::vector<Group>& groups) {
 }
 
 std::string unseen(std::int64_t prompts, const Verdict& verdict) {
-  return fmt::format(
-      " An effect that touches fewer than {} of prompts could go unseen.",
-      amount(statistics::detectable_share(prompts, verdict.thresholds.bootstrap.confidence), Unit::share));
+  return fmt::format(" An effect that touches {} could go unseen.",
+                     unseen_in(prompts, verdict.thresholds.bootstrap.confidence));
 }
 
 std::string capitalized(std::string text) {

@@ -57,6 +57,13 @@ Arrangement arrangement_of(const analysis::RunSummary& reference, const analysis
 
 }  // namespace
 
+bool ties_known(const analysis::Measurement& measurement) {
+  for (const auto& prompt : measurement.prompts)
+    for (const auto& step : prompt.steps)
+      if (step.flipped() && !step.measured) return false;
+  return true;
+}
+
 Facts facts_of(const analysis::Measurement& measurement) {
   Facts facts;
   facts.arrangement = arrangement_of(measurement.reference, measurement.candidate);
@@ -64,6 +71,7 @@ Facts facts_of(const analysis::Measurement& measurement) {
   facts.generates = statistics::generates(measurement);
   facts.complete = measurement.reference.complete && measurement.candidate.complete;
   facts.missing = static_cast<std::int64_t>(measurement.missing.size());
+  facts.ties_known = ties_known(measurement);
   facts.without_value = rows_without_value(measurement);
   std::vector<double> parted;
   for (const auto& prompt : measurement.prompts) {

@@ -32,11 +32,15 @@ struct Facts {
   std::int64_t parted = 0;           // prompts with a first difference of the chosen tokens
   std::int64_t parted_measured = 0;  // of these, with logits on both sides there
   std::int64_t parted_at_ties = 0;   // of the measured, at an exact tie in one of the runs
+  bool ties_known = true;            // every row with another token has logits on both sides
   // Number of the first differing token (score: row), from 1.
   std::optional<std::int64_t> earliest;
   std::string earliest_prompt;
   double median_parted = analysis::kNoValue;  // of the prompts that parted
 };
+
+// Whether it is known of every row with another token if it stands at an exact tie.
+bool ties_known(const analysis::Measurement& measurement);
 
 Facts facts_of(const analysis::Measurement& measurement);
 

@@ -12,6 +12,7 @@
 #include "analysis/verdict/verdict.hpp"
 #include "analysis/verdict/words.hpp"
 #include "common/error.hpp"
+#include "common/text_columns.hpp"
 
 namespace shardrift::verdict {
 namespace {
@@ -120,7 +121,7 @@ void name_apart(std::vector<Candidate>& candidates) {
   std::map<std::string, int> uses;
   for (const auto& candidate : candidates) ++uses[candidate.name];
   for (auto& candidate : candidates)
-    if (uses[candidate.name] > 1 && !candidate.path.empty()) candidate.name = candidate.path;
+    if (uses[candidate.name] > 1 && !candidate.path.empty()) candidate.name = legible(candidate.path);
 }
 
 int order_of(State state) {

@@ -132,9 +132,13 @@ std::string distance_of(const Candidate& candidate, const std::vector<std::strin
     if (!std::isnan(candidate.yardsticks[i].ratio.value))
       text += fmt::format(", {} as much as {}", amount(candidate.yardsticks[i].ratio.value, Unit::times),
                           yardsticks[i]);
-  if (candidate.excess_error && !std::isnan(candidate.excess_error->ratio.value))
+  if (!candidate.excess_error) return text;
+  const double excess = candidate.excess_error->ratio.value;
+  if (std::isnan(excess))
+    text += "; its error against the truth has no value: NaN in the truth";
+  else
     text += fmt::format("; its error against the truth is {} the reference's own",
-                        amount(candidate.excess_error->ratio.value, Unit::times));
+                        std::isinf(excess) ? "infinite times" : amount(excess, Unit::times));
   return text;
 }
 

@@ -50,7 +50,13 @@ Json survival_json(const statistics::Survival& survival) {
           {"points", points}};
 }
 
-Json statistics_json(const statistics::RunStatistics& s) {
+Json statistics_json(const Candidate& candidate) {
+  const auto& s = candidate.statistics;
+  const auto if_known = [&](Json value) { return candidate.facts.ties_known ? value : Json(); };
+  // The largest of those that have a value is not the largest.
+  const auto has_all = [&](const statistics::MetricStatistics& one) {
+    return candidate.facts.without_value == 0 || one.rows == s.rows_measured;
+  };
   Json metrics = Json::object();
   for (const auto& one : s.metrics)
     if (one.rows > 0)
@@ -60,7 +66,7 @@ Json statistics_json(const statistics::RunStatistics& s) {
                                    {"p50", estimate_json(one.p50)},
                                    {"p90", estimate_json(one.p90)},
                                    {"p99", estimate_json(one.p99)},
-                                   {"max", number(one.max)}};
+                                   {"max", has_all(one) ? number(one.max) : Json()}};
   return {{"prompts", s.prompts},
           {"prompts_bit_equal", s.prompts_bit_equal},
           {"prompts_differ", s.prompts_differ},
@@ -68,13 +74,13 @@ Json statistics_json(const statistics::RunStatistics& s) {
           {"rows_measured", s.rows_measured},
           {"rows_differ", s.rows_differ},
           {"flips", s.flips()},
-          {"clear_flips", s.clear_flips},
-          {"flips_at_ties", s.flips_at_ties},
+          {"clear_flips", if_known(s.clear_flips)},
+          {"flips_at_ties", if_known(s.flips_at_ties)},
           {"ties", s.ties},
           {"flip_share", estimate_json(s.flip_share)},
-          {"clear_flip_share", estimate_json(s.clear_flip_share)},
+          {"clear_flip_share", if_known(estimate_json(s.clear_flip_share))},
           {"flip_regret", estimate_json(s.flip_regret)},
-          {"clear_flip_regret", estimate_json(s.clear_flip_regret)},
+          {"clear_flip_regret", if_known(estimate_json(s.clear_flip_regret))},
           {"metrics", metrics},
           {"survival", s.survival.prompts > 0 ? survival_json(s.survival) : Json()}};
 }
@@ -185,7 +191,7 @@ Json candidate_json(const Candidate& c, const std::vector<std::string>& yardstic
             {"unknown", c.cost.unknown.empty() ? Json() : Json(c.cost.unknown)}}},
           {"remarks", c.remarks},
           {"flip_law", c.flips ? flips_json(*c.flips) : Json()},
-          {"statistics", statistics_json(c.statistics)}};
+          {"statistics", statistics_json(c)}};
 }
 
 Json noise_json(const statistics::NoiseFloor& floor) {

@@ -55,15 +55,21 @@ std::string changed_text(const Candidate& candidate, const Thresholds& threshold
 }
 
 // All rows with another token, ties included, and how many of them stand at exact ties.
-std::vector<std::string> flips_cells(const statistics::RunStatistics& s) {
+std::vector<std::string> flips_cells(const Candidate& candidate) {
+  const auto& s = candidate.statistics;
   const auto all = s.flips();
   if (s.rows == 0) return {"-", "-"};
   return {amount(static_cast<double>(all) / static_cast<double>(s.rows), Unit::share),
-          s.rows_measured == 0 ? "-" : fmt::format("{}/{}", s.flips_at_ties, all)};
+          !candidate.facts.ties_known ? "-" : fmt::format("{}/{}", s.flips_at_ties, all)};
 }
 
 std::string cost_text(const Cost& cost) {
-  if (cost.times_reference > 0) return amount(cost.times_reference, Unit::times);
+  if (cost.times_reference > 0) {
+    const bool range = std::isfinite(cost.times.low) && std::isfinite(cost.times.high);
+    return range ? fmt::format("{:.3g}x ({:.3g} to {:.3g})", cost.times_reference, cost.times.low,
+                               cost.times.high)
+                 : "~" + amount(cost.times_reference, Unit::times);
+  }
   return cost.unclear.empty() ? "-" : "unclear";
 }
 
@@ -97,7 +103,7 @@ std::string overview_text(const Verdict& verdict) {
     std::vector<std::string> cells{c.name, std::string(name_of(c.state)),
                                    fmt::format("{}/{}", c.statistics.prompts_bit_equal, c.statistics.prompts),
                                    changed_text(c, verdict.thresholds)};
-    for (auto& cell : flips_cells(c.statistics)) cells.push_back(std::move(cell));
+    for (auto& cell : flips_cells(c)) cells.push_back(std::move(cell));
     cells.push_back(kl == nullptr ? "-" : kl_text(c, kl->average.value));
     cells.push_back(kl == nullptr ? "-" : kl_text(c, kl->p99.value));
     if (truth) cells.push_back(amount(c.excess_error->ratio.value, Unit::times));
@@ -139,12 +145,23 @@ std::string end_text(const Verdict& verdict) {
          wrapped("Recommendation: " + verdict.recommendation + ".", "");
 }
 
+// Beyond the texts, or of too few of them.
+std::string extrapolated_from(const Candidate& candidate) {
+  const auto& forecast = *candidate.flips->forecast;
+  const auto& last = forecast.points.back();
+  return last.tokens > forecast.longest && !candidate.statistics.survival.known_beyond
+             ? fmt::format(", extrapolated from texts of {}", counted(forecast.longest, "token"))
+             : fmt::format(", extrapolated from {}", counted(last.identical.prompts, "prompt"));
+}
+
 std::string flips_text(const Candidate& candidate) {
   const auto& s = candidate.statistics;
   if (s.flips() == 0 && (!candidate.flips || candidate.flips->law.scale == 0)) return {};
   const auto differ = s.flips();
   std::string text = fmt::format("  choices that differ: {} of {}", differ, counted(s.rows, "row"));
-  if (differ > 0)
+  if (differ > 0 && !candidate.facts.ties_known)
+    text += "; whether at exact ties is not known without logits";
+  else if (differ > 0)
     text += fmt::format(", {} of them at an exact tie in one of the runs, {} clear", s.flips_at_ties,
                         s.clear_flips);
   text += "\n";
@@ -168,9 +185,7 @@ std::string flips_text(const Candidate& candidate) {
     changed.value = 1 - changed.value;
     changed.interval = {1 - last.identical.interval.high, 1 - last.identical.interval.low};
     text += wrapped(fmt::format("  predicted by it{}: {} of prompts changed after {}",
-                                last.extrapolated ? fmt::format(", extrapolated from texts of {} tokens",
-                                                                prediction.forecast->longest)
-                                                  : "",
+                                last.extrapolated ? extrapolated_from(candidate) : "",
                                 amount(changed, Unit::share), counted(last.tokens, "token")),
                     "    ");
   }

@@ -160,6 +160,13 @@ std::string counted(std::int64_t count, const std::string& what) {
   return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s");
 }
 
+std::string unseen_in(std::int64_t prompts, double confidence) {
+  const double share = statistics::detectable_share(prompts, confidence);
+  // As amount() has it, this would be "fewer than >99.9%".
+  if (share > 0.9995) return "not quite all prompts";
+  return fmt::format("fewer than {} of prompts", amount(share, Unit::share));
+}
+
 std::string headline_of(const Candidate& candidate) {
   const Criterion* criterion = deciding(candidate);
   if (candidate.state == State::pass || criterion == nullptr)
@@ -174,9 +181,9 @@ std::string power_of(const Verdict& verdict) {
   std::string text = fmt::format(
       "ranges are {} intervals, two-sided: each end is passed with {:.3g}% probability; an effect that "
       "touches "
-      "fewer than {} of prompts can go unseen in {}",
-      confidence_text(verdict.thresholds), 50 * (1 - confidence),
-      amount(statistics::detectable_share(prompts, confidence), Unit::share), counted(prompts, "prompt"));
+      "{} can go unseen in {}",
+      confidence_text(verdict.thresholds), 50 * (1 - confidence), unseen_in(prompts, confidence),
+      counted(prompts, "prompt"));
   for (const auto& limit : verdict.thresholds.limits) {
     if (std::string_view(limit.kind->name) != "changed_prompts" || !(limit.value > 0)) continue;
     const auto needed = statistics::trials_to_show(limit.value, confidence);

@@ -15,6 +15,8 @@ namespace shardrift::verdict {
 std::string amount(double value, Unit unit);
 // "16.3% (10.2% to 24.1%)"; without an interval the value alone.
 std::string amount(const statistics::Estimate& estimate, Unit unit);
+// What could go unseen in so many prompts: "fewer than 9.74% of prompts".
+std::string unseen_in(std::int64_t prompts, double confidence);
 // "1 prompt", "3 prompts".
 std::string counted(std::int64_t count, const std::string& what);
 

@@ -10,6 +10,7 @@
 #include "cli/commands.hpp"
 #include "cli/output_file.hpp"
 #include "common/progress_line.hpp"
+#include "common/text_columns.hpp"
 #include "record/reader.hpp"
 
 namespace shardrift::cli {
@@ -112,7 +113,7 @@ analysis::Measurement measured(const record::Reader& reference, const record::Re
   options.say = note;
   options.threads = static_cast<unsigned>(flags.threads.value_or(0));
   options.progress = [&](double share) {
-    line.show(fmt::format("{}: {:.0f} %", candidate.path().string(), 100 * share));
+    line.show(fmt::format("{}: {:.0f} %", legible(candidate.path().string()), 100 * share));
   };
   return analysis::measure(reference, candidate, options);
 }

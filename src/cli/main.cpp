@@ -5,6 +5,7 @@
 
 #include "cli/commands.hpp"
 #include "common/system_reason.hpp"
+#include "common/text_columns.hpp"
 #include "record/crash_guard.hpp"
 
 namespace shardrift::cli {
@@ -64,7 +65,7 @@ ExitCode dispatch(const std::vector<std::string>& arguments) {
 }  // namespace
 
 void note(const std::string& text) {
-  std::fprintf(stderr, "shardrift: note: %s\n", text.c_str());
+  std::fprintf(stderr, "shardrift: note: %s\n", legible(text, Newlines::kept).c_str());
 }
 
 }  // namespace shardrift::cli
@@ -76,10 +77,10 @@ int main(int argc, char** argv) {
     shardrift::guard_standard_files();
     return static_cast<int>(shardrift::cli::dispatch({argv + 1, argv + argc}));
   } catch (const shardrift::Error& error) {
-    std::fprintf(stderr, "shardrift: %s\n", error.what());
+    std::fprintf(stderr, "shardrift: %s\n", shardrift::legible(error.what(), shardrift::Newlines::kept).c_str());
     return static_cast<int>(error.code());
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "shardrift: %s\n", shardrift::reason_of(error).c_str());
+    std::fprintf(stderr, "shardrift: %s\n", shardrift::legible(shardrift::reason_of(error), shardrift::Newlines::kept).c_str());
     return static_cast<int>(shardrift::ExitCode::failure);
   }
 }

@@ -6,6 +6,7 @@
 #include <cstdio>
 
 #include "common/standard_output.hpp"
+#include "common/text_columns.hpp"
 
 namespace shardrift {
 namespace {
@@ -47,7 +48,7 @@ void ProgressLine::show(const std::string& text) {
 
 void ProgressLine::say(const std::string& text) {
   clear();
-  print(text + "\n");
+  print(legible(text, Newlines::kept) + "\n");
 }
 
 }  // namespace shardrift

@@ -31,11 +31,19 @@ std::string escaped(const std::string& text, std::size_t i, std::size_t length) 
   // U+0080 to U+009F: control characters that terminals obey
   if (length == 2 && byte == 0xC2 && static_cast<unsigned char>(text[i + 1]) < 0xA0)
     return fmt::format("\\u{:04X}", static_cast<unsigned char>(text[i + 1]));
+  if (length == 2 && text.compare(i, 2, "\xD8\x9C") == 0) return "\\u{061C}";  // Arabic letter mark
+  if (length == 3 && byte == 0xE2) {
+    // Marks, embeddings, overrides and isolates of direction; line and paragraph separators.
+    const unsigned code = 0x2000U | (static_cast<unsigned char>(text[i + 1]) & 0x3FU) << 6U |
+                          (static_cast<unsigned char>(text[i + 2]) & 0x3FU);
+    if (code == 0x200E || code == 0x200F || (code >= 0x2028 && code <= 0x202E) ||
+        (code >= 0x2066 && code <= 0x2069))
+      return fmt::format("\\u{{{:04X}}}", code);
+  }
   if (length > 1) return text.substr(i, length);
   if (byte == '\n') return "\\n";
   if (byte == '\t') return "\\t";
   if (byte == '\r') return "\\r";
-  if (byte == '"' || byte == '\\') return {'\\', text[i]};
   if (byte < 0x20 || byte == 0x7F) return fmt::format("\\x{:02X}", byte);
   return text.substr(i, 1);
 }
@@ -47,10 +55,21 @@ std::size_t characters(const std::string& text) {
       text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U; }));
 }
 
+std::string legible(const std::string& text, Newlines newlines) {
+  std::string out;
+  for (std::size_t i = 0; i < text.size();) {
+    const std::size_t length = sequence_length(text, i);
+    out += text[i] == '\n' && newlines == Newlines::kept ? "\n" : escaped(text, i, length);
+    i += std::max<std::size_t>(length, 1);
+  }
+  return out;
+}
+
 std::string quoted(const std::string& token, std::size_t width) {
   std::string out;
   for (std::size_t i = 0; i < token.size();) {
     const std::size_t length = sequence_length(token, i);
+    if (token[i] == '"' || token[i] == '\\') out += '\\';
     out += escaped(token, i, length);
     i += std::max<std::size_t>(length, 1);
     if (characters(out) > width && i < token.size()) return "\"" + out + "…\"";

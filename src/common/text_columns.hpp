@@ -27,7 +27,12 @@ class TextColumns {
 // Characters of UTF-8 text: code points, so accents and arrows count once.
 std::size_t characters(const std::string& text);
 
-// Quoted, control characters and invalid UTF-8 escaped, at most `width` characters.
+// Names of files and what files say, for a terminal: control characters, those that turn the direction of
+// writing, line separators and invalid UTF-8 escaped ("\x1B", "\u{202E}").
+enum class Newlines { escaped, kept };
+std::string legible(const std::string& text, Newlines newlines = Newlines::escaped);
+
+// Quoted, likewise escaped, at most `width` characters.
 std::string quoted(const std::string& token, std::size_t width);
 
 }  // namespace shardrift

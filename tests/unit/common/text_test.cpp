@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <regex>
 
+#include "common/text_columns.hpp"
 #include "common/utc_clock.hpp"
 
 namespace shardrift {
@@ -29,6 +30,18 @@ TEST(Text, WordsBetweenSeparators) {
   EXPECT_EQ(trimmed(" "), "");
   EXPECT_TRUE(is_blank(" \t\r"));
   EXPECT_FALSE(is_blank(" x"));
+}
+
+// A file's name may be anything; a terminal obeys some of it.
+TEST(Text, LegibleIsNothingThatATerminalObeys) {
+  EXPECT_EQ(legible("tp2"), "tp2");
+  EXPECT_EQ(legible("größer \"2\" \\ 日本"), "größer \"2\" \\ 日本");
+  EXPECT_EQ(legible("a\nb\x1b[31m\r\x7f"), "a\\nb\\x1B[31m\\r\\x7F");
+  EXPECT_EQ(legible("a\nb\x1b", Newlines::kept), "a\nb\\x1B");
+  EXPECT_EQ(legible("\u202Etxt\u2066\u200F\u061C\u2028"), "\\u{202E}txt\\u{2066}\\u{200F}\\u{061C}\\u{2028}");
+  EXPECT_EQ(legible("\u2027\u202F\u200D"), "\u2027\u202F\u200D");
+  EXPECT_EQ(legible("\xC2\x9B\xFF"), "\\u009B\\xFF");
+  EXPECT_EQ(quoted("\u202E\"", 20), "\"\\u{202E}\\\"\"");
 }
 
 TEST(Text, ANumberIsTheWholeText) {

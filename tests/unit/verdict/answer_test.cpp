@@ -1,8 +1,12 @@
 // The first sentence that anybody reads: what it says, case by case.
 #include <gmock/gmock.h>
 
+#include <limits>
+#include <nlohmann/json.hpp>
+
 #include "analysis/verdict/verdict.hpp"
 #include "analysis/verdict/verdict_presenters.hpp"
+#include "analysis/verdict/words.hpp"
 #include "parallel/plan/plan_json.hpp"
 #include "tests/unit/statistics/synthetic.hpp"
 
@@ -103,6 +107,33 @@ TEST(Answer, TheSameTextWithOtherBitsIsNotTheSame) {
       step.step = row;
     }
   EXPECT_THAT(answer({with(top, plan(2))}), HasSubstr("Logits were not recorded."));
+}
+
+// Argmax alone does not say whether the top value was there twice.
+TEST(Answer, WithoutLogitsTiesAreNotKnown) {
+  Measurement top = run("tp2", 36, 5);
+  for (auto& prompt : top.prompts)
+    for (auto& step : prompt.steps) {
+      const auto row = step;
+      step = analysis::Step();
+      step.step = row.step;
+      step.chosen_reference = row.chosen_reference;
+      step.chosen_candidate = row.chosen_candidate;
+    }
+  const auto verdict = judged({with(top, plan(2))});
+  const auto text = verdict_text(verdict);
+  EXPECT_THAT(text,
+              ::testing::ContainsRegex("choices that differ: 5 of [0-9]+ rows; whether at exact ties is not "
+                                       "known without logits\n"));
+  EXPECT_THAT(text, Not(HasSubstr(" clear\n")));
+  const auto json = nlohmann::json::parse(verdict_json(verdict)).at("candidates")[0].at("statistics");
+  EXPECT_EQ(json.at("flips"), 5);
+  for (const auto* key : {"clear_flips", "flips_at_ties", "clear_flip_share", "clear_flip_regret"})
+    EXPECT_TRUE(json.at(key).is_null()) << key;
+  // One row without logits is enough, if it is one with another token.
+  Measurement one = run("tp2", 36, 5);
+  one.prompts[0].steps[20].measured = false;
+  EXPECT_THAT(verdict_text(judged({with(one, plan(2))})), HasSubstr("whether at exact ties is not known"));
 }
 
 TEST(Answer, PlansOfOneKindAreARangeAndTheWorstByName) {
@@ -226,6 +257,25 @@ TEST(Answer, RowsWithoutADistributionComeFirst) {
   EXPECT_THAT(verdict.answer, StartsWith("No. NaN or infinite logits: tp2 (1 row)."));
   EXPECT_THAT(verdict_text(verdict), HasSubstr("NaN in 1 row"));
   EXPECT_THAT(verdict_text(verdict), Not(HasSubstr("nan")));
+  // The largest of the other rows is not the largest.
+  const auto json = nlohmann::json::parse(verdict_json(verdict)).at("candidates")[0].at("statistics");
+  EXPECT_TRUE(json.at("metrics").at("kl").at("max").is_null());
+  EXPECT_TRUE(json.at("metrics").at("rms").at("max").is_number());
+}
+
+TEST(Answer, WhatCouldGoUnseenInVeryFewPrompts) {
+  EXPECT_EQ(unseen_in(36, 0.95), "fewer than 9.74% of prompts");
+  EXPECT_EQ(unseen_in(1, 0.9999), "not quite all prompts");
+}
+
+TEST(Answer, AnErrorWithoutAValueIsNoRatio) {
+  Candidate candidate = judged({with(run("tp2", 36, 0), plan(2))}).candidates[0];
+  candidate.excess_error.emplace();
+  candidate.excess_error->ratio.value = std::numeric_limits<double>::infinity();
+  EXPECT_THAT(distance_of(candidate, {}),
+              HasSubstr("against the truth is infinite times the reference's own"));
+  candidate.excess_error->ratio.value = analysis::kNoValue;
+  EXPECT_THAT(distance_of(candidate, {}), HasSubstr("against the truth has no value: NaN in the truth"));
 }
 
 TEST(Answer, APlanOfAnotherVersionIsCalledByName) {

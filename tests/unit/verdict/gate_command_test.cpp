@@ -36,6 +36,22 @@ TEST_F(Gate, ANoiseFloorIsARepeatOfTheReference) {
   EXPECT_EQ(run("one.h5 tp2.h5 --noise-floor again.h5 --preset bitwise"), 1) << error_;
 }
 
+// A record's name may be anything; it is no part of what the terminal is told to do.
+TEST_F(Gate, NamesOfFilesAreShownEscaped) {
+  const std::string name = "a\nverdict: pass\x1b[2J\u202Eb.h5";
+  std::filesystem::copy_file(scratch_ / "tp2.h5", scratch_ / name);
+  for (const int kept : {0, 1}) {  // measured, and read again
+    EXPECT_EQ(run("one.h5 '" + name + "' --preset bitwise --json out.json"), 1) << kept << error_;
+    EXPECT_THAT(out_, HasSubstr("\na\\nverdict: pass\\x1B[2J\\u{202E}b"));
+    for (const auto* raw : {"\nverdict: pass", "\x1b", "\u202E"})
+      EXPECT_EQ((out_ + error_).find(raw), std::string::npos) << out_ << error_;
+  }
+  const auto json = nlohmann::json::parse(contents(scratch_ / "out.json"));
+  EXPECT_EQ(json.at("candidates")[0].at("path"), name);
+  EXPECT_EQ(run("one.h5 'no\x1b.h5'"), 65);
+  EXPECT_EQ(error_.find('\x1b'), std::string::npos) << error_;
+}
+
 TEST_F(Gate, EverythingGiven) {
   std::ofstream(scratch_ / "limits.toml") << "[limits]\nyardstick = 0.5\nexcess_error = 10\n";
   EXPECT_EQ(run("one.h5 tp2.h5 --noise-floor again.h5 --yardstick int8.h5 --truth again.h5 "

@@ -28,7 +28,7 @@ function answer() {
   }
   const judged = runs.filter((run) => run.verdict);
   const measured = (one) => h('div', {}, stateTag(one.state), h('div', {class: 'small'}, one.reason +
-    (one.prompts_needed ? `; about ${text(one.prompts_needed)} prompts would decide` : '')));
+    (one.state === 'inconclusive' && one.prompts_needed ? `; about ${text(one.prompts_needed)} prompts would decide` : '')));
   const cells = (limit) => judged.map((run) => run.verdict.criteria.find((one) => one.limit === limit)).map((one) => (one ? measured(one) : null));
   const limits = [...new Map(judged.flatMap((run) => run.verdict.criteria).map((one) => [one.limit, one.allowed]))];
   if (limits.length) {
@@ -91,7 +91,7 @@ function configurations() {
     h('span', {}, swatch(i), run.name, h('span', {class: 'plan'}, run.plan)),
     h('span', {class: 'tags'}, equalityTag(run), verdictTag(run)), `${text(run.prompts_same_text)} of ${text(run.compared)}`,
     run.flip_median === null ? 'none' : `${text(run.flip_median + 1)} (${text(run.flip_first + 1)})`,
-    share(run.same_choice, run.steps), `${text(run.flips + run.tie_flips)} (${text(run.tie_flips)})`,
+    share(run.same_choice, run.steps), `${text(run.flips)} (${text(run.tie_flips)})`,
     orNaN(run, text(run.max_abs && run.max_abs.max)), orNaN(run, estimate(run.kl && run.kl.mean)), orNaN(run, text(run.kl && run.kl.p99[0])),
     orNaN(run, chance(run.delta_p && run.delta_p.max)), ...compared.map(([, , of]) => times(run.verdict && of(run.verdict))), text(devicesOf(run)),
     text(run.decode_speed), costOf(run.verdict),
@@ -103,7 +103,7 @@ function configurations() {
   const first = (value) => (value ? value[0] : null);
   const keys = runs.map((run) => [run.name, run.verdict ? order.indexOf(run.verdict.state) : null,
     run.compared ? run.prompts_same_text / run.compared : null, run.flip_median, run.steps ? run.same_choice / run.steps : null,
-    run.flips + run.tie_flips, run.max_abs && run.max_abs.max, first(run.kl && run.kl.mean), first(run.kl && run.kl.p99), run.delta_p && run.delta_p.max,
+    run.flips, run.max_abs && run.max_abs.max, first(run.kl && run.kl.mean), first(run.kl && run.kl.p99), run.delta_p && run.delta_p.max,
     ...compared.map(([, , of]) => first(run.verdict && of(run.verdict))), devicesOf(run), run.decode_speed, run.verdict && run.verdict.cost]);
   keys.push(...absent.map((one, i) => columns.map((_, column) => (column ? null : data.verdict.not_judged[i].name))));
   const node = section('configurations', 'Configurations compared',
