@@ -6,6 +6,15 @@
 #include "common/error.hpp"
 
 namespace shardrift::report {
+namespace {
+
+// Of all intervals: the verdict's, where there is one.
+double confidence_of(const Report& report) {
+  return report.verdict ? report.verdict->thresholds.bootstrap.confidence
+                        : statistics::BootstrapOptions().confidence;
+}
+
+}  // namespace
 
 Json number(double value) {
   if (!std::isfinite(value)) return nullptr;
@@ -37,6 +46,7 @@ Json payload_of(const Report& report) {
           {"command", report.command},
           {"created", report.created},
           {"reference", reference_json(report)},
+          {"confidence", confidence_of(report)},
           {"verdict", verdict_json(report)},
           {"runs", runs},
           {"differences", differences_json(report)},

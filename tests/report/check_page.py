@@ -19,6 +19,14 @@ PAGES = (("equal", 1), ("flipped", 1), ("mixed", 3), ("missing", 3), ("equal", 3
 SECTIONS = ("answer", "configurations", "survival", "prompts", "positions", "margins", "growth", "ladder", "orders",
             "tokens", "environment")
 PHONE, DESKTOP = (360, 740), (1280, 900)
+PAPER = (718, 900)  # what Letter and A4 have between margins
+
+# Tables that reach past the sheet, and cells whose text reaches into the next.
+TOO_WIDE_ON_PAPER = """((width) => [...document.querySelectorAll('table')].filter((node) => node.checkVisibility()).flatMap((node) => {
+  const wide = node.getBoundingClientRect().right > width + 1 || node.scrollWidth > node.clientWidth + 1;
+  const cells = [...node.querySelectorAll('th, td')].filter((cell) => cell.scrollWidth > cell.clientWidth + 1 || cell.getBoundingClientRect().right > width + 1);
+  return [...(wide ? [node] : []), ...cells].map((one) => one.tagName + ' ' + one.textContent.slice(0, 40));
+}))"""
 
 # Anything that reaches past the right edge of the screen and is not inside something that scrolls by itself.
 TOO_WIDE = """((width) => [...document.querySelectorAll('body *')].filter((node) => {
@@ -117,6 +125,17 @@ def check_drawing(checks: Checks, page: chromium.Page, width: int, where: str) -
     checks.none(page.value(f"{TOO_WIDE}({width})"), f"{where}: nothing sticks out to the right")
     reach = page.value("document.documentElement.scrollWidth")
     checks.that(reach <= width, f"{where}: no horizontal scrolling", f"{reach} > {width} pixels")
+
+
+def check_paper(checks: Checks, page: chromium.Page, where: str) -> None:
+    page.media("print")
+    page.size(*PAPER)
+    page.settle()
+    checks.none(page.value(f"{TOO_WIDE_ON_PAPER}({PAPER[0]})"), f"{where}: on paper every table fits the sheet")
+    reach = page.value("document.documentElement.scrollWidth")
+    checks.that(reach <= PAPER[0], f"{where}: on paper nothing is cut", f"{reach} > {PAPER[0]} pixels")
+    page.media()
+    page.size(*DESKTOP)
 
 
 def check_interaction(checks: Checks, page: chromium.Page) -> None:
@@ -226,6 +245,10 @@ def check_made_up(checks: Checks, browser: chromium.Browser, program: pathlib.Pa
         check_drawing(checks, page, DESKTOP[0], f"{where}, desktop")
         checks.none(page.value(LOW_CONTRAST), f"{where}: contrast in light mode")
         page.screenshot(folder / f"{where}-desktop.png", whole=False)
+        check_paper(checks, page, where)
+        said = page.value("document.body.textContent")
+        checks.that((kind == "mixed") == ("99% interval" in said) and (kind == "mixed") == ("95% interval" not in said),
+                    f"{where}: intervals are of the verdict's confidence")
         page.pdf(folder / f"{where}-print.pdf")
         checks.none(page.messages, f"{where}: nothing was logged")
 
@@ -264,7 +287,7 @@ def check_page(checks: Checks, browser: chromium.Browser, html: pathlib.Path, fo
                 "no buttons on paper")
     checks.that(page.value("document.querySelectorAll('#glossary dt').length > 8 && document.querySelector('#glossary dl').getClientRects().length > 0"),
                 "explanations are a list on paper")
-    page.media()
+    check_paper(checks, page, "report")
     page.pdf(folder / "print.pdf")
     pdf = (folder / "print.pdf").read_bytes()
     pages = pdf.count(b"/Type /Page\n") or pdf.count(b"/Type/Page/")

@@ -164,6 +164,22 @@ TEST(Page, TilesNameTheWorstAndTheRange) {
   EXPECT_NE(html.find("nats: the largest mean KL divergence: tp4"), std::string::npos);
 }
 
+// By the token that was compared, not by the one a policy asks about (256).
+TEST(Page, TheFirstTileIsByTheLongestTextCompared) {
+  const auto report = judged({testing::synthetic_measurement({"tp4", 4, 0.5, 40})});
+  const auto longest = report.verdict->candidates[0].statistics.survival.longest;
+  ASSERT_LT(longest, 256);
+  EXPECT_NE(answer_html(report).find("of answers differ by token " + std::to_string(longest) + " ("),
+            std::string::npos);
+}
+
+TEST(Page, IntervalsAreOfTheVerdictsConfidence) {
+  Report report = hostile_report();
+  EXPECT_EQ(payload_of(report)["confidence"], 0.95);
+  report.verdict->thresholds.bootstrap.confidence = 0.99;
+  EXPECT_EQ(payload_of(report)["confidence"], 0.99);
+}
+
 TEST(ModelName, IsFolderAndSize) {
   EXPECT_EQ(model_folder("shardrift-run run --model models/smollm2-135m --output a.h5"), "smollm2-135m");
   EXPECT_EQ(model_folder("shardrift-run run --model='/a b/my model/' --output a.h5"), "my model");

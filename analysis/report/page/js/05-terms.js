@@ -1,8 +1,13 @@
 // What every number means: one table. A word or a "?" that is chosen (finger, key, screen reader) shows it; on paper
 // the words that this page used are listed at the end.
+// Of every interval on this page, in percent as people write it: "99", "97.5".
+const percentOf = (share) => String(Number((100 * share).toPrecision(4)));
+const kConfidence = percentOf(data.confidence);
+const kInterval = kConfidence + '% interval';
+
 const kTerms = {
   changed: ['Answers that differ', 'Share of prompts whose text is not the reference’s any more after so many generated tokens (Kaplan-Meier: prompts end at different lengths). Tokens are counted from 1, the first generated one.'],
-  interval: ['Ranges', '95% intervals over prompts, two-sided: each end is passed with 2.5% probability. Rows of one prompt are not independent, so intervals come from prompts, each with all its rows, and allow for a prompt unlike those seen; shares of prompts have exact intervals.'],
+  interval: ['Ranges', kConfidence + '% intervals over prompts, two-sided: each end is passed with ' + percentOf((1 - data.confidence) / 2) + '% probability. Rows of one prompt are not independent, so intervals come from prompts, each with all its rows, and allow for a prompt unlike those seen; shares of prompts have exact intervals.'],
   bit_equal: ['Bit-equal', 'Every stored logit of every row of a prompt is the same word in both records. Counted in prompts: n of n.'],
   power: ['What could go unseen', 'With n prompts none of which differs, a smaller share of prompts could differ without having shown: it depends on n alone.'],
   first: ['First difference', 'The first token at which the two runs chose differently, counted from 1, the first generated one. In runs over given texts: the row of the text. After it free-running answers are different texts and are no longer compared.'],

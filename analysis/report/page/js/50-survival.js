@@ -18,8 +18,8 @@ function survival() {
   section('survival', 'How long do answers stay the same?',
     'The share of prompts whose tokens so far are all the reference’s. 100% to the end: scale-out changed no word.',
     plot({
-      id: 'survival', what: 'Prompts still identical', height: 340, interval: '95% interval', series,
-      reading: 'A line that falls early: many answers part soon. Shaded: 95% interval over prompts.' +
+      id: 'survival', what: 'Prompts still identical', height: 340, interval: kInterval, series,
+      reading: 'A line that falls early: many answers part soon. Shaded: ' + kInterval + ' over prompts.' +
         (data.survival.some((one) => one.predicted.length) ? ' Dotted: what the flip law predicts from margins alone; thinly dotted: extrapolated, beyond the longest answer.' : ''),
       x: {label: 'tokens generated', kind: 'linear', whole: true}, y: {label: 'share of prompts', kind: 'linear', low: 0, high: 1, format: percent},
       describe: () => data.survival.filter((one) => shown.has(one.run) && one.measured.length).map((one) =>

@@ -31,7 +31,7 @@ function margins() {
   const counts = (p) => [[null, 'rows', `${text(p[4])} of ${text(p[5])} flip`]];
   if (laws.some((law) => law.observed.length || law.fitted.length)) {
     figures.push(plot({
-      id: 'flip-law', what: 'Probability of a flip by margin', interval: '95% interval', height: 360,
+      id: 'flip-law', what: 'Probability of a flip by margin', interval: kInterval, height: 360,
       reading: 'Points: share of rows that flipped. Line: the flip law, for a row whose difference is of the usual size. Exact ties are left out.',
       x: {label: 'margin of the reference', kind: 'log'}, y: {label: 'P(flip | margin)', kind: 'linear', low: 0, format: percent},
       series: () => laws.flatMap((law) => [
@@ -42,7 +42,7 @@ function margins() {
   }
   if (laws.some((law) => law.calibration.length)) {
     figures.push(plot({
-      id: 'calibration', square: true, what: 'Is the law right? Predicted against counted', interval: '95% interval', height: 360,
+      id: 'calibration', square: true, what: 'Is the law right? Predicted against counted', interval: kInterval, height: 360,
       reading: `Every prompt predicted by a law fitted on others. On the diagonal: what it says happens as often as it says. Groups of fewer than ${kFewRows} rows are not drawn.`,
       x: {label: 'predicted probability of a flip', kind: 'linear', low: 0, format: percent},
       y: {label: 'counted share', kind: 'linear', low: 0, format: percent},
