@@ -77,10 +77,12 @@ int main(int argc, char** argv) {
     shardrift::guard_standard_files();
     return static_cast<int>(shardrift::cli::dispatch({argv + 1, argv + argc}));
   } catch (const shardrift::Error& error) {
-    std::fprintf(stderr, "shardrift: %s\n", shardrift::legible(error.what(), shardrift::Newlines::kept).c_str());
+    std::fprintf(stderr, "shardrift: %s\n",
+                 shardrift::legible(error.what(), shardrift::Newlines::kept).c_str());
     return static_cast<int>(error.code());
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "shardrift: %s\n", shardrift::legible(shardrift::reason_of(error), shardrift::Newlines::kept).c_str());
+    std::fprintf(stderr, "shardrift: %s\n",
+                 shardrift::legible(shardrift::reason_of(error), shardrift::Newlines::kept).c_str());
     return static_cast<int>(shardrift::ExitCode::failure);
   }
 }

@@ -110,8 +110,9 @@ TEST(Ratio, WithoutAValue) {
   EXPECT_TRUE(std::isnan(ratio_on_common_rows(some, Measurement(), metric("kl"), kOptions).ratio.value));
 }
 
-// The interval of a ratio holds the true ratio at least as often as it says, with prompts that differ tenfold, and
-// still says something. (What holds for long tails is wide for short ones: docs/results/coverage.md.)
+// The interval of a ratio holds the true ratio at least as often as it says, with prompts that differ
+// tenfold, and still says something. (What holds for long tails is wide for short ones:
+// docs/results/coverage.md.)
 TEST(Ratio, IntervalCovers) {
   Random random(9);
   int covered = 0;
