@@ -220,7 +220,7 @@ State compare(const Estimate& estimate, double limit) {
 }
 
 // Equal bits keep every limit on a distance from the reference, whatever the number of prompts: what so many
-// can exclude is said beside. The truth may still be further off than allowed.
+// can exclude is said beside.
 Criterion judge_equal(const Case& c, const Limit& limit) {
   Criterion result;
   result.limit = limit;
@@ -295,19 +295,11 @@ void hold_back(const Case& c, Criterion& criterion) {
 
 }  // namespace
 
-std::int64_t rows_without_value(const Measurement& measurement) {
-  std::int64_t rows = 0;
-  for (const auto& prompt : measurement.prompts)
-    for (const auto& step : prompt.steps)
-      rows += step.measured && (std::isnan(step.kl) || std::isnan(step.p_reference)) ? 1 : 0;
-  return rows;
-}
-
 std::vector<Criterion> judge_limits(const Candidate& candidate, const Measurement& measurement,
                                     const std::vector<const Measurement*>& repeats,
                                     const Thresholds& thresholds) {
   const Case c{candidate, measurement, repeats, thresholds};
-  const auto broken = rows_without_value(measurement);
+  const auto broken = candidate.facts.without_value;
   std::vector<Criterion> criteria;
   for (const auto& limit : thresholds.limits) {
     criteria.push_back(judge_limit(c, limit));

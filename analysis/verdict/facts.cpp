@@ -1,15 +1,24 @@
 #include "analysis/verdict/facts.hpp"
 
+#include <cmath>
+
 #include "analysis/measure/differences.hpp"
 #include "analysis/measure/totals.hpp"
 #include "analysis/statistics/percentiles.hpp"
 #include "analysis/statistics/survival.hpp"
-#include "analysis/verdict/criteria.hpp"
 #include "common/error.hpp"
 #include "parallel/plan/plan_json.hpp"
 
 namespace shardrift::verdict {
 namespace {
+
+std::int64_t rows_without_value(const analysis::Measurement& measurement) {
+  std::int64_t rows = 0;
+  for (const auto& prompt : measurement.prompts)
+    for (const auto& step : prompt.steps)
+      rows += step.measured && (std::isnan(step.kl) || std::isnan(step.p_reference)) ? 1 : 0;
+  return rows;
+}
 
 std::optional<Plan> plan_of(const analysis::RunSummary& run) {
   try {

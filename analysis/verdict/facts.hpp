@@ -28,7 +28,7 @@ struct Facts {
   bool complete = true;              // both records
   std::int64_t missing = 0;          // prompts that one side has
   std::int64_t rows_missing = 0;     // prompts without a difference of which one side has more rows
-  std::int64_t without_value = 0;    // rows of NaN or infinite logits
+  std::int64_t without_value = 0;    // rows of NaN or infinite logits on a side, where bits are equal too
   std::int64_t parted = 0;           // prompts with a first difference of the chosen tokens
   std::int64_t parted_measured = 0;  // of these, with logits on both sides there
   std::int64_t parted_at_ties = 0;   // of the measured, at an exact tie in one of the runs

@@ -26,17 +26,18 @@ std::vector<const Measurement*> pointers(const std::vector<Measurement>& measure
   return result;
 }
 
-bool every_bit_equal(const Measurement& measurement, const statistics::RunStatistics& statistics) {
+bool every_bit_equal(const Measurement& measurement, const Candidate& candidate) {
+  const auto& statistics = candidate.statistics;
   return statistics.prompts > 0 && statistics.prompts_bit_equal == statistics.prompts &&
          measurement.missing.empty() && measurement.reference.complete && measurement.candidate.complete &&
-         rows_without_value(measurement) == 0;
+         candidate.facts.without_value == 0;
 }
 
 // 0 for equal bits, else the mean KL above the noise floor; without logits the share of prompts changed.
 double divergence_of(const Candidate& candidate, const Measurement& measurement,
                      const std::vector<const Measurement*>& repeats, const Thresholds& thresholds) {
   if (candidate.bit_equal) return 0;
-  if (rows_without_value(measurement) > 0) return analysis::kNoValue;
+  if (candidate.facts.without_value > 0) return analysis::kNoValue;
   if (const auto* kl = candidate.statistics.of("kl")) {
     if (repeats.empty()) return kl->average.value;
     const auto above =
@@ -59,7 +60,7 @@ std::vector<std::string> remarks_of(const Candidate& candidate, const Measuremen
   if (candidate.shards == 2)
     remarks.emplace_back(
         "two shards have one possible order (a + b = b + a): to study orders take 3 shards or more");
-  if (const auto broken = rows_without_value(measurement); broken > 0)
+  if (const auto broken = candidate.facts.without_value; broken > 0)
     remarks.push_back(fmt::format("{} with NaN or infinite logits", counted(broken, "row")));
   if (!candidate.cost.unknown.empty()) remarks.push_back("cost not known: " + candidate.cost.unknown);
   if (!candidate.cost.unclear.empty()) remarks.push_back("cost unclear: " + candidate.cost.unclear);
@@ -77,7 +78,7 @@ Candidate judge_candidate(const Evidence& evidence, std::size_t index, const Thr
   candidate.facts = facts_of(measurement);
   candidate.statistics = statistics::statistics_of(measurement, thresholds.bootstrap);
   candidate.flips = statistics::predict_flips(measurement, thresholds.tokens, thresholds.bootstrap);
-  candidate.bit_equal = every_bit_equal(measurement, candidate.statistics);
+  candidate.bit_equal = every_bit_equal(measurement, candidate);
   if (evidence.truth_reference && index < evidence.truth_candidates.size())
     candidate.excess_error =
         statistics::ratio_on_common_rows(evidence.truth_candidates[index], *evidence.truth_reference,

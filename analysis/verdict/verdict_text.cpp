@@ -175,10 +175,10 @@ std::string flips_text(const Candidate& candidate) {
         "({})",
         c->expected, c->flips, amount(c->log_loss, Unit::none), amount(c->log_loss_base, Unit::none),
         amount(c->brier, Unit::none), amount(c->brier_base, Unit::none));
-  const bool useless = prediction.calibration && prediction.calibration->worse_than_base();
-  if (useless) law += ": worse than the base rate, not to be relied on";
+  if (prediction.calibration && prediction.calibration->worse_than_base())
+    law += ": worse than the base rate, not to be relied on";
   text += wrapped(law, "    ");
-  if (prediction.forecast && !useless) {
+  if (prediction.forecast) {
     const auto& last = prediction.forecast->points.back();
     if (std::isnan(last.identical.value)) return text;
     auto changed = last.identical;
