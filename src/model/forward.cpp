@@ -22,16 +22,20 @@ void Forward::stage(const Pass& pass) {
   const std::int64_t rows = pass.rows();
   if (rows < 1 || rows > capacity_.rows)
     throw failure("a pass of {} rows, but buffers for {}: this is a bug", rows, capacity_.rows);
+  logit_rows_ = static_cast<std::int64_t>(pass.wanted.size());
+  if (logit_rows_ < 1 || logit_rows_ > capacity_.logit_rows)
+    throw failure("a pass with logits of {} rows, but buffers for {}: this is a bug", logit_rows_,
+                  capacity_.logit_rows);
   const auto bytes = static_cast<std::size_t>(rows) * sizeof(std::int32_t);
   backend_.upload(tokens_.data(), pass.tokens.data(), bytes);
   backend_.upload(positions_.data(), pass.positions.data(), bytes);
   backend_.upload(slots_.data(), pass.slots.data(), bytes);
+  backend_.upload(wanted_.data(), pass.wanted.data(), pass.wanted.size() * sizeof(std::int32_t));
   const bool one_sequence = std::equal(pass.slots.begin() + 1, pass.slots.end(), pass.slots.begin());
   index_ = {tokens_.as<std::int32_t>(), positions_.as<std::int32_t>(), slots_.as<std::int32_t>(), rows,
             one_sequence};
-  logit_rows_ = pass.all_logits ? rows : 1;
   prepare_maps(rows);
-  if (trace_ != nullptr) trace_->begin(rows - logit_rows_, logit_rows_);
+  if (trace_ != nullptr) trace_->begin(pass.wanted);
 }
 
 void Forward::compute() {
@@ -157,11 +161,12 @@ void Forward::activate(std::size_t layer, std::size_t s, const Matrix& x, const 
 void Forward::head(std::int64_t done) {
   progress::at("head");
   const std::int64_t rows = std::min(kHeadRows, logit_rows_ - done);
-  const std::int64_t first_row = index_.rows - logit_rows_ + done;
   const Matrix x = head_input_.view.first_rows(rows);
-  const auto offset = static_cast<std::size_t>(first_row * config_.hidden) * size_of(plan_.dtype);
-  const Matrix tail{static_cast<std::byte*>(residual_.view.data) + offset, rows, config_.hidden, plan_.dtype};
-  backend_.rms_norm(tail, weights_.final_norm.view, config_.rms_norm_eps, x);
+  // The stream's rows are picked as a table's: a copy of bits.
+  const RowIndex picked{wanted_.as<std::int32_t>() + done, nullptr, nullptr, rows};
+  const Matrix stream = normed_.view.first_rows(rows);
+  backend_.embed(residual_.view, {0, index_.rows}, picked, stream);
+  backend_.rms_norm(stream, weights_.final_norm.view, config_.rms_norm_eps, x);
   if (trace_ != nullptr) trace_->narrow(done, rows);
   observe(Operation::final_norm, 0, 0, x);
 

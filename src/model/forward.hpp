@@ -16,19 +16,19 @@
 
 namespace shardrift {
 
-// One pass over `tokens.size()` rows. Row i is token tokens[i] at positions[i] of sequence slots[i].
+// One pass over `tokens.size()` rows. Row i is token tokens[i] at positions[i] of sequence slots[i]; a
+// sequence's rows lie together, in the order of their positions.
 struct Pass {
   std::vector<std::int32_t> tokens;
   std::vector<std::int32_t> positions;
   std::vector<std::int32_t> slots;
-  bool all_logits =
-      false;  // logits of every row (score), else of the last row, or of all rows of a decode pass
+  std::vector<std::int32_t> wanted;  // rows whose logits are asked for, ascending, at least one
   std::int64_t rows() const { return static_cast<std::int64_t>(tokens.size()); }
 };
 
 struct Capacity {
   std::int64_t rows = 0;        // of the largest pass
-  std::int64_t logit_rows = 0;  // of the largest head product
+  std::int64_t logit_rows = 0;  // whose logits one pass is asked for, at most
   std::int64_t length = 0;      // positions of the KV cache
   std::int64_t slots = 1;       // sequences of the KV cache
 };
@@ -50,7 +50,7 @@ class Forward {
   std::span<const std::byte> run(const Pass& pass);
 
   // The pass in three, so that what the device does alone can be captured and replayed:
-  // host to device: tokens, positions, slots, and the order maps of the pass's messages.
+  // host to device: tokens, positions, slots, wanted rows, and the order maps of the pass's messages.
   void stage(const Pass& pass);
   // From the tokens to the logits of the first kHeadRows rows asked for, on the device and between devices.
   // No host transfer, no allocation, no wait (but for what a trace reads, and for MPI, whose transport is the
@@ -128,8 +128,9 @@ class Forward {
   std::map<std::int64_t, DeviceOrderMap> rounding_maps_;
 
   RowIndex index_;                     // of the staged pass
-  std::int64_t logit_rows_ = 0;        // of the staged pass: its last rows
+  std::int64_t logit_rows_ = 0;        // of the staged pass: wanted ones
   Buffer tokens_, positions_, slots_;  // int32 [capacity.rows]
+  Buffer wanted_;                      // int32 [capacity.logit_rows]
   struct RopeBuffers {
     RopeConfig rope;
     Buffer cosines, sines;  // float32 [capacity.length, head_dim / 2]

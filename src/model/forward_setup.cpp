@@ -47,6 +47,7 @@ Forward::Forward(const ModelConfig& config, const Plan& plan, const Place& place
   tokens_ = Buffer(backend, ids);
   positions_ = Buffer(backend, ids);
   slots_ = Buffer(backend, ids);
+  wanted_ = Buffer(backend, static_cast<std::size_t>(capacity.logit_rows) * sizeof(std::int32_t));
   residual_ = OwnedMatrix(backend, capacity.rows, config.hidden, plan.dtype);
   normed_ = OwnedMatrix(backend, capacity.rows, config.hidden, plan.dtype);
   reduced_ = OwnedMatrix(backend, capacity.rows, config.hidden, plan.dtype);

@@ -54,21 +54,25 @@ Trace::Trace(const ModelConfig& config, const Plan& plan, const Place& place, Ba
         backend, static_cast<std::size_t>(record::point_count(config.layers) * rows) * sizeof(std::uint64_t));
 }
 
-void Trace::begin(std::int64_t first, std::int64_t count) {
-  count_ = count;
-  from_ = first;
-  to_ = 0;
-  window_ = count;
+void Trace::begin(std::span<const std::int32_t> rows) {
+  traced_.assign(rows.begin(), rows.end());
+  narrowed_ = -1;
+  windows_.clear();
+  for (std::int64_t i = 0; i < this->rows(); ++i) {
+    const std::int64_t row = traced_[static_cast<std::size_t>(i)];
+    if (windows_.empty() || windows_.back().from + windows_.back().count != row)
+      windows_.push_back({row, i, 0});
+    ++windows_.back().count;
+  }
   words_.clear();
   if (!options_.checksums) return;
-  sums_.assign(static_cast<std::size_t>(record::point_count(config_.layers) * count), 0);
+  sums_.assign(static_cast<std::size_t>(record::point_count(config_.layers) * this->rows()), 0);
   backend_.upload(device_sums_.data(), sums_.data(), sums_.size() * sizeof(std::uint64_t));
 }
 
 void Trace::narrow(std::int64_t done, std::int64_t count) {
-  from_ = 0;
-  to_ = done;
-  window_ = count;
+  narrowed_ = done;
+  windows_ = {{0, done, count}};
 }
 
 void Trace::end() {
@@ -76,16 +80,16 @@ void Trace::end() {
     backend_.download(sums_.data(), device_sums_.data(), sums_.size() * sizeof(std::uint64_t));
 }
 
-Matrix Trace::traced(const Matrix& m) const {
-  const auto offset = static_cast<std::size_t>(from_ * m.cols) * size_of(m.dtype);
-  return {static_cast<std::byte*>(m.data) + offset, window_, m.cols, m.dtype};
+Matrix Trace::Window::of(const Matrix& m) const {
+  const auto offset = static_cast<std::size_t>(from * m.cols) * size_of(m.dtype);
+  return {static_cast<std::byte*>(m.data) + offset, count, m.cols, m.dtype};
 }
 
 // Columns of m that are columns index, index + 1, … of the unsharded tensor.
 void Trace::add(const record::Point& point, const Matrix& m, Range columns, std::int64_t index) {
   if (!options_.checksums || columns.empty()) return;
-  auto* sums = device_sums_.as<std::uint64_t>() + record::index_of(point, config_.layers) * count_;
-  backend_.checksum(traced(m), columns, index, sums + to_);
+  auto* sums = device_sums_.as<std::uint64_t>() + record::index_of(point, config_.layers) * rows();
+  for (const Window& window : windows_) backend_.checksum(window.of(m), columns, index, sums + window.to);
 }
 
 void Trace::observe(const record::Point& point, std::size_t s, const Matrix& m) {
@@ -141,26 +145,27 @@ void Trace::look(const record::Point& point, const Matrix& m) {
   std::vector<std::byte> words(m.bytes());
   backend_.download(words.data(), m.data, words.size());
   const std::size_t row_bytes = words.size() / static_cast<std::size_t>(m.rows);
-  std::int64_t first = 0;
-  std::span<const std::byte> rows = words;
-  if (looked_at_ >= 0) {
-    if (looked_at_ >= m.rows) return;
-    first = looked_at_;
-    rows = rows.subspan(static_cast<std::size_t>(first) * row_bytes, row_bytes);
+  for (std::int64_t i = 0; i < m.rows; ++i) {
+    const std::int64_t row = narrowed_ < 0 ? i : traced_[static_cast<std::size_t>(narrowed_ + i)];
+    if (!looked_at_.contains(row)) continue;
+    const auto words_of_row = std::span(words).subspan(static_cast<std::size_t>(i) * row_bytes, row_bytes);
+    const auto at = first_not_finite(words_of_row, m.dtype);
+    if (at < 0) continue;
+    const auto* word = words_of_row.data() + static_cast<std::size_t>(at) * size_of(m.dtype);
+    not_finite_ = {point, row, number_at(word, m.dtype)};
+    return;
   }
-  const auto at = first_not_finite(rows, m.dtype);
-  if (at < 0) return;
-  const auto* word = rows.data() + static_cast<std::size_t>(at) * size_of(m.dtype);
-  not_finite_ = {point, first + at / m.cols, number_at(word, m.dtype)};
 }
 
 // The residual stream after the embedding (0) or after layer stream - 1.
 void Trace::keep_stream(std::int64_t stream, const Matrix& residual) {
   if (!options_.hidden || !first_of_group_ || !streams_.contains(stream)) return;
-  const Matrix rows = traced(residual);
-  const std::size_t before = words_.size();
-  words_.resize(before + rows.bytes());
-  backend_.download(words_.data() + before, rows.data, rows.bytes());
+  for (const Window& window : windows_) {
+    const Matrix rows = window.of(residual);
+    const std::size_t before = words_.size();
+    words_.resize(before + rows.bytes());
+    backend_.download(words_.data() + before, rows.data, rows.bytes());
+  }
 }
 
 }  // namespace shardrift

@@ -7,6 +7,7 @@
 // summed by its first one (t = 0); stages have the layers they host.
 #pragma once
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <span>
 #include <vector>
@@ -37,8 +38,8 @@ class Trace {
   Trace(const ModelConfig& config, const Plan& plan, const Place& place, Backend& backend,
         const TraceOptions& options, std::int64_t rows);
 
-  // A pass of which rows [first, first + count) are traced; observed matrices have all its rows.
-  void begin(std::int64_t first, std::int64_t count);
+  // A pass of which these rows, ascending, are traced; observed matrices have all its rows.
+  void begin(std::span<const std::int32_t> rows);
   // From here on matrices have the traced rows [done, done + count) alone: the head works in blocks.
   void narrow(std::int64_t done, std::int64_t count);
   void end();  // waits for the device; then sums() and streams() are the pass's
@@ -47,12 +48,12 @@ class Trace {
   // own.
   void observe(const record::Point& point, std::size_t s, const Matrix& m);
 
-  // Of the passes to come: looks at this row of each matrix alone; -1: at all.
-  void look_at(std::int64_t row) { looked_at_ = row; }
+  // Of the passes to come: looks at these of their rows alone.
+  void look_at(Range rows) { looked_at_ = rows; }
   const std::optional<NotFinite>& not_finite() const { return not_finite_; }
 
   const TraceOptions& options() const { return options_; }
-  std::int64_t rows() const { return count_; }  // of the pass
+  std::int64_t rows() const { return static_cast<std::int64_t>(traced_.size()); }  // of the pass
   // [point_count(layers), rows()]; what this rank knows, 0 elsewhere. Empty where not asked for.
   std::span<const std::uint64_t> sums() const { return sums_; }
   // Words of the streams this rank's stage has, [streams, rows(), hidden]. Empty on ranks with t > 0.
@@ -64,7 +65,12 @@ class Trace {
   void add_heads(const record::Point& point, std::size_t s, const Matrix& m, bool values);
   void look(const record::Point& point, const Matrix& m);
   void keep_stream(std::int64_t stream, const Matrix& residual);
-  Matrix traced(const Matrix& m) const;
+
+  // Traced rows that lie together in a matrix: its rows [from, from + count) are [to, to + count) traced.
+  struct Window {
+    std::int64_t from = 0, to = 0, count = 0;
+    Matrix of(const Matrix& m) const;
+  };
 
   // The unsharded columns that a hosted shard's matrices hold.
   struct ShardColumns {
@@ -81,12 +87,13 @@ class Trace {
   bool first_of_group_;
   Range streams_;
   std::vector<ShardColumns> shards_;
-  std::int64_t count_ = 0;
-  std::int64_t from_ = 0, to_ = 0, window_ = 0;  // rows [from, from + window) of a matrix are [to, …) traced
+  std::vector<std::int32_t> traced_;  // rows of the pass
+  std::vector<Window> windows_;       // of the matrices to come
+  std::int64_t narrowed_ = -1;  // first traced row that they have, where they have no other rows; else -1
   Buffer device_sums_;
   std::vector<std::uint64_t> sums_;
   std::vector<std::byte> words_;
-  std::int64_t looked_at_ = -1;
+  Range looked_at_{0, std::numeric_limits<std::int64_t>::max()};
   std::optional<NotFinite> not_finite_;
 };
 

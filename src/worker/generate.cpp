@@ -24,6 +24,7 @@ struct Generator::Sequence {
   std::int32_t chosen = 0;  // of the newest row; on other ranks than the writer only after share()
   bool done = false;
   std::shared_ptr<const Pass> pass;  // of the newest row
+  Range pass_rows;                   // its own in that pass
 };
 
 namespace {
@@ -88,7 +89,7 @@ bool Generator::share(std::vector<Sequence>& sequences, std::vector<std::int32_t
   for (std::size_t i = 0; i < sequences.size(); ++i) {
     Sequence& sequence = sequences[i];
     if (sequence.done) continue;
-    if (message[i] == kNotFinite) explain_not_finite(sequence, static_cast<std::int64_t>(i));
+    if (message[i] == kNotFinite) explain_not_finite(sequence);
     settle(sequence, message[i]);
     if (sequence.done) {
       finish(sequence);
@@ -134,6 +135,8 @@ void Generator::prefill(Sequence& sequence, std::int32_t slot) {
   pass.positions.resize(pass.tokens.size());
   std::iota(pass.positions.begin(), pass.positions.end(), 0);
   pass.slots.assign(pass.tokens.size(), slot);
+  pass.wanted = {static_cast<std::int32_t>(pass.rows() - 1)};
+  sequence.pass_rows = {0, pass.rows()};
   std::span<const std::byte> logits;
   const double seconds = timed_pass(pass, logits);
   timing_.prefill_seconds += seconds;
@@ -148,12 +151,12 @@ void Generator::prefill(Sequence& sequence, std::int32_t slot) {
 void Generator::decode(std::vector<Sequence>& sequences, const std::vector<std::int32_t>& fed) {
   const auto made = std::make_shared<Pass>();
   Pass& pass = *made;
-  pass.all_logits = true;
   pass.tokens = fed;
   for (std::size_t i = 0; i < sequences.size(); ++i) {
     pass.positions.push_back(sequences[i].done ? 0 : static_cast<std::int32_t>(sequences[i].length));
     pass.slots.push_back(static_cast<std::int32_t>(i));
   }
+  pass.wanted = pass.slots;
   std::span<const std::byte> logits;
   const double seconds = timed_pass(pass, logits);
   timing_.decode_seconds += seconds;
@@ -163,6 +166,7 @@ void Generator::decode(std::vector<Sequence>& sequences, const std::vector<std::
     Sequence& sequence = sequences[i];
     if (sequence.done) continue;
     sequence.pass = made;
+    sequence.pass_rows = {static_cast<std::int64_t>(i), static_cast<std::int64_t>(i) + 1};
     ++sequence.length;
     ++timing_.decode_tokens;
     take_row(sequence, logits.empty() ? logits : logits.subspan(i * row_bytes, row_bytes), i,
@@ -175,11 +179,12 @@ void Generator::score(Sequence& sequence) {
   const auto made = std::make_shared<Pass>();
   sequence.pass = made;
   Pass& pass = *made;
-  pass.all_logits = true;
   pass.tokens = sequence.job->prompt.tokens;
   pass.positions.resize(pass.tokens.size());
   std::iota(pass.positions.begin(), pass.positions.end(), 0);
   pass.slots.assign(pass.tokens.size(), 0);
+  pass.wanted = pass.positions;
+  sequence.pass_rows = {0, pass.rows()};
   std::span<const std::byte> logits;
   const double seconds = timed_pass(pass, logits);
   timing_.prefill_seconds += seconds;
@@ -215,12 +220,10 @@ void Generator::take_row(Sequence& sequence, std::span<const std::byte> row, std
 
 // Every rank of the replica runs the sequence's newest pass again, with a look at each operation's output;
 // keys and values are written over with themselves. The writing rank says what was found and ends the run.
-void Generator::explain_not_finite(const Sequence& sequence, std::int64_t slot) {
+void Generator::explain_not_finite(const Sequence& sequence) {
   progress::at("looking for what is not finite");
   Trace look = make_look_();
-  // A decode pass has rows of other sequences.
-  const bool decoded = options_.mode != Mode::score && sequence.pass->all_logits;
-  look.look_at(decoded ? slot : -1);
+  look.look_at(sequence.pass_rows);  // the pass may have rows of other sequences
   forward_.trace_to(&look);
   forward_.run(*sequence.pass);
   const auto found = look.not_finite().value_or(NotFinite{});

@@ -52,7 +52,7 @@ class Generator {
   bool share(std::vector<Sequence>& sequences, std::vector<std::int32_t>& next);
   void settle(Sequence& sequence, std::int32_t chosen) const;
   void finish(Sequence& sequence);
-  [[noreturn]] void explain_not_finite(const Sequence& sequence, std::int64_t slot);
+  [[noreturn]] void explain_not_finite(const Sequence& sequence);
   double timed_pass(const Pass& pass, std::span<const std::byte>& logits);
 
   const RunOptions& options_;

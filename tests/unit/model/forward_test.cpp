@@ -86,8 +86,8 @@ TEST_P(ForwardParts, ComputeMovesNothingBetweenHostAndDevice) {
   const auto weights = load_weights(checkpoint, config, plan, place, backend, [](double) {});
   const auto alone = make_local_transport();
   Forward forward(config, plan, place, weights, backend, *alone, *alone, {17, 17, 40, 1});
-  const Pass prefill{{5, 9, 130, 2, 77}, {0, 1, 2, 3, 4}, {0, 0, 0, 0, 0}, true};
-  const Pass decode{{11}, {5}, {0}, true};
+  const Pass prefill{{5, 9, 130, 2, 77}, {0, 1, 2, 3, 4}, {0, 0, 0, 0, 0}, {0, 1, 2, 3, 4}};
+  const Pass decode{{11}, {5}, {0}, {0}};
   for (const Pass& pass : {prefill, decode}) {
     forward.stage(pass);
     const int allocations = backend.allocations;
@@ -109,10 +109,65 @@ TEST_P(ForwardParts, ComputeMovesNothingBetweenHostAndDevice) {
     ASSERT_EQ(again.size(), logits.size());
     EXPECT_EQ(std::memcmp(again.data(), logits.data(), logits.size()), 0);
   }
-  const auto other = forward.run({{12}, {6}, {0}, true});  // control: another token has other logits
+  const auto other = forward.run({{12}, {6}, {0}, {0}});  // control: another token has other logits
   const auto same = std::vector<std::byte>(other.begin(), other.end());
   const auto back = forward.run(decode);
   EXPECT_NE(std::memcmp(back.data(), same.data(), same.size()), 0);
+}
+
+// Two sequences in one pass: logits, checksums and streams are those of the rows asked for, wherever they
+// lie.
+TEST(ForwardRows, AreThoseAskedFor) {
+  const std::filesystem::path model = std::filesystem::path(SHARDRIFT_BINARY_DIR) / "fixtures/tiny-llama";
+  const auto checkpoint = Checkpoint::open(model);
+  const ModelConfig config = read_model_config(model);
+  Plan wanted;
+  wanted.shards = 3;
+  wanted.reduction = reduction_from_text("linear");
+  const Plan plan = validated(wanted, static_cast<int>(config.layers), 1);
+  const Place place = place_of(plan, 0);
+  const auto backend = make_cpu_backend(1);
+  const auto weights = load_weights(checkpoint, config, plan, place, *backend, [](double) {});
+  const auto alone = make_local_transport();
+  constexpr std::int64_t kRows = 5;
+  Forward forward(config, plan, place, weights, *backend, *alone, *alone, {kRows, kRows, 40, 2});
+  Trace trace(config, plan, place, *backend, {.hidden = true, .checksums = true}, kRows);
+  forward.trace_to(&trace);
+  struct Seen {
+    std::vector<std::byte> logits, words;
+    std::vector<std::uint64_t> sums;
+  };
+  const auto run = [&](const std::vector<std::int32_t>& rows) {
+    const auto logits = forward.run({{5, 9, 130, 2, 77}, {0, 1, 2, 0, 1}, {1, 1, 1, 0, 0}, rows});
+    return Seen{{logits.begin(), logits.end()},
+                {trace.words().begin(), trace.words().end()},
+                {trace.sums().begin(), trace.sums().end()}};
+  };
+  const auto all = run({0, 1, 2, 3, 4});
+  const auto ends = run({2, 4});
+  const auto row = [](const auto& values, std::size_t rows, std::size_t groups, std::size_t group,
+                      std::size_t i) {
+    const auto width = values.size() / rows / groups;
+    const auto* from = values.data() + (group * rows + i) * width;
+    return std::vector(from, from + width);
+  };
+  const auto streams = static_cast<std::size_t>(config.layers + 1);
+  for (std::size_t stream = 0; stream < streams; ++stream) {
+    EXPECT_EQ(row(ends.words, 2, streams, stream, 0), row(all.words, 5, streams, stream, 2));
+    EXPECT_EQ(row(ends.words, 2, streams, stream, 1), row(all.words, 5, streams, stream, 4));
+  }
+  // All but the logits, whose product has another shape.
+  const auto points = static_cast<std::size_t>(record::point_count(config.layers));
+  const auto head = static_cast<std::size_t>(record::index_of({record::Operation::logits, 0}, config.layers));
+  for (std::size_t point = 0; point < points; ++point) {
+    if (point == head) continue;
+    EXPECT_EQ(row(ends.sums, 2, points, point, 0), row(all.sums, 5, points, point, 2)) << point;
+    EXPECT_EQ(row(ends.sums, 2, points, point, 1), row(all.sums, 5, points, point, 4)) << point;
+  }
+  const auto others = run({2, 3});  // control: the second row is another one, the first is not
+  EXPECT_EQ(row(others.logits, 2, 1, 0, 0), row(ends.logits, 2, 1, 0, 0));
+  EXPECT_NE(row(others.logits, 2, 1, 0, 1), row(ends.logits, 2, 1, 0, 1));
+  EXPECT_NE(row(others.sums, 2, points, head, 1), row(ends.sums, 2, points, head, 1));
 }
 
 INSTANTIATE_TEST_SUITE_P(Reductions, ForwardParts, ::testing::Values("linear", "ring", "native"));
