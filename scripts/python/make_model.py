@@ -7,6 +7,7 @@ PCG64's raw words through integer sums, whose meaning no numpy version changes.
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import shutil
 import sys
@@ -16,16 +17,21 @@ from pathlib import Path
 
 import numpy as np
 
-from checkpoint import to_stored, write_checkpoint, write_json
+from architectures import ARCHITECTURES, BIAS, EMBEDDING, HEAD, NORM_FROM_ONE, OUTER, Shape, Tensor, tensors_of
+from checkpoint import DTYPES, Stored, to_stored, write_checkpoint, write_json
+from model_config import ROPE_TYPES, config_of, rope_scaling
 
 BEGIN = time.monotonic()
 PRESETS: dict[str, dict[str, object]] = {
     # Llama-2-7B's shape
     "7b": {"hidden": 4096, "intermediate": 11008, "layers": 32, "heads": 32, "kv_heads": 32, "head_dim": 128,
            "vocab": 32000, "max_positions": 4096, "dtype": "bfloat16", "shards_files": 4},
+    "qwen3-8b": {"architecture": "qwen3", "hidden": 4096, "intermediate": 12288, "layers": 36, "heads": 32, "kv_heads": 8,
+                 "head_dim": 128, "vocab": 151936, "max_positions": 40960, "dtype": "bfloat16", "shards_files": 5},
+    "gemma2-9b": {"architecture": "gemma2", "hidden": 3584, "intermediate": 14336, "layers": 42, "heads": 16, "kv_heads": 8,
+                  "head_dim": 256, "vocab": 256000, "max_positions": 8192, "sliding_window": 4096, "dtype": "bfloat16",
+                  "shards_files": 4},
 }
-
-Shape = tuple[int, ...]
 
 
 def say(text: str) -> None:
@@ -37,83 +43,26 @@ def usage(text: str) -> None:
     sys.exit(64)
 
 
-# -- shapes --------------------------------------------------------------------------------------------------
-
-
-def tensor_shapes(a: argparse.Namespace) -> list[tuple[str, Shape]]:
-    query, key = a.heads * a.head_dim, a.kv_heads * a.head_dim
-    shapes: list[tuple[str, Shape]] = [("model.embed_tokens.weight", (a.vocab, a.hidden))]
-    for layer in range(a.layers):
-        for name, shape in (
-            ("input_layernorm", (a.hidden,)),
-            ("self_attn.q_proj", (query, a.hidden)),
-            ("self_attn.k_proj", (key, a.hidden)),
-            ("self_attn.v_proj", (key, a.hidden)),
-            ("self_attn.o_proj", (a.hidden, query)),
-            ("post_attention_layernorm", (a.hidden,)),
-            ("mlp.gate_proj", (a.intermediate, a.hidden)),
-            ("mlp.up_proj", (a.intermediate, a.hidden)),
-            ("mlp.down_proj", (a.hidden, a.intermediate)),
-        ):
-            shapes.append((f"model.layers.{layer}.{name}.weight", shape))
-            if a.biases and len(shape) == 2:
-                shapes.append((f"model.layers.{layer}.{name}.bias", shape[:1]))
-    shapes.append(("model.norm.weight", (a.hidden,)))
-    if not a.tied:
-        shapes.append(("lm_head.weight", (a.vocab, a.hidden)))
-    return shapes
-
-
-def config_of(a: argparse.Namespace) -> dict[str, object]:
-    """config.json as transformers 4 or 5 spells it."""
-    config: dict[str, object] = {
-        "architectures": [{"llama": "LlamaForCausalLM", "mistral": "MistralForCausalLM"}[a.architecture]],
-        "bos_token_id": 1,
-        "eos_token_id": 2,
-        "head_dim": a.head_dim,
-        "hidden_act": "silu",
-        "hidden_size": a.hidden,
-        "intermediate_size": a.intermediate,
-        "max_position_embeddings": a.max_positions,
-        "model_type": a.architecture,
-        "num_attention_heads": a.heads,
-        "num_hidden_layers": a.layers,
-        "num_key_value_heads": a.kv_heads,
-        "rms_norm_eps": 1e-5,
-        "tie_word_embeddings": a.tied,
-        "vocab_size": a.vocab,
-    }
-    if a.architecture == "llama":
-        config |= {"attention_bias": a.biases, "mlp_bias": a.biases}
-    else:
-        config["sliding_window"] = a.sliding_window or None
-    scaling: dict[str, object] | None = None
-    if a.rope_scaling == "llama3":
-        scaling = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
-                   "original_max_position_embeddings": max(1, a.max_positions // 8)}
-    if a.config_style == "v4":
-        config |= {"rope_theta": a.rope_theta, "rope_scaling": scaling, "torch_dtype": a.dtype}
-    else:
-        config |= {"rope_parameters": {**(scaling or {"rope_type": "default"}), "rope_theta": a.rope_theta},
-                   "dtype": a.dtype}
-    return config
-
-
 # -- values --------------------------------------------------------------------------------------------------
 
 
-def spread_of(name: str, shape: Shape, a: argparse.Namespace) -> float:
-    """Standard deviation of a matrix (math.sqrt rounds the same everywhere, ** does not). Scaled: products of unit-variance inputs stay near unit variance."""
+def spread_of(tensor: Tensor, a: argparse.Namespace) -> float:
+    """Standard deviation of a matrix (math.sqrt rounds the same everywhere, ** does not). Scaled: products of
+    unit-variance inputs stay near unit variance."""
     if a.init == "normal0.02":
         return 0.02
-    if name == "lm_head.weight" or (a.tied and name == "model.embed_tokens.weight"):
+    if tensor.role == HEAD or (a.tied and tensor.role == EMBEDDING):
         return 3.0 / math.sqrt(a.hidden)  # logits spread as a trained model's do
-    if name == "model.embed_tokens.weight":
+    if tensor.role == EMBEDDING:
         return 1.0
-    scale = 1.0 / math.sqrt(shape[1])
-    if "o_proj" in name or "down_proj" in name:
+    scale = 1.0 / math.sqrt(math.prod(tensor.shape[1:]))
+    if tensor.role == OUTER:
         scale /= math.sqrt(2 * a.layers)  # the residual stream grows by a constant over all layers
     return scale
+
+
+def middle_of(tensor: Tensor) -> float:
+    return 0.0 if tensor.role in (BIAS, NORM_FROM_ONE) else 1.0
 
 
 def words_of(name: str, a: argparse.Namespace) -> np.random.PCG64:
@@ -127,25 +76,24 @@ def unit_values(source: np.random.PCG64, count: int) -> np.ndarray:
     return total / math.sqrt((65536.0 * 65536.0 - 1) / 3)
 
 
-def random_tensor(name: str, shape: Shape, a: argparse.Namespace) -> np.ndarray:
-    source = words_of(name, a)
-    if len(shape) == 1:
-        middle = 0.0 if name.endswith(".bias") else 1.0
-        return to_stored(middle + 0.1 * unit_values(source, shape[0]), a.dtype)
-    spread = spread_of(name, shape, a)
-    rows, columns = shape
+def random_tensor(tensor: Tensor, dtype: str, a: argparse.Namespace) -> np.ndarray:
+    source = words_of(tensor.drawn_by, a)
+    if len(tensor.shape) == 1:
+        return to_stored(middle_of(tensor) + 0.1 * unit_values(source, tensor.shape[0]), dtype)
+    spread = spread_of(tensor, a)
+    rows, columns = tensor.shape[0], math.prod(tensor.shape[1:])
     block = max(1, (1 << 22) // columns)  # a few ten megabytes at a time
-    parts = [to_stored(spread * unit_values(source, min(block, rows - row) * columns), a.dtype)
+    parts = [to_stored(spread * unit_values(source, min(block, rows - row) * columns), dtype)
              for row in range(0, rows, block)]
     return np.concatenate(parts)
 
 
-def exact_tensor(name: str, shape: Shape, a: argparse.Namespace) -> np.ndarray:
+def exact_tensor(tensor: Tensor, dtype: str, a: argparse.Namespace) -> np.ndarray:
     """One power of two a row (none of a sum's terms but one is non-zero), so every order of adding is exact.
 
     Embedding and norm weights are powers of two all over: nothing is ever added up there.
     """
-    source = words_of(name, a)
+    source, shape = words_of(tensor.drawn_by, a), tensor.shape
 
     def powers(count: int, low: int, high: int, signed: bool) -> np.ndarray:
         raw = source.random_raw(count)
@@ -154,15 +102,15 @@ def exact_tensor(name: str, shape: Shape, a: argparse.Namespace) -> np.ndarray:
         return np.ldexp(sign, exponent)
 
     if len(shape) == 1:
-        return to_stored(powers(shape[0], -1, 1, signed=False), a.dtype)
+        return to_stored(powers(shape[0], -1, 1, signed=False), dtype)
     rows, columns = shape
-    if name == "model.embed_tokens.weight":
-        return to_stored(powers(rows * columns, -2, 1, signed=True), a.dtype)
+    if tensor.role == EMBEDDING:
+        return to_stored(powers(rows * columns, -2, 1, signed=True), dtype)
     # Row r reads input r modulo the columns, over a shuffled order: every input is used before one is used twice.
     order = np.argsort(source.random_raw(columns), kind="stable")
     weight = np.zeros(shape)
     weight[np.arange(rows), order[np.arange(rows) % columns]] = powers(rows, -2, 1, signed=True)
-    return to_stored(weight, a.dtype)
+    return to_stored(weight, dtype)
 
 
 def cuda_generator(a: argparse.Namespace):
@@ -171,16 +119,14 @@ def cuda_generator(a: argparse.Namespace):
 
     if not torch.cuda.is_available():
         usage("--generator cuda: torch sees no GPU here; use --generator numpy")
-    dtype = getattr(torch, a.dtype)
 
-    def make(name: str, shape: Shape) -> np.ndarray:
-        generator = torch.Generator("cuda").manual_seed((a.seed << 32) + zlib.crc32(name.encode()))
-        values = torch.randn(shape, generator=generator, device="cuda")
-        middle = 0.0 if name.endswith(".bias") else 1.0
-        values = middle + 0.1 * values if len(shape) == 1 else spread_of(name, shape, a) * values
-        stored = values.to(dtype).flatten()
-        view = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.int16}[a.dtype]
-        return stored.view(view).cpu().numpy()
+    def make(tensor: Tensor, dtype: str) -> np.ndarray:
+        generator = torch.Generator("cuda").manual_seed((a.seed << 32) + zlib.crc32(tensor.drawn_by.encode()))
+        values = torch.randn(tensor.shape, generator=generator, device="cuda")
+        one = len(tensor.shape) == 1
+        values = middle_of(tensor) + 0.1 * values if one else spread_of(tensor, a) * values
+        stored = values.to(getattr(torch, dtype)).flatten()
+        return (stored.view(torch.int16) if dtype == "bfloat16" else stored).cpu().numpy()
 
     return make
 
@@ -194,11 +140,12 @@ def parse() -> argparse.Namespace:
         description="Writes a random Hugging Face checkpoint of any shape, from a seed. For tests and benchmarks: the "
                     "text it would write is noise, its arithmetic is a real model's.",
         epilog="example: scripts/make-model models/tiny --heads 9 --kv-heads 3 --vocab 259    "
-               "example: scripts/make-model models/7b --preset 7b")
+               "example: scripts/make-model models/qwen3-8b --preset qwen3-8b")
     parser.add_argument("output", type=Path, help="the directory to write (replaced if it is a checkpoint)")
     parser.add_argument("--preset", choices=sorted(PRESETS), help="take the shape of a known model")
     add = parser.add_argument
-    add("--architecture", choices=["llama", "mistral"], default="llama")
+    add("--architecture", choices=list(ARCHITECTURES), default="llama",
+        help="gemma3-wrapper: the text model of gemma3 inside the one that sees images too, with a few tensors of the rest")
     add("--hidden", type=int, default=64, help="width of the residual stream")
     add("--intermediate", type=int, default=160, help="columns of the MLP")
     add("--layers", type=int, default=4)
@@ -206,16 +153,28 @@ def parse() -> argparse.Namespace:
     add("--kv-heads", type=int, help="key and value heads; default: as many as query heads")
     add("--head-dim", type=int, help="default: hidden / heads")
     add("--vocab", type=int, default=256)
+    add("--eps", type=float, default=1e-5, help="of the RMS norms")
     add("--max-positions", type=int, default=256, help="context length")
-    add("--sliding-window", type=int, default=0, help="keys that a query sees, 0 for all (mistral)")
+    add("--sliding-window", type=int, default=0, help="keys that a query sees, 0 for all, or the architecture's default")
+    add("--max-window-layers", type=int, help="the first layer that has the window (qwen2, qwen3); default: none has")
+    add("--window-pattern", type=int, default=6, help="every how manieth layer sees all keys (gemma3)")
     add("--rope-theta", type=float, default=10000.0)
-    add("--rope-scaling", choices=["none", "llama3"], default="none",
-        help="llama3: factor 8 over an original context of max-positions / 8")
+    add("--rope-local-theta", type=float, default=10000.0, help="of the layers with a window (gemma3)")
+    add("--rope-scaling", choices=ROPE_TYPES, default="none", help="gemma3: of the layers that see all keys")
+    add("--rope-parameters", type=json.loads, default={}, metavar="JSON",
+        help="replaces or adds parameters of --rope-scaling, as config.json spells them: '{\"factor\":2.5}'")
+    add("--original-positions", type=int, default=0,
+        help="context length before rope scaling; default: max-positions / 8 (yarn, llama3, longrope)")
+    add("--partial-rotary-factor", type=float, default=1.0, help="share of a head that rope turns (phi3)")
     add("--config-style", choices=["v4", "v5"], default="v4",
-        help="keys as transformers 4 (rope_theta, torch_dtype) or 5 (rope_parameters, dtype) writes them")
-    add("--biases", action="store_true", help="biases in all linear layers of attention and MLP (llama)")
-    add("--tied", action="store_true", help="the head is the embedding: no lm_head.weight")
-    add("--dtype", choices=["float32", "float16", "bfloat16"], default="float32")
+        help="keys as transformers 4 (rope_theta, torch_dtype) or 5 (rope_parameters, layer_types, dtype) writes them")
+    add("--set", action="append", default=[], metavar="KEY=JSON", help="a key of config.json as it shall be; may be repeated")
+    add("--attention-bias", action="store_true", help="biases in attention's linear layers (qwen2 always has some)")
+    add("--mlp-bias", action="store_true", help="biases in the MLP's linear layers (llama, granite)")
+    add("--biases", action="store_true", help="both")
+    add("--tied", action=argparse.BooleanOptionalAction, default=False, help="the head is the embedding: no lm_head.weight")
+    add("--dtype", choices=[*DTYPES, "mixed"], default="float32",
+        help="mixed: tensor by tensor float64, float32, float16, bfloat16")
     add("--seed", type=int, default=1)
     add("--shards-files", type=int, default=1, help="safetensors files, with an index where more than one")
     add("--init", choices=["scaled", "normal0.02"], default="scaled",
@@ -225,27 +184,56 @@ def parse() -> argparse.Namespace:
     add("--generator", choices=["auto", "numpy", "cuda"], default="auto",
         help="numpy: the same bytes everywhere; cuda: other values, made in seconds; auto: cuda for a preset where "
              "torch sees a GPU")
-    preset = parser.parse_known_args()[0].preset
-    if preset:
-        parser.set_defaults(**PRESETS[preset])
+    known = parser.parse_known_args()[0]
+    shape = PRESETS[known.preset] if known.preset else {}
+    kind = ARCHITECTURES[str(shape.get("architecture", known.architecture))]
+    parser.set_defaults(**kind.defaults)
+    parser.set_defaults(**shape)
     a = parser.parse_args()
     a.kv_heads = a.kv_heads or a.heads
-    for name in ("hidden", "intermediate", "layers", "heads", "kv_heads", "vocab", "max_positions", "shards_files"):
+    a.attention_bias |= a.biases
+    a.mlp_bias |= a.biases
+    a.set = dict(setting(text) for text in a.set)
+    check(a, parser)
+    return a
+
+
+def setting(text: str) -> tuple[str, object]:
+    key, separator, value = text.partition("=")
+    try:
+        return key, json.loads(value)
+    except json.JSONDecodeError:
+        usage(f"--set {text}: a key of config.json, =, and its value as JSON is expected")
+        raise
+
+
+def check(a: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
+    for name in ("hidden", "intermediate", "layers", "heads", "kv_heads", "vocab", "max_positions", "shards_files",
+                 "window_pattern"):
         if getattr(a, name) < 1:
             usage(f"--{name.replace('_', '-')} {getattr(a, name)}: must be 1 or more")
     if a.heads % a.kv_heads:
         usage(f"--heads {a.heads} is not a multiple of --kv-heads {a.kv_heads}")
+    accepts = ARCHITECTURES[a.architecture].accepts
     if a.head_dim is None:
         if a.hidden % a.heads:
             usage(f"--hidden {a.hidden} is not a multiple of --heads {a.heads}: give --head-dim")
         a.head_dim = a.hidden // a.heads
+    elif "head_dim" not in accepts and a.head_dim * a.heads != a.hidden:
+        usage(f"--head-dim {a.head_dim}: {a.architecture} has hidden / heads")
     if a.head_dim % 2:
         usage(f"--head-dim {a.head_dim} is odd: rope turns pairs")
-    if a.sliding_window and a.architecture != "mistral":
-        usage("--sliding-window needs --architecture mistral")
+    for name in ("sliding_window", "max_window_layers", "window_pattern", "rope_local_theta", "partial_rotary_factor",
+                 "attention_bias", "mlp_bias"):
+        if name not in accepts and getattr(a, name) != parser.get_default(name):
+            having = [other for other, kind in ARCHITECTURES.items() if name in kind.accepts]
+            usage(f"--{name.replace('_', '-')} needs --architecture {' or '.join(having)}")
+    if a.rope_parameters and rope_scaling(a) is None:
+        usage("--rope-parameters needs --rope-scaling")
     if a.exact and a.tied:
         usage("--exact needs an untied head: its embedding rows are full of powers of two")
-    return a
+    if a.exact and ARCHITECTURES[a.architecture].norm_role == NORM_FROM_ONE:
+        usage(f"--exact: the norms of {a.architecture} multiply by 1 + w, which is no power of two")
 
 
 def main() -> None:
@@ -264,21 +252,22 @@ def main() -> None:
                 pass
     if generator == "cuda":
         make = cuda_generator(a)
-    elif a.exact:
-        make = lambda name, shape: exact_tensor(name, shape, a)  # noqa: E731
     else:
-        make = lambda name, shape: random_tensor(name, shape, a)  # noqa: E731
-    shapes = tensor_shapes(a)
+        values = exact_tensor if a.exact else random_tensor
+        make = lambda tensor, dtype: values(tensor, dtype, a)  # noqa: E731
+    tensors = tensors_of(a)
+    stored = [Stored(tensor.name, tensor.shape, DTYPES[number % len(DTYPES)] if a.dtype == "mixed" else a.dtype,
+                     lambda tensor=tensor, number=number: make(tensor, stored[number].dtype))
+              for number, tensor in enumerate(tensors)]
     # Beside its place, renamed at the end: an interrupted run leaves no half checkpoint there.
     partial = a.output.with_name(a.output.name + ".part")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     write_json(partial / "config.json", config_of(a))
-    write_checkpoint(partial, shapes, a.dtype, a.shards_files, make,
-                     lambda name: say(f"{a.output / name} ({generator})"))
+    write_checkpoint(partial, stored, a.shards_files, lambda name: say(f"{a.output / name} ({generator})"))
     shutil.rmtree(a.output, ignore_errors=True)
     partial.rename(a.output)
-    parameters = sum(int(np.prod(shape)) for _, shape in shapes)
+    parameters = sum(math.prod(tensor.shape) for tensor in tensors)
     say(f"{a.output}: {a.architecture}, {parameters / 1e6:.3g} million parameters in {a.dtype}, seed {a.seed}")
 
 
