@@ -1,4 +1,4 @@
-# Imported targets: shardrift_dep::{json,fmt,options,hdf5,crypto,toml,pcre2,utf8proc,mpi,torch,nccl}. Reasons: docs/dependencies.md
+# Imported targets: shardrift_dep::{json,fmt,options,hdf5,crypto,toml,onig,utf8proc,mpi,torch,nccl}. Reasons: docs/dependencies.md
 find_package(Boost 1.74 REQUIRED COMPONENTS program_options)
 find_package(nlohmann_json 3.10 REQUIRED)
 find_package(fmt 9 REQUIRED)
@@ -68,7 +68,7 @@ function(shardrift_find_library name module library header)
 endfunction()
 
 if(SHARDRIFT_WORKER OR SHARDRIFT_FUZZERS)
-  shardrift_find_library(pcre2 libpcre2-8 pcre2-8 pcre2.h)
+  shardrift_find_library(onig oniguruma onig oniguruma.h)
   shardrift_find_library(utf8proc libutf8proc utf8proc utf8proc.h)
 endif()
 if(SHARDRIFT_WORKER)

@@ -1,4 +1,5 @@
-// The regular expressions of tokenizer.json (Oniguruma's, as `tokenizers` uses it), matched by PCRE2.
+// The regular expressions of tokenizer.json, matched by the library they are written for, as `tokenizers`
+// does.
 #pragma once
 #include <cstddef>
 #include <memory>
@@ -11,24 +12,18 @@ namespace shardrift {
 
 using Range = std::pair<std::size_t, std::size_t>;  // begin and end, in bytes
 
-// PCRE2's spelling of an Oniguruma pattern: what both write alike but mean differently is rewritten (\s, \w,
-// scripts) or refused by name (bad_data, starting with `where`). `^` and `$` need PCRE2_MULTILINE to mean the
-// same. Not covered: characters assigned after the Unicode version of the PCRE2 library are no letters to it
-// yet.
-std::string translate_regex(std::string_view pattern, const std::string& where);
-
 class Regex {
  public:
-  // Throws bad_data starting with `where`: refused by translate_regex, or no regular expression.
+  // Throws bad_data starting with `where`: no regular expression of Oniguruma's syntax.
   Regex(std::string_view pattern, const std::string& where);
   static Regex literal(std::string_view text, const std::string& where);  // matches `text` itself
   // All matches from left to right. `text` must be UTF-8. May be called from several threads.
-  // Throws bad_data where the pattern backtracks beyond PCRE2's limits.
+  // Throws bad_data where the pattern backtracks beyond the limits of regex.cpp.
   std::vector<Range> find_all(std::string_view text) const;
 
  private:
   struct Code;
-  Regex(std::string_view compiled_pattern, std::string_view shown_pattern, const std::string& where);
+  explicit Regex(std::shared_ptr<const Code> code);
   std::shared_ptr<const Code> code_;
 };
 

@@ -251,6 +251,8 @@ def main():
             for name, patch, list_ in added_lists(small["added_tokens"][:3])]
     write(args.out / "added.ids.json", {"made_by": made, "lists": rows})
     write(args.out / "unicode.json", {"made_by": made, "word": members(pre_tokenizers.Split(Regex(r"\w"), "removed")),
+                                      "word in a class": members(pre_tokenizers.Split(Regex(r"[\w]"), "removed")),
+                                      "unassigned": members(pre_tokenizers.Split(Regex(r"\p{Cn}"), "removed")),
                                       "punctuation": members(pre_tokenizers.Punctuation("removed")), "nfc": nfc_sha256()})
     if args.smollm2:
         document = json.loads(args.smollm2.read_text(encoding="utf-8"))

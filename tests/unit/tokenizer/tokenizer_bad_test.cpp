@@ -110,7 +110,6 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{"/pre_tokenizer/pretokenizers/0/pattern/Regex",
             R"("(a")",
             {"pretokenizers[0]", "\"(a\"", "compiled"}},
-        Bad{"/pre_tokenizer/pretokenizers/0/pattern/Regex", R"("\\bx")", {"pretokenizers[0]", "\\b"}},
         Bad{"/post_processor/type", R"("BertProcessing")", {"post_processor", "BertProcessing"}},
         Bad{"/post_processor/single", "REMOVE", {"single is missing"}},
         Bad{"/post_processor/single/1/Sequence/id", R"("B")", {"single[1]", "\"B\""}},

@@ -91,28 +91,35 @@ TEST(Tokenizer, WithoutATypeWhatHasMergesIsBpe) {
   expect_cases(tokenizer_of(document.dump()), read_json(fixture("small.ids.json")).at("cases"));
 }
 
-// Every character of Unicode that PCRE2's version of it knows, where the pattern stands on PCRE2's classes.
-void expect_members(std::string_view pattern, const json& ranges) {
+// Every character that both Oniguruma and the one inside `tokenizers` know: one version may be newer than the
+// other.
+void expect_members(std::string_view pattern, const json& ranges, const json& unassigned) {
   const Regex regex(pattern, "test");
-  const Regex unassigned(R"(\p{Cn})", "test");
+  const Regex not_here(R"(\p{Cn})", "test");
   ASSERT_GT(ranges.size(), 100U);
+  const auto holds = [](const json& list, std::size_t& at, char32_t c) {
+    while (at < list.size() && c > list[at][1].get<char32_t>()) ++at;
+    return at < list.size() && c >= list[at][0].get<char32_t>();
+  };
   std::size_t next = 0;
+  std::size_t next_unassigned = 0;
   for (char32_t c = 0; c < 0x110000; ++c) {
     if (c >= 0xD800 && c < 0xE000) continue;
-    while (next < ranges.size() && c > ranges[next][1].get<char32_t>()) ++next;
+    if (holds(unassigned, next_unassigned, c)) continue;
     std::string text;
     utf8_append(text, c);
-    if (!unassigned.find_all(text).empty()) continue;
-    const bool expected = next < ranges.size() && c >= ranges[next][0].get<char32_t>();
-    EXPECT_EQ(!regex.find_all(text).empty(), expected) << std::hex << static_cast<std::uint32_t>(c);
+    if (!not_here.find_all(text).empty()) continue;
+    EXPECT_EQ(!regex.find_all(text).empty(), holds(ranges, next, c))
+        << std::hex << static_cast<std::uint32_t>(c);
   }
 }
 
 TEST(Tokenizer, ClassesHoldTheCharactersOfTheLibraries) {
   const auto unicode = read_json(fixture("unicode.json"));
-  expect_members(R"(\w)", unicode.at("word"));
-  expect_members(R"([^\W])", unicode.at("word"));
-  expect_members(fmt::format("[{}]", kPunctuation), unicode.at("punctuation"));
+  const auto& unassigned = unicode.at("unassigned");
+  expect_members(R"(\w)", unicode.at("word"), unassigned);
+  expect_members(R"([^\W])", unicode.at("word in a class"), unassigned);
+  expect_members(fmt::format("[{}]", kPunctuation), unicode.at("punctuation"), unassigned);
 }
 
 TEST(Tokenizer, ComposesEveryCharacterAsTheLibraryDoes) {
