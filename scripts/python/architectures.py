@@ -44,6 +44,7 @@ class Architecture:
     layers: str = "layers"
     head: str = "lm_head"
     norm_role: str = NORM
+    scales_embedding: bool = False  # by the root of hidden
     key_of_activation: str = "hidden_act"
     activation: str = "silu"
 
@@ -207,7 +208,8 @@ def granite_keys(a: Options) -> dict[str, object]:
 # -- all of them ---------------------------------------------------------------------------------------------
 
 HEAD_DIM, WINDOW, ATTENTION_BIAS, MLP_BIAS = "head_dim", "sliding_window", "attention_bias", "mlp_bias"
-GEMMA = {"norm_role": NORM_FROM_ONE, "key_of_activation": "hidden_activation", "activation": "gelu_pytorch_tanh"}
+GEMMA = {"norm_role": NORM_FROM_ONE, "scales_embedding": True,
+         "key_of_activation": "hidden_activation", "activation": "gelu_pytorch_tanh"}
 GEMMA3 = Architecture("Gemma3ForCausalLM", "gemma3_text", gemma3_layer, gemma3_keys,
                       frozenset({HEAD_DIM, WINDOW, ATTENTION_BIAS, "window_pattern", "rope_local_theta"}),
                       {"tied": True, "eps": 1e-6, "rope_theta": 1e6}, **GEMMA)

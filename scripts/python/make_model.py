@@ -51,6 +51,8 @@ def spread_of(tensor: Tensor, a: argparse.Namespace) -> float:
     unit-variance inputs stay near unit variance."""
     if a.init == "normal0.02":
         return 0.02
+    if tensor.role == EMBEDDING and ARCHITECTURES[a.architecture].scales_embedding:
+        return 1.0 / math.sqrt(a.hidden)  # the stream begins at unit variance
     if tensor.role == HEAD or (a.tied and tensor.role == EMBEDDING):
         return 3.0 / math.sqrt(a.hidden)  # logits spread as a trained model's do
     if tensor.role == EMBEDDING:

@@ -8,7 +8,8 @@ Run by hand, when a fixture changes; CI reads what is committed. In an environme
     /tmp/golden/bin/python tests/golden/make-goldens.py
 
 Logits are little-endian float32 words in base64, row-major [rows, columns]. `rows` are token positions; `columns` are
-vocabulary ids, null for all of them.
+vocabulary ids, null for all of them. `decode` is a greedy continuation: a row for each of its tokens. `precision` has
+float64 logits of the prompt that it names, all rows, and the relative errors of transformers' own narrower runs.
 """
 
 from __future__ import annotations
@@ -22,10 +23,21 @@ import numpy as np
 import tokenizers
 import torch
 import transformers
+from reference_models import all_in_float64, load
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = ["tiny-llama", "tiny-llama-headdim", "tiny-llama-tied-rope3", "tiny-mistral", "tiny-exact", "tiny-sharded",
         "tiny-llama-biases"]
+# With a decode and float64 logits as well. tiny-gemma3-v5, tiny-gemma3-wrapper and tiny-phi3-v5 are other spellings of
+# models that stand here: their logits are these.
+KINDS = ["tiny-qwen3", "tiny-qwen3-v5", "tiny-qwen2", "tiny-qwen2-yarn", "tiny-internlm2", "tiny-gemma2", "tiny-gemma3",
+         "tiny-phi3", "tiny-olmo2", "tiny-granite", "tiny-llama-linear", "tiny-llama-dynamic", "tiny-llama-attention-bias",
+         "tiny-llama-mixed", "tiny-llama-float64"]
+SPELLINGS = {"tiny-gemma3-v5": "tiny-gemma3", "tiny-gemma3-wrapper": "tiny-gemma3", "tiny-phi3-v5": "tiny-phi3"}
+DECODE_PROMPTS = 60  # that are tried
+DECODE_PROMPT, DECODE_STEPS = 20, 24  # tokens; the lengths from which rope is scaled lie between
+CLEAR = 1e-3  # every choice of a decode is clearer than this
+PRECISE_COLUMNS = 16
 COLUMNS = 256  # of SmolLM2's 49152
 LONG_TEXT = """\
 The lighthouse at the end of the island had not been lit for eleven years when Marta arrived with two suitcases, a box
@@ -47,7 +59,12 @@ lit it, went down all 214 steps, walked out to the rocks, and waited for someone
 
 def logits_of(model: torch.nn.Module, tokens: list[int]) -> np.ndarray:
     with torch.no_grad():
-        return model(torch.tensor([tokens])).logits[0].float().numpy()
+        logits = model(torch.tensor([tokens])).logits[0]
+    return (logits if logits.dtype == torch.float64 else logits.float()).numpy()
+
+
+def words(values: np.ndarray, dtype: str) -> str:
+    return base64.b64encode(values.astype(dtype).tobytes()).decode()
 
 
 def entry(model: torch.nn.Module, name: str, tokens: list[int], rows: list[int], columns: list[int] | None) -> dict:
@@ -61,14 +78,8 @@ def entry(model: torch.nn.Module, name: str, tokens: list[int], rows: list[int],
         "columns": columns,
         "argmax": full.argmax(axis=1).tolist(),
         "margin": [round(float(m), 5) for m in top[:, -1] - top[:, -2]],  # to the runner-up
-        "logits": base64.b64encode(values.astype("<f4").tobytes()).decode(),
+        "logits": words(values, "<f4"),
     }
-
-
-def load(directory: Path) -> torch.nn.Module:
-    model = transformers.AutoModelForCausalLM.from_pretrained(
-        directory, dtype=torch.float32, attn_implementation="eager")
-    return model.eval()
 
 
 def write(path: Path, value: dict) -> None:
@@ -78,18 +89,77 @@ def write(path: Path, value: dict) -> None:
     print(f"{path}: {path.stat().st_size / 1000:.0f} kB")
 
 
-def tiny(directory: Path, out: Path) -> None:
-    model = load(directory)
+def tiny_prompts(directory: Path) -> list[dict]:
+    vocabulary = load(directory).config.get_text_config().vocab_size
     draw = np.random.RandomState(20)  # its integers are frozen across numpy versions
-    vocabulary = model.config.vocab_size
-    prompts = []
-    for name, length in (("one", 1), ("short", 7), ("long", 45)):
-        tokens = draw.randint(3, vocabulary, length).tolist()
-        prompts.append(entry(model, name, tokens, list(range(length)), None))
+    tokens = {name: draw.randint(3, vocabulary, length).tolist() for name, length in (("one", 1), ("short", 7), ("long", 45))}
     # The last id and the end-of-sequence id are ordinary input too.
-    edge = [vocabulary - 1, 0, 2, vocabulary - 1, 1]
-    prompts.append(entry(model, "edge", edge, list(range(len(edge))), None))
-    write(out / f"{directory.name}.json", {"model": directory.name, "prompts": prompts})
+    tokens["edge"] = [vocabulary - 1, 0, 2, vocabulary - 1, 1]
+    return [entry(load(directory), name, ids, list(range(len(ids))), None) for name, ids in tokens.items()]
+
+
+def tiny(directory: Path, out: Path) -> None:
+    write(out / f"{directory.name}.json", {"model": directory.name, "prompts": tiny_prompts(directory)})
+
+
+def kind(directory: Path, out: Path) -> None:
+    prompts = tiny_prompts(directory)
+    for name in (name for name, same in SPELLINGS.items() if same == directory.name):
+        for other, expected in zip(tiny_prompts(directory.with_name(name)), prompts, strict=True):
+            assert other == expected, f"{name} is not {directory.name}"
+    long = next(prompt["tokens"] for prompt in prompts if prompt["id"] == "long")
+    write(out / f"{directory.name}.json", {"model": directory.name, "prompts": prompts, "decode": decode(directory),
+                                           "precision": precision(directory, long)})
+
+
+def decode(directory: Path) -> dict:
+    """A greedy continuation of a drawn prompt that is clear throughout. A text that runs in a circle says little of the
+    cache: of some prompts, the one with the most different tokens, or the first with enough of them."""
+    best: tuple[int, list[int], np.ndarray] | None = None
+    for seed in range(DECODE_PROMPTS):
+        tokens, logits = continued(directory, seed)
+        different = len(set(logits.argmax(axis=1).tolist()))
+        if smallest_margin(logits) > CLEAR and (best is None or different > best[0]):
+            best = different, tokens, logits
+        if best is not None and best[0] > DECODE_STEPS // 3:
+            break
+    assert best is not None and best[0] > 2, f"{directory.name}: no prompt is continued clearly"
+    _, tokens, logits = best
+    return {"tokens": tokens, "continuation": logits.argmax(axis=1).tolist(),
+            "smallest_margin": round(smallest_margin(logits), 5), "logits": words(logits, "<f4")}
+
+
+def continued(directory: Path, seed: int) -> tuple[list[int], np.ndarray]:
+    """Token by token over a cache; the logits that chose each."""
+    model = load(directory)
+    config = model.config.get_text_config()
+    tokens = np.random.RandomState(seed).randint(3, config.vocab_size, DECODE_PROMPT).tolist()
+    cache, step, logits = transformers.DynamicCache(config=config), tokens, []
+    for _ in range(DECODE_STEPS):
+        with torch.no_grad():
+            logits.append(model(torch.tensor([step]), cache=cache, use_cache=True).logits[0, -1].numpy())
+        step = [int(logits[-1].argmax())]
+    return tokens, np.stack(logits)
+
+
+def smallest_margin(logits: np.ndarray) -> float:
+    top = np.sort(logits, axis=1)
+    return float((top[:, -1] - top[:, -2]).min())
+
+
+def precision(directory: Path, tokens: list[int]) -> dict:
+    """float64 logits, and how far transformers' 16-bit ones are from them."""
+    with all_in_float64():
+        truth = logits_of(load(directory, torch.float64), tokens)
+    assert truth.dtype == np.float64
+    columns = np.linspace(0, truth.shape[1] - 1, PRECISE_COLUMNS).round().astype(int)
+
+    def error(dtype: torch.dtype) -> float:
+        values = logits_of(load(directory, dtype), tokens).astype(np.float64)
+        return float(np.linalg.norm((values - truth)[:, columns]) / np.linalg.norm(truth[:, columns]))
+
+    return {"prompt": "long", "columns": columns.tolist(), "logits": words(truth[:, columns], "<f8"),
+            "error": {name: float(f"{error(getattr(torch, name)):.4g}") for name in ("float32", "bfloat16", "float16")}}
 
 
 def smollm2(directory: Path, out: Path) -> None:
@@ -126,6 +196,7 @@ def smollm2(directory: Path, out: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("models", nargs="*", metavar="MODEL", help="which of them; default: all")
     parser.add_argument("--fixtures", type=Path, default=ROOT / "build" / "fixtures",
                         help="where tests/fixtures/make-fixtures wrote the tiny checkpoints (default: build/fixtures)")
     parser.add_argument("--smollm2", type=Path, default=ROOT / "models" / "smollm2-135m",
@@ -133,9 +204,13 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=ROOT / "tests" / "golden" / "references")
     arguments = parser.parse_args()
     arguments.output.mkdir(parents=True, exist_ok=True)
-    for name in TINY:
-        tiny(arguments.fixtures / name, arguments.output)
-    smollm2(arguments.smollm2, arguments.output)
+    transformers.utils.logging.disable_progress_bar()
+    makers = {**dict.fromkeys(TINY, tiny), **dict.fromkeys(KINDS, kind)}
+    for name in arguments.models or [*makers, arguments.smollm2.name]:
+        if name == arguments.smollm2.name:
+            smollm2(arguments.smollm2, arguments.output)
+        else:
+            makers[name](arguments.fixtures / name, arguments.output)
 
 
 if __name__ == "__main__":
