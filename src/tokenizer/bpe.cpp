@@ -8,7 +8,6 @@
 #include "common/error.hpp"
 #include "common/json_file.hpp"
 #include "common/json_reader.hpp"
-#include "tokenizer/byte_level.hpp"
 #include "tokenizer/utf8.hpp"
 
 namespace shardrift {
@@ -55,25 +54,16 @@ Bpe Bpe::from_json(const nlohmann::json& json, const std::string& where) {
       throw object.wrong(key, *value, "this version computes none");
     }
   }
-  if (object.flag("byte_fallback")) {
-    throw bad_data("{}: byte_fallback is true; this version computes byte-level tokenizers only", where);
-  }
   Bpe bpe;
+  bpe.where_ = where;
   bpe.ignore_merges_ = object.flag("ignore_merges");
+  bpe.falls_back_ = object.flag("byte_fallback");
+  bpe.fuses_unknown_ = object.flag("fuse_unk");
+  if (object.get("unk_token") != nullptr) {
+    bpe.unknown_ = object.text("unk_token");
+  }
   bpe.read_vocabulary(object);
   bpe.read_merges(object);
-  if (const auto* value = object.get("unk_token")) {
-    // Harmless where every byte has a token: then nothing is unknown.
-    for (int byte = 0; byte < 256; ++byte) {
-      std::string spelling;
-      utf8_append(spelling, byte_level_character(static_cast<unsigned char>(byte)));
-      if (!bpe.id_of(spelling)) {
-        throw bad_data(
-            "{}: unk_token is {} and byte {} has no token; this version computes no unknown tokens", where,
-            shown(*value), byte);
-      }
-    }
-  }
   return bpe;
 }
 
@@ -134,6 +124,71 @@ const Bpe::Merge* Bpe::merge_of(std::int32_t left, std::int32_t right) const {
   return found == merges_.end() ? nullptr : &found->second;
 }
 
+namespace {
+constexpr std::size_t kNone = std::numeric_limits<std::size_t>::max();
+}
+
+// In a doubly linked list; a merge keeps the left one and unlinks the right one.
+struct Bpe::Symbols {
+  struct Symbol {
+    std::int32_t id;
+    std::size_t previous;
+    std::size_t next;
+    bool alive;
+  };
+  std::vector<Symbol> all;
+
+  void add(std::int32_t id) {
+    all.push_back({id, all.empty() ? kNone : all.size() - 1, all.size() + 1, true});
+  }
+};
+
+bool Bpe::add_bytes(std::string_view character, Symbols& symbols) const {
+  const auto before = symbols.all.size();
+  for (const char byte : character) {
+    const auto id = id_of(fmt::format("<0x{:02X}>", static_cast<unsigned char>(byte)));
+    if (!id) {
+      symbols.all.resize(before);
+      return false;
+    }
+    symbols.add(*id);
+  }
+  return true;
+}
+
+void Bpe::add_characters(std::string_view word, Symbols& symbols) const {
+  bool unknown_waits = false;  // it is put before the next character that has a token, not before bytes
+  const auto add_unknown = [&] {
+    if (!unknown_waits) {
+      return;
+    }
+    const auto id = id_of(*unknown_);
+    if (!id) {
+      throw bad_data("{}: a character has no token, and unk_token, {}, is none either", where_,
+                     shown(*unknown_));
+    }
+    symbols.add(*id);
+  };
+  for (std::size_t at = 0; at < word.size();) {
+    const auto length = std::max<std::size_t>(1, utf8_length(word, at));
+    const auto character = word.substr(at, length);
+    at += length;
+    if (const auto id = id_of(character)) {
+      add_unknown();
+      unknown_waits = false;
+      symbols.add(*id);
+    } else if (falls_back_ && add_bytes(character, symbols)) {
+      continue;
+    } else if (unknown_) {
+      if (!fuses_unknown_) {
+        add_unknown();
+      }
+      unknown_waits = true;
+    }
+  }
+  add_unknown();
+}
+
 void Bpe::encode(std::string_view word, std::vector<std::int32_t>& ids) const {
   if (ignore_merges_) {
     if (const auto whole = id_of(word)) {
@@ -141,22 +196,9 @@ void Bpe::encode(std::string_view word, std::vector<std::int32_t>& ids) const {
       return;
     }
   }
-  // Symbols in a doubly linked list; a merge keeps the left one and unlinks the right one.
-  constexpr std::size_t kNone = std::numeric_limits<std::size_t>::max();
-  struct Symbol {
-    std::int32_t id;
-    std::size_t previous;
-    std::size_t next;
-    bool alive;
-  };
-  std::vector<Symbol> symbols;
-  for (std::size_t at = 0; at < word.size();) {
-    const auto length = std::max<std::size_t>(1, utf8_length(word, at));
-    if (const auto id = id_of(word.substr(at, length))) {
-      symbols.push_back({*id, symbols.empty() ? kNone : symbols.size() - 1, symbols.size() + 1, true});
-    }
-    at += length;
-  }
+  Symbols list;
+  add_characters(word, list);
+  auto& symbols = list.all;
   if (symbols.empty()) {
     return;
   }

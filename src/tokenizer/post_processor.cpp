@@ -54,6 +54,16 @@ PostProcessor read_template(const JsonObject& json) {
   return result;
 }
 
+// BERT's and RoBERTa's: one token before, one behind.
+PostProcessor read_pair(const JsonObject& json) {
+  const auto id = [&](const char* key) {
+    const auto& pair = json.list(key, 2, 2);
+    return static_cast<std::int32_t>(
+        json.integer_of(key, pair[1], 0, std::numeric_limits<std::int32_t>::max()));
+  };
+  return {{id("cls")}, {id("sep")}};
+}
+
 }  // namespace
 
 PostProcessor PostProcessor::from_json(const nlohmann::json* json, const std::string& where) {
@@ -64,15 +74,21 @@ PostProcessor PostProcessor::from_json(const nlohmann::json* json, const std::st
   if (type == nullptr) {
     throw bad_data("{}: {} has no type", where, shown(*json));
   }
-  if (*type == "ByteLevel") {
+  if (*type == "ByteLevel") {  // concerns offsets only
     return {};
   }
   if (*type == "TemplateProcessing") {
     return read_template({*json, where});
   }
+  if (*type == "RobertaProcessing" || *type == "BertProcessing") {
+    return read_pair({*json, where});
+  }
   if (*type != "Sequence") {
-    throw bad_data("{}: type is {}; this version computes ByteLevel, TemplateProcessing and Sequence", where,
-                   shown(*type));
+    throw bad_data(
+        "{}: type is {}; this version computes Sequence, ByteLevel, TemplateProcessing, RobertaProcessing "
+        "and "
+        "BertProcessing (or null)",
+        where, shown(*type));
   }
   const JsonObject processor(*json, where);
   const auto& list = processor.list("processors");

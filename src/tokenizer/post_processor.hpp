@@ -10,8 +10,8 @@ namespace shardrift {
 struct PostProcessor {
   std::vector<std::int32_t> before;
   std::vector<std::int32_t> after;
-  // `json` may be null: nothing is added. ByteLevel (offsets only), TemplateProcessing and Sequence of them;
-  // throws bad_data naming what else there is.
+  // `json` may be null: nothing is added. Throws bad_data naming what this version does not
+  // compute.
   static PostProcessor from_json(const nlohmann::json* json, const std::string& where);
 };
 

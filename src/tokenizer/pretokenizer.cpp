@@ -1,14 +1,17 @@
 #include "tokenizer/pretokenizer.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "common/error.hpp"
 #include "common/json_file.hpp"
 #include "common/json_reader.hpp"
 #include "common/named_enum.hpp"
 #include "tokenizer/byte_level.hpp"
+#include "tokenizer/metaspace.hpp"
 #include "tokenizer/punctuation.hpp"
 #include "tokenizer/regex.hpp"
+#include "tokenizer/replacement.hpp"
 
 namespace shardrift {
 namespace {
@@ -95,16 +98,19 @@ class PreTokenizer::Step {
   Step(const Step&) = delete;
   Step& operator=(const Step&) = delete;
   virtual ~Step() = default;
-  virtual void split(std::string word, std::vector<std::string>& out) const = 0;
+  virtual void split(Word word, std::vector<Word>& out) const = 0;
 };
 
 namespace {
 
-void split_into(std::string_view word, const Regex& regex, Behavior behavior, bool invert,
-                std::vector<std::string>& out) {
-  for (const auto& [range, delimiter] : apply(stretches(word, regex, invert), behavior)) {
+using Word = PreTokenizer::Word;
+
+void split_into(const Word& word, const Regex& regex, Behavior behavior, bool invert,
+                std::vector<Word>& out) {
+  for (const auto& [range, delimiter] : apply(stretches(word.text, regex, invert), behavior)) {
     if (range.first != range.second) {
-      out.emplace_back(word.substr(range.first, range.second - range.first));
+      out.push_back(
+          {word.text.substr(range.first, range.second - range.first), word.first && range.first == 0});
     }
   }
 }
@@ -113,7 +119,7 @@ class SplitStep : public PreTokenizer::Step {
  public:
   SplitStep(Regex regex, Behavior behavior, bool invert)
       : regex_(std::move(regex)), behavior_(behavior), invert_(invert) {}
-  void split(std::string word, std::vector<std::string>& out) const override {
+  void split(Word word, std::vector<Word>& out) const override {
     split_into(word, regex_, behavior_, invert_, out);
   }
 
@@ -127,18 +133,18 @@ class ByteLevelStep : public PreTokenizer::Step {
  public:
   ByteLevelStep(bool add_prefix_space, bool use_regex, const std::string& where)
       : add_prefix_space_(add_prefix_space), use_regex_(use_regex), regex_(kGpt2, where) {}
-  void split(std::string word, std::vector<std::string>& out) const override {
-    if (add_prefix_space_ && word.front() != ' ') {
-      word.insert(word.begin(), ' ');
+  void split(Word word, std::vector<Word>& out) const override {
+    if (add_prefix_space_ && word.text.front() != ' ') {
+      word.text.insert(word.text.begin(), ' ');
     }
-    if (!use_regex_) {
-      out.push_back(byte_level_spell(word));
-      return;
+    const auto from = out.size();
+    if (use_regex_) {
+      split_into(word, regex_, Behavior::isolated, false, out);
+    } else {
+      out.push_back(std::move(word));
     }
-    std::vector<std::string> words;
-    split_into(word, regex_, Behavior::isolated, false, words);
-    for (const auto& piece : words) {
-      out.push_back(byte_level_spell(piece));
+    for (auto i = from; i < out.size(); ++i) {
+      out[i].text = byte_level_spell(out[i].text);
     }
   }
 
@@ -148,22 +154,21 @@ class ByteLevelStep : public PreTokenizer::Step {
   Regex regex_;
 };
 
-std::shared_ptr<const PreTokenizer::Step> read_split(const JsonObject& json) {
-  const auto& pattern = json.required("pattern");
-  const bool one = pattern.is_object() && pattern.size() == 1 && pattern.front().is_string();
-  const bool regex = one && pattern.contains("Regex");
-  if (!one || (!regex && !pattern.contains("String")) ||
-      pattern.front().get_ref<const std::string&>().empty()) {
-    throw json.wrong("pattern", pattern, R"({"Regex": "…"} or {"String": "…"} is expected)");
+class MetaspaceStep : public PreTokenizer::Step {
+ public:
+  explicit MetaspaceStep(Metaspace metaspace) : metaspace_(std::move(metaspace)) {}
+  void split(Word word, std::vector<Word>& out) const override {
+    for (auto& piece : metaspace_.words(word.text, word.first)) {
+      out.push_back({std::move(piece), std::exchange(word.first, false)});
+    }
   }
-  const auto& text = pattern.front().get_ref<const std::string&>();
-  const auto& where = json.where();
-  return std::make_shared<SplitStep>(regex ? Regex(text, where) : Regex::literal(text, where),
-                                     json.choice<Behavior>("behavior"), json.flag("invert"));
-}
 
-// Appends the steps of one pre_tokenizer; true if ByteLevel is among them.
-bool read_steps(const nlohmann::json& json, const std::string& where,
+ private:
+  Metaspace metaspace_;
+};
+
+// Appends the steps of one pre_tokenizer.
+void read_steps(const nlohmann::json& json, const std::string& where,
                 std::vector<std::shared_ptr<const PreTokenizer::Step>>& steps) {
   const auto* type = json.is_object() ? member(json, "type") : nullptr;
   if (type == nullptr || !type->is_string()) {
@@ -172,61 +177,61 @@ bool read_steps(const nlohmann::json& json, const std::string& where,
   const JsonObject step(json, where);
   if (*type == "Sequence") {
     const auto& list = step.list("pretokenizers");
-    bool byte_level = false;
     for (std::size_t i = 0; i < list.size(); ++i) {
-      byte_level |= read_steps(list[i], fmt::format("{}.pretokenizers[{}]", where, i), steps);
+      read_steps(list[i], fmt::format("{}.pretokenizers[{}]", where, i), steps);
     }
-    return byte_level;
-  }
-  if (*type == "Split") {
-    steps.push_back(read_split(step));
-    return false;
-  }
-  if (*type == "Digits") {
-    const bool individual = step.flag("individual_digits");
-    steps.push_back(std::make_shared<SplitStep>(
-        Regex(R"(\p{N})", where), individual ? Behavior::isolated : Behavior::contiguous, false));
-    return false;
-  }
-  if (*type == "Punctuation") {
+  } else if (*type == "Split") {
+    steps.push_back(std::make_shared<SplitStep>(read_pattern(step), step.choice<Behavior>("behavior"),
+                                                step.flag("invert")));
+  } else if (*type == "Digits") {
+    const auto behavior = step.flag("individual_digits") ? Behavior::isolated : Behavior::contiguous;
+    steps.push_back(std::make_shared<SplitStep>(Regex(R"(\p{N})", where), behavior, false));
+  } else if (*type == "Punctuation") {
     const auto behavior = step.has("behavior") ? step.choice<Behavior>("behavior") : Behavior::isolated;
     steps.push_back(
         std::make_shared<SplitStep>(Regex(fmt::format("[{}]", kPunctuation), where), behavior, false));
-    return false;
-  }
-  if (*type == "ByteLevel") {  // trim_offsets concerns offsets only, which we do not compute
+  } else if (*type == "ByteLevel") {  // trim_offsets concerns offsets only, which we do not compute
     steps.push_back(std::make_shared<ByteLevelStep>(step.flag("add_prefix_space", true),
                                                     step.flag("use_regex", true), where));
-    return true;
+  } else if (*type == "Metaspace") {
+    steps.push_back(std::make_shared<MetaspaceStep>(Metaspace(step)));
+  } else {
+    throw bad_data(
+        "{}: type is {}; this version computes Sequence, Split, Digits, Punctuation, ByteLevel and Metaspace "
+        "(or null)",
+        where, shown(*type));
   }
-  throw bad_data("{}: type is {}; this version computes Sequence, Split, Digits, Punctuation and ByteLevel",
-                 where, shown(*type));
 }
 
 }  // namespace
 
-PreTokenizer PreTokenizer::from_json(const nlohmann::json& json, const std::string& where) {
+PreTokenizer PreTokenizer::from_json(const nlohmann::json* json, const std::string& where) {
   PreTokenizer pretokenizer;
-  if (!read_steps(json, where, pretokenizer.steps_)) {
-    throw bad_data("{}: no ByteLevel in it; this version computes byte-level tokenizers only", where);
+  if (json != nullptr) {
+    read_steps(*json, where, pretokenizer.steps_);
   }
   return pretokenizer;
 }
 
-std::vector<std::string> PreTokenizer::split(std::string_view text) const {
-  std::vector<std::string> words;
+std::vector<std::string> PreTokenizer::split(std::string_view text, bool first) const {
+  std::vector<Word> words;
   if (!text.empty()) {
-    words.emplace_back(text);
+    words.push_back({std::string(text), first});
   }
   for (const auto& step : steps_) {
-    std::vector<std::string> next;
+    std::vector<Word> next;
     next.reserve(words.size());
     for (auto& word : words) {
       step->split(std::move(word), next);
     }
     words = std::move(next);
   }
-  return words;
+  std::vector<std::string> texts;
+  texts.reserve(words.size());
+  for (auto& word : words) {
+    texts.push_back(std::move(word.text));
+  }
+  return texts;
 }
 
 }  // namespace shardrift

@@ -10,13 +10,16 @@ namespace shardrift {
 
 class PreTokenizer {
  public:
-  // Sequence, Split, Digits, Punctuation and ByteLevel; ByteLevel must be among them. Throws bad_data naming
-  // what else there is.
-  static PreTokenizer from_json(const nlohmann::json& json, const std::string& where);
-  // The words of `text` (UTF-8), none of them empty, bytes spelled as byte_level.hpp says.
-  std::vector<std::string> split(std::string_view text) const;
+  // `json` may be null: a text is one word. Throws bad_data naming what this version does not compute.
+  static PreTokenizer from_json(const nlohmann::json* json, const std::string& where);
+  // The words of `text` (UTF-8), none of them empty. `first`: it is the beginning of what is encoded.
+  std::vector<std::string> split(std::string_view text, bool first) const;
 
-  class Step;  // one of the kinds above
+  struct Word {
+    std::string text;
+    bool first;
+  };
+  class Step;  // one of tokenizer.json's kinds
 
  private:
   std::vector<std::shared_ptr<const Step>> steps_;

@@ -14,6 +14,7 @@ import hashlib
 import json
 import pathlib
 import random
+import unicodedata
 
 import tokenizers
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
@@ -157,27 +158,45 @@ def characters():
     return (chr(c) for c in range(0x110000) if not 0xD800 <= c < 0xE000)
 
 
+def ranges_of(some):
+    ranges = []
+    for c in some:
+        if ranges and ranges[-1][1] == ord(c) - 1:
+            ranges[-1][1] = ord(c)
+        else:
+            ranges.append([ord(c), ord(c)])
+    return ranges
+
+
 def members(removing):
     """Ranges of the characters that a pre-tokenizer removes."""
-    ranges = []
-    for c in characters():
-        if not removing.pre_tokenize_str(c):
-            if ranges and ranges[-1][1] == ord(c) - 1:
-                ranges[-1][1] = ord(c)
-            else:
-                ranges.append([ord(c), ord(c)])
-    return ranges
+    return ranges_of(c for c in characters() if not removing.pre_tokenize_str(c))
 
 
 MARKS = "\u0334\u093c\u3099\u094d\u05b0\u0e38\u0f71\u0321\u0323\u0301\u0315\u035c\u0345\u302a\u1dce"
 
 
-def nfc_sha256():
-    """Over every character, before and after marks of every kind, in NFC; tokenizer_test.cpp makes the same."""
-    normalizer, digest = normalizers.NFC(), hashlib.sha256()
+def form_sha256(form):
+    """Over every character, before and after marks of every kind, in a form; tokenizer_test.cpp makes the same."""
+    normalizer, digest = getattr(normalizers, form)(), hashlib.sha256()
     for c in characters():
         digest.update(normalizer.normalize_str(c + "|" + "".join(f"a{m}{c}|a{c}{m}|" for m in MARKS)).encode())
     return digest.hexdigest()
+
+
+def small_letters_sha256():
+    """Over every character of Unicode 14, which this Python and every utf8proc in use know."""
+    normalizer, digest = normalizers.Lowercase(), hashlib.sha256()
+    for c in characters():
+        if unicodedata.category(c) != "Cn":
+            digest.update(normalizer.normalize_str(c).encode())
+    return digest.hexdigest()
+
+
+def unassigned():
+    """Ranges of the characters that Unicode 14 does not have."""
+    assert unicodedata.unidata_version == "14.0.0", "run this with Python 3.11"
+    return ranges_of(c for c in characters() if unicodedata.category(c) == "Cn")
 
 
 def merge_patch(document, patch):
@@ -252,8 +271,9 @@ def main():
     write(args.out / "added.ids.json", {"made_by": made, "lists": rows})
     write(args.out / "unicode.json", {"made_by": made, "word": members(pre_tokenizers.Split(Regex(r"\w"), "removed")),
                                       "word in a class": members(pre_tokenizers.Split(Regex(r"[\w]"), "removed")),
-                                      "unassigned": members(pre_tokenizers.Split(Regex(r"\p{Cn}"), "removed")),
-                                      "punctuation": members(pre_tokenizers.Punctuation("removed")), "nfc": nfc_sha256()})
+                                      "unassigned": unassigned(),
+                                      "punctuation": members(pre_tokenizers.Punctuation("removed")), "forms": {form: form_sha256(form) for form in ["NFC", "NFD", "NFKC", "NFKD"]},
+                                      "small": small_letters_sha256()})
     if args.smollm2:
         document = json.loads(args.smollm2.read_text(encoding="utf-8"))
         write(args.out / "smollm2.ids.json", {"made_by": made, "cases": cases(document, texts)})

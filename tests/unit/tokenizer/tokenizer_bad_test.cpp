@@ -69,17 +69,25 @@ TEST_P(BadTokenizer, IsRefusedByName) {
 INSTANTIATE_TEST_SUITE_P(
     All, BadTokenizer,
     testing::Values(
-        Bad{"/normalizer", R"({"type": "NFKC"})", {"normalizer", "NFKC"}},
         Bad{"/normalizer",
-            R"({"type": "Sequence", "normalizers": [{"type": "NFC"}, {"type": "Lowercase"}]})",
-            {"normalizers[1]", "Lowercase"}},
-        Bad{"/normalizer", R"("x")", {"normalizer", "missing"}},
+            R"({"type": "Precompiled", "precompiled_charsmap": ""})",
+            {"normalizer", "Precompiled", "NFC, NFD, NFKC, NFKD, Replace, Prepend, Strip, Lowercase"}},
+        Bad{"/normalizer",
+            R"({"type": "Sequence", "normalizers": [{"type": "NFC"}, {"type": "BertNormalizer"}]})",
+            {"normalizers[1]", "BertNormalizer"}},
+        Bad{"/normalizer", R"("x")", {"normalizer", "no type"}},
+        Bad{"/normalizer", R"({"type": "Prepend"})", {"normalizer", "prepend is missing"}},
+        Bad{"/normalizer", R"({"type": "Replace", "content": ""})", {"normalizer", "pattern is missing"}},
+        Bad{"/normalizer",
+            R"({"type": "Replace", "pattern": {"String": " "}})",
+            {"normalizer", "content is missing"}},
+        Bad{"/normalizer", R"({"type": "Strip", "strip_left": 1})", {"normalizer", "strip_left is 1"}},
         Bad{"/model", "REMOVE", {"model is missing"}},
         Bad{"/model/type", R"("Unigram")", {"model", "Unigram", "BPE"}},
         Bad{"/model", R"({"vocab": {"a": 0}})", {"type is missing"}},
         Bad{"/model/dropout", "0.1", {"dropout is 0.1"}},
-        Bad{"/model/unk_token", R"("<unk>")", {"unk_token", "<unk>", "byte 0"}},
-        Bad{"/model/byte_fallback", "true", {"byte_fallback is true"}},
+        Bad{"/model/type", R"("WordPiece")", {"model", "WordPiece", "BPE"}},
+        Bad{"/model/unk_token", "0", {"unk_token is 0"}},
         Bad{"/model/byte_fallback", "1", {"byte_fallback is 1"}},
         Bad{"/model/ignore_merges", "\"yes\"", {"ignore_merges", "yes"}},
         Bad{"/model/continuing_subword_prefix", R"("##")", {"continuing_subword_prefix", "##"}},
@@ -94,12 +102,19 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{"/model/merges/0", "3", {"merges[0]", "3"}},
         Bad{"/model/merges/0", R"(["a", "z"])", {"merges[0]", "\"z\" is not in the vocabulary"}},
         Bad{"/model/merges/0", R"(["b", "a"])", {"merges[0]", "\"ba\" is not in the vocabulary"}},
-        Bad{"/pre_tokenizer", "null", {"pre_tokenizer is missing"}},
-        Bad{"/pre_tokenizer/type", R"("Metaspace")", {"pre_tokenizer", "Metaspace"}},
+        Bad{"/pre_tokenizer", R"({"type": "Metaspace"})", {"pre_tokenizer", "replacement is missing"}},
+        Bad{"/pre_tokenizer",
+            R"({"type": "Metaspace", "replacement": "ab"})",
+            {"pre_tokenizer", "replacement is \"ab\"", "one character"}},
+        Bad{"/pre_tokenizer",
+            R"({"type": "Metaspace", "replacement": "_", "prepend_scheme": "sometimes"})",
+            {"prepend_scheme is \"sometimes\"", "always", "first", "never"}},
+        Bad{"/pre_tokenizer",
+            R"({"type": "Metaspace", "replacement": "_", "add_prefix_space": false})",
+            {"add_prefix_space is false", "never"}},
         Bad{"/pre_tokenizer/pretokenizers", "3", {"pretokenizers is 3"}},
         Bad{"/pre_tokenizer/pretokenizers/0", "3", {"pretokenizers[0]", "no type"}},
         Bad{"/pre_tokenizer/pretokenizers/0/type", R"("Whitespace")", {"pretokenizers[0]", "Whitespace"}},
-        Bad{"/pre_tokenizer/pretokenizers/1/type", R"("Digits")", {"no ByteLevel"}},
         Bad{"/pre_tokenizer/pretokenizers/1/use_regex", "0", {"pretokenizers[1]", "use_regex is 0"}},
         Bad{"/pre_tokenizer/pretokenizers/0/behavior", R"("Sometimes")", {"behavior is \"Sometimes\""}},
         Bad{"/pre_tokenizer/pretokenizers/0/behavior", "REMOVE", {"behavior is missing"}},
@@ -110,19 +125,24 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{"/pre_tokenizer/pretokenizers/0/pattern/Regex",
             R"("(a")",
             {"pretokenizers[0]", "\"(a\"", "compiled"}},
-        Bad{"/post_processor/type", R"("BertProcessing")", {"post_processor", "BertProcessing"}},
+        Bad{"/post_processor/type", R"("BartProcessing")", {"post_processor", "BartProcessing"}},
+        Bad{"/post_processor/type", R"("BertProcessing")", {"post_processor", "cls is missing"}},
+        Bad{"/post_processor",
+            R"({"type": "RobertaProcessing", "cls": ["a", 0], "sep": ["b", "c"]})",
+            {"sep", "\"c\""}},
         Bad{"/post_processor/single", "REMOVE", {"single is missing"}},
         Bad{"/post_processor/single/1/Sequence/id", R"("B")", {"single[1]", "\"B\""}},
         Bad{"/post_processor/single/1", "3", {"single[1]", "3"}},
         Bad{"/post_processor/single", R"([{"SpecialToken": {"id": "<s>"}}])", {"no Sequence A"}},
         Bad{"/post_processor/special_tokens/<s>", "REMOVE", {"special_tokens", "<s>"}},
         Bad{"/post_processor/special_tokens/<s>/ids/0", "-3", {"-3", "<s>"}},
-        Bad{"/decoder", "null", {"decoder", "missing"}},
-        Bad{"/decoder/type", R"("WordPiece")", {"decoder", "WordPiece"}},
+        Bad{"/decoder", "3", {"decoder", "no type"}},
+        Bad{"/decoder/type", R"("WordPiece")", {"decoder", "WordPiece", "ByteFallback"}},
         Bad{"/decoder",
-            R"({"type": "Sequence", "decoders": [{"type": "Fuse"}]})",
-            {"decoder", "no ByteLevel"}},
-        Bad{"/decoder", R"({"type": "Sequence", "decoders": [{"type": "Strip"}]})", {"decoders[0]", "Strip"}},
+            R"({"type": "Sequence", "decoders": [{"type": "Strip"}]})",
+            {"decoders[0]", "content is missing"}},
+        Bad{"/decoder", R"({"type": "Strip", "content": " ", "start": -1})", {"start is -1"}},
+        Bad{"/decoder", R"({"type": "Strip", "content": "", "start": 1})", {"content is \"\""}},
         Bad{"/added_tokens", "{}", {"added_tokens", "no list"}},
         Bad{"/added_tokens/0/id", "\"3\"", {"added_tokens[0]", "id is \"3\""}},
         Bad{"/added_tokens/0/content", "REMOVE", {"added_tokens[0]", "content is missing"}},
@@ -140,6 +160,20 @@ TEST(Tokenizer, AddedTokensThatNormalizeToOneText) {
   for (const auto* content : {"e\u0301", "\u00e9"})
     document["added_tokens"].push_back({{"id", 4}, {"content", content}, {"normalized", true}});
   expect_refused(document.dump(), {"added_tokens", "once normalized"});
+}
+
+TEST(Tokenizer, ReplacementsThatGrowWithoutEnd) {
+  auto document = good();
+  const nlohmann::json doubling = {
+      {"type", "Replace"}, {"pattern", {{"Regex", "."}}}, {"content", std::string(1000, 'a')}};
+  document["normalizer"] = {{"type", "Sequence"}, {"normalizers", {doubling, doubling, doubling, doubling}}};
+  try {
+    tokenizer_of(document.dump()).encode("ab");
+    ADD_FAILURE();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ExitCode::bad_data);
+    EXPECT_THAT(error.what(), AllOf(HasSubstr("normalizers[2]"), HasSubstr("makes more than")));
+  }
 }
 
 TEST(Tokenizer, TheGoodOneIsGood) {

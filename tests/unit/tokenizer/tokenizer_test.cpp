@@ -62,6 +62,52 @@ TEST(Tokenizer, EveryPreTokenizerSetting) {
   }
 }
 
+// Llama 2's, Mistral's, Gemma's, Phi-3's and InternLM2's shape, and every part of them in other settings.
+TEST(Tokenizer, FamiliesWithSentencePieceVocabularies) {
+  const auto base = read_json(fixture("sentencepiece.tokenizer.json"));
+  const auto all = read_json(fixture("sentencepiece.ids.json"));
+  const auto texts = all.at("texts").get<std::vector<std::string>>();
+  ASSERT_GT(texts.size(), 40U);
+  ASSERT_GT(all.at("variants").size(), 25U);
+  for (const auto& variant : all.at("variants")) {
+    SCOPED_TRACE(variant.at("name").get<std::string>());
+    auto document = base;
+    for (const auto& [key, value] : variant.at("patch").items()) {
+      if (key == "model") {
+        document[key].update(value);
+      } else if (key == "without") {
+        for (const auto& piece : value) document["model"]["vocab"].erase(piece.get<std::string>());
+      } else {
+        document[key] = value;
+      }
+    }
+    const auto tokenizer = tokenizer_of(document.dump());
+    for (std::size_t i = 0; i < texts.size(); ++i) {
+      const auto ids = variant.at("ids").at(i).get<Ids>();
+      EXPECT_EQ(tokenizer.encode(texts[i]), ids) << json(texts[i]);
+      const auto& decoded = variant.at("decoded").at(i);
+      EXPECT_EQ(tokenizer.decode(ids), decoded.is_null() ? texts[i] : decoded.get<std::string>())
+          << json(texts[i]);
+    }
+  }
+}
+
+TEST(Tokenizer, TokensOfSentencePieceVocabulariesKeepTheirSpaces) {
+  const auto document = read_json(fixture("sentencepiece.tokenizer.json"));
+  const auto& vocabulary = document.at("model").at("vocab");
+  const auto id = [&](const char* token) { return vocabulary.at(token).get<std::int32_t>(); };
+  auto metaspace = document;
+  metaspace["decoder"] = {{"type", "Metaspace"}, {"replacement", "\u2581"}, {"prepend_scheme", "always"}};
+  for (const auto& tokenizer : {tokenizer_of(document.dump()), tokenizer_of(metaspace.dump())}) {
+    EXPECT_EQ(tokenizer.token_text(id("\u2581the")), " the");
+    EXPECT_EQ(tokenizer.token_text(id("er")), "er");
+    EXPECT_EQ(tokenizer.token_text(1), "<s>");
+    EXPECT_EQ(tokenizer.decode({id("\u2581the"), id("\u2581the")}), "the the");
+  }
+  EXPECT_EQ(tokenizer_of(document.dump()).token_text(id("<0x41>")), "A");
+  EXPECT_EQ(tokenizer_of(document.dump()).token_text(id("<0xE6>")), "\uFFFD");
+}
+
 TEST(Tokenizer, AddedTokensGetTheIdsThatTokenizersGives) {
   auto document = read_json(fixture("small.tokenizer.json"));
   const auto lists = read_json(fixture("added.ids.json")).at("lists");
@@ -122,25 +168,45 @@ TEST(Tokenizer, ClassesHoldTheCharactersOfTheLibraries) {
   expect_members(fmt::format("[{}]", kPunctuation), unicode.at("punctuation"), unassigned);
 }
 
-TEST(Tokenizer, ComposesEveryCharacterAsTheLibraryDoes) {
+TEST(Tokenizer, PutsEveryCharacterIntoTheFormsThatTheLibraryDoes) {
   constexpr std::u32string_view kMarks =
       U"\u0334\u093c\u3099\u094d\u05b0\u0e38\u0f71\u0321\u0323\u0301\u0315\u035c\u0345\u302a\u1dce";
-  const json nfc = {{"type", "NFC"}};
-  const auto normalizer = Normalizer::from_json(&nfc, "test");
+  for (const auto& [form, expected] : read_json(fixture("unicode.json")).at("forms").items()) {
+    const json description = {{"type", form}};
+    const auto normalizer = Normalizer::from_json(&description, "test");
+    Sha256 digest;
+    for (char32_t c = 0; c < 0x110000; ++c) {
+      if (c >= 0xD800 && c < 0xE000) continue;
+      std::string character;
+      utf8_append(character, c);
+      std::string text = character + "|";
+      for (const auto m : kMarks) {
+        std::string mark;
+        utf8_append(mark, m);
+        text.append("a").append(mark).append(character).append("|a").append(character).append(mark).append(
+            "|");
+      }
+      digest.update(normalizer.normalized(text));
+    }
+    EXPECT_EQ(digest.hex(), expected.get<std::string>()) << form;
+  }
+}
+
+TEST(Tokenizer, MakesEveryLetterSmallAsTheLibraryDoes) {
+  const auto unicode = read_json(fixture("unicode.json"));
+  const json description = {{"type", "Lowercase"}};
+  const auto normalizer = Normalizer::from_json(&description, "test");
   Sha256 digest;
+  auto unassigned = unicode.at("unassigned").begin();
   for (char32_t c = 0; c < 0x110000; ++c) {
     if (c >= 0xD800 && c < 0xE000) continue;
-    std::string character;
-    utf8_append(character, c);
-    std::string text = character + "|";
-    for (const auto m : kMarks) {
-      std::string mark;
-      utf8_append(mark, m);
-      text.append("a").append(mark).append(character).append("|a").append(character).append(mark).append("|");
-    }
+    while (unassigned != unicode.at("unassigned").end() && c > (*unassigned)[1].get<char32_t>()) ++unassigned;
+    if (unassigned != unicode.at("unassigned").end() && c >= (*unassigned)[0].get<char32_t>()) continue;
+    std::string text;
+    utf8_append(text, c);
     digest.update(normalizer.normalized(text));
   }
-  EXPECT_EQ(digest.hex(), read_json(fixture("unicode.json")).at("nfc").get<std::string>());
+  EXPECT_EQ(digest.hex(), unicode.at("small").get<std::string>());
 }
 
 TEST(Tokenizer, RealSmolLM2) {
@@ -232,6 +298,14 @@ TEST(Tokenizer, LowestRankFirstThenLeftmost) {
               ElementsAre(0, 4));  // the later counts
   EXPECT_THAT(tokenizer_of(by_hand({"a a"})).encode("axa"),
               ElementsAre(6));  // no token for x: it is left out
+  const auto unknown = tokenizer_of(by_hand({"a a"}, {{"model", {{"unk_token", "<unk>"}}}}));
+  EXPECT_THAT(unknown.encode("aa"), ElementsAre(6));
+  try {
+    unknown.encode("axa");
+    ADD_FAILURE();
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), AllOf(HasSubstr("unk_token, \"<unk>\""), HasSubstr(".json: model")));
+  }
 }
 
 TEST(Tokenizer, IgnoreMergesAndPrefixSpace) {
