@@ -73,6 +73,8 @@ Json prompt_json(const record::Reader& reader, const std::string& id) {
           {"stop", prompt.stop},
           {"device", prompt.device},
           {"replica", prompt.replica},
+          {"prefilled_with", prompt.prefilled_with},
+          {"decoded_with", prompt.decoded_with},
           {"logits", reader.has_logits(id)},
           {"top", prompt.top.k},
           {"hidden", hidden},

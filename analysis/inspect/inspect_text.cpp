@@ -1,4 +1,4 @@
-#include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 
@@ -104,20 +104,40 @@ std::string traces_text(const record::PromptRecord& prompt) {
   return hidden.empty() && sums.empty() ? "no" : hidden + (hidden.empty() || sums.empty() ? "" : ", ") + sums;
 }
 
+// The first and the last of many.
+std::string ids_text(const std::vector<std::string>& ids) {
+  constexpr std::size_t kMost = 4;
+  if (ids.empty()) return "alone";
+  if (ids.size() <= kMost) return fmt::format("{}", fmt::join(ids, " "));
+  return fmt::format("{} … {} ({})", ids.front(), ids.back(), ids.size());
+}
+
 std::string prompts_text(const record::Reader& reader) {
-  TextColumns table({{"prompt", Align::left},
-                     {"tokens", Align::right},
-                     {"steps", Align::right},
-                     {"stop", Align::left},
-                     {"logits", Align::left},
-                     {"traces", Align::left},
-                     {"hash", Align::left},
-                     {"text", Align::left}});
-  for (const auto& id : reader.prompt_ids()) {
+  const auto ids = reader.prompt_ids();
+  // Which prompts shared its passes: columns where there are any.
+  const bool together = std::any_of(ids.begin(), ids.end(), [&](const std::string& id) {
     const auto prompt = reader.prompt(id);
-    table.add({id, std::to_string(prompt.prompt.tokens.size()), std::to_string(prompt.rows.size()),
-               prompt.stop, reader.has_logits(id) ? "yes" : "no", traces_text(prompt),
-               prompt.hash.substr(0, 12), quoted(prompt.prompt.text, 40)});
+    return !prompt.prefilled_with.empty() || !prompt.decoded_with.empty();
+  });
+  std::vector<TextColumns::Column> columns{
+      {"prompt", Align::left}, {"tokens", Align::right}, {"steps", Align::right}, {"stop", Align::left},
+      {"logits", Align::left}, {"traces", Align::left},  {"hash", Align::left}};
+  if (together)
+    columns.insert(columns.end(), {{"prefilled with", Align::left}, {"decoded with", Align::left}});
+  columns.push_back({"text", Align::left});
+  TextColumns table(columns);
+  for (const auto& id : ids) {
+    const auto prompt = reader.prompt(id);
+    std::vector<std::string> cells{id,
+                                   std::to_string(prompt.prompt.tokens.size()),
+                                   std::to_string(prompt.rows.size()),
+                                   prompt.stop,
+                                   reader.has_logits(id) ? "yes" : "no",
+                                   traces_text(prompt),
+                                   prompt.hash.substr(0, 12)};
+    if (together) cells.insert(cells.end(), {ids_text(prompt.prefilled_with), ids_text(prompt.decoded_with)});
+    cells.push_back(quoted(prompt.prompt.text, 40));
+    table.add(std::move(cells));
   }
   return table.str();
 }

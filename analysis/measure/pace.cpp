@@ -30,7 +30,7 @@ void add_blocks(const std::vector<double>& seconds, std::vector<double>& blocks)
 void TimedPasses::add(const record::PromptRecord& prompt) {
   if (prompt.rows.empty()) return;
   auto& process = processes_[prompt.replica];
-  const auto first = prompt.rows.front().forward_call;
+  const std::pair first(prompt.rows.front().forward_call, prompt.rows.front().batch_row);
   if (first <= process.first) ++process.number;  // counted anew: the run was resumed
   process.first = first;
   for (const auto& row : prompt.rows) {

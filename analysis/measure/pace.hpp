@@ -32,8 +32,8 @@ class TimedPasses {
 
  private:
   struct Process {
-    std::int64_t number = 0;  // processes that have resumed this replica's run
-    std::int32_t first = -1;  // pass in which its newest prompt began
+    std::int64_t number = 0;                              // processes that have resumed this replica's run
+    std::pair<std::int32_t, std::int32_t> first{-1, -1};  // pass and row in which its newest prompt began
   };
   std::map<int, Process> processes_;  // by replica
   struct Pass {

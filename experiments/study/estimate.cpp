@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "parallel/plan/prompt_groups.hpp"
 #include "record/operations.hpp"
 
 namespace shardrift::study {
@@ -36,10 +37,12 @@ Estimate estimate(const RunOptions& options, const ModelConfig& config, const Wo
   // Memory of the rank with most layers and shards. Decode slots hold keys and values of a whole sequence.
   const auto share = 1.0 / (plan.tensor_parallel * plan.pipeline);
   const auto length = std::min(config.max_positions, work.longest + (score ? 0 : options.max_new_tokens));
-  const auto slots = score ? 1 : plan.batch;
+  const auto slots = score ? plan.prefill_batch : plan.batch;
+  std::int64_t largest = slots;  // rows of a pass
+  for (const auto prefill : prefill_rows(plan, work.lengths)) largest = std::max(largest, prefill);
   const auto cache = 2 * config.layers * config.kv_heads * config.head_dim * length * slots * element;
-  const auto logit_rows = score ? work.longest : slots;
-  const auto activations = work.longest * (6 * config.hidden + 3 * config.intermediate) * element +
+  const auto logit_rows = score ? largest : slots;
+  const auto activations = largest * (6 * config.hidden + 3 * config.intermediate) * element +
                            2 * logit_rows * config.vocabulary * word;
   result.memory_bytes = static_cast<std::int64_t>(static_cast<double>(weights + cache) * share) + activations;
 

@@ -2,7 +2,7 @@
 // rate, and says whose.
 #pragma once
 #include <cstdint>
-#include <set>
+#include <vector>
 
 #include "experiments/study/machine.hpp"
 #include "options/run_options.hpp"
@@ -13,9 +13,9 @@ namespace shardrift::study {
 // Tokens through the model. Follow runs have the rows of what they follow.
 struct Work {
   std::int64_t prompts = 0;
-  std::int64_t prompt_tokens = 0;  // of all prompts
-  std::int64_t longest = 0;        // tokens of the longest prompt
-  std::set<std::int64_t> lengths;  // of prompts, in tokens
+  std::int64_t prompt_tokens = 0;     // of all prompts
+  std::int64_t longest = 0;           // tokens of the longest prompt
+  std::vector<std::int64_t> lengths;  // of prompts, in tokens, in the order of the run
   std::int64_t new_tokens = 0;  // rows decoded after them, of all prompts: an upper bound (end of sequence)
 };
 

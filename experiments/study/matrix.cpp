@@ -41,6 +41,7 @@ std::string prefix_of(const std::string& flag) {
                                                             {"replicas", "dp"},
                                                             {"shards", "s"},
                                                             {"batch", "b"},
+                                                            {"prefill-batch", "pb"},
                                                             {"reduction", ""},
                                                             {"dtype", ""},
                                                             {"prompts", ""},

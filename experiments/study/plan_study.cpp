@@ -129,7 +129,8 @@ class Planner {
       if (const auto found = work_.find(entry.follow); found != work_.end()) work = found->second;
       if (options.mode != Mode::score || work.prompts == 0) return work;
       work.longest += work.new_tokens / work.prompts;
-      work.lengths = {work.longest};  // where texts end is not known
+      work.lengths.assign(static_cast<std::size_t>(work.prompts),
+                          work.longest);  // where texts end is not known
       work.prompt_tokens += std::exchange(work.new_tokens, 0);
       return work;
     }

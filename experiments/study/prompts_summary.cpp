@@ -32,7 +32,7 @@ PromptsSummary summarize_prompts(const std::filesystem::path& path) {
     ++summary.prompts;
     summary.tokens += tokens;
     summary.longest = std::max(summary.longest, tokens);
-    summary.lengths.insert(tokens);
+    summary.lengths.push_back(tokens);
   }
   return summary;
 }

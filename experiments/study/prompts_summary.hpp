@@ -2,8 +2,8 @@
 #pragma once
 #include <cstdint>
 #include <filesystem>
-#include <set>
 #include <string>
+#include <vector>
 
 #include "prompts/prompts_file.hpp"
 
@@ -11,10 +11,10 @@ namespace shardrift::study {
 
 struct PromptsSummary {
   std::int64_t prompts = 0;
-  std::int64_t tokens = 0;         // of all prompts; of texts estimated
-  std::int64_t longest = 0;        // tokens
-  std::set<std::int64_t> lengths;  // that occur, in tokens
-  bool estimated = false;          // some prompts are texts: their tokens are guessed from their length
+  std::int64_t tokens = 0;            // of all prompts; of texts estimated
+  std::int64_t longest = 0;           // tokens
+  std::vector<std::int64_t> lengths;  // tokens, in the order of the file
+  bool estimated = false;             // some prompts are texts: their tokens are guessed from their length
   PromptsFile file;
 };
 

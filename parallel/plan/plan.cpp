@@ -10,6 +10,7 @@ namespace shardrift {
 namespace {
 
 constexpr int kMaxShards = 64;
+constexpr int kMaxBatch = 64;
 
 void require_positive(std::string_view flag, int value) {
   if (value < 1) throw usage_error("{} {}: must be at least 1", flag, value);
@@ -20,9 +21,11 @@ void check_counts(const Plan& plan) {
   require_positive("--tensor-parallel", plan.tensor_parallel);
   require_positive("--pipeline", plan.pipeline);
   require_positive("--replicas", plan.replicas);
-  require_positive("--batch", plan.batch);
   for (const int n : {plan.tensor_parallel, plan.pipeline, plan.replicas})
     if (n > 4096) throw usage_error("{} ranks in one direction: this is for 1 to 4 devices", n);
+  for (const auto& [flag, prompts] :
+       {std::pair{"--batch", plan.batch}, {"--prefill-batch", plan.prefill_batch}})
+    if (prompts < 1 || prompts > kMaxBatch) throw usage_error("{} {}: use 1 to {}", flag, prompts, kMaxBatch);
   if (plan.shards > kMaxShards) throw usage_error("--shards {}: at most {}", plan.shards, kMaxShards);
   if (plan.shards % plan.tensor_parallel != 0)
     throw usage_error(
@@ -126,6 +129,8 @@ std::string describe(const Plan& plan) {
   const bool says_sums = plan.reduction.order == ReductionOrder::exact;
   if (plan.reduction.accumulator != Accumulator::message && !says_sums)
     text += fmt::format(", {} sums", name_of(plan.reduction.accumulator));
+  if (plan.batch > 1) text += fmt::format(", batch {}", plan.batch);
+  if (plan.prefill_batch > 1) text += fmt::format(", prefill-batch {}", plan.prefill_batch);
   return text + fmt::format(", {}, {}", name_of(plan.dtype), name_of(plan.device));
 }
 

@@ -43,7 +43,9 @@ struct Plan {
   DType dtype = DType::float32;  // of weights and activations
   DType logits_dtype =
       DType::float32;  // dtype's storage, or float32: the head's product before it is rounded
-  int batch = 1;       // sequences in one decode pass: rows of its matrix products
+  int batch = 1;       // sequences in one decode pass, 1 to 64: rows of its matrix products
+  int prefill_batch =
+      1;  // prompts in one prefill pass, 1 to 64: their rows one after another (prompt_groups.hpp)
   Device device = Device::cpu;
   bool operator==(const Plan&) const = default;
 };

@@ -40,7 +40,12 @@ constexpr auto fields_of(std::type_identity<Plan>) {
       FlagField{"replicas", &Plan::replicas, in_plan,
                 "D: independent copies that share out the prompts (default 1)"},
       FlagField{"batch", &Plan::batch, in_plan,
-                "sequences in one decode pass; part of the numerics (default 1)"},
+                "prompts that are decoded together, 1 to 64: rows of a decode pass; part of the numerics "
+                "(default 1)"},
+      FlagField{"prefill_batch", &Plan::prefill_batch, in_plan,
+                "prompts in one prefill pass, up to --batch (in score mode 1 to 64); part of the numerics "
+                "(default 1)",
+                Since::later},
       FlagField{"dtype", &Plan::dtype, in_numerics,
                 "float64, float32, tf32, float16, bfloat16: weights and activations (default float32)"},
       FlagField{"logits_dtype", &Plan::logits_dtype, in_numerics,

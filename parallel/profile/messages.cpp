@@ -1,11 +1,13 @@
 #include "parallel/profile/messages.hpp"
 
+#include "parallel/plan/prompt_groups.hpp"
+
 namespace shardrift {
 
 std::set<std::int64_t> message_counts(const Plan& plan, std::int64_t hidden,
-                                      const std::set<std::int64_t>& prompt_lengths, bool decodes) {
+                                      const std::vector<std::int64_t>& prompt_lengths, bool decodes) {
   std::set<std::int64_t> counts;
-  for (const auto length : prompt_lengths) counts.insert(length * hidden);
+  for (const auto rows : prefill_rows(plan, prompt_lengths)) counts.insert(rows * hidden);
   if (decodes) counts.insert(plan.batch * hidden);
   return counts;
 }

@@ -65,6 +65,7 @@ void check_flags(const ExplainRunFlags& flags) {
   refuse_beside_real(!flags.logits_dtype.empty(), "--logits-dtype");
   refuse_beside_real(!flags.row_linear.empty(), "--row-linear");
   refuse_beside_real(flags.batch != 0, "--batch");
+  refuse_beside_real(flags.prefill_batch != 0, "--prefill-batch");
   refuse_beside_real(flags.live, "--live");
   if (flags.model.empty())
     throw usage_error("explain --run: --model DIR is needed: a Hugging Face directory");
@@ -111,6 +112,7 @@ Subject subject_of(const ExplainRunFlags& flags, const study::Machine& machine) 
     throw usage_error("unknown --logits-dtype '{}': use model or float32", flags.logits_dtype);
   if (!flags.row_linear.empty()) plan.row_linear = named<RowLinear>("--row-linear", flags.row_linear);
   if (flags.batch != 0) plan.batch = flags.batch;
+  if (flags.prefill_batch != 0) plan.prefill_batch = flags.prefill_batch;
   if (!flags.prompts.empty()) {
     common["prompts"] = value(full_path(flags.prompts));
     common["mode"] = value("score");
@@ -199,7 +201,7 @@ study::Settings settings_of(const Plan& plan) {
   study::Settings settings;
   for_each_field(plan, [&](const auto& row, const auto& field) {
     const auto text = text_of(field);
-    if (!text.empty()) settings[flag_of(row.key)] = value(text);
+    if (!text.empty() && says_something(row, plan)) settings[flag_of(row.key)] = value(text);
   });
   return settings;
 }
@@ -219,6 +221,7 @@ void add_explain_run_options(Arguments& known, ExplainRunFlags& flags) {
       .option("logits-dtype", flags.logits_dtype, "NAME", "model or float32")
       .option("row-linear", flags.row_linear, "NAME", "reduce, scatter or gather")
       .option("batch", flags.batch, "N", "with --follow: sequences in one decode pass")
+      .option("prefill-batch", flags.prefill_batch, "N", "prompts in one prefill pass")
       .option("device", flags.device, "cpu|cuda", "default: a GPU where there is one")
       .option("output", flags.output, "DIR", "records and logs (default out/explain)")
       .flag("rerun-changed", flags.rerun_changed, "make records again whose settings changed")

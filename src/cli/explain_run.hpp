@@ -29,6 +29,7 @@ struct ExplainRunFlags {
   std::string logits_dtype;  // empty: model
   std::string row_linear;    // empty: reduce
   int batch = 0;             // 0: 1
+  int prefill_batch = 0;
 };
 
 // The group of options that go with --run; --run itself is not one of them.

@@ -121,6 +121,11 @@ void check(const RunOptions& o, const Given& given) {
   if (!o.follow.empty() && !o.prompts.empty())
     throw usage_error(
         "--prompts and --follow: a followed record brings its own prompts, leave --prompts out");
+  if (o.mode != Mode::score && o.plan.prefill_batch > o.plan.batch)
+    throw usage_error(
+        "--prefill-batch {} with --batch {}: only prompts that are decoded together are prefilled together; "
+        "give --batch {} or more, or --prefill-batch {} or less",
+        o.plan.prefill_batch, o.plan.batch, o.plan.prefill_batch, o.plan.batch);
   if (o.max_new_tokens < 1) throw usage_error("--max-new-tokens {}: must be at least 1", o.max_new_tokens);
   if (o.top_k < 1 || o.top_k > 1000) throw usage_error("--top-k {}: use 1 to 1000", o.top_k);
   if (o.threads < 0 || o.threads > 256) throw usage_error("--threads {}: use 0 to 256", o.threads);

@@ -49,6 +49,8 @@ std::string content_hash(const PromptRecord& record, std::string_view logits, st
   fed.words("batch_row", column(record.rows, &Row::batch_row));
   fed.words("phase", column(record.rows, &Row::phase));
   fed.words("seconds", column(record.rows, &Row::seconds));
+  for (const auto& id : record.prefilled_with) fed.text("prefilled with", id);
+  for (const auto& id : record.decoded_with) fed.text("decoded with", id);
   fed.number("k", record.top.k);
   fed.words("top ids", record.top.ids);
   fed.words("top log_probabilities", record.top.log_probabilities);

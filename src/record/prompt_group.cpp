@@ -23,7 +23,8 @@ void write_int32(hid_t group, const char* name, const std::vector<std::int32_t>&
                     description);
 }
 
-void write_forward(hid_t prompt, const std::vector<Row>& rows) {
+void write_forward(hid_t prompt, const PromptRecord& record) {
+  const auto& rows = record.rows;
   const auto group =
       h5::create_group(prompt, "forward", "the forward pass that computed each row, [steps] each");
   write_int32(group, "call", column(rows, &Row::forward_call), "number of the pass in its process");
@@ -35,6 +36,12 @@ void write_forward(hid_t prompt, const std::vector<Row>& rows) {
   h5::write_dataset(group, "phase", h5::phase_type(), dims, phases.data(), "0 = prefill, 1 = decode");
   h5::write_dataset(group, "seconds", h5::float_type(DType::float64), dims, seconds.data(),
                     "wall time of the pass, s");
+  if (!record.prefilled_with.empty())
+    h5::write_texts(group, "prefill_prompts", record.prefilled_with,
+                    "ids of the prompts in its prefill pass, in the order of their rows");
+  if (!record.decoded_with.empty())
+    h5::write_texts(group, "decode_prompts", record.decoded_with,
+                    "ids of the prompts that it was decoded with, by batch_row");
 }
 
 void write_top(hid_t prompt, const Top& top, std::size_t steps) {
@@ -99,6 +106,19 @@ void read_forward(const h5::Group& group, std::vector<Row>& rows) {
   }
 }
 
+// Ids of prompts that shared a pass, this one among them; empty where it was alone and in older files.
+std::vector<std::string> read_together(const h5::Group& forward, const std::string& name,
+                                       const std::string& id) {
+  if (!forward.has(name)) return {};
+  auto ids = forward.read_texts(name);
+  for (const auto& one : ids)
+    if (!valid_id(one))
+      throw h5::Hdf5Error(fmt::format("{}/{}: holds what is no prompt's id", forward.path(), name));
+  if (std::count(ids.begin(), ids.end(), id) != 1)
+    throw h5::Hdf5Error(fmt::format("{}/{}: does not name '{}' itself once", forward.path(), name, id));
+  return ids;
+}
+
 void check_tokens(const std::vector<std::int32_t>& tokens, std::int64_t vocabulary, const std::string& path) {
   for (const std::int32_t token : tokens)
     if (token < 0 || token >= vocabulary)
@@ -150,7 +170,7 @@ void write_prompt(hid_t prompts, const PromptRecord& record, const LogitsShape& 
   write_int32(group, "positions", column(record.rows, &Row::position), "its 0-based position, [steps]");
   write_int32(group, "chosen", column(record.rows, &Row::chosen),
               "argmax of the row, lowest id at ties, [steps]");
-  write_forward(group, record.rows);
+  write_forward(group, record);
   if (record.top.k > 0) write_top(group, record.top, record.rows.size());
   if (!record.hidden.words.empty()) write_hidden(group, record.hidden, compression);
   if (!record.checksums.empty()) write_checksums(group, record.checksums);
@@ -181,6 +201,8 @@ PromptRecord read_prompt(const h5::Group& prompts, const std::string& id, const 
   record.device = group.text("device");
   record.replica = static_cast<int>(group.integer("replica"));
   record.rows = read_rows(group, shape.vocabulary);
+  record.prefilled_with = read_together(group.group("forward"), "prefill_prompts", id);
+  record.decoded_with = read_together(group.group("forward"), "decode_prompts", id);
   if (group.has("top")) record.top = read_top(group.group("top"), record.rows.size(), shape.vocabulary);
   open_logits(group, shape, record.rows.size());
   if (const auto hidden = open_hidden(group, record.rows.size())) {

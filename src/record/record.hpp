@@ -12,8 +12,9 @@
 namespace shardrift::record {
 
 inline constexpr int kSchemaMajor = 1;
-// 1: /environment/collectives; 2: hidden, checksums; 3: hashes of weights, tokenizer and prompts' content
-inline constexpr int kSchemaMinor = 3;
+// 1: /environment/collectives; 2: hidden, checksums; 3: hashes of weights, tokenizer and prompts' content;
+// 4: which prompts shared a pass
+inline constexpr int kSchemaMinor = 4;
 
 struct DeviceInfo {
   int rank = 0;
@@ -137,6 +138,9 @@ struct PromptRecord {
   std::string stop;    // eos | length | context | given (score, follow)
   std::string device;  // name and host of the writing rank
   int replica = 0;
+  // Ids of the prompts in its prefill pass, in the order of their rows, and of those that it is decoded with,
+  // by batch row; itself among them. Empty: it was alone, or has no such rows, or the record is older.
+  std::vector<std::string> prefilled_with, decoded_with;
   std::vector<Row> rows;
   std::vector<std::byte> logits;  // rows x vocabulary words of RunInfo::logits_dtype; empty at level "top"
   Top top;

@@ -36,9 +36,7 @@ record::CollectiveInfo info_of(CollectiveOperation operation, std::int64_t count
 
 std::set<std::int64_t> message_counts(const RunOptions& options, const ModelConfig& config,
                                       const std::vector<Job>& jobs) {
-  std::set<std::int64_t> lengths;
-  for (const auto& job : jobs) lengths.insert(static_cast<std::int64_t>(job.prompt.tokens.size()));
-  return message_counts(options.plan, config.hidden, lengths, options.mode != Mode::score);
+  return message_counts(options.plan, config.hidden, prompt_lengths(jobs), options.mode != Mode::score);
 }
 
 std::optional<CollectiveProfile> open_profile(const RunOptions& options,

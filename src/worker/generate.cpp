@@ -11,6 +11,7 @@
 #include "common/not_finite.hpp"
 #include "common/progress.hpp"
 #include "common/stop_request.hpp"
+#include "parallel/plan/prompt_groups.hpp"
 #include "worker/logits.hpp"
 
 namespace shardrift {
@@ -62,11 +63,11 @@ bool Generator::run_group(std::span<const Job> jobs) {
     if (sequence.done) continue;
     sequence.job = &jobs[i];
     sequence.record.prompt = jobs[i].prompt;
-    if (options_.mode == Mode::score) {
-      score(sequence);
-    } else {
-      prefill(sequence, static_cast<std::int32_t>(i));
-    }
+  }
+  for (const Range& pass : prefill_passes(options_.plan, static_cast<std::int64_t>(jobs.size()))) {
+    const auto first = static_cast<std::size_t>(pass.begin);
+    prefill(std::span(sequences).subspan(first, static_cast<std::size_t>(pass.size())),
+            options_.mode == Mode::score ? 0 : static_cast<std::int32_t>(pass.begin));
   }
   std::vector<std::int32_t> next;
   while (share(sequences, next)) {
@@ -127,32 +128,51 @@ double Generator::timed_pass(const Pass& pass, std::span<const std::byte>& logit
   return seconds;
 }
 
-void Generator::prefill(Sequence& sequence, std::int32_t slot) {
+// Several prompts' rows one after another; of each, logits of the last row, in score mode of all.
+void Generator::prefill(std::span<Sequence> members, std::int32_t first_slot) {
   const auto made = std::make_shared<Pass>();
-  sequence.pass = made;
   Pass& pass = *made;
-  pass.tokens = sequence.job->prompt.tokens;
-  pass.positions.resize(pass.tokens.size());
-  std::iota(pass.positions.begin(), pass.positions.end(), 0);
-  pass.slots.assign(pass.tokens.size(), slot);
-  pass.wanted = {static_cast<std::int32_t>(pass.rows() - 1)};
-  sequence.pass_rows = {0, pass.rows()};
+  std::vector<std::string> ids;
+  for (std::size_t i = 0; i < members.size(); ++i) {
+    Sequence& sequence = members[i];
+    const auto& tokens = sequence.job->prompt.tokens;
+    sequence.pass = made;
+    sequence.pass_rows = {pass.rows(), pass.rows() + static_cast<std::int64_t>(tokens.size())};
+    sequence.length = sequence.pass_rows.size();
+    const auto first = static_cast<std::int32_t>(sequence.pass_rows.begin);
+    const auto last = static_cast<std::int32_t>(sequence.pass_rows.end - 1);
+    pass.tokens.insert(pass.tokens.end(), tokens.begin(), tokens.end());
+    pass.slots.insert(pass.slots.end(), tokens.size(), first_slot + static_cast<std::int32_t>(i));
+    for (std::int32_t row = first; row <= last; ++row) {
+      pass.positions.push_back(row - first);
+      if (options_.mode == Mode::score || row == last) pass.wanted.push_back(row);
+    }
+    ids.push_back(sequence.job->prompt.id);
+  }
   std::span<const std::byte> logits;
   const double seconds = timed_pass(pass, logits);
   timing_.prefill_seconds += seconds;
   timing_.prefill_tokens += pass.rows();
-  sequence.length = pass.rows();
-  const auto last = static_cast<std::int32_t>(pass.rows() - 1);
-  take_row(sequence, logits, 0,
-           {pass.tokens.back(), last, 0, forward_calls_ - 1, static_cast<std::int32_t>(pass.rows()), last,
-            record::Phase::prefill, seconds});
+  const std::size_t row_bytes = logits.size() / pass.wanted.size();
+  std::size_t member = 0;
+  for (std::size_t i = 0; i < pass.wanted.size(); ++i) {
+    const std::int32_t row = pass.wanted[i];
+    while (!members[member].pass_rows.contains(row)) ++member;
+    if (ids.size() > 1) members[member].record.prefilled_with = ids;
+    const auto at = static_cast<std::size_t>(row);
+    take_row(members[member], logits.empty() ? logits : logits.subspan(i * row_bytes, row_bytes), i,
+             {pass.tokens[at], pass.positions[at], 0, forward_calls_ - 1,
+              static_cast<std::int32_t>(pass.rows()), row, record::Phase::prefill, seconds});
+  }
 }
 
 void Generator::decode(std::vector<Sequence>& sequences, const std::vector<std::int32_t>& fed) {
   const auto made = std::make_shared<Pass>();
   Pass& pass = *made;
   pass.tokens = fed;
+  std::vector<std::string> ids;  // rows after theirs are of no prompt
   for (std::size_t i = 0; i < sequences.size(); ++i) {
+    if (sequences[i].job != nullptr) ids.push_back(sequences[i].job->prompt.id);
     pass.positions.push_back(sequences[i].done ? 0 : static_cast<std::int32_t>(sequences[i].length));
     pass.slots.push_back(static_cast<std::int32_t>(i));
   }
@@ -169,33 +189,10 @@ void Generator::decode(std::vector<Sequence>& sequences, const std::vector<std::
     sequence.pass_rows = {static_cast<std::int64_t>(i), static_cast<std::int64_t>(i) + 1};
     ++sequence.length;
     ++timing_.decode_tokens;
+    if (ids.size() > 1) sequence.record.decoded_with = ids;
     take_row(sequence, logits.empty() ? logits : logits.subspan(i * row_bytes, row_bytes), i,
              {fed[i], pass.positions[i], 0, forward_calls_ - 1, static_cast<std::int32_t>(pass.rows()),
               static_cast<std::int32_t>(i), record::Phase::decode, seconds});
-  }
-}
-
-void Generator::score(Sequence& sequence) {
-  const auto made = std::make_shared<Pass>();
-  sequence.pass = made;
-  Pass& pass = *made;
-  pass.tokens = sequence.job->prompt.tokens;
-  pass.positions.resize(pass.tokens.size());
-  std::iota(pass.positions.begin(), pass.positions.end(), 0);
-  pass.slots.assign(pass.tokens.size(), 0);
-  pass.wanted = pass.positions;
-  sequence.pass_rows = {0, pass.rows()};
-  std::span<const std::byte> logits;
-  const double seconds = timed_pass(pass, logits);
-  timing_.prefill_seconds += seconds;
-  timing_.prefill_tokens += pass.rows();
-  sequence.length = pass.rows();
-  const std::size_t row_bytes = logits.size() / pass.tokens.size();
-  for (std::size_t i = 0; i < pass.tokens.size(); ++i) {
-    const auto row = static_cast<std::int32_t>(i);
-    take_row(sequence, logits.empty() ? logits : logits.subspan(i * row_bytes, row_bytes), i,
-             {pass.tokens[i], row, 0, forward_calls_ - 1, static_cast<std::int32_t>(pass.rows()), row,
-              record::Phase::prefill, seconds});
   }
 }
 

@@ -30,7 +30,7 @@ class Generator {
             const Communicator& replica, int writer_rank, Recorder* recorder, std::string device_label,
             int replica_index);
 
-  // Up to plan.batch prompts decoded together. Returns false where the ranks stop; the group is then dropped.
+  // A group of prompts (prompt_groups.hpp). Returns false where the ranks stop; the group is then dropped.
   bool run_group(std::span<const Job> jobs);
 
   // Passes are traced: what the ranks traced is recorded with each row. Null: nothing is.
@@ -45,9 +45,8 @@ class Generator {
 
  private:
   struct Sequence;  // one prompt in flight
-  void prefill(Sequence& sequence, std::int32_t slot);
+  void prefill(std::span<Sequence> members, std::int32_t first_slot);
   void decode(std::vector<Sequence>& sequences, const std::vector<std::int32_t>& fed);
-  void score(Sequence& sequence);
   void take_row(Sequence& sequence, std::span<const std::byte> row, std::size_t i, const record::Row& where);
   bool share(std::vector<Sequence>& sequences, std::vector<std::int32_t>& next);
   void settle(Sequence& sequence, std::int32_t chosen) const;

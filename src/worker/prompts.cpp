@@ -98,6 +98,12 @@ void feed_at_once(std::vector<Job>& jobs) {
   }
 }
 
+std::vector<std::int64_t> prompt_lengths(const std::vector<Job>& jobs) {
+  std::vector<std::int64_t> lengths;
+  for (const auto& job : jobs) lengths.push_back(static_cast<std::int64_t>(job.prompt.tokens.size()));
+  return lengths;
+}
+
 void check_lengths(const std::vector<Job>& jobs, const ModelConfig& config) {
   for (const auto& job : jobs) {
     const auto length = static_cast<std::int64_t>(job.prompt.tokens.size() + job.fed.size());

@@ -36,6 +36,9 @@ GivenJobs read_followed(const std::filesystem::path& path, const ModelConfig& co
 // mode gives one by one (with other bits: matrix products of another shape).
 void feed_at_once(std::vector<Job>& jobs);
 
+// Of the prompts, in tokens, in the order of the run.
+std::vector<std::int64_t> prompt_lengths(const std::vector<Job>& jobs);
+
 // Refuses prompts that leave no room in the context, naming the first.
 void check_lengths(const std::vector<Job>& jobs, const ModelConfig& config);
 

@@ -18,6 +18,7 @@
 #include "model/forward.hpp"
 #include "options/resume_key.hpp"
 #include "parallel/plan/plan_json.hpp"
+#include "parallel/plan/prompt_groups.hpp"
 #include "record/output_names.hpp"
 #include "record/reader.hpp"
 #include "weights/fit.hpp"
@@ -64,17 +65,17 @@ struct Groups {
 Capacity capacity_for(const RunOptions& options, const ModelConfig& config, const std::vector<Job>& jobs) {
   const bool score = options.mode == Mode::score;
   Capacity capacity;
-  capacity.slots = score ? 1 : options.plan.batch;
+  capacity.slots = score ? options.plan.prefill_batch : options.plan.batch;
   capacity.rows = capacity.slots;
-  capacity.logit_rows = capacity.slots;
+  for (const auto rows : prefill_rows(options.plan, prompt_lengths(jobs)))
+    capacity.rows = std::max(capacity.rows, rows);
+  capacity.logit_rows = score ? capacity.rows : capacity.slots;
   for (const auto& job : jobs) {
     const auto prompt = static_cast<std::int64_t>(job.prompt.tokens.size());
     const auto more =
         static_cast<std::int64_t>(options.mode == Mode::greedy ? options.max_new_tokens : job.fed.size());
-    capacity.rows = std::max(capacity.rows, prompt);
     capacity.length = std::max(capacity.length, std::min(config.max_positions, prompt + more));
   }
-  if (score) capacity.logit_rows = capacity.rows;
   return capacity;
 }
 
@@ -282,7 +283,7 @@ int run_plan(const World& world, const RunOptions& options, ModelConfig config, 
   }
   if (profile) run.environment.collectives = predicted_collectives(*profile, plan, counts);
 
-  // Prompts in groups of one decode batch; replicas take groups in turns.
+  // Prompts in groups; replicas take groups in turns.
   Generator generator(options, config, *forward, groups.replica_ranks, writing_rank(plan), recorder.get(),
                       fmt::format("{} ({})", device.info.name, world.host()), place.replica);
   if (traces) generator.trace_with(&*traces);
@@ -300,11 +301,13 @@ int run_plan(const World& world, const RunOptions& options, ModelConfig config, 
                              rate * plan.replicas));
   });
   bool stopped = false;
-  const auto batch = static_cast<std::size_t>(plan.batch);
   const auto run_what_is_missing = [&] {
-    for (std::size_t first = 0, group = 0; first < jobs.size() && !stopped; first += batch, ++group) {
-      const std::span<const Job> members(jobs.data() + first, std::min(batch, jobs.size() - first));
+    const auto groups_of_prompts = prompt_groups(plan, static_cast<std::int64_t>(jobs.size()));
+    for (std::size_t group = 0; group < groups_of_prompts.size() && !stopped; ++group) {
+      const Range& range = groups_of_prompts[group];
+      const std::span<const Job> members(jobs.data() + range.begin, static_cast<std::size_t>(range.size()));
       if (static_cast<int>(group % static_cast<std::size_t>(plan.replicas)) != place.replica) continue;
+      // A prompt's bits depend on its group: where one is missing, all of it runs.
       if (std::all_of(members.begin(), members.end(),
                       [&](const Job& job) { return finished.contains(job.prompt.id); }))
         continue;

@@ -69,6 +69,35 @@ TEST(Durability, KilledRunsLoseNothingFinishedAndResume) {
   EXPECT_FALSE(fs::exists(output.string() + ".parts"));
 }
 
+// A prompt's bits depend on its group: a rerun must not put those that are left among other neighbours.
+TEST(Durability, AResumedRunKeepsItsGroups) {
+  const fs::path folder = scratch("kill-groups");
+  constexpr int kPrompts = 7;
+  const std::vector<std::string> batches{"--batch", "3", "--prefill-batch", "2"};
+  const fs::path whole = folder / "whole.h5";
+  ASSERT_EQ(run_program(worker_command(1, arguments(folder, whole, kPrompts, batches))).code, 0);
+  const fs::path output = folder / "out.h5";
+  const HeldRun run(output);
+  for (const int more : {1, 2}) {  // in the middle of the first group, then again
+    Running worker(alone_and_held(more, arguments(folder, output, kPrompts, batches)));
+    ASSERT_TRUE(run.is_reached(worker));
+    kill(worker.pid(), SIGKILL);
+    worker.wait();
+    run.hold_again();
+    EXPECT_EQ(record::Reader::open(output).prompt_ids().size(), static_cast<std::size_t>(more));
+  }
+  const auto finished = run_program(worker_command(1, arguments(folder, output, kPrompts, batches)));
+  ASSERT_EQ(finished.code, 0) << finished.output;
+  EXPECT_EQ(first_difference(whole, output), "");
+  const auto one = record::Reader::open(whole);
+  const auto resumed = record::Reader::open(output);
+  for (const auto& id : one.prompt_ids()) {
+    EXPECT_EQ(resumed.prompt(id).prefilled_with, one.prompt(id).prefilled_with) << id;
+    EXPECT_EQ(resumed.prompt(id).decoded_with, one.prompt(id).decoded_with) << id;
+    EXPECT_EQ(resumed.prompt(id).rows.front().forward_rows, one.prompt(id).rows.front().forward_rows) << id;
+  }
+}
+
 TEST(Durability, ADeadRankEndsTheJobAndKeepsWhatIsFinished) {
   const fs::path folder = scratch("dead-rank");
   const fs::path output = folder / "out.h5";

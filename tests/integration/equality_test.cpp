@@ -1,7 +1,9 @@
 // Bit equality of whole runs: which plans must give the same logits, and which must not.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "program.hpp"
 #include "record/reader.hpp"
@@ -93,6 +95,108 @@ TEST(Equality, ReplicasAgainstOne) {
                {{1, {"--batch", "3"}},
                 {2, {"--batch", "3", "--replicas", "2"}},
                 {2, {"--batch", "3", "--pipeline", "2"}}});
+}
+
+// Several prompts in one prefill pass: the plan's arithmetic, wherever it runs.
+TEST(Equality, PrefillBatches) {
+  const std::vector<std::string> prefill{"--batch", "4", "--prefill-batch", "3"};
+  const auto with = [&](std::vector<std::string> flags) {
+    flags.insert(flags.end(), prefill.begin(), prefill.end());
+    return flags;
+  };
+  for (const auto* model : {"tiny-llama", "tiny-mistral"}) {
+    const std::string name = std::string("prefill-") + model;
+    expect_equal(model, name,
+                 {{1, with({})},
+                  {1, with({"--threads", "1"})},
+                  {2, with({"--pipeline", "2"})},
+                  {2, with({"--replicas", "2"})}});
+    expect_equal(model, name + "-shards",
+                 {shards(4, 1, prefill), shards(4, 2, prefill), shards(4, 4, prefill)});
+  }
+  const std::vector<std::string> score{"--mode", "score", "--prefill-batch", "3", "--dtype", "bfloat16"};
+  Case both = shards(4, 2, score);
+  both.ranks = 4;
+  both.flags.insert(both.flags.end(), {"--pipeline", "2"});
+  expect_equal("tiny-llama", "prefill-score", {shards(4, 1, score), shards(4, 2, score), both});
+}
+
+TEST(Equality, SixtyFourPromptsAtOnce) {
+  const std::vector<std::string> wide{"--batch", "64", "--prefill-batch", "64"};
+  std::vector<std::string> replicas = wide;
+  replicas.insert(replicas.end(), {"--replicas", "2"});
+  const fs::path folder = scratch("batch-64");
+  constexpr int kPrompts = 70;  // a full group and one of six
+  const auto one = record_of("tiny-llama", shards(2, 1, wide), folder, "one", kPrompts);
+  EXPECT_EQ(first_difference(one, record_of("tiny-llama", shards(2, 2, wide), folder, "two", kPrompts)), "");
+  auto case_of_replicas = shards(2, 1, replicas);
+  case_of_replicas.ranks = 2;
+  EXPECT_EQ(first_difference(one, record_of("tiny-llama", case_of_replicas, folder, "dp2", kPrompts)), "");
+}
+
+// What a prompt's bits are: of the plan and of its group. One prompt alone has the bits of a plan without
+// prefill batches; among others it does not (control), and the logits are the same to rounding.
+TEST(Equality, APromptsBitsAreOfItsGroup) {
+  const fs::path folder = scratch("prefill-groups");
+  const auto alone = record_of("tiny-llama", {1, {"--batch", "4"}}, folder, "alone");
+  const auto together =
+      record_of("tiny-llama", {1, {"--batch", "4", "--prefill-batch", "2"}}, folder, "together");
+  EXPECT_NE(first_difference(alone, together), "");
+  const auto a = record::Reader::open(alone);
+  const auto b = record::Reader::open(together);
+  for (const auto& id : a.prompt_ids()) {
+    std::vector<std::byte> x, y;
+    a.read_logits(id, 0, 1, x);
+    b.read_logits(id, 0, 1, y);
+    ASSERT_EQ(x.size(), y.size());
+    for (std::size_t i = 0; i < x.size(); i += sizeof(float)) {
+      float p = 0, q = 0;
+      std::memcpy(&p, x.data() + i, sizeof p);
+      std::memcpy(&q, y.data() + i, sizeof q);
+      EXPECT_NEAR(p, q, 1e-4) << id << " token " << i / sizeof(float);
+    }
+  }
+  const auto single = [&](const std::string& name, const std::vector<std::string>& flags) {
+    return record_of("tiny-llama", {1, flags}, folder, name, 1);
+  };
+  EXPECT_EQ(first_difference(single("one", {"--batch", "4"}),
+                             single("one-of-four", {"--batch", "4", "--prefill-batch", "4"})),
+            "");
+}
+
+// The record says which prompts shared a pass, by id.
+TEST(Equality, ARecordNamesTheNeighbours) {
+  using ::testing::ElementsAre;
+  using ::testing::IsEmpty;
+  const fs::path folder = scratch("neighbours");
+  const auto record = record::Reader::open(
+      record_of("tiny-llama", {1, {"--batch", "3", "--prefill-batch", "2"}}, folder, "greedy"));
+  for (const auto* id : {"p0", "p1"})
+    EXPECT_THAT(record.prompt(id).prefilled_with, ElementsAre("p0", "p1")) << id;
+  EXPECT_THAT(record.prompt("p2").prefilled_with, IsEmpty());  // the group's third
+  for (const auto* id : {"p0", "p1", "p2"})
+    EXPECT_THAT(record.prompt(id).decoded_with, ElementsAre("p0", "p1", "p2")) << id;
+  EXPECT_THAT(record.prompt("p3").prefilled_with, IsEmpty());
+  EXPECT_THAT(record.prompt("p3").decoded_with, IsEmpty());
+  // Lengths 5 and 1: the prompts' last rows, and the pass they share.
+  const auto p0 = record.prompt("p0").rows;
+  const auto p1 = record.prompt("p1").rows;
+  EXPECT_EQ(p0.front().batch_row, 4);
+  EXPECT_EQ(p1.front().batch_row, 5);
+  EXPECT_EQ(p1.front().position, 0);
+  EXPECT_EQ(p0.front().forward_rows, 6);
+  EXPECT_EQ(p0.front().forward_call, p1.front().forward_call);
+  for (std::size_t i = 1; i < p0.size(); ++i) {
+    EXPECT_EQ(p0[i].forward_call, p1[i].forward_call);
+    EXPECT_EQ(p1[i].batch_row, 1);
+  }
+  const auto score = record::Reader::open(
+      record_of("tiny-llama", {1, {"--mode", "score", "--prefill-batch", "3"}}, folder, "score"));
+  EXPECT_THAT(score.prompt("p2").prefilled_with, ElementsAre("p0", "p1", "p2"));
+  EXPECT_THAT(score.prompt("p2").decoded_with, IsEmpty());
+  EXPECT_EQ(score.prompt("p2").rows.size(), 17U);
+  EXPECT_EQ(score.prompt("p2").rows.front().batch_row, 6);
+  EXPECT_EQ(score.prompt("p2").rows.front().position, 0);
 }
 
 // The decisive idea: shards are arithmetic, ranks are the machine.

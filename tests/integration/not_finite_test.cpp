@@ -3,9 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <nlohmann/json.hpp>
 
 #include "program.hpp"
@@ -27,8 +29,8 @@ class LogitsNotFinite : public ::testing::Test {
     fs::copy(fixture("tiny-llama"), model);
   }
 
-  // Every element of a float32 tensor of the model.
-  void fill(const std::string& tensor, float value) const {
+  // A float32 tensor of the model.
+  void edit(const std::string& tensor, const std::function<void(std::vector<float>&)>& change) const {
     std::fstream file(model / "model.safetensors", std::ios::in | std::ios::out | std::ios::binary);
     std::uint64_t length = 0;
     file.read(reinterpret_cast<char*>(&length), sizeof length);
@@ -37,9 +39,17 @@ class LogitsNotFinite : public ::testing::Test {
     const auto offsets = nlohmann::json::parse(header).at(tensor).at("data_offsets");
     const auto begin = offsets[0].get<std::uint64_t>();
     const auto end = offsets[1].get<std::uint64_t>();
-    const std::vector<float> values((end - begin) / sizeof(float), value);
-    file.seekp(static_cast<std::streamoff>(8 + length + begin));
-    file.write(reinterpret_cast<const char*>(values.data()), static_cast<std::streamsize>(end - begin));
+    std::vector<float> values((end - begin) / sizeof(float));
+    const auto at = static_cast<std::streamoff>(8 + length + begin);
+    const auto bytes = static_cast<std::streamsize>(end - begin);
+    file.seekg(at);
+    file.read(reinterpret_cast<char*>(values.data()), bytes);
+    change(values);
+    file.seekp(at);
+    file.write(reinterpret_cast<const char*>(values.data()), bytes);
+  }
+  void fill(const std::string& tensor, float value) const {
+    edit(tensor, [&](std::vector<float>& values) { std::fill(values.begin(), values.end(), value); });
   }
 
   void ends(int ranks, const std::vector<std::string>& flags,
@@ -82,6 +92,31 @@ TEST_F(LogitsNotFinite, SuggestsAWiderType) {
 TEST_F(LogitsNotFinite, TheHeadItself) {
   fill("lm_head.weight", 3e38F);
   ends(2, {"--tensor-parallel", "2"}, HasSubstr("first logits, which is "));
+}
+
+// Of prompts that shared the pass, the one whose rows are not finite.
+TEST_F(LogitsNotFinite, NameThePromptAmongThoseOfItsPass) {
+  std::ifstream prompts(write_prompts(folder));
+  std::vector<std::vector<std::size_t>> tokens;
+  for (std::string line; std::getline(prompts, line);)
+    tokens.push_back(nlohmann::json::parse(line).at("tokens").get<std::vector<std::size_t>>());
+  const auto only_in_p1 = tokens.at(1).at(0);
+  for (const std::size_t other : {0, 2})
+    ASSERT_EQ(std::count(tokens[other].begin(), tokens[other].end(), only_in_p1), 0);
+  // One channel of the embedding is 0 but for that token, and the norm after it overflows that channel.
+  edit("model.embed_tokens.weight", [&](std::vector<float>& values) {
+    constexpr std::size_t kHidden = 72;
+    for (std::size_t at = 0; at < values.size(); at += kHidden)
+      values[at] = at == only_in_p1 * kHidden ? 9.0F : 0.0F;
+  });
+  edit("model.layers.0.input_layernorm.weight", [](std::vector<float>& values) { values[0] = 3e38F; });
+  // Row 5 of the pass: after p0's five.
+  const auto says =
+      AllOf(HasSubstr("prompt 'p1', position 0: the logits are not finite: first attention_norm "
+                      "of layer 0, which is infinite (row 5 of the pass)"));
+  ends(1, {"--batch", "3", "--prefill-batch", "3"}, says);
+  ends(2, {"--batch", "3", "--prefill-batch", "2", "--tensor-parallel", "2"}, says);
+  ends(2, {"--mode", "score", "--prefill-batch", "3", "--pipeline", "2"}, says);
 }
 
 }  // namespace

@@ -14,8 +14,8 @@ namespace fs = std::filesystem;
 
 // The prompts' lengths 1, 5, 17, 40 and the decode step's single row, times tiny-llama's hidden of 72.
 void probe(int ranks, const fs::path& profile, const std::string& dtype,
-           const std::vector<std::string>& more = {}) {
-  std::vector<std::string> arguments{"probe",          "--device", "cpu",     "--tokens", "1,5,17,40",
+           const std::string& tokens = "1,5,17,40", const std::vector<std::string>& more = {}) {
+  std::vector<std::string> arguments{"probe",          "--device", "cpu",     "--tokens", tokens,
                                      "--hidden",       "72",       "--dtype", dtype,      "--save-profile",
                                      profile.string(), "--quiet"};
   arguments.insert(arguments.end(), more.begin(), more.end());
@@ -56,6 +56,32 @@ TEST_P(Prediction, OneDeviceGivesTheBitsOfRealRanks) {
 
 INSTANTIATE_TEST_SUITE_P(Ranks, Prediction, ::testing::Values(2, 3, 4));
 
+// Messages of several prompts at once are other messages: their sizes are probed and predicted as well.
+TEST_P(Prediction, OfPromptsThatArePrefilledTogether) {
+  const int ranks = GetParam();
+  const std::string n = std::to_string(ranks);
+  for (const std::string mode : {"greedy", "score"}) {
+    const fs::path folder = scratch("prediction-prefill-" + n + "-" + mode);
+    const fs::path profile = folder / "profile.json";
+    probe(ranks, profile, "bfloat16", "4,23,40");  // 5 + 1 + 17, 40, and a decode pass of four rows
+    std::vector<std::string> flags{"--dtype",         "bfloat16", "--batch", "4",
+                                   "--prefill-batch", "3",        "--mode",  mode};
+    Case live{ranks, flags};
+    live.flags.insert(live.flags.end(), {"--tensor-parallel", n});
+    Case local{1, flags};
+    local.flags.insert(local.flags.end(),
+                       {"--shards", n, "--reduction", "profile", "--collective-profile", profile.string()});
+    const auto real = record_of("tiny-llama", live, folder, "real");
+    const auto predicted = record_of("tiny-llama", local, folder, "predicted");
+    EXPECT_EQ(first_difference(real, predicted), "") << ranks << " ranks, " << mode;
+    std::vector<std::int64_t> counts;
+    for (const auto& seen : record::Reader::open(real).run().environment.collectives)
+      counts.push_back(seen.count / 72);
+    EXPECT_EQ(counts,
+              mode == "score" ? std::vector<std::int64_t>({23, 40}) : std::vector<std::int64_t>({4, 23, 40}));
+  }
+}
+
 // A run says what its collectives did, a pinned algorithm included.
 TEST(PinnedRun, RecordsWhatItTook) {
   const fs::path folder = scratch("pinned-run");
@@ -92,7 +118,7 @@ TEST(PinnedRun, APinThatIsNotHonouredIsAnError) {
 TEST(PredictionControl, AWrongProfileIsSeen) {
   const fs::path folder = scratch("prediction-control");
   probe(4, folder / "free.json", "float32");
-  probe(4, folder / "chain.json", "float32", {"--mpi-allreduce", "basic-linear"});
+  probe(4, folder / "chain.json", "float32", "1,5,17,40", {"--mpi-allreduce", "basic-linear"});
   const auto real = record_of(
       "tiny-llama", {4, {"--tensor-parallel", "4", "--mpi-allreduce", "basic-linear"}}, folder, "real");
   const auto predicted = [&](const std::string& name) {

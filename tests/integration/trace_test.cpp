@@ -115,12 +115,35 @@ TEST(Trace, ChecksumsAreOfTheWordsInEveryMode) {
                 folder, "wide"));
 }
 
+// In these models no sum rounds: what is traced of a prompt is its own, whoever shared the pass.
+TEST(Trace, OfAPromptAmongOthersIsOfItsOwnRows) {
+  const fs::path folder = scratch("trace-prefill");
+  int count = 0;
+  const auto run = [&](const std::vector<std::string>& flags) {
+    return record_of("tiny-exact", traced({1, flags}), folder, std::to_string(count++));
+  };
+  for (const std::string mode : {"greedy", "score"}) {
+    const auto alone = run({"--batch", "4", "--mode", mode});
+    for (const auto* together : {"2", "3", "4"}) {
+      const auto record = run({"--batch", "4", "--prefill-batch", together, "--mode", mode});
+      EXPECT_EQ(first_difference(alone, record), "") << mode << " " << together;
+      EXPECT_EQ(first_trace_difference(alone, record), "") << mode << " " << together;
+      expect_checksums_of_words(record);
+    }
+  }
+}
+
 TEST(Trace, StagesReplicasAndRanksShareThem) {
   expect_equal_traces(
       "tiny-llama", "stages",
       {{1, {}}, {2, {"--pipeline", "2"}}, {3, {"--pipeline", "3", "--stage-layers", "1,3,1"}}});
   expect_equal_traces("tiny-mistral", "replicas",
                       {{1, {"--batch", "3"}}, {2, {"--batch", "3", "--replicas", "2"}}});
+  const std::vector<std::string> together{"--batch", "3", "--prefill-batch", "2"};
+  Case stages_of_two = shards(4, 2, together);
+  stages_of_two.ranks = 4;
+  stages_of_two.flags.insert(stages_of_two.flags.end(), {"--pipeline", "2"});
+  expect_equal_traces("tiny-llama", "prefill-batch", {shards(4, 1, together), stages_of_two});
   // 9 query heads over 3 KV heads and 4 shards: a KV head lies in two shards and is counted once.
   Case both = shards(4, 2, {"--pipeline", "2"});
   both.ranks = 4;

@@ -133,9 +133,9 @@ TEST(Agreement, NamesEachDifferenceItsValuesAndWhoHasThem) {
   less.pop_back();  // not known there
   EXPECT_EQ(disagreement({less, usual}, {"a", "b"}),
             "config.json is (none) on rank 0 on a, but 1f (/m) on rank 1 on b");
-  EXPECT_EQ(disagreement({{{"plan", std::string(81, 'x')}}, {{"plan", std::string(80, 'x')}}}, {"a", "b"}),
-            "plan is SHA-256 4d1f7bb876c6aae0 on rank 0 on a, but " + std::string(80, 'x') +
-                " on rank 1 on b");
+  EXPECT_EQ(
+      disagreement({{{"plan", std::string(81, 'x')}}, {{"plan", std::string(80, 'x')}}}, {"a", "b"}),
+      "plan is SHA-256 4d1f7bb876c6aae0 on rank 0 on a, but " + std::string(80, 'x') + " on rank 1 on b");
 }
 
 }  // namespace

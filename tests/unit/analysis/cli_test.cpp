@@ -336,9 +336,17 @@ TEST_F(Program, InspectWritesWhatItShows) {
   full.environment.collectives = {record::testing::example_collective()};
   auto traced = record::testing::example_prompt(full, "traced", 0);
   record::testing::add_traces(traced, DType::float32);
+  traced.prefilled_with = {"traced", "plain"};
+  traced.decoded_with = {"traced", "plain", "p2", "p3", "p4"};
   write_record(scratch_ / "full.h5", full, {traced, record::testing::example_prompt(full, "plain", 1)});
   for (const std::string name : {"a", "full"})
     EXPECT_EQ(run("inspect " + name + ".h5 --json " + (out / (name + ".json")).string()), 0) << error_;
+  EXPECT_THAT(out_, HasSubstr("prefilled with  decoded with"));
+  EXPECT_THAT(out_, HasSubstr("traced plain    traced … p4 (5)"));
+  const auto neighbours = nlohmann::json::parse(contents(out / "full.json")).at("prompts");
+  EXPECT_EQ(neighbours.at(0).at("prefilled_with"), nlohmann::json::array({"traced", "plain"}));
+  EXPECT_EQ(neighbours.at(0).at("decoded_with").size(), 5U);
+  EXPECT_EQ(neighbours.at(1).at("decoded_with"), nlohmann::json::array());
   EXPECT_EQ(run("compare a.h5 b.h5"), 1);
   EXPECT_EQ(run("inspect b.vs.a.metrics --json " + (out / "metrics.json").string()), 0) << error_;
   EXPECT_EQ(run("inspect b.h5 --json b.json --csv b.csv"), 0);

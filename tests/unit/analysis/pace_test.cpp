@@ -94,6 +94,18 @@ TEST(Pace, AResumedRunCountsItsPassesAnew) {
   EXPECT_EQ(passes.pace().slowest, 0.3);
 }
 
+// Prompts that one pass prefilled are of one process.
+TEST(Pace, PromptsPrefilledTogetherAreNoResumedRun) {
+  TimedPasses passes;
+  for (int process = 0; process < 2; ++process)
+    for (int j = 0; j < 3; ++j) {
+      auto one = prompt(0, std::vector<double>(8, 0.1 + 0.2 * process));
+      one.rows.front().batch_row = 5 * j + 4;
+      passes.add(one);
+    }
+  EXPECT_EQ(passes.pace().passes, 16);  // eight of each process, shared by three prompts
+}
+
 TEST(Pace, ReplicasRunAtOnce) {
   TimedPasses passes;
   for (int j = 0; j < 4; ++j) {

@@ -168,6 +168,17 @@ TEST(RunOptions, RefusalsNameTheFlagAndTheWayOut) {
   EXPECT_THAT(refusal("--mode follow"), HasSubstr("--follow REF.h5"));
 }
 
+TEST(RunOptions, OnlyPromptsThatAreDecodedTogetherArePrefilledTogether) {
+  EXPECT_EQ(
+      refusal("--prefill-batch 3"),
+      "--prefill-batch 3 with --batch 1: only prompts that are decoded together are prefilled together; "
+      "give --batch 3 or more, or --prefill-batch 1 or less");
+  EXPECT_THAT(refusal("--batch 2 --prefill-batch 3"), HasSubstr("--batch 3 or more"));
+  EXPECT_EQ(parsed("--model m --prompts p --output o --batch 3 --prefill-batch 3").plan.prefill_batch, 3);
+  // Score decodes nothing.
+  EXPECT_EQ(parsed("--model m --prompts p --output o --mode score --prefill-batch 3").plan.prefill_batch, 3);
+}
+
 TEST(RunOptions, HelpHasEveryFlag) {
   const auto help = run_help();
   const auto expect_flags = [&](const auto& value) {

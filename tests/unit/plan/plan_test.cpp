@@ -124,6 +124,22 @@ TEST(Plan, StagesMayBeUneven) {
   EXPECT_THAT(refusal(plan, 8, 3), HasSubstr("2 stages"));
 }
 
+TEST(Plan, BatchesOfOneToSixtyFour) {
+  Plan plan;
+  EXPECT_EQ(describe(validated(plan, 4, 1)), "one device, float32, cpu");
+  plan.batch = 64;
+  plan.prefill_batch = 3;
+  EXPECT_EQ(describe(validated(plan, 4, 1)), "one device, batch 64, prefill-batch 3, float32, cpu");
+  for (const int count : {0, -1, 65}) {
+    plan.batch = count;
+    EXPECT_EQ(refusal(plan, 4, 1), fmt::format("--batch {}: use 1 to 64", count));
+    plan.batch = 64;
+    plan.prefill_batch = count;
+    EXPECT_EQ(refusal(plan, 4, 1), fmt::format("--prefill-batch {}: use 1 to 64", count));
+    plan.prefill_batch = 3;
+  }
+}
+
 TEST(Plan, JsonKeepsEveryField) {
   Plan plan = plan_of(8, 2, 2, 2);
   plan.reduction.accumulator = Accumulator::float64;

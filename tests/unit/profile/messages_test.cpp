@@ -7,6 +7,15 @@ namespace {
 
 using testing::ElementsAre;
 
+TEST(Messages, APrefillPassHasTheRowsOfAllItsPrompts) {
+  Plan plan;
+  plan.batch = 5;
+  plan.prefill_batch = 2;
+  // 3 + 7, 4 + 4, 1 of the first group; 2 + 6 of the second
+  EXPECT_THAT(message_counts(plan, 10, {3, 7, 4, 4, 1, 2, 6}, true), ElementsAre(10, 50, 80, 100));
+  EXPECT_THAT(message_counts(plan, 10, {3, 7, 4, 4, 1, 2, 6}, false), ElementsAre(10, 80, 100));
+}
+
 TEST(Messages, OnePrefillALengthAndOneDecodePass) {
   Plan plan;
   plan.batch = 4;

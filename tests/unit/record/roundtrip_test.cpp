@@ -50,6 +50,8 @@ void expect_same(const PromptRecord& got, const PromptRecord& want) {
   EXPECT_EQ(got.stop, want.stop);
   EXPECT_EQ(got.device, want.device);
   EXPECT_EQ(got.replica, want.replica);
+  EXPECT_EQ(got.prefilled_with, want.prefilled_with);
+  EXPECT_EQ(got.decoded_with, want.decoded_with);
   EXPECT_EQ(got.hash, want.hash);
   EXPECT_EQ(got.top.k, want.top.k);
   EXPECT_EQ(got.top.ids, want.top.ids);
@@ -75,6 +77,8 @@ TEST(Roundtrip, EveryFieldOfAPrompt) {
   unicode.prompt.text = "tab\t, \xC3\xA9 and \xF0\x9F\x92\xA1, no end";
   auto empty = example_prompt(run, "e", 2);
   empty.prompt.text.clear();
+  unicode.prefilled_with = {"a", "u"};
+  unicode.decoded_with = {"a", "u", std::string(64, 'x')};
   auto no_rows = example_prompt(run, "n", 3, 0);
   const auto a = example_prompt(run, "a", 0);
   write_record(scratch / "o.h5", run, {no_rows, empty, unicode, a});

@@ -200,6 +200,15 @@ TEST_F(WholeRecord, TheContentHashIsOfEverythingInThePrompt) {
       [](auto& r) { r.status = "other"; },
       [](auto& r) { r.device = "x"; },
       [](auto& r) { r.replica = 0; },
+      [](auto& r) {
+        r.prefilled_with = {"a", "b"};
+      },
+      [](auto& r) {
+        r.prefilled_with = {"b", "a"};
+      },
+      [](auto& r) {
+        r.decoded_with = {"a", "b"};
+      },
       [](auto& r) { r.rows[1].input_id ^= 1; },
       [](auto& r) { r.rows[2].position += 1; },
       [](auto& r) { r.rows[0].chosen ^= 1; },
