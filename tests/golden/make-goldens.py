@@ -32,7 +32,7 @@ TINY = ["tiny-llama", "tiny-llama-headdim", "tiny-llama-tied-rope3", "tiny-mistr
 # models that stand here: their logits are these.
 KINDS = ["tiny-qwen3", "tiny-qwen3-v5", "tiny-qwen2", "tiny-qwen2-yarn", "tiny-internlm2", "tiny-gemma2", "tiny-gemma3",
          "tiny-phi3", "tiny-olmo2", "tiny-granite", "tiny-llama-linear", "tiny-llama-dynamic", "tiny-llama-attention-bias",
-         "tiny-llama-mixed", "tiny-llama-float64"]
+         "tiny-llama-mixed", "tiny-llama-float64", "tiny-llama-float16", "tiny-llama-bfloat16"]
 SPELLINGS = {"tiny-gemma3-v5": "tiny-gemma3", "tiny-gemma3-wrapper": "tiny-gemma3", "tiny-phi3-v5": "tiny-phi3"}
 DECODE_PROMPTS = 60  # that are tried
 DECODE_PROMPT, DECODE_STEPS = 20, 24  # tokens; the lengths from which rope is scaled lie between

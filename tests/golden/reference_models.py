@@ -52,8 +52,8 @@ def internlm2_as_llama(directory: Path) -> torch.nn.Module:
 @contextlib.contextmanager
 def all_in_float64() -> Iterator[None]:
     """transformers' float64 models compute norms and softmax in float32; here they do not. Rope's cosines and sines stay
-    float32, as ours are."""
-    softmax = torch.nn.functional.softmax
+    float32, as ours are, but those nearest to the angle's: torch's own float32 functions miss that by one unit at times."""
+    softmax, cosine, sine = torch.nn.functional.softmax, torch.Tensor.cos, torch.Tensor.sin
 
     def norm(self: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
         from_one = hasattr(self, "_norm")  # Gemma's, which multiply by 1 + w
@@ -64,12 +64,14 @@ def all_in_float64() -> Iterator[None]:
                if kind.__name__.endswith("RMSNorm") and kind.__module__.startswith("transformers.models.")}
     kept = {kind: kind.forward for kind in classes}
     torch.nn.functional.softmax = lambda x, dim, dtype: softmax(x, dim=dim, dtype=torch.float64)
+    torch.Tensor.cos = lambda x: cosine(x.double()).to(x.dtype)
+    torch.Tensor.sin = lambda x: sine(x.double()).to(x.dtype)
     for kind in classes:
         kind.forward = norm
     try:
         yield
     finally:
-        torch.nn.functional.softmax = softmax
+        torch.nn.functional.softmax, torch.Tensor.cos, torch.Tensor.sin = softmax, cosine, sine
         for kind, forward in kept.items():
             kind.forward = forward
 

@@ -1,0 +1,178 @@
+// Each architecture and rope kind against transformers, in float32: prefill and decode under every plan up to
+// four ranks. Models are small and odd: head counts that 2, 3 and 4 do not divide, windows and original
+// contexts shorter than the prompts.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+
+#include "recorded.hpp"
+#include "reference.hpp"
+
+namespace shardrift::golden {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+const std::vector<std::string> kModels{"tiny-llama-attention-bias", "tiny-llama-mixed"};
+
+// Other spellings of a model: the same logits.
+struct Spelling {
+  std::string model;
+  std::string reference;
+};
+const std::vector<Spelling> kSpellings{};
+
+struct Plan {
+  std::string name;
+  int ranks;
+  std::vector<std::string> flags;
+};
+const std::vector<Plan> kPlans{
+    {"one", 1, {}},
+    {"tp2", 2, {"--tensor-parallel", "2"}},
+    {"tp3", 3, {"--tensor-parallel", "3"}},
+    {"tp4", 4, {"--tensor-parallel", "4"}},
+    {"pp2", 2, {"--pipeline", "2"}},
+    {"tp2_pp2", 4, {"--tensor-parallel", "2", "--pipeline", "2"}},
+};
+const Plan kShards4{"shards4", 1, {"--shards", "4"}};
+const Plan kShards4On2{"shards4_on_2", 2, {"--shards", "4", "--tensor-parallel", "2"}};
+
+std::vector<std::string> with(std::vector<std::string> flags, const std::vector<std::string>& more) {
+  flags.insert(flags.end(), more.begin(), more.end());
+  return flags;
+}
+
+void expect_rows(const record::Reader& reader, const std::string& id, std::span<const float> reference,
+                 std::int64_t rows) {
+  SCOPED_TRACE("prompt " + id);
+  RelativeError error;
+  const auto width = reference.size() / static_cast<std::size_t>(rows);
+  for (std::int64_t r = 0; r < rows; ++r) {
+    const auto ours = row_of(reader, id, r);
+    ASSERT_EQ(ours.size(), width);
+    for (std::size_t c = 0; c < width; ++c)
+      error.add(ours[c], reference[static_cast<std::size_t>(r) * width + c]);
+  }
+  EXPECT_LE(error.value(), kTolerance);
+}
+
+// Every prompt of the reference is continued: the first row is the prefill's last, and the decode's prompt is
+// continued as transformers continues it.
+record::Reader expect_continued(const std::string& model, const json& reference, const Plan& plan) {
+  SCOPED_TRACE(plan.name);
+  const json& decode = reference["decode"];
+  const auto expected = decode["continuation"].get<std::vector<std::int32_t>>();
+  auto prompts = token_prompts(reference);
+  prompts.push_back({{"id", "decode"}, {"tokens", decode["tokens"]}});
+  auto reader =
+      run_worker({model_directory(model), model + "." + plan.name + ".greedy", prompts, plan.ranks,
+                  with(plan.flags, {"--max-new-tokens", std::to_string(expected.size()), "--ignore-eos"})});
+  for (const auto& prompt : reference["prompts"]) {
+    const auto scored = from_base64<float>(prompt["logits"]);
+    const auto width = scored.size() / prompt["rows"].size();
+    expect_rows(reader, prompt["id"], std::span(scored).last(width), 1);
+  }
+  std::vector<std::int32_t> chosen;
+  for (const auto& row : reader.prompt("decode").rows) chosen.push_back(row.chosen);
+  EXPECT_EQ(chosen, expected);
+  expect_rows(reader, "decode", from_base64<float>(decode["logits"]),
+              static_cast<std::int64_t>(expected.size()));
+  return reader;
+}
+
+void expect_scored_as(const std::string& model, const json& reference, const Plan& plan) {
+  SCOPED_TRACE(plan.name);
+  const auto reader =
+      run_worker({model_directory(model), model + "." + plan.name + ".score", token_prompts(reference),
+                  plan.ranks, with(plan.flags, {"--mode", "score"})});
+  for (const auto& prompt : reference["prompts"]) expect_scored(reader, prompt);
+}
+
+std::string underscored(std::string name) {
+  std::replace(name.begin(), name.end(), '-', '_');
+  return name;
+}
+
+class Kinds : public ::testing::TestWithParam<std::string> {};
+
+TEST_P(Kinds, AreScoredAsByTransformers) {
+  const json reference = read_reference(GetParam());
+  expect_scored_as(GetParam(), reference, kPlans.front());
+  expect_scored_as(GetParam(), reference, kPlans.back());
+}
+
+TEST_P(Kinds, AreContinuedAsByTransformersUnderEveryPlan) {
+  const json reference = read_reference(GetParam());
+  for (const auto& plan : kPlans) expect_continued(GetParam(), reference, plan);
+}
+
+// Four shards: on one rank and on two, the same bits.
+TEST_P(Kinds, FourShardsHaveOneSetOfBits) {
+  const json reference = read_reference(GetParam());
+  const auto one = expect_continued(GetParam(), reference, kShards4);
+  const auto two = expect_continued(GetParam(), reference, kShards4On2);
+  EXPECT_EQ(testing::first_difference(one.path(), two.path()), "");
+}
+
+INSTANTIATE_TEST_SUITE_P(Tiny, Kinds, ::testing::ValuesIn(kModels),
+                         [](const auto& instance) { return underscored(instance.param); });
+
+class Spellings : public ::testing::TestWithParam<Spelling> {};
+
+TEST_P(Spellings, HaveTheSameLogits) {
+  const auto& [model, other] = GetParam();
+  const json reference = read_reference(other);
+  expect_scored_as(model, reference, kPlans.front());
+  expect_continued(model, reference, kPlans.front());
+}
+
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(Spellings);
+INSTANTIATE_TEST_SUITE_P(Tiny, Spellings, ::testing::ValuesIn(kSpellings),
+                         [](const auto& instance) { return underscored(instance.param.model); });
+
+// The control: what a config.json says and is not done would be seen. One thing in it is changed, and logits
+// move.
+struct Change {
+  std::string model;
+  std::string name;
+  json patch;  // null removes the key
+};
+
+const std::vector<Change> kChanges{
+    {"tiny-llama-attention-bias", "theta", {{"rope_theta", 20000.0}}},
+};
+
+class Control : public ::testing::TestWithParam<Change> {};
+
+TEST_P(Control, AChangedConfigMovesLogits) {
+  const auto& [model, name, patch] = GetParam();
+  const json reference = read_reference(model);
+  const fs::path copy = testing::scratch("golden-control-" + model + "-" + name) / "model";
+  fs::copy(model_directory(model), copy);
+  json config = json::parse(std::ifstream(copy / "config.json"));
+  config.merge_patch(patch);
+  std::ofstream(copy / "config.json") << config;
+  const auto& longest = reference["prompts"][2];
+  const auto reader = run_worker({copy,
+                                  model + ".control." + name,
+                                  {{{"id", "long"}, {"tokens", longest["tokens"]}}},
+                                  1,
+                                  {"--mode", "score"}});
+  RelativeError error;
+  const auto logits = from_base64<float>(longest["logits"]);
+  for (std::size_t r = 0, next = 0; r < longest["rows"].size(); ++r)
+    for (const double ours : row_of(reader, "long", static_cast<std::int64_t>(r)))
+      error.add(ours, logits[next++]);
+  EXPECT_GT(error.value(), 20 * kTolerance);
+}
+
+INSTANTIATE_TEST_SUITE_P(Tiny, Control, ::testing::ValuesIn(kChanges), [](const auto& instance) {
+  return underscored(instance.param.model + "_" + instance.param.name);
+});
+
+}  // namespace
+}  // namespace shardrift::golden
