@@ -383,8 +383,8 @@ TEST(ShippedStudies, CanAllBePlanned) {
     EXPECT_GE(one_device.configurations.size(), 2U) << study.name;
   }
   std::sort(names.begin(), names.end());
-  EXPECT_THAT(names, ElementsAre("envelope", "forecast", "nonassociative", "prompt-length", "reduction-order",
-                                 "row-linear", "same-gpu-twice", "scale-out"));
+  EXPECT_THAT(names, ElementsAre("batch-size", "envelope", "forecast", "nonassociative", "prompt-length",
+                                 "reduction-order", "row-linear", "same-gpu-twice", "scale-out"));
 }
 
 }  // namespace
