@@ -1,4 +1,4 @@
-# Imported targets: shardrift_dep::{json,fmt,options,hdf5,crypto,toml,onig,utf8proc,mpi,torch,nccl}. Reasons: docs/dependencies.md
+# Imported targets: shardrift_dep::{json,fmt,options,hdf5,crypto,toml,onig,sentencepiece,utf8proc,mpi,torch,nccl}. Reasons: docs/dependencies.md
 find_package(Boost 1.74 REQUIRED COMPONENTS program_options)
 find_package(nlohmann_json 3.10 REQUIRED)
 find_package(fmt 9 REQUIRED)
@@ -70,6 +70,7 @@ endfunction()
 if(SHARDRIFT_WORKER OR SHARDRIFT_FUZZERS)
   shardrift_find_library(onig oniguruma onig oniguruma.h)
   shardrift_find_library(utf8proc libutf8proc utf8proc utf8proc.h)
+  shardrift_find_library(sentencepiece sentencepiece sentencepiece sentencepiece_processor.h)
 endif()
 if(SHARDRIFT_WORKER)
   find_package(MPI REQUIRED COMPONENTS CXX)

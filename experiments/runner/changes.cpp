@@ -72,7 +72,7 @@ std::vector<Changed> with_other_model_files(const study::StudyPlan& plan,
     std::vector<std::string> what;
     if (made_of.weights != now.weights) what.emplace_back("the weights");
     if (made_of.generation_config != now.generation_config) what.emplace_back("generation_config.json");
-    if (!made_of.tokenizer.empty() && made_of.tokenizer != now.tokenizer) what.emplace_back("tokenizer.json");
+    if (!made_of.tokenizer.empty() && made_of.tokenizer != now.tokenizer) what.emplace_back("the tokenizer");
     if (!what.empty())
       changed.push_back(
           {one.name, fmt::format("{} in {} changed since", fmt::join(what, ", "), one.model.string())});

@@ -17,7 +17,7 @@ struct Changed {
 std::vector<Changed> changed_since(const StudyStatus& earlier, const study::StudyPlan& plan);
 
 // Finished records whose model's files are others by now: their weights, generation_config.json or
-// tokenizer.json. Where nothing is kept of the weights they are hashed, which `say` is told. Records that do
+// tokenizer. Where nothing is kept of the weights they are hashed, which `say` is told. Records that do
 // not say what they were made of (older versions') are taken as they are.
 std::vector<Changed> with_other_model_files(const study::StudyPlan& plan,
                                             const std::vector<std::string>& names,

@@ -21,6 +21,7 @@
 #include "parallel/profile/messages.hpp"
 #include "record/output_names.hpp"
 #include "weights/model_config.hpp"
+#include "weights/model_files.hpp"
 #include "weights/safetensors.hpp"
 
 namespace shardrift::study {
@@ -136,7 +137,7 @@ class Planner {
     }
     if (!options.follow.empty()) return {};  // a record from elsewhere (explain): no estimate
     const auto& summary = prompts_at(options.prompts);
-    check_prompts(summary.file, config.vocabulary, fs::exists(options.model / "tokenizer.json"));
+    check_prompts(summary.file, config.vocabulary, !tokenizer_file(options.model).empty());
     if (!summary.estimated && summary.longest > config.max_positions)  // of texts the worker knows
       throw usage_error("--prompts {}: a prompt of {} tokens, the model's context ends at {}",
                         options.prompts.string(), summary.longest, config.max_positions);

@@ -184,7 +184,8 @@ study::Study ladder_study(const Subject& subject, const fs::path& profile, bool 
 bool belongs_to_model(const fs::path& file) {
   const std::string name = file.filename().string();
   return file.extension() == ".safetensors" || name == "model.safetensors.index.json" ||
-         name == "config.json" || name == "generation_config.json" || name == "tokenizer.json";
+         name == "config.json" || name == "generation_config.json" || name == "tokenizer.json" ||
+         name == "tokenizer.model" || name == "tokenizer_config.json" || name == "added_tokens.json";
 }
 
 void require_one_model(const record::Reader& real, const fs::path& reference) {

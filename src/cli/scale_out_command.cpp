@@ -45,7 +45,7 @@ ExitCode scale_out(const std::vector<std::string>& arguments) {
   add_study_options(known, flags);
   known
       .option("model", wanted.model, "DIR",
-              "Hugging Face directory: config.json, *.safetensors, tokenizer.json")
+              "Hugging Face directory: config.json, *.safetensors, a tokenizer")
       .option("to", wanted.to, "N", "devices to go to, 2 to 8 (default 4)")
       .option("prompts", wanted.prompts, "FILE", "prompts of your own, all of them are run")
       .option("dtype", wanted.dtype, "NAME", "default: the checkpoint's")

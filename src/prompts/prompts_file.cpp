@@ -15,7 +15,7 @@ namespace {
 constexpr std::size_t kMaxFileBytes = std::size_t{1} << 30;
 
 GivenPrompt prompt_of(const JsonObject& line) {
-  GivenPrompt prompt{line.where(), line.text("id"), {}, {}};
+  GivenPrompt prompt{line.where(), line.text("id"), {}, {}, true};
   if (!record::valid_id(prompt.id))
     throw bad_data("{}: id '{}': use letters, digits, '.', '_' and '-', at most 64, not starting with '.'",
                    prompt.where, prompt.id);
@@ -25,8 +25,13 @@ GivenPrompt prompt_of(const JsonObject& line) {
     throw bad_data("{}: prompt '{}' needs either \"text\" or \"tokens\"", prompt.where, prompt.id);
   if (is_text) {
     prompt.text = line.text("text");
+    prompt.special_tokens = line.flag("special_tokens", true);
     return prompt;
   }
+  if (line.get("special_tokens") != nullptr)
+    throw bad_data(
+        "{}: prompt '{}' has \"special_tokens\", which goes with \"text\": write them into \"tokens\"",
+        prompt.where, prompt.id);
   for (const auto& item : line.list("tokens"))
     prompt.tokens.push_back(static_cast<std::int32_t>(
         line.integer_of("tokens", item, 0, std::numeric_limits<std::int32_t>::max())));
@@ -57,8 +62,10 @@ PromptsFile read_prompts_file(const std::filesystem::path& path) {
 void check_prompts(const PromptsFile& file, std::int64_t vocabulary, bool has_tokenizer) {
   for (const auto& prompt : file.prompts) {
     if (prompt.text && !has_tokenizer)
-      throw bad_data("{}: has \"text\", but the model directory has no tokenizer.json: give \"tokens\"",
-                     prompt.where);
+      throw bad_data(
+          "{}: has \"text\", but the model directory has neither tokenizer.json nor tokenizer.model: give "
+          "\"tokens\", which need none, or put the tokenizer there (docs/tokenizers.md)",
+          prompt.where);
     for (const auto token : prompt.tokens)
       if (token >= vocabulary)
         throw bad_data("{}: token {} is outside the vocabulary of {}", prompt.where, token, vocabulary);

@@ -1,5 +1,6 @@
-// prompts.jsonl: one prompt a line, {"id": "p0", "text": "…"} or {"id": "p0", "tokens": [1, 2]}; null means
-// absent; other keys and blank lines are passed over.
+// prompts.jsonl: one prompt a line, {"id": "p0", "text": "…"} or {"id": "p0", "tokens": [1, 2]}; with a text
+// "special_tokens": false leaves out what the tokenizer puts around it (a chat template has written it); null
+// means absent; other keys and blank lines are passed over.
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -15,6 +16,7 @@ struct GivenPrompt {
   std::string id;
   std::optional<std::string> text;  // to be encoded; or else
   std::vector<std::int32_t> tokens;
+  bool special_tokens = true;  // the tokenizer's own are put around the text
 };
 
 struct PromptsFile {
@@ -24,7 +26,7 @@ struct PromptsFile {
 
 // Throws bad_data naming file and line: unreadable, no JSON object, an id that is missing, repeated or no
 // file name (record::valid_id), neither or both of text and tokens, no tokens, a token that is no number from
-// 0; no prompt.
+// 0, special_tokens that is no flag or stands beside tokens; no prompt.
 PromptsFile read_prompts_file(const std::filesystem::path& path);
 
 // What this model cannot be given: throws bad_data naming file and line of a token outside its vocabulary,

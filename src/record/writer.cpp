@@ -196,7 +196,7 @@ std::string what_may_differ(const RunInfo& existing, const RunInfo& run) {
   } else {
     if (was.weights != is.weights) what.emplace_back("the weights");
     if (was.generation_config != is.generation_config) what.emplace_back("generation_config.json");
-    if (was.tokenizer != is.tokenizer) what.emplace_back("tokenizer.json");
+    if (was.tokenizer != is.tokenizer) what.emplace_back("the tokenizer");
   }
   if (existing.prompts_hash != run.prompts_hash) what.emplace_back("the prompts");
   if (existing.version != run.version) what.emplace_back("the versions of shardrift");

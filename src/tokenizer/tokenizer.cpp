@@ -7,7 +7,7 @@
 namespace shardrift {
 
 Tokenizer Tokenizer::open(const std::filesystem::path& file) {
-  return Tokenizer(open_tokenizer_json(file));
+  return Tokenizer(file.extension() == ".model" ? open_sentencepiece(file) : open_tokenizer_json(file));
 }
 
 Tokenizer::Tokenizer(std::unique_ptr<const TokenizerKind> kind) : kind_(std::move(kind)) {}

@@ -16,11 +16,29 @@ std::string hash_of_file(const std::filesystem::path& path) {
   return sha256_hex(read_text_file(path, kMaxBytes));
 }
 
+std::string hash_of_tokenizer(const std::filesystem::path& directory) {
+  const auto file = tokenizer_file(directory);
+  if (file.empty()) return {};
+  auto hash = hash_of_file(file);
+  if (file.filename() != "tokenizer.model") return hash;
+  for (const auto* beside : {"tokenizer_config.json", "added_tokens.json"})
+    hash.append(" ").append(hash_of_file(directory / beside));
+  return sha256_hex(hash);
+}
+
 }  // namespace
+
+std::filesystem::path tokenizer_file(const std::filesystem::path& directory) {
+  for (const auto* name : {"tokenizer.json", "tokenizer.model"}) {
+    std::error_code error;
+    if (std::filesystem::exists(directory / name, error)) return directory / name;
+  }
+  return {};
+}
 
 ModelFiles small_model_files(const std::filesystem::path& directory, bool text) {
   return {"", hash_of_file(directory / "generation_config.json"),
-          text ? hash_of_file(directory / "tokenizer.json") : std::string()};
+          text ? hash_of_tokenizer(directory) : std::string()};
 }
 
 ModelFiles model_files(const std::filesystem::path& directory, int threads,

@@ -9,11 +9,15 @@ namespace shardrift {
 struct ModelFiles {
   std::string weights;            // weight_hash.hpp
   std::string generation_config;  // SHA-256 of generation_config.json; empty: there is none
-  std::string tokenizer;          // of tokenizer.json, likewise; empty, too, where no prompt has text
+  std::string tokenizer;          // of tokenizer_file, likewise; empty, too, where no prompt has text
   bool operator==(const ModelFiles&) const = default;
 };
 
-// Those two beside the weights, in a Hugging Face directory; tokenizer.json only with prompts of text. Throws
+// The file that texts are encoded with: tokenizer.json, else tokenizer.model; empty where there is neither.
+std::filesystem::path tokenizer_file(const std::filesystem::path& directory);
+
+// Those two beside the weights, in a Hugging Face directory; the tokenizer only with prompts of text (of
+// tokenizer.model: with tokenizer_config.json and added_tokens.json, which say what is added to it). Throws
 // bad_data where one cannot be read.
 ModelFiles small_model_files(const std::filesystem::path& directory, bool text);
 // All three: the weights from what was kept of an earlier time, else read once, by up to `threads` threads.

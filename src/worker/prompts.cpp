@@ -8,6 +8,7 @@
 #include "prompts/prompts_file.hpp"
 #include "record/reader.hpp"
 #include "tokenizer/tokenizer.hpp"
+#include "weights/model_files.hpp"
 
 namespace shardrift {
 using nlohmann::json;
@@ -15,7 +16,7 @@ namespace {
 
 std::vector<std::int32_t> encoded(const GivenPrompt& given, const ModelConfig& config,
                                   const Tokenizer& tokenizer) {
-  auto tokens = tokenizer.encode(*given.text);
+  auto tokens = tokenizer.encode(*given.text, given.special_tokens);
   for (const auto token : tokens)
     if (token >= config.vocabulary)
       throw bad_data("{}: the tokenizer gives token {}, the model's vocabulary ends at {}", given.where,
@@ -37,13 +38,13 @@ std::vector<std::string> strings_of(const Tokenizer& tokenizer, const ModelConfi
 GivenJobs read_prompts(const std::filesystem::path& path, const std::filesystem::path& model,
                        const ModelConfig& config) {
   const auto file = read_prompts_file(path);
-  const auto tokenizer_json = model / "tokenizer.json";
-  check_prompts(file, config.vocabulary, std::filesystem::exists(tokenizer_json));
+  const auto encoded_with = tokenizer_file(model);
+  check_prompts(file, config.vocabulary, !encoded_with.empty());
   GivenJobs all;
   std::optional<Tokenizer> tokenizer;
   if (std::any_of(file.prompts.begin(), file.prompts.end(),
                   [](const GivenPrompt& given) { return given.text.has_value(); })) {
-    tokenizer = Tokenizer::open(tokenizer_json);
+    tokenizer = Tokenizer::open(encoded_with);
     all.vocab = strings_of(*tokenizer, config);
     all.notes = tokenizer->notes();
   }

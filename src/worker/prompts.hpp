@@ -22,7 +22,7 @@ struct GivenJobs {
   std::vector<std::string> notes;  // what the user should know of the tokenizer
 };
 
-// The model's tokenizer.json is opened only where a prompt has text: token ids go with any tokenizer, also
+// The model's tokenizer is opened only where a prompt has text: token ids go with any tokenizer, also
 // one that this version does not compute. Throws bad_data naming file and line as read_prompts_file and
 // check_prompts do, and where a text is no token.
 GivenJobs read_prompts(const std::filesystem::path& path, const std::filesystem::path& model,

@@ -45,8 +45,9 @@ RunOutput::RunOutput(const World& world, const RunOptions& options, const std::v
     auto inputs = files_in(options.model);
     for (const auto& input : {options.prompts, options.follow, options.collective_profile})
       inputs.push_back(input.string());
-    for (const auto* name : {"config.json", "generation_config.json", "tokenizer.json", "model.safetensors",
-                             "model.safetensors.index.json"})
+    for (const auto* name :
+         {"config.json", "generation_config.json", "tokenizer.json", "tokenizer.model",
+          "tokenizer_config.json", "added_tokens.json", "model.safetensors", "model.safetensors.index.json"})
       inputs.push_back((options.model / name).string());  // read where they are there
     refuse_inside(options);
     for (const auto& file : record::files_of(options.output)) refuse_input("--output", file.string(), inputs);

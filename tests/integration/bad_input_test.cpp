@@ -126,7 +126,7 @@ TEST_F(BadInput, PromptLongerThanTheContext) {
 
 TEST_F(BadInput, TextWithoutATokenizer) {
   std::ofstream(prompts) << "{\"id\": \"a\", \"text\": \"hello\"}\n";
-  refused(65, "tokenizer.json");
+  refused(65, "neither tokenizer.json nor tokenizer.model");
 }
 
 TEST_F(BadInput, MissingPrompts) {

@@ -72,6 +72,22 @@ TEST_F(ModelFiles, AnAddedTokenWithAnotherIdThanTheLibraryGivesItIsNoted) {
   EXPECT_THAT(record::Reader::open(record("text")).prompt("a").prompt.tokens, ElementsAre(1, 2));
 }
 
+TEST_F(ModelFiles, SpecialTokensStandAroundATextUnlessItBringsThemAlong) {
+  write("tokenizer.json", R"({"model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "<s>": 2}, "merges": []},
+    "added_tokens": [{"id": 2, "content": "<s>", "special": true}],
+    "post_processor": {"type": "TemplateProcessing",
+      "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
+      "special_tokens": {"<s>": {"id": "<s>", "ids": [2], "tokens": ["<s>"]}}},
+    "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false}, "decoder": {"type": "ByteLevel"}})");
+  const auto text = run("text",
+                        "{\"id\": \"a\", \"text\": \"b\"}\n"
+                        "{\"id\": \"b\", \"text\": \"<s>b\", \"special_tokens\": false}\n");
+  ASSERT_EQ(text.code, 0) << text.output;
+  const auto reader = record::Reader::open(record("text"));
+  EXPECT_THAT(reader.prompt("a").prompt.tokens, ElementsAre(2, 1));
+  EXPECT_THAT(reader.prompt("b").prompt.tokens, ElementsAre(2, 1));
+}
+
 TEST_F(ModelFiles, AFollowedRecordBringsItsVocabularyAlong) {
   write("tokenizer.json", R"({"model": {"type": "BPE", "vocab": {"a": 0, "b": 1}, "merges": []},
     "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false}, "decoder": {"type": "ByteLevel"}})");

@@ -68,12 +68,26 @@ TEST_F(Prompts, WhatIsRefused) {
   expect_refused(R"({"id": "a", "text": null, "tokens": null})", "either \"text\" or \"tokens\"");
   expect_refused(R"({"id": "a", "text": "x", "tokens": [1]})", "either \"text\" or \"tokens\"");
   expect_refused(R"({"id": "a", "text": 3})", "text is 3");
+  expect_refused("{\"id\": \"a\", \"tokens\": [1]}\n{\"id\": \"b\", \"text\": \"ab\xFF\"}\n",
+                 "line 2: not valid JSON");
+  expect_refused("{\"id\": \"b\", \"text\": \"ab\xFF\"}\n", "UTF-8");
+  expect_refused(R"({"id": "a", "text": "x", "special_tokens": 0})", "special_tokens is 0");
+  expect_refused(R"({"id": "a", "tokens": [1], "special_tokens": true})", "goes with \"text\"");
   expect_refused(R"({"id": "a", "tokens": "1"})", "tokens is \"1\"");
   expect_refused(R"({"id": "a", "tokens": []})", "prompt 'a' is empty");
   expect_refused(R"({"id": "a", "tokens": [-1]})", "tokens is -1");
   expect_refused(R"({"id": "a", "tokens": [1.5]})", "tokens is 1.5");
   expect_refused("{\"id\": \"a\", \"tokens\": [1]}\n{\"id\": \"a\", \"tokens\": [2]}",
                  "line 2: id 'a' is used twice");
+}
+
+TEST_F(Prompts, ATextMayBringItsSpecialTokensAlong) {
+  const auto file = read(
+      "{\"id\": \"a\", \"text\": \"x\"}\n{\"id\": \"b\", \"text\": \"x\", \"special_tokens\": false}\n"
+      "{\"id\": \"c\", \"tokens\": [1], \"special_tokens\": null}\n");
+  EXPECT_TRUE(file.prompts[0].special_tokens);
+  EXPECT_FALSE(file.prompts[1].special_tokens);
+  EXPECT_EQ(file.prompts[2].tokens.size(), 1U);
 }
 
 TEST_F(Prompts, WhatAModelCannotBeGiven) {
@@ -83,7 +97,8 @@ TEST_F(Prompts, WhatAModelCannotBeGiven) {
               HasSubstr("line 1: token 10 is outside the vocabulary of 10"));
   const auto text = read(R"({"id": "a", "text": "x"})");
   check_prompts(text, 1, true);
-  EXPECT_THAT(error_of([&] { check_prompts(text, 1, false); }).what(), HasSubstr("no tokenizer.json"));
+  EXPECT_THAT(error_of([&] { check_prompts(text, 1, false); }).what(),
+              HasSubstr("neither tokenizer.json nor tokenizer.model"));
 }
 
 }  // namespace

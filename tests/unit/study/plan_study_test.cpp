@@ -254,7 +254,7 @@ TEST_F(PlanStudy, MissingFilesAreBadData) {
                   {"prompts.jsonl line 1", "token 11 is outside the vocabulary of 11"});
   folder_.write("prompts.jsonl", "{\"id\": \"a\", \"text\": \"x\"}\n");
   fs::remove(folder_ / "model/tokenizer.json");
-  expect_bad_data([&] { plan("", cpu(1)); }, {"prompts.jsonl line 1", "no tokenizer.json"});
+  expect_bad_data([&] { plan("", cpu(1)); }, {"prompts.jsonl line 1", "neither tokenizer.json nor tokenizer.model"});
 }
 
 TEST_F(PlanStudy, GpusCanBeNamed) {

@@ -43,13 +43,14 @@ def cut_model():
     return cut
 
 
-def merges_of(vocabulary):
-    """As transformers converts a SentencePiece model: each way to cut a piece in two pieces, the piece's rank first."""
+def merges_of(vocabulary, scores):
+    """As transformers converts a SentencePiece model: each way to cut a piece in two pieces, the best score first."""
     merges = []
-    for piece, rank in vocabulary.items():
+    for piece in vocabulary:
         pairs = [(piece[:i], piece[i:]) for i in range(1, len(piece)) if piece[:i] in vocabulary and piece[i:] in vocabulary]
-        merges += [(rank, vocabulary[a], vocabulary[b], [a, b]) for a, b in pairs]
-    return [pair for *_, pair in sorted(merges)]
+        merges += [(scores[piece], a, b) for a, b in sorted(pairs, key=lambda pair: (vocabulary[pair[0]], vocabulary[pair[1]]))]
+    merges.sort(key=lambda merge: (merge[0], len(merge[1]), len(merge[2])), reverse=True)
+    return [[a, b] for _, a, b in merges]
 
 
 def token(content, id_, **flags):
@@ -122,13 +123,13 @@ def variants(size):
     yield "bos and eos", {"decoder": {"type": "ByteFallback"}, "post_processor": template("<s>", after=["</s>"])}
 
 
-def base(vocabulary):
+def base(vocabulary, scores):
     return {"version": "1.0", "truncation": None, "padding": None, "added_tokens": NAMED,
             "normalizer": normalizer(PREPEND, replace(" ", SPACE)), "pre_tokenizer": None, "post_processor": template("<s>"),
             "decoder": decoder(STRIP),
             "model": {"type": "BPE", "dropout": None, "unk_token": "<unk>", "continuing_subword_prefix": None,
                       "end_of_word_suffix": None, "fuse_unk": True, "byte_fallback": True, "ignore_merges": False,
-                      "vocab": vocabulary, "merges": merges_of(vocabulary)}}
+                      "vocab": vocabulary, "merges": merges_of(vocabulary, scores)}}
 
 
 def patched(document, patch):
@@ -142,7 +143,7 @@ def main():
     model = cut_model()
     (HERE / "sentencepiece.model").write_bytes(model.SerializeToString())
     vocabulary = {p.piece: i for i, p in enumerate(model.pieces)}
-    document = base(vocabulary)
+    document = base(vocabulary, {p.piece: p.score for p in model.pieces})
     write(HERE / "sentencepiece.tokenizer.json", document)
     texts = TEXTS[:20] + MORE + (HERE / "multilingual.txt").read_text(encoding="utf-8").split("\n")
     rows = []
