@@ -56,4 +56,20 @@ std::uint16_t float16_from_float(float value) {
   return static_cast<std::uint16_t>(sign | ((rounded - 0x38000000U) >> 13));
 }
 
+double rounded_to(DType dtype, double value) {
+  const auto narrow = static_cast<float>(value);
+  switch (dtype) {
+    case DType::float64:
+      return value;
+    case DType::float16:
+      return float_from_float16(float16_from_float(narrow));
+    case DType::bfloat16:
+      return float_from_bfloat16(bfloat16_from_float(narrow));
+    case DType::float32:
+    case DType::tf32:
+      break;
+  }
+  return narrow;
+}
+
 }  // namespace shardrift

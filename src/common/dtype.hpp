@@ -27,4 +27,7 @@ float float_from_float16(std::uint16_t bits);
 std::uint16_t bfloat16_from_float(float value);
 std::uint16_t float16_from_float(float value);
 
+// The value as an element of that dtype: rounded once to float32, then to 16 bits.
+double rounded_to(DType dtype, double value);
+
 }  // namespace shardrift

@@ -17,6 +17,7 @@
 #include "model/matrix.hpp"
 #include "parallel/plan/dealing.hpp"
 #include "parallel/plan/plan.hpp"
+#include "weights/layer_spec.hpp"
 
 namespace shardrift {
 
@@ -25,6 +26,7 @@ struct RowIndex {
   const std::int32_t* tokens = nullptr;
   const std::int32_t* positions = nullptr;  // 0-based
   const std::int32_t* slots = nullptr;      // sequence of the KV cache
+  const std::int32_t* lengths = nullptr;    // of the row's sequence once the pass has run
   std::int64_t rows = 0;
   bool one_sequence = false;  // all rows in one slot (prefill): they may share loads, never bits
 };
@@ -38,10 +40,31 @@ struct CacheView {
   std::int64_t head_dim = 0;
 };
 
+// Cosines and sines by which pairs of elements are rotated; device pointers. Sequences of up to short_length
+// tokens use the first table. Longer ones the second (longrope), or frequencies that depend on the sequence's
+// length (dynamic).
+struct RopeView {
+  std::int64_t pairs = 0;          // of each head: its elements i and i + pairs, i < pairs; others stay
+  const float* cosines = nullptr;  // [1 or 2 tables][positions][pairs]
+  const float* sines = nullptr;
+  std::int64_t positions = 0;
+  std::int64_t short_length = 0;
+  const float* frequencies = nullptr;  // [lengths from short_length + 1 on][pairs]; null: two tables
+};
+
+// An RMS norm of rows, or of each head's part of a row.
+struct NormView {
+  const Matrix* weight = nullptr;  // [1, n], n elements normed together
+  double eps = 0;
+  NormKind kind = NormKind::rounded;
+};
+
 struct AttentionShape {
   std::int64_t query_heads = 0;            // of the shard
   const std::int32_t* local_kv = nullptr;  // device, [query_heads] index into the cache's heads
   std::int64_t window = 0;                 // keys with position > query position - window; 0: all
+  double scale = 0;                        // of q · k; 0: 1 / sqrt(head_dim)
+  double softcap = 0;                      // c · tanh(score / c) of the scaled score; 0: none
 };
 
 // The columns of a matrix in S slices: columns offsets[s] to offsets[s + 1] lie in slice s, `stride` bytes
@@ -77,23 +100,30 @@ class Backend {
   // out[i] = gathered[owner[tokens[i]]][i]; gathered: size() blocks of out's shape, `stride` bytes apart.
   virtual void pick_rows(const void* gathered, std::size_t stride, const std::int32_t* owner,
                          const RowIndex& index, const Matrix& out) = 0;
-  // out = weight · round(x · rsqrt(mean(x²) + eps)), the inner rounding to the model's dtype as transformers
-  // does.
-  virtual void rms_norm(const Matrix& x, const Matrix& weight, double eps, const Matrix& out) = 0;
+  // out = weight · x · rsqrt(mean(x²) + eps), row by row, rounded where norm.kind says (layer_spec.hpp). out
+  // may be x.
+  virtual void rms_norm(const Matrix& x, const NormView& norm, const Matrix& out) = 0;
+  // Each head's part of m's rows in place, by itself: heads [heads.begin, heads.end), of as many elements as
+  // the norm's weights.
+  virtual void head_norm(const Matrix& m, Range heads, const NormView& norm) = 0;
   // out[rows, N] = x[rows, K] · weight[N, K]ᵀ. out.dtype may be float32 where x is narrower: the float32
   // accumulators, unrounded.
   virtual void linear(const Matrix& x, const Weight& weight, const Matrix& out) = 0;
   // qkv [rows, (query_heads + 2 · kv_heads) · head_dim]: rotates queries and keys in place, writes keys and
-  // values to the cache. cosines, sines: float32 [max_length, head_dim / 2].
-  virtual void rope_and_cache(const Matrix& qkv, std::int64_t query_heads, const float* cosines,
-                              const float* sines, const RowIndex& index, const CacheView& cache) = 0;
-  // Causal softmax(q · kᵀ / sqrt(head_dim)) · v per row and head; reads queries from qkv, writes
+  // values to the cache.
+  virtual void rope_and_cache(const Matrix& qkv, std::int64_t query_heads, const RopeView& rope,
+                              const RowIndex& index, const CacheView& cache) = 0;
+  // Causal softmax(q · kᵀ · scale) · v per row and head; reads queries from qkv, writes
   // out [rows, query_heads · head_dim]. A row's bits depend on its own keys only, not on rows, heads or
   // device.
   virtual void attention(const Matrix& qkv, const AttentionShape& shape, const RowIndex& index,
                          const CacheView& cache, const Matrix& out) = 0;
-  // gate_up [rows, 2 · I] -> out [rows, I] = round(silu(gate)) · up
-  virtual void silu_multiply(const Matrix& gate_up, const Matrix& out) = 0;
+  // gate_up [rows, 2 · I] -> out [rows, I] = round(activation(gate)) · up
+  virtual void activate(const Matrix& gate_up, Activation activation, const Matrix& out) = 0;
+  // m · factor, rounded.
+  virtual void scale(const Matrix& m, double factor) = 0;
+  // m / divisor, then softcap · tanh(m / softcap) where softcap is not 0; rounded once.
+  virtual void divide_and_cap(const Matrix& m, double divisor, double softcap) = 0;
   // to += delta, after delta has rounded. delta: as many rows as to, or one (a bias), added to each.
   virtual void add(const Matrix& to, const Matrix& delta) = 0;
   virtual void fill_negative_zero(const Matrix& out) = 0;  // an empty shard's partial: x + -0 = x for every x
@@ -102,6 +132,8 @@ class Backend {
   // is out's or float32. map was made by this backend for out.count() elements.
   virtual void fold(const void* partials, std::size_t stride, DType partial_dtype, const DeviceOrderMap& map,
                     Accumulator accumulator, const Matrix& out) = 0;
+  // Columns [columns.begin, columns.end) of from to those of `to` from column `at` on. A copy of bits.
+  virtual void copy_columns(const Matrix& from, Range columns, const Matrix& to, std::int64_t at) = 0;
   // out [rows, columns] from its slices [rows][width]; pads dropped. A copy of bits.
   virtual void join_columns(const ColumnSlices& slices, const Matrix& out) = 0;
   // sums[r] += Σ mix64(index + j, bits of m[r, columns.begin + j]) over j in [0, columns.size()), modulo 2^64

@@ -10,7 +10,19 @@ using record::Operation;
 
 namespace {
 constexpr std::int64_t kLongPass = 2048;  // rows; shorter ones spend no time on telling how far they are
+
+// Of each row: how long its sequence is once the pass has run. A sequence's rows lie together, in the order
+// of their positions.
+std::vector<std::int32_t> sequence_lengths(const Pass& pass) {
+  std::vector<std::int32_t> lengths(pass.tokens.size());
+  for (std::size_t i = lengths.size(); i-- > 0;) {
+    const bool last = i + 1 == lengths.size() || pass.slots[i + 1] != pass.slots[i];
+    lengths[i] = last ? pass.positions[i] + 1 : lengths[i + 1];
+  }
+  return lengths;
 }
+
+}  // namespace
 
 std::span<const std::byte> Forward::run(const Pass& pass) {
   stage(pass);
@@ -31,8 +43,14 @@ void Forward::stage(const Pass& pass) {
   backend_.upload(positions_.data(), pass.positions.data(), bytes);
   backend_.upload(slots_.data(), pass.slots.data(), bytes);
   backend_.upload(wanted_.data(), pass.wanted.data(), pass.wanted.size() * sizeof(std::int32_t));
+  const auto lengths = sequence_lengths(pass);
+  backend_.upload(lengths_.data(), lengths.data(), bytes);
   const bool one_sequence = std::equal(pass.slots.begin() + 1, pass.slots.end(), pass.slots.begin());
-  index_ = {tokens_.as<std::int32_t>(), positions_.as<std::int32_t>(), slots_.as<std::int32_t>(), rows,
+  index_ = {tokens_.as<std::int32_t>(),
+            positions_.as<std::int32_t>(),
+            slots_.as<std::int32_t>(),
+            lengths_.as<std::int32_t>(),
+            rows,
             one_sequence};
   prepare_maps(rows);
   if (trace_ != nullptr) trace_->begin(pass.wanted);
@@ -85,6 +103,7 @@ void Forward::embed() {
   if (tensor_group_.size() == 1) {
     for (const auto& slice : weights_.embedding)
       backend_.embed(slice.rows.matrix.view, slice.share.rows, index_, residual);
+    if (embedding_scale_ != 1) backend_.scale(residual, embedding_scale_);
     return;
   }
   // Each rank fills the rows whose tokens it owns; all exchange bytes; each row is then taken from its owner.
@@ -94,6 +113,7 @@ void Forward::embed() {
   tensor_group_.all_gather(mine.data, gathered_.data(), stride_of(mine));
   backend_.pick_rows(gathered_.data(), stride_of(mine), vocabulary_owner_.as<std::int32_t>(), index_,
                      residual);
+  if (embedding_scale_ != 1) backend_.scale(residual, embedding_scale_);
 }
 
 // The stream through one block: residual += reduce over shards of (out_s · inner_s(in_s · norm(residual))).
@@ -106,13 +126,14 @@ void Forward::run_block(std::size_t layer, Block block) {
   const Matrix residual = residual_.view.first_rows(rows);
   const Matrix normed = normed_.view.first_rows(rows);
   if (what.norm_before) {
-    backend_.rms_norm(residual, whole.norm_before.view, config_.rms_norm_eps, normed);
+    backend_.rms_norm(residual, norm_by(whole.norm_before), normed);
     observe(attention ? Operation::attention_norm : Operation::mlp_norm, layer, 0, normed);
   }
   const Matrix& x = what.norm_before ? normed : residual;
+  if (attention) project(layer, x);
   for (std::size_t s = 0; s < weights_.layers[layer].shards.size(); ++s) {
     const Matrix inner = row_input(layer, block, s, rows);
-    if (inner.cols > 0) attention ? attend(layer, s, x, inner) : activate(layer, s, x, inner);
+    if (inner.cols > 0) attention ? attend(layer, s, inner) : activate(layer, s, x, inner);
     if (!gathers_) row_product(layer, block, s, inner);
   }
 
@@ -120,9 +141,11 @@ void Forward::run_block(std::size_t layer, Block block) {
   if (what.output_bias) backend_.add(sum, whole.out_bias.view);  // once, whatever the number of shards
   observe(attention ? Operation::attention_sum : Operation::mlp_sum, layer, 0, sum);
   if (what.norm_after) {
-    backend_.rms_norm(sum, whole.norm_after.view, config_.rms_norm_eps, normed);
+    backend_.rms_norm(sum, norm_by(whole.norm_after), normed);
     sum = normed;
   }
+  if (const double multiplier = spec(layer).residual_multiplier; multiplier != 1)
+    backend_.scale(sum, multiplier);
   backend_.add(residual, sum);
   observe(attention ? Operation::attention_residual : Operation::mlp_residual, layer, 0, residual);
 }
@@ -135,16 +158,26 @@ void Forward::product_in(std::size_t layer, Block block, std::size_t shard, cons
   if (spec(layer)[block].input_bias) backend_.add(out, weights.in_bias.view);
 }
 
-void Forward::attend(std::size_t layer, std::size_t s, const Matrix& x, const Matrix& attended) {
+// Queries, keys and values of all hosted shards: a norm over whole rows needs them all.
+void Forward::project(std::size_t layer, const Matrix& x) {
+  const auto& shards = weights_.layers[layer].shards;
+  for (std::size_t s = 0; s < shards.size(); ++s) {
+    if (shards[s].query_heads == 0) continue;
+    const Matrix qkv = projected(s, x.rows);
+    product_in(layer, Block::attention, s, x, qkv);
+    observe(Operation::qkv, layer, s, qkv);
+  }
+  if (spec(layer).query_key_norm != QueryKeyNorm::none) norm_queries_and_keys(layer, x.rows);
+}
+
+void Forward::attend(std::size_t layer, std::size_t s, const Matrix& attended) {
   const auto& shard = weights_.layers[layer].shards[s];
   const auto& rope = ropes_[layer_rope_[layer]];
-  const Matrix qkv = wide_[static_cast<std::size_t>(Block::attention)][s].view.first_rows(x.rows);
-  product_in(layer, Block::attention, s, x, qkv);
-  observe(Operation::qkv, layer, s, qkv);
-  backend_.rope_and_cache(qkv, shard.query_heads, rope.cosines.as<float>(), rope.sines.as<float>(), index_,
-                          cache(layer, s));
+  const Matrix qkv = projected(s, attended.rows);
+  backend_.rope_and_cache(qkv, shard.query_heads, rope.view, index_, cache(layer, s));
   observe(Operation::rope, layer, s, qkv);
-  const AttentionShape shape{shard.query_heads, shard.local_kv.as<std::int32_t>(), spec(layer).window};
+  const AttentionShape shape{shard.query_heads, shard.local_kv.as<std::int32_t>(), spec(layer).window,
+                             spec(layer).score_scale, spec(layer).score_softcap};
   backend_.attention(qkv, shape, index_, cache(layer, s), attended);
   observe(Operation::attention, layer, s, attended);
 }
@@ -153,7 +186,7 @@ void Forward::activate(std::size_t layer, std::size_t s, const Matrix& x, const 
   const Matrix gate_up = wide_[static_cast<std::size_t>(Block::mlp)][s].view.first_rows(x.rows);
   product_in(layer, Block::mlp, s, x, gate_up);
   observe(Operation::gate_up, layer, s, gate_up);
-  backend_.silu_multiply(gate_up, activated);
+  backend_.activate(gate_up, spec(layer).activation, activated);
   observe(Operation::activation, layer, s, activated);
 }
 
@@ -163,10 +196,10 @@ void Forward::head(std::int64_t done) {
   const std::int64_t rows = std::min(kHeadRows, logit_rows_ - done);
   const Matrix x = head_input_.view.first_rows(rows);
   // The stream's rows are picked as a table's: a copy of bits.
-  const RowIndex picked{wanted_.as<std::int32_t>() + done, nullptr, nullptr, rows};
+  const RowIndex picked{.tokens = wanted_.as<std::int32_t>() + done, .rows = rows};
   const Matrix stream = normed_.view.first_rows(rows);
   backend_.embed(residual_.view, {0, index_.rows}, picked, stream);
-  backend_.rms_norm(stream, weights_.final_norm.view, config_.rms_norm_eps, x);
+  backend_.rms_norm(stream, norm_by(weights_.final_norm), x);
   if (trace_ != nullptr) trace_->narrow(done, rows);
   observe(Operation::final_norm, 0, 0, x);
 
@@ -175,6 +208,7 @@ void Forward::head(std::int64_t done) {
   const Matrix logits = logits_.view.first_rows(rows);
   if (plan_.shards == 1) {
     backend_.linear(x, slices.front().rows.view(), logits);
+    finish_logits(logits);
     observe(Operation::logits, 0, 0, logits);
     return;
   }
@@ -183,10 +217,17 @@ void Forward::head(std::int64_t done) {
   for (std::size_t s = 0; s < slices.size(); ++s) {
     slice.data = head_slices_.as<std::byte>() + s * stride;
     backend_.linear(x, slices[s].rows.view(), slice);
+    finish_logits(slice);
     observe(Operation::logits, 0, s, slice);
   }
   const ColumnSlices all = all_slices(head_slices_.data(), stride, vocabulary_, width);
   if (place_.writes()) backend_.join_columns(all, logits);
+}
+
+// Element by element, so that it does not matter whose slice it is done to.
+void Forward::finish_logits(const Matrix& slice) {
+  if (config_.logits_divisor != 1 || config_.logits_softcap != 0)
+    backend_.divide_and_cap(slice, config_.logits_divisor, config_.logits_softcap);
 }
 
 CacheView Forward::cache(std::size_t layer, std::size_t shard) const {

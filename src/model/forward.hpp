@@ -70,11 +70,23 @@ class Forward {
   // forward.cpp: the pass
   void embed();
   void run_block(std::size_t layer, Block block);
-  void attend(std::size_t layer, std::size_t shard, const Matrix& x, const Matrix& attended);
+  void project(std::size_t layer, const Matrix& x);
+  void attend(std::size_t layer, std::size_t shard, const Matrix& attended);
   void activate(std::size_t layer, std::size_t shard, const Matrix& x, const Matrix& activated);
   void product_in(std::size_t layer, Block block, std::size_t shard, const Matrix& x, const Matrix& out);
   void head(std::int64_t done);
+  void finish_logits(const Matrix& slice);
   void observe(record::Operation operation, std::size_t layer, std::size_t shard, const Matrix& matrix);
+
+  // forward_norms.cpp: norms of queries and keys
+  void norm_queries_and_keys(std::size_t layer, std::int64_t rows);
+  void norm_whole_rows(std::size_t layer, std::int64_t rows, bool keys);
+  NormView norm_by(const OwnedMatrix& weight) const {
+    return {&weight.view, config_.rms_norm_eps, config_.norm};
+  }
+  Matrix projected(std::size_t shard, std::int64_t rows) const {  // queries, keys, values
+    return wide_[static_cast<std::size_t>(Block::attention)][shard].view.first_rows(rows);
+  }
 
   // forward_sums.cpp: from the shards' inputs of a row-parallel linear to one tensor
   void row_product(std::size_t layer, Block block, std::size_t shard, const Matrix& x);
@@ -109,6 +121,7 @@ class Forward {
   // forward_setup.cpp
   void make_shard_buffers();
   void make_gather_buffers(std::size_t& gathered);
+  void make_norm_buffers(std::size_t& gathered);
   void make_head_buffers(std::size_t& gathered);
 
   const ModelConfig& config_;
@@ -127,13 +140,15 @@ class Forward {
   std::map<std::int64_t, DeviceOrderMap> order_maps_;  // by rows of the message, made when first staged
   std::map<std::int64_t, DeviceOrderMap> rounding_maps_;
 
-  RowIndex index_;                     // of the staged pass
-  std::int64_t logit_rows_ = 0;        // of the staged pass: wanted ones
-  Buffer tokens_, positions_, slots_;  // int32 [capacity.rows]
-  Buffer wanted_;                      // int32 [capacity.logit_rows]
+  RowIndex index_;                               // of the staged pass
+  std::int64_t logit_rows_ = 0;                  // of the staged pass: wanted ones
+  Buffer tokens_, positions_, slots_, lengths_;  // int32 [capacity.rows]
+  Buffer wanted_;                                // int32 [capacity.logit_rows]
+  double embedding_scale_ = 1;
   struct RopeBuffers {
     RopeConfig rope;
-    Buffer cosines, sines;  // float32 [capacity.length, head_dim / 2]
+    Buffer cosines, sines, frequencies;
+    RopeView view;
   };
   std::vector<RopeBuffers> ropes_;       // one a kind that a layer of the stage has
   std::vector<std::size_t> layer_rope_;  // [layers of the stage]: which
@@ -151,6 +166,15 @@ class Forward {
   OwnedMatrix logits_;  // [head rows, vocabulary]
   std::vector<std::byte> host_logits_;
   Columns vocabulary_;
+  // A norm over all queries or keys of a row: who holds which columns (a KV head that two shards hold is the
+  // lower one's), the hosted shards' slices, one aligned stride apart, and whole rows. By [keys].
+  struct WholeRows {
+    Columns columns;
+    std::vector<Range> own;  // of each hosted shard: the columns of the whole row that its slice has
+    OwnedMatrix rows;        // [rows, all heads · head_dim]
+  };
+  std::array<WholeRows, 2> whole_rows_;
+  Buffer norm_slices_;
   Buffer scattered_;  // scatter: this rank's part of the sum
   // gather: who holds which columns of each block's inner matrix, and of hidden; the hosted shards' slices of
   // an input, one aligned stride apart; and all of it, [rows, K]

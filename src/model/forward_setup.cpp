@@ -47,6 +47,9 @@ Forward::Forward(const ModelConfig& config, const Plan& plan, const Place& place
   tokens_ = Buffer(backend, ids);
   positions_ = Buffer(backend, ids);
   slots_ = Buffer(backend, ids);
+  lengths_ = Buffer(backend, ids);
+  embedding_scale_ =
+      config.embedding_scale_rounds ? rounded_to(plan.dtype, config.embedding_scale) : config.embedding_scale;
   wanted_ = Buffer(backend, static_cast<std::size_t>(capacity.logit_rows) * sizeof(std::int32_t));
   residual_ = OwnedMatrix(backend, capacity.rows, config.hidden, plan.dtype);
   normed_ = OwnedMatrix(backend, capacity.rows, config.hidden, plan.dtype);
@@ -69,6 +72,7 @@ Forward::Forward(const ModelConfig& config, const Plan& plan, const Place& place
   // (An embedding exchange needs no more: a partial is at least as wide as the model's dtype.)
   if (plan.shards > 1) gathered = static_cast<std::size_t>(plan.shards) * partial_stride;
   if (gathers_) make_gather_buffers(gathered);
+  make_norm_buffers(gathered);
   if (place.last_stage) make_head_buffers(gathered);
   gathered_ = Buffer(backend, gathered);
   if (place.first_stage && tensor_group.size() > 1) {
@@ -104,7 +108,14 @@ void Forward::make_shard_buffers() {
     while (kind < ropes_.size() && !(ropes_[kind].rope == rope)) ++kind;
     if (kind == ropes_.size()) {
       const auto tables = rope_tables(rope, config_.head_dim, capacity_.length);
-      ropes_.push_back({rope, uploaded(backend_, tables.cosines), uploaded(backend_, tables.sines)});
+      RopeBuffers buffers{rope,
+                          uploaded(backend_, tables.cosines),
+                          uploaded(backend_, tables.sines),
+                          uploaded(backend_, tables.frequencies),
+                          {}};
+      buffers.view = {tables.pairs,     buffers.cosines.as<float>(), buffers.sines.as<float>(),
+                      capacity_.length, tables.short_length,         buffers.frequencies.as<float>()};
+      ropes_.push_back(std::move(buffers));
     }
     layer_rope_.push_back(kind);
   }
@@ -132,6 +143,32 @@ void Forward::make_gather_buffers(std::size_t& gathered) {
   input_slices_ = Buffer(backend_, static_cast<std::size_t>(place_.shards.size()) * widest);
   gathered = std::max(gathered, static_cast<std::size_t>(plan_.shards) * widest);
   joined_ = Buffer(backend_, static_cast<std::size_t>(capacity_.rows * inputs) * size_of(plan_.dtype));
+}
+
+void Forward::make_norm_buffers(std::size_t& gathered) {
+  const bool whole = std::any_of(config_.specs.begin(), config_.specs.end(), [](const LayerSpec& layer) {
+    return layer.query_key_norm == QueryKeyNorm::per_row;
+  });
+  if (!whole) return;
+  std::size_t widest = 0;
+  for (const bool keys : {false, true}) {
+    WholeRows& whole_rows = whole_rows_[keys ? 1 : 0];
+    std::int64_t seen = 0;  // KV heads that lower shards hold
+    whole_rows.columns =
+        dealt_columns((keys ? config_.kv_heads : config_.query_heads) * config_.head_dim, [&](int s) {
+          const auto heads = deal_heads(config_.query_heads, config_.kv_heads, plan_.shards, s);
+          Range own =
+              keys ? Range{std::max(seen, heads.kv.begin), std::max(seen, heads.kv.end)} : heads.query;
+          if (keys) seen = own.end;
+          own = {own.begin * config_.head_dim, own.end * config_.head_dim};
+          if (place_.shards.contains(s)) whole_rows.own.push_back(own);
+          return own;
+        });
+    whole_rows.rows = OwnedMatrix(backend_, capacity_.rows, whole_rows.columns.count, plan_.dtype);
+    widest = std::max(widest, whole_rows.columns.stride(capacity_.rows, plan_.dtype));
+  }
+  norm_slices_ = Buffer(backend_, static_cast<std::size_t>(place_.shards.size()) * widest);
+  gathered = std::max(gathered, static_cast<std::size_t>(plan_.shards) * widest);
 }
 
 void Forward::make_head_buffers(std::size_t& gathered) {

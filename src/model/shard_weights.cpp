@@ -35,8 +35,9 @@ class Loader {
 
   // A vector that every rank has whole.
   OwnedMatrix vector(Part part, std::int64_t layer = 0) {
-    OwnedMatrix matrix = zeros(1, config_.hidden);
-    place(source_.whole(part, layer), {0, config_.hidden}, matrix, 0);
+    const std::int64_t count = shape_of(config_, part, layer).cols;
+    OwnedMatrix matrix = zeros(1, count);
+    place(source_.whole(part, layer), {0, count}, matrix, 0);
     return matrix;
   }
 
@@ -60,6 +61,10 @@ class Loader {
       if (spec[block].norm_before) vectors.norm_before = vector(parts.norm_before, index);
       if (spec[block].norm_after) vectors.norm_after = vector(parts.norm_after, index);
       if (spec[block].output_bias) vectors.out_bias = vector(parts.out_bias, index);
+    }
+    if (spec.query_key_norm != QueryKeyNorm::none) {
+      layer.query_norm = vector(Part::query_norm, index);
+      layer.key_norm = vector(Part::key_norm, index);
     }
     for (auto s = shards.begin; s < shards.end; ++s)
       layer.shards.push_back(shard(index, spec, static_cast<int>(s)));
@@ -116,7 +121,7 @@ class Loader {
     const auto at =
         static_cast<std::int64_t>(first_not_finite({words, count * size_of(plan_.dtype)}, plan_.dtype));
     if (at < 0) return;
-    const std::int64_t row = tensor.first_row + at / cols.size();
+    const std::int64_t row = tensor.stored_row(at / cols.size());
     const std::int64_t col = cols.begin + at % cols.size();
     const bool stored = storage_of(tensor.dtype) == storage_of(plan_.dtype) ||
                         first_not_finite({raw_.data() + static_cast<std::size_t>(at) * size_of(tensor.dtype),

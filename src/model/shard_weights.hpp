@@ -39,6 +39,7 @@ struct BlockVectors {
 
 struct LayerWeights {
   std::array<BlockVectors, kBlocks.size()> blocks;
+  OwnedMatrix query_norm, key_norm;  // [1, head_dim], or [1, heads · head_dim] of a norm over whole rows
   std::vector<ShardLayer> shards;
   const BlockVectors& operator[](Block block) const { return blocks[static_cast<std::size_t>(block)]; }
 };

@@ -30,6 +30,28 @@ double number_at(const std::byte* word, DType dtype) {
 
 }  // namespace
 
+std::vector<Operation> traced_operations(const ModelConfig& config, const Plan& plan) {
+  const auto any = [&](const auto& has) {
+    return std::any_of(config.specs.begin(), config.specs.end(), has);
+  };
+  std::vector<Operation> operations;
+  for (int i = 0; i < record::kOperations; ++i) {
+    const Operation operation = record::operation_at(i);
+    if (record::per_shard(operation) && plan.row_linear == RowLinear::gather && plan.shards > 1) continue;
+    if (operation == Operation::query_key_norm &&
+        !any([](const LayerSpec& layer) { return layer.query_key_norm != QueryKeyNorm::none; }))
+      continue;
+    if (operation == Operation::attention_norm &&
+        !any([](const LayerSpec& layer) { return layer[Block::attention].norm_before; }))
+      continue;
+    if (operation == Operation::mlp_norm &&
+        !any([](const LayerSpec& layer) { return layer[Block::mlp].norm_before; }))
+      continue;
+    operations.push_back(operation);
+  }
+  return operations;
+}
+
 Trace::Trace(const ModelConfig& config, const Plan& plan, const Place& place, Backend& backend,
              const TraceOptions& options, std::int64_t rows)
     : config_(config),
@@ -98,6 +120,7 @@ void Trace::observe(const record::Point& point, std::size_t s, const Matrix& m) 
   switch (point.operation) {
     case Operation::qkv:
       return add_heads(point, s, m, true);
+    case Operation::query_key_norm:
     case Operation::rope:
       return add_heads(point, s, m, false);
     case Operation::attention:

@@ -32,6 +32,9 @@ struct NotFinite {
   double value = 0;
 };
 
+// The operations that a pass of this model and plan has, in running order.
+std::vector<record::Operation> traced_operations(const ModelConfig& config, const Plan& plan);
+
 class Trace {
  public:
   // rows: the most that one pass is asked for.

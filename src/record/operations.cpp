@@ -6,9 +6,12 @@ namespace shardrift::record {
 namespace {
 
 constexpr std::array<std::string_view, kOperations> kNames{
-    "embedding",     "attention_norm",     "qkv",        "rope",    "attention",  "attention_partials",
-    "attention_sum", "attention_residual", "mlp_norm",   "gate_up", "activation", "mlp_partials",
-    "mlp_sum",       "mlp_residual",       "final_norm", "logits"};
+    "embedding",          "attention_norm", "qkv",
+    "query_key_norm",     "rope",           "attention",
+    "attention_partials", "attention_sum",  "attention_residual",
+    "mlp_norm",           "gate_up",        "activation",
+    "mlp_partials",       "mlp_sum",        "mlp_residual",
+    "final_norm",         "logits"};
 
 }  // namespace
 
@@ -27,9 +30,9 @@ std::optional<Operation> operation_from_name(std::string_view name) {
 }
 
 std::vector<Operation> first_operations() {
-  constexpr int kFirst = 16;
   std::vector<Operation> operations;
-  for (int i = 0; i < kFirst; ++i) operations.push_back(operation_at(i));
+  for (int i = 0; i < kOperations; ++i)
+    if (operation_at(i) != Operation::query_key_norm) operations.push_back(operation_at(i));
   return operations;
 }
 

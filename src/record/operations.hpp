@@ -13,10 +13,11 @@ enum class Operation {
   embedding,           // the residual stream before the first layer
   attention_norm,      // of each layer, from here …
   qkv,                 // queries, keys and values, before rope
+  query_key_norm,      // queries and keys after their norms; only of models that have them
   rope,                // rotated queries and keys
   attention,           // heads' outputs, side by side
   attention_partials,  // each shard's o_proj product
-  attention_sum,       // their sum, as it is added to the residual stream
+  attention_sum,       // their sum and its bias, before a norm after it or a multiplier
   attention_residual,  // the stream after that
   mlp_norm,
   gate_up,       // both products
@@ -27,8 +28,8 @@ enum class Operation {
   final_norm,
   logits,
 };
-inline constexpr int kOperations = 16;
-inline constexpr int kLayerOperations = 13;
+inline constexpr int kOperations = 17;
+inline constexpr int kLayerOperations = 14;
 
 std::string_view name_of(Operation operation);
 std::optional<Operation> operation_from_name(std::string_view name);

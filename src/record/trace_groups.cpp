@@ -97,7 +97,11 @@ Checksums read_checksums(const h5::Group& group, std::uint64_t steps) {
   Checksums checksums;
   checksums.rows = static_cast<std::int64_t>(steps);
   checksums.operations = listed_operations(group);
-  const auto first = group.dataset(std::string(name_of(Operation::attention_norm)));
+  // How many layers: any operation that runs once a layer says it.
+  const auto a_layers = std::find_if(checksums.operations.begin(), checksums.operations.end(), in_layer);
+  if (a_layers == checksums.operations.end())
+    throw h5::Hdf5Error(group.path() + ": lists no operation of a layer");
+  const auto first = group.dataset(std::string(name_of(*a_layers)));
   if (first.dims().size() != 2 || first.dims()[0] < 1 || first.dims()[0] > kMaxLayers)
     throw h5::Hdf5Error(first.path() + ": is not [layers, steps]");
   first.require_dims({first.dims()[0], steps});

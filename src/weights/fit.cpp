@@ -2,9 +2,9 @@
 
 #include <cstring>
 #include <map>
-#include <set>
 
 #include "common/error.hpp"
+#include "weights/wrapping.hpp"
 
 namespace shardrift {
 namespace {
@@ -24,6 +24,9 @@ bool layer_has(const LayerSpec& layer, Part part) {
       return attention.norm_before;
     case Part::attention_norm_after:
       return attention.norm_after;
+    case Part::query_norm:
+    case Part::key_norm:
+      return layer.query_key_norm != QueryKeyNorm::none;
     case Part::query_bias:
     case Part::key_bias:
     case Part::value_bias:
@@ -44,19 +47,33 @@ bool layer_has(const LayerSpec& layer, Part part) {
   }
 }
 
-// A tied head's own tensor counts: it is the embedding once more.
-std::set<std::string> used_names(const ModelConfig& model, const Architecture& architecture) {
-  std::set<std::string> names;
+struct UsedTensor {
+  Part part;
+  std::int64_t layer;
+};
+
+// By name. A tied head's own tensor counts: it is the embedding once more.
+std::map<std::string, UsedTensor> used_tensors(const ModelConfig& model, const Architecture& architecture,
+                                               const Wrapping& wrapping) {
+  std::map<std::string, UsedTensor> used;
+  const auto add = [&](Part part, std::int64_t layer) {
+    used.emplace(wrapped(wrapping, name_in(architecture, part, layer)), UsedTensor{part, layer});
+  };
   for (const auto& tensor : architecture.tensors) {
     if (is_outside_layers(tensor.part)) {
-      names.insert(name_in(architecture, tensor.part, 0));
+      add(tensor.part, 0);
       continue;
     }
     for (std::int64_t layer = 0; layer < model.layers; ++layer)
-      if (layer_has(model.specs[static_cast<std::size_t>(layer)], tensor.part))
-        names.insert(name_in(architecture, tensor.part, layer));
+      if (layer_has(model.specs[static_cast<std::size_t>(layer)], tensor.part)) add(tensor.part, layer);
   }
-  return names;
+  return used;
+}
+
+// Buffers that older files hold beside the weights; they are computed here.
+bool is_buffer(std::string_view name) {
+  return name.ends_with(".rotary_emb.inv_freq") || name.ends_with(".rotary_emb.cos_cached") ||
+         name.ends_with(".rotary_emb.sin_cached");
 }
 
 // "model.layers.*.mlp.bias": the layers' tensors of one kind.
@@ -79,50 +96,91 @@ bool is_another_matrix(const TensorView& one, const TensorView& other) {
          std::memcmp(one.data, other.data, one.bytes) != 0;
 }
 
+// "3 of the checkpoint's tensors: a, b (2)", by kind.
+std::string listed(const std::map<std::string, int>& kinds) {
+  int count = 0;
+  for (const auto& [kind, times] : kinds) count += times;
+  auto text = fmt::format("{} of the checkpoint's tensors: ", count);
+  std::size_t named = 0;
+  for (const auto& [kind, times] : kinds) {
+    if (named == kMostNamed) return text + fmt::format(" and {} other kinds", kinds.size() - named);
+    text += (named++ == 0 ? "" : ", ") + kind + (times == 1 ? "" : fmt::format(" ({})", times));
+  }
+  return text;
+}
+
+// What is missing or of another shape or dtype, the first of each kind in words.
+void check_used(const ModelConfig& model, const Checkpoint& checkpoint, const Architecture& architecture,
+                const std::map<std::string, UsedTensor>& used, std::vector<std::string>& problems) {
+  std::map<std::string, std::pair<std::string, int>> wrong;  // by kind: the first's error, how many
+  for (const auto& [name, tensor] : used) {
+    const bool head_of_its_own = tensor.part != Part::head || !model.tied_head || checkpoint.contains(name);
+    if (!head_of_its_own) continue;
+    try {
+      checkpoint.tensor(name, stored_shape(architecture, model, tensor.part, tensor.layer));
+    } catch (const Error& error) {
+      ++wrong.try_emplace(kind_of(name), error.what(), 0).first->second.second;
+    }
+  }
+  for (const auto& [kind, what] : wrong)
+    problems.push_back(what.first +
+                       (what.second == 1 ? "" : fmt::format(" ({} tensors like it)", what.second)));
+}
+
 }  // namespace
 
-std::vector<std::string> fit_to_checkpoint(ModelConfig& model, const Checkpoint& checkpoint,
-                                           const Architecture& architecture) {
-  std::vector<std::string> notes;
+Fit fit(const ModelConfig& model, const Checkpoint& checkpoint, const Architecture& architecture) {
+  Fit fit;
   const auto directory = checkpoint.directory().string();
-  const auto head = name_in(architecture, Part::head, 0);
-  const auto embedding = name_in(architecture, Part::embedding, 0);
-  if (model.tied_head && checkpoint.contains(head) && checkpoint.contains(embedding)) {
-    const PartShape shape = shape_of(model, Part::head);
-    if (is_another_matrix(checkpoint.tensor(head, {shape.rows, shape.cols}),
-                          checkpoint.tensor(embedding, {shape.rows, shape.cols}))) {
-      model.tied_head = false;
-      notes.push_back(
+  const Wrapping wrapping = wrapping_of(model, checkpoint);
+  const auto used = used_tensors(model, architecture, wrapping);
+  check_used(model, checkpoint, architecture, used, fit.problems);
+
+  const auto head = wrapped(wrapping, name_in(architecture, Part::head, 0));
+  const auto embedding = wrapped(wrapping, name_in(architecture, Part::embedding, 0));
+  if (fit.problems.empty() && model.tied_head && checkpoint.contains(head)) {
+    const auto shape = stored_shape(architecture, model, Part::head, 0);
+    if (is_another_matrix(checkpoint.tensor(head, shape), checkpoint.tensor(embedding, shape))) {
+      fit.head_of_its_own = true;
+      fit.notes.push_back(
           fmt::format("{}: config.json ties the head to the embedding (tie_word_embeddings), but the "
                       "checkpoint's {} is another matrix than {}: it is used",
                       directory, head, embedding));
     }
   }
 
-  const auto used = used_names(model, architecture);
-  std::map<std::string, int> unused;  // by kind
-  int count = 0;
+  std::map<std::string, int> superfluous, outside;
   for (const auto& name : checkpoint.names()) {
-    if (used.contains(name)) continue;
-    ++unused[kind_of(name)];
-    ++count;
+    if (used.contains(name) || is_buffer(name)) continue;
+    ++(in_text_model(wrapping, name) ? superfluous : outside)[kind_of(name)];
   }
-  if (count == 0) return notes;
-  auto note = fmt::format("{}: no part of the model uses {} of the checkpoint's tensors: ", directory, count);
-  std::size_t named = 0;
-  for (const auto& [kind, times] : unused) {
-    if (named == kMostNamed) {
-      note += fmt::format(" and {} other kinds", unused.size() - named);
-      break;
-    }
-    note += (named++ == 0 ? "" : ", ") + kind + (times == 1 ? "" : fmt::format(" ({})", times));
-  }
-  notes.push_back(std::move(note));
-  return notes;
+  if (!outside.empty())
+    fit.notes.push_back(fmt::format("{}: the text model of {} is run; left out are {}", directory,
+                                    model.wrapper, listed(outside)));
+  if (!superfluous.empty())
+    fit.problems.push_back(fmt::format(
+        "{}: no part of {} as config.json describes it uses {}: the model would be computed without "
+        "them (does config.json belong to this checkpoint?)",
+        directory, model.architecture, listed(superfluous)));
+  return fit;
+}
+
+Fit fit(const ModelConfig& model, const Checkpoint& checkpoint) {
+  return fit(model, checkpoint, architecture_of(model));
 }
 
 std::vector<std::string> fit_to_checkpoint(ModelConfig& model, const Checkpoint& checkpoint) {
-  return fit_to_checkpoint(model, checkpoint, architecture_of(model));
+  auto found = fit(model, checkpoint);
+  if (!found.problems.empty()) {
+    const auto more = found.problems.size() - 1;
+    throw bad_data("{}{}", found.problems.front(),
+                   more == 0 ? std::string()
+                             : fmt::format("; {} more: shardrift inspect --model {}",
+                                           more == 1 ? "1 problem" : fmt::format("{} problems", more),
+                                           checkpoint.directory().string()));
+  }
+  if (found.head_of_its_own) model.tied_head = false;
+  return std::move(found.notes);
 }
 
 }  // namespace shardrift

@@ -1,4 +1,4 @@
-// A description and the checkpoint it comes with: what the tensors say counts more than a flag.
+// A model's description and the checkpoint beside it, held against each other without reading weights.
 #pragma once
 #include <string>
 #include <vector>
@@ -8,10 +8,19 @@
 
 namespace shardrift {
 
-// Unties the head where config.json ties it and the checkpoint has another one (as transformers does).
-// Returns what the user should know, one sentence each: that, and the tensors that no part of the model uses.
+struct Fit {
+  // Why the checkpoint is not the described model's: tensors that are missing, of another shape or of a dtype
+  // that is not computed with (the first of each kind), and tensors of the text model that no part uses.
+  std::vector<std::string> problems;
+  std::vector<std::string> notes;  // what the user should know: tensors beside the text model, another head
+  bool head_of_its_own = false;    // though config.json ties it to the embedding
+};
+
+// Looks at names, shapes and dtypes; of weights only at a tied head's, where the checkpoint has one.
+Fit fit(const ModelConfig& model, const Checkpoint& checkpoint);
+Fit fit(const ModelConfig& model, const Checkpoint& checkpoint, const Architecture& architecture);
+
+// Throws bad_data with the first problem; unties a head that the checkpoint has apart. Returns the notes.
 std::vector<std::string> fit_to_checkpoint(ModelConfig& model, const Checkpoint& checkpoint);
-std::vector<std::string> fit_to_checkpoint(ModelConfig& model, const Checkpoint& checkpoint,
-                                           const Architecture& architecture);
 
 }  // namespace shardrift

@@ -4,8 +4,9 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <string>
+#include <variant>
+#include <vector>
 
 namespace shardrift {
 
@@ -22,9 +23,28 @@ struct BlockSpec {
   bool operator==(const BlockSpec&) const = default;
 };
 
+// Rotary position embedding of queries and keys. The kinds, by config.json's rope_type; formulas are those of
+// transformers' modeling_rope_utils.py.
 struct RopeConfig {
-  double theta = 10000.0;
-  // llama3 scaling; absent: default rope. Every other type is refused by name.
+  struct Linear {  // frequencies divided by the factor
+    double factor = 1.0;
+    bool operator==(const Linear&) const = default;
+  };
+  // NTK: a larger theta for sequences of more than original_length tokens. Depends on how long the row's own
+  // sequence is at that forward call; cached keys stay as they were rotated.
+  struct Dynamic {
+    double factor = 1.0;
+    std::int64_t original_length = 0;
+    bool operator==(const Dynamic&) const = default;
+  };
+  struct Yarn {  // high frequencies stay, low ones are divided by the factor, a ramp over dimensions between
+    double factor = 1.0;
+    double beta_fast = 32.0;
+    double beta_slow = 1.0;
+    double original_length = 0;
+    bool truncate = true;  // the ramp's ends to whole dimensions
+    bool operator==(const Yarn&) const = default;
+  };
   struct Llama3 {
     double factor = 8.0;
     double low_freq_factor = 1.0;
@@ -32,12 +52,30 @@ struct RopeConfig {
     double original_max_position_embeddings = 8192;
     bool operator==(const Llama3&) const = default;
   };
-  std::optional<Llama3> llama3;
+  // A divisor for each frequency; other ones for sequences of more than original_length tokens, counted as
+  // dynamic does.
+  struct LongRope {
+    std::vector<double> short_factors, long_factors;
+    std::int64_t original_length = 0;
+    bool operator==(const LongRope&) const = default;
+  };
+
+  double theta = 10000.0;
+  std::variant<std::monostate, Linear, Dynamic, Yarn, Llama3, LongRope> scaling;
+  std::int64_t rotated = 0;       // of a head's elements the first so many, an even number; 0: all
+  double attention_factor = 1.0;  // of cosines and sines (yarn, longrope)
   bool operator==(const RopeConfig&) const = default;
 };
 
-enum class Activation { silu };                       // act(gate) · up
+enum class Activation { silu, gelu_tanh, gelu };      // act(gate) · up
 enum class QueryKeyNorm { none, per_head, per_row };  // RMS norm of queries and keys before rope
+
+// How an RMS norm of x with mean square m multiplies by its weights w; n = x · rsqrt(m + eps).
+enum class NormKind {
+  rounded,    // w · round(n), as Llama: n is rounded to the model's dtype first
+  unrounded,  // round(w · n), as OLMo2
+  one_plus,   // round((1 + w) · n), as Gemma
+};
 
 struct LayerSpec {
   std::array<BlockSpec, kBlocks.size()> blocks;
@@ -47,6 +85,7 @@ struct LayerSpec {
   Activation activation = Activation::silu;
   std::int64_t experts = 0;        // 0: one dense MLP
   double score_scale = 0;          // of q · k; 0: 1 / sqrt(head_dim)
+  double score_softcap = 0;        // c · tanh(score / c) of the scaled score; 0: none
   double residual_multiplier = 1;  // of a block's sum
   const BlockSpec& operator[](Block block) const { return blocks[static_cast<std::size_t>(block)]; }
   BlockSpec& operator[](Block block) { return blocks[static_cast<std::size_t>(block)]; }

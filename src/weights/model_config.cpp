@@ -11,6 +11,28 @@ namespace {
 
 constexpr std::size_t kMaxConfigBytes = std::size_t{16} << 20;
 
+constexpr const char* kTextConfig = "text_config";
+
+// A multimodal wrapper's text part, read as its text model's config.json: text_config, and of the wrapper's
+// own keys those that text_config leaves out and that are meant for it too.
+nlohmann::json text_part(const JsonObject& wrapper) {
+  auto text = wrapper.object(kTextConfig)->json();
+  for (const char* key :
+       {"dtype", "torch_dtype", "eos_token_id", "tie_word_embeddings", "quantization_config"})
+    if (const auto* value = wrapper.get(key);
+        value != nullptr && (!text.contains(key) || text[key].is_null()))
+      text[key] = *value;
+  return text;
+}
+
+// The wrapper's own name is no architecture here, and it has a text part.
+bool is_wrapper(const JsonObject& config) {
+  if (!config.has(kTextConfig)) return false;
+  const auto* names = config.get("architectures");
+  return names == nullptr || !names->is_array() || names->size() != 1 || !names->front().is_string() ||
+         find_architecture(names->front().get<std::string>()) == nullptr;
+}
+
 const Architecture& read_architecture(const JsonObject& config) {
   const auto* value = config.get("architectures");
   if (value == nullptr || (value->is_array() && value->empty())) {
@@ -73,8 +95,18 @@ void require_computed(const JsonObject& config, const ModelConfig& model) {
 ModelConfig parse_model_config(std::string text, const std::string& where) {
   ModelConfig model;
   model.text = std::move(text);
-  const auto json = parse_json_object(model.text, where);
-  const JsonObject config(json, where);
+  auto json = parse_json_object(model.text, where);
+  std::string from = where;
+  if (const JsonObject whole(json, where); is_wrapper(whole)) {
+    const auto* names = whole.get("architectures");
+    model.wrapper = names != nullptr ? names->is_array() && names->size() == 1 && names->front().is_string()
+                                           ? names->front().get<std::string>()
+                                           : shown(*names)
+                                     : whole.text("model_type", "a multimodal model");
+    json = text_part(whole);
+    from += fmt::format(": {}", kTextConfig);
+  }
+  const JsonObject config(json, from);
 
   const Architecture& architecture = read_architecture(config);
   model.architecture = architecture.name;
@@ -101,7 +133,8 @@ ModelConfig read_model_config(const std::filesystem::path& directory) {
   return model;
 }
 
-// Per layer: query and output projections, keys and values, three matrices of the MLP, two norms.
+// Per layer: query and output projections, keys and values, three matrices of the MLP, two norms. (Where the
+// layers have four norms, or none before their blocks, vectors are counted roughly; they are less than 0.1%.)
 std::int64_t parameter_count(const ModelConfig& config) {
   const auto attention = 2 * config.hidden * config.query_heads * config.head_dim +
                          2 * config.hidden * config.kv_heads * config.head_dim;

@@ -13,6 +13,7 @@ namespace shardrift {
 
 struct ModelConfig {
   std::string architecture;  // its name: for records and messages, never to decide by
+  std::string wrapper;       // the multimodal architecture whose text part this is; empty: none
   std::int64_t hidden = 0;
   std::int64_t intermediate = 0;
   std::int64_t layers = 0;
@@ -22,6 +23,11 @@ struct ModelConfig {
   std::int64_t vocabulary = 0;
   std::int64_t max_positions = 0;  // context length
   double rms_norm_eps = 1e-6;
+  NormKind norm = NormKind::rounded;  // of all norms
+  double embedding_scale = 1;         // of the embedding's rows, rounded to the run's dtype where it …
+  bool embedding_scale_rounds = false;
+  double logits_divisor = 1;  // logits / divisor,
+  double logits_softcap = 0;  // then c · tanh(logits / c); 0: none
   bool tied_head = false;
   std::vector<LayerSpec> specs;       // [layers]
   DType dtype = DType::float32;       // the checkpoint's

@@ -2,7 +2,7 @@
 
 namespace shardrift {
 
-PartShape shape_of(const ModelConfig& model, Part part) {
+PartShape shape_of(const ModelConfig& model, Part part, std::int64_t layer) {
   const std::int64_t queries = model.query_heads * model.head_dim;
   const std::int64_t keys = model.kv_heads * model.head_dim;
   switch (part) {
@@ -14,6 +14,11 @@ PartShape shape_of(const ModelConfig& model, Part part) {
     case Part::key:
     case Part::value:
       return {keys, model.hidden};
+    case Part::query_norm:
+    case Part::key_norm:
+      if (model.specs.at(static_cast<std::size_t>(layer)).query_key_norm == QueryKeyNorm::per_row)
+        return {1, part == Part::query_norm ? queries : keys, true};
+      return {1, model.head_dim, true};
     case Part::query_bias:
       return {queries, 1, true};
     case Part::key_bias:

@@ -14,6 +14,8 @@ enum class Part {
   query,  // [query_heads · head_dim, hidden]
   key,    // [kv_heads · head_dim, hidden]
   value,
+  query_norm,  // [1, head_dim], or [1, query_heads · head_dim] where the norm is per_row; key_norm alike
+  key_norm,
   query_bias,  // [query_heads · head_dim, 1], as many rows as its matrix; key, value, gate and up alike
   key_bias,
   value_bias,
@@ -36,6 +38,6 @@ struct PartShape {
   std::int64_t cols = 0;
   bool vector = false;  // stored with one dimension
 };
-PartShape shape_of(const ModelConfig& model, Part part);
+PartShape shape_of(const ModelConfig& model, Part part, std::int64_t layer = 0);
 
 }  // namespace shardrift

@@ -274,6 +274,14 @@ std::optional<TensorView> SafetensorsFile::find(const std::string& name) const {
                     static_cast<std::size_t>(entry.end - entry.begin)};
 }
 
+std::int64_t TensorView::stored_row(std::int64_t row) const {
+  for (const auto& [begin, end] : cuts) {
+    if (row < end - begin) return begin + row;
+    row -= end - begin;
+  }
+  return first_row + row;
+}
+
 void copy_block(const TensorView& tensor, std::int64_t row0, std::int64_t rows, std::int64_t col0,
                 std::int64_t cols, std::byte* out) {
   if (tensor.shape.empty() || tensor.shape.size() > 2) {

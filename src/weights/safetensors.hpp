@@ -26,6 +26,11 @@ struct TensorView {  // valid while its SafetensorsFile lives
   const std::byte* data = nullptr;  // row-major, may be unaligned
   std::size_t bytes = 0;
   std::int64_t first_row = 0;  // of the whole tensor, where this is a cut of its rows
+  // Where it is joined from several cuts of a packed tensor: their rows in it, [begin, end), one after
+  // another.
+  std::vector<std::pair<std::int64_t, std::int64_t>> cuts;
+
+  std::int64_t stored_row(std::int64_t row) const;  // where this view's row is in the whole tensor
 };
 
 // A tensor of any dtype, as it lies in its file.

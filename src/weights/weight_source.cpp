@@ -23,35 +23,40 @@ WeightSource::WeightSource(const Checkpoint& checkpoint, const ModelConfig& mode
     : WeightSource(checkpoint, model, architecture_of(model)) {}
 WeightSource::WeightSource(const Checkpoint& checkpoint, const ModelConfig& model,
                            const Architecture& architecture)
-    : checkpoint_(checkpoint), model_(model), architecture_(architecture) {}
+    : checkpoint_(checkpoint),
+      model_(model),
+      architecture_(architecture),
+      wrapping_(wrapping_of(model, checkpoint)) {}
 
 TensorView WeightSource::whole(Part part, std::int64_t layer) {
-  return rows(part, layer, {0, shape_of(model_, part).rows});
+  return rows(part, layer, {0, shape_of(model_, part, layer).rows});
 }
 
 TensorView WeightSource::rows(Part part, std::int64_t layer, Range rows) {
-  const PartShape shape = shape_of(model_, part);
-  const auto name = name_in(architecture_, part, layer);
+  const PartShape shape = shape_of(model_, part, layer);
+  const auto name = wrapped(wrapping_, name_in(architecture_, part, layer));
   const PackedRows packed =
       architecture_.packed != nullptr ? architecture_.packed(model_, part) : PackedRows{};
+  const auto tensor = checkpoint_.tensor(name, stored_shape(architecture_, model_, part, layer));
   if (packed.tensor_rows == 0) {
-    const std::vector<std::int64_t> stored =
-        shape.vector ? std::vector{shape.rows * shape.cols} : std::vector{shape.rows, shape.cols};
-    return some_rows(checkpoint_.tensor(name, stored), shape.cols, rows);
+    return some_rows(tensor, shape.cols, rows);
   }
-  const auto tensor = checkpoint_.tensor(name, {packed.tensor_rows, shape.cols});
+  TensorView joined{.name = tensor.name, .dtype = tensor.dtype, .shape = {rows.size(), shape.cols}};
   unpacked_.clear();
   std::int64_t begin = 0;  // of this range, in the part's own rows
   for (const Range& range : packed.rows) {
     const Range wanted{std::max(rows.begin, begin), std::min(rows.end, begin + range.size())};
     if (wanted.begin < wanted.end) {
-      const auto some = some_rows(tensor, shape.cols,
-                                  {range.begin + wanted.begin - begin, range.begin + wanted.end - begin});
+      const Range cut{range.begin + wanted.begin - begin, range.begin + wanted.end - begin};
+      const auto some = some_rows(tensor, shape.cols, cut);
+      joined.cuts.emplace_back(cut.begin, cut.end);
       unpacked_.insert(unpacked_.end(), some.data, some.data + some.bytes);
     }
     begin += range.size();
   }
-  return {tensor.name, tensor.dtype, {rows.size(), shape.cols}, unpacked_.data(), unpacked_.size()};
+  joined.data = unpacked_.data();
+  joined.bytes = unpacked_.size();
+  return joined;
 }
 
 }  // namespace shardrift

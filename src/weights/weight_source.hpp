@@ -8,6 +8,7 @@
 
 #include "weights/architectures/architecture.hpp"
 #include "weights/safetensors.hpp"
+#include "weights/wrapping.hpp"
 
 namespace shardrift {
 
@@ -26,6 +27,7 @@ class WeightSource {
   const Checkpoint& checkpoint_;
   const ModelConfig& model_;
   const Architecture& architecture_;
+  Wrapping wrapping_;
   std::vector<std::byte> unpacked_;
 };
 

@@ -52,8 +52,7 @@ void PassTraces::finish(RowTraces& rows, record::PromptRecord& record) const {
     record::Checksums& checksums = record.checksums;
     checksums.layers = config_.layers;
     checksums.rows = static_cast<std::int64_t>(count);
-    if (plan_.row_linear == RowLinear::gather && plan_.shards > 1)
-      std::erase_if(checksums.operations, record::per_shard);
+    checksums.operations = traced_operations(config_, plan_);
     const auto points = static_cast<std::size_t>(record::point_count(config_.layers));
     checksums.sums.resize(points * count);
     for (std::size_t row = 0; row < count; ++row)

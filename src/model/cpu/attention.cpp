@@ -72,8 +72,15 @@ class Attention {
     query_.assign(query, query + dim);
     scores_.resize(static_cast<std::size_t>(end));
     sum_.resize(static_cast<std::size_t>(dim));
-    attention_scores(query_.data(), keys, begin, end, dim, C(1) / std::sqrt(static_cast<C>(dim)),
-                     scores_.data());
+    const C scale = shape_.scale != 0 ? static_cast<C>(shape_.scale) : C(1) / std::sqrt(static_cast<C>(dim));
+    attention_scores(query_.data(), keys, begin, end, dim, scale, scores_.data());
+    if (shape_.softcap != 0) {
+      const C cap = static_cast<C>(shape_.softcap);
+      for (std::int64_t j = begin; j < end; ++j) {
+        C& score = scores_[static_cast<std::size_t>(j)];
+        score = cap * std::tanh(score / cap);
+      }
+    }
     softmax(scores_.data(), begin, end);
     attention_values(scores_.data(), values, begin, end, dim, sum_.data());
     T* to = static_cast<T*>(out_.data) + row * out_.cols + head * dim;

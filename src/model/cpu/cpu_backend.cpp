@@ -15,6 +15,7 @@
 #include "model/cpu/threads.hpp"
 #include "model/cpu/vector_kernels.hpp"
 #include "model/device_order_map.hpp"
+#include "model/formulas.hpp"
 #include "model/scalar.hpp"
 
 namespace shardrift {
@@ -71,22 +72,23 @@ class CpuBackend final : public Backend {
     }
   }
 
-  void rms_norm(const Matrix& x, const Matrix& weight, double eps, const Matrix& out) override {
+  void rms_norm(const Matrix& x, const NormView& norm, const Matrix& out) override {
     visit_dtype(x.dtype, [&]<typename T>() {
-      using C = Compute<T>;
-      const auto* w = static_cast<const T*>(weight.data);
       threads_.for_range(x.rows, 8, [&](std::int64_t begin, std::int64_t end) {
-        for (std::int64_t r = begin; r < end; ++r) {
-          const T* in = row_of<T>(x, r);
-          T* to = row_of<T>(out, r);
-          C squares = 0;
-          for (std::int64_t i = 0; i < x.cols; ++i) squares += static_cast<C>(in[i]) * static_cast<C>(in[i]);
-          const C scale = C(1) / std::sqrt(squares / static_cast<C>(x.cols) + static_cast<C>(eps));
-          for (std::int64_t i = 0; i < x.cols; ++i)
-            to[i] = static_cast<T>(static_cast<C>(w[i]) *
-                                   static_cast<C>(static_cast<T>(static_cast<C>(in[i]) * scale)));
-        }
+        for (std::int64_t r = begin; r < end; ++r)
+          norm_elements(row_of<T>(x, r), norm, x.cols, row_of<T>(out, r));
       });
+    });
+  }
+
+  void head_norm(const Matrix& m, Range heads, const NormView& norm) override {
+    const std::int64_t dim = norm.weight->cols;
+    visit_dtype(m.dtype, [&]<typename T>() {
+      for (std::int64_t r = 0; r < m.rows; ++r)
+        for (auto h = heads.begin; h < heads.end; ++h) {
+          T* head = row_of<T>(m, r) + h * dim;
+          norm_elements(head, norm, dim, head);
+        }
     });
   }
 
@@ -94,13 +96,24 @@ class CpuBackend final : public Backend {
     cpu_linear(threads_, x, weight, out);
   }
 
-  void rope_and_cache(const Matrix& qkv, std::int64_t query_heads, const float* cosines, const float* sines,
+  void rope_and_cache(const Matrix& qkv, std::int64_t query_heads, const RopeView& rope,
                       const RowIndex& index, const CacheView& cache) override {
+    std::vector<float> angles;  // cosines, then sines, of a row whose length has its own
     visit_dtype(qkv.dtype, [&]<typename T>() {
       for (std::int64_t r = 0; r < index.rows; ++r) {
-        const std::int64_t half = cache.head_dim / 2;
-        const float* cosine = cosines + index.positions[r] * half;
-        const float* sine = sines + index.positions[r] * half;
+        const std::int64_t half = rope.pairs;
+        const float* cosine = rope.cosines + index.positions[r] * half;
+        const float* sine = rope.sines + index.positions[r] * half;
+        if (const std::int64_t beyond = index.lengths[r] - rope.short_length; beyond > 0) {
+          if (rope.frequencies == nullptr) {
+            cosine += rope.positions * half;
+            sine += rope.positions * half;
+          } else {
+            angles_at(rope.frequencies + (beyond - 1) * half, index.positions[r], half, angles);
+            cosine = angles.data();
+            sine = cosine + half;
+          }
+        }
         T* row = row_of<T>(qkv, r);
         for (std::int64_t h = 0; h < query_heads; ++h)
           rotate(row + h * cache.head_dim, cosine, sine, half, row + h * cache.head_dim);
@@ -124,7 +137,7 @@ class CpuBackend final : public Backend {
     cpu_attention(threads_, qkv, shape, index, cache, out);
   }
 
-  void silu_multiply(const Matrix& gate_up, const Matrix& out) override {
+  void activate(const Matrix& gate_up, Activation activation, const Matrix& out) override {
     visit_dtype(out.dtype, [&]<typename T>() {
       using C = Compute<T>;
       threads_.for_range(out.rows, 8, [&](std::int64_t begin, std::int64_t end) {
@@ -133,12 +146,33 @@ class CpuBackend final : public Backend {
           const T* up = gate + out.cols;
           T* to = row_of<T>(out, r);
           for (std::int64_t i = 0; i < out.cols; ++i) {
-            const C g = static_cast<C>(gate[i]);
-            const T activated = static_cast<T>(g / (C(1) + std::exp(-g)));
+            const T activated = static_cast<T>(activated_value(static_cast<C>(gate[i]), activation));
             to[i] = static_cast<T>(static_cast<C>(activated) * static_cast<C>(up[i]));
           }
         }
       });
+    });
+  }
+
+  void scale(const Matrix& m, double factor) override {
+    visit_dtype(m.dtype, [&]<typename T>() {
+      using C = Compute<T>;
+      T* elements = static_cast<T*>(m.data);
+      for (std::int64_t i = 0; i < m.count(); ++i)
+        elements[i] = static_cast<T>(static_cast<C>(elements[i]) * static_cast<C>(factor));
+    });
+  }
+
+  void divide_and_cap(const Matrix& m, double divisor, double softcap) override {
+    visit_dtype(m.dtype, [&]<typename T>() {
+      using C = Compute<T>;
+      T* elements = static_cast<T*>(m.data);
+      const C cap = static_cast<C>(softcap);
+      for (std::int64_t i = 0; i < m.count(); ++i) {
+        C value = static_cast<C>(elements[i]) / static_cast<C>(divisor);
+        if (cap != 0) value = cap * std::tanh(value / cap);
+        elements[i] = static_cast<T>(value);
+      }
     });
   }
 
@@ -165,6 +199,15 @@ class CpuBackend final : public Backend {
             Accumulator accumulator, const Matrix& out) override {
     check_fold_shape(map, out);
     cpu_fold(threads_, partials, stride, partial_dtype, map.host(), accumulator, out);
+  }
+
+  void copy_columns(const Matrix& from, Range columns, const Matrix& to, std::int64_t at) override {
+    const std::size_t element = size_of(from.dtype);
+    for (std::int64_t r = 0; r < from.rows; ++r)
+      std::memcpy(static_cast<std::byte*>(to.data) + static_cast<std::size_t>(r * to.cols + at) * element,
+                  static_cast<const std::byte*>(from.data) +
+                      static_cast<std::size_t>(r * from.cols + columns.begin) * element,
+                  static_cast<std::size_t>(columns.size()) * element);
   }
 
   void join_columns(const ColumnSlices& slices, const Matrix& out) override {
@@ -206,6 +249,28 @@ class CpuBackend final : public Backend {
         sums[r] += sum;
       }
     });
+  }
+
+  template <typename T>
+  static void norm_elements(const T* in, const NormView& norm, std::int64_t count, T* out) {
+    using C = Compute<T>;
+    const auto* w = static_cast<const T*>(norm.weight->data);
+    C squares = 0;
+    for (std::int64_t i = 0; i < count; ++i) squares += static_cast<C>(in[i]) * static_cast<C>(in[i]);
+    const C scale = C(1) / std::sqrt(squares / static_cast<C>(count) + static_cast<C>(norm.eps));
+    for (std::int64_t i = 0; i < count; ++i)
+      out[i] = normed_value<T>(static_cast<C>(in[i]) * scale, w[i], norm.kind);
+  }
+
+  // As rope_tables makes its tables (model/rope.cpp).
+  static void angles_at(const float* frequencies, std::int64_t position, std::int64_t pairs,
+                        std::vector<float>& angles) {
+    angles.resize(static_cast<std::size_t>(2 * pairs));
+    for (std::int64_t i = 0; i < pairs; ++i) {
+      const double angle = static_cast<float>(position) * frequencies[i];
+      angles[static_cast<std::size_t>(i)] = static_cast<float>(std::cos(angle));
+      angles[static_cast<std::size_t>(i + pairs)] = static_cast<float>(std::sin(angle));
+    }
   }
 
   // Rotates halves: (a, b) -> (a·cos - b·sin, b·cos + a·sin), the layout of Hugging Face checkpoints.

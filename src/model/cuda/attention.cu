@@ -56,7 +56,7 @@ __device__ void dot_rows(const T* key, const Compute<T>* query, int dim, Compute
 template <typename T, int kRows, int kPerLane, bool kAligned>
 __global__ void __launch_bounds__(kTile* kSplits)
     attention_kernel(const T* qkv, std::int64_t qkv_cols, AttentionShape shape, RowIndex index,
-                     CacheView cache, Compute<T> scale, T* out, std::int64_t out_cols) {
+                     CacheView cache, Compute<T> scale, Compute<T> cap, T* out, std::int64_t out_cols) {
   using C = Compute<T>;
   extern __shared__ std::byte memory[];
   const int dim = static_cast<int>(cache.head_dim);
@@ -120,7 +120,9 @@ __global__ void __launch_bounds__(kTile* kSplits)
         continue;
       }
       const bool seen = base + lane >= begin[r] && base + lane < end[r];
-      const C score = seen ? scores[r] * scale : -infinity;
+      C scaled = scores[r] * scale;
+      if (cap != 0) scaled = cap * tanh(scaled / cap);
+      const C score = seen ? scaled : -infinity;
       const C higher = max(top[r], warp_max(score));
       const C shrink = exp(top[r] - higher);
       scores[r] = exp(score - higher);
@@ -183,12 +185,14 @@ void launch(const Matrix& qkv, const AttentionShape& shape, const RowIndex& inde
   const std::size_t shared = sizeof(C) * kRows * (dim + 2 * kSplits + kSplits * dim);
   const dim3 grid(static_cast<unsigned>((index.rows + kRows - 1) / kRows),
                   static_cast<unsigned>(shape.query_heads));
-  const C scale = C(1) / sqrt(static_cast<C>(cache.head_dim));
+  const C scale =
+      shape.scale != 0 ? static_cast<C>(shape.scale) : C(1) / sqrt(static_cast<C>(cache.head_dim));
   const auto kernel = dim * sizeof(T) % 16 == 0 ? attention_kernel<T, kRows, kPerLane, true>
                                                 : attention_kernel<T, kRows, kPerLane, false>;
   cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared));
   kernel<<<grid, kTile * kSplits, shared, stream>>>(static_cast<const T*>(qkv.data), qkv.cols, shape, index,
-                                                    cache, scale, static_cast<T*>(out.data), out.cols);
+                                                    cache, scale, static_cast<C>(shape.softcap),
+                                                    static_cast<T*>(out.data), out.cols);
 }
 
 template <typename T, int kRows>

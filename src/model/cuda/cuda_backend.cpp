@@ -69,16 +69,20 @@ class CudaBackend final : public Backend {
     cuda::pick_rows(gathered, stride, owner, index, out, stream_);
     launched("pick_rows");
   }
-  void rms_norm(const Matrix& x, const Matrix& weight, double eps, const Matrix& out) override {
-    cuda::rms_norm(x, weight, eps, out, stream_);
+  void rms_norm(const Matrix& x, const NormView& norm, const Matrix& out) override {
+    cuda::rms_norm(x, norm, out, stream_);
     launched("rms_norm");
+  }
+  void head_norm(const Matrix& m, Range heads, const NormView& norm) override {
+    cuda::head_norm(m, heads, norm, stream_);
+    launched("head_norm");
   }
   void linear(const Matrix& x, const Weight& weight, const Matrix& out) override {
     cuda::linear(x, weight, out);
   }
-  void rope_and_cache(const Matrix& qkv, std::int64_t query_heads, const float* cosines, const float* sines,
+  void rope_and_cache(const Matrix& qkv, std::int64_t query_heads, const RopeView& rope,
                       const RowIndex& index, const CacheView& cache) override {
-    cuda::rope_and_cache(qkv, query_heads, cosines, sines, index, cache, stream_);
+    cuda::rope_and_cache(qkv, query_heads, rope, index, cache, stream_);
     launched("rope_and_cache");
   }
   void attention(const Matrix& qkv, const AttentionShape& shape, const RowIndex& index,
@@ -88,9 +92,17 @@ class CudaBackend final : public Backend {
     cuda::attention(qkv, shape, index, cache, out, stream_);
     launched("attention");
   }
-  void silu_multiply(const Matrix& gate_up, const Matrix& out) override {
-    cuda::silu_multiply(gate_up, out, stream_);
-    launched("silu_multiply");
+  void activate(const Matrix& gate_up, Activation activation, const Matrix& out) override {
+    cuda::activate(gate_up, activation, out, stream_);
+    launched("activate");
+  }
+  void scale(const Matrix& m, double factor) override {
+    cuda::scale(m, factor, stream_);
+    launched("scale");
+  }
+  void divide_and_cap(const Matrix& m, double divisor, double softcap) override {
+    cuda::divide_and_cap(m, divisor, softcap, stream_);
+    launched("divide_and_cap");
   }
   void add(const Matrix& to, const Matrix& delta) override {
     cuda::add(to, delta, stream_);
@@ -106,6 +118,10 @@ class CudaBackend final : public Backend {
     check_fold(partial_dtype, out.dtype, map.host(), accumulator);
     cuda::fold(partials, stride, partial_dtype, map, accumulator, out, stream_);
     launched("fold");
+  }
+  void copy_columns(const Matrix& from, Range columns, const Matrix& to, std::int64_t at) override {
+    cuda::copy_columns(from, columns, to, at, stream_);
+    launched("copy_columns");
   }
   void join_columns(const ColumnSlices& slices, const Matrix& out) override {
     cuda::join_columns(slices, out, stream_);

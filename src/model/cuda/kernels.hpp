@@ -12,12 +12,16 @@ namespace shardrift::cuda {
 void embed(const Matrix& table, Range rows, const RowIndex& index, const Matrix& out, cudaStream_t stream);
 void pick_rows(const void* gathered, std::size_t stride, const std::int32_t* owner, const RowIndex& index,
                const Matrix& out, cudaStream_t stream);
-void rms_norm(const Matrix& x, const Matrix& weight, double eps, const Matrix& out, cudaStream_t stream);
-void rope_and_cache(const Matrix& qkv, std::int64_t query_heads, const float* cosines, const float* sines,
-                    const RowIndex& index, const CacheView& cache, cudaStream_t stream);
+void rms_norm(const Matrix& x, const NormView& norm, const Matrix& out, cudaStream_t stream);
+void head_norm(const Matrix& m, Range heads, const NormView& norm, cudaStream_t stream);
+void rope_and_cache(const Matrix& qkv, std::int64_t query_heads, const RopeView& rope, const RowIndex& index,
+                    const CacheView& cache, cudaStream_t stream);
 void attention(const Matrix& qkv, const AttentionShape& shape, const RowIndex& index, const CacheView& cache,
                const Matrix& out, cudaStream_t stream);
-void silu_multiply(const Matrix& gate_up, const Matrix& out, cudaStream_t stream);
+void activate(const Matrix& gate_up, Activation activation, const Matrix& out, cudaStream_t stream);
+void scale(const Matrix& m, double factor, cudaStream_t stream);
+void divide_and_cap(const Matrix& m, double divisor, double softcap, cudaStream_t stream);
+void copy_columns(const Matrix& from, Range columns, const Matrix& to, std::int64_t at, cudaStream_t stream);
 void add(const Matrix& to, const Matrix& delta, cudaStream_t stream);
 void fill_negative_zero(const Matrix& out, cudaStream_t stream);
 void fold(const void* partials, std::size_t stride, DType partial_dtype, const DeviceOrderMap& map,

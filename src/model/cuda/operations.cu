@@ -2,6 +2,7 @@
 // the number of rows, shards or multiprocessors.
 #include "common/mix64.hpp"
 #include "model/cuda/kernels.hpp"
+#include "model/formulas.hpp"
 #include "model/scalar.hpp"
 
 namespace shardrift::cuda {
@@ -37,15 +38,18 @@ __global__ void pick_rows_kernel(const std::uint16_t* gathered, std::int64_t str
   for (std::int64_t i = threadIdx.x; i < words; i += blockDim.x) out[blockIdx.x * words + i] = source[i];
 }
 
-// One block a row. Thread t sums elements t, t + 256, …; the 256 sums meet in a fixed tree.
+// One block a row, or a head's part of one: n elements, the first of block (r, h) at r · cols + (first + h) ·
+// n. Thread t sums elements t, t + 256, …; the 256 sums meet in a fixed tree.
 template <typename T>
-__global__ void rms_norm_kernel(const T* x, const T* weight, Compute<T> eps, std::int64_t cols, T* out) {
+__global__ void rms_norm_kernel(const T* x, const T* weight, Compute<T> eps, NormKind kind, std::int64_t cols,
+                                std::int64_t n, std::int64_t first, T* out) {
   using C = Compute<T>;
   __shared__ C sums[kThreads];
-  const T* in = x + blockIdx.x * cols;
-  T* to = out + blockIdx.x * cols;
+  const std::int64_t at = blockIdx.x * cols + (first + blockIdx.y) * n;
+  const T* in = x + at;
+  T* to = out + at;
   C squares = 0;
-  for (std::int64_t i = threadIdx.x; i < cols; i += kThreads) {
+  for (std::int64_t i = threadIdx.x; i < n; i += kThreads) {
     const C value = static_cast<C>(in[i]);
     squares += value * value;
   }
@@ -55,22 +59,22 @@ __global__ void rms_norm_kernel(const T* x, const T* weight, Compute<T> eps, std
     if (threadIdx.x < half) sums[threadIdx.x] += sums[threadIdx.x + half];
   }
   __syncthreads();
-  const C scale = C(1) / sqrt(sums[0] / static_cast<C>(cols) + eps);
-  for (std::int64_t i = threadIdx.x; i < cols; i += kThreads) {
-    const T normed = static_cast<T>(static_cast<C>(in[i]) * scale);
-    to[i] = static_cast<T>(static_cast<C>(weight[i]) * static_cast<C>(normed));
-  }
+  const C scale = C(1) / sqrt(sums[0] / static_cast<C>(n) + eps);
+  for (std::int64_t i = threadIdx.x; i < n; i += kThreads)
+    to[i] = normed_value<T>(static_cast<C>(in[i]) * scale, weight[i], kind);
 }
 
-// grid (row, head of query, key or value); one thread for each pair of elements.
+// grid (row, head of query, key or value); one thread for each pair of elements, and for each of the rest.
 template <typename T>
-__global__ void rope_kernel(T* qkv, std::int64_t qkv_cols, std::int64_t query_heads, const float* cosines,
-                            const float* sines, RowIndex index, CacheView cache) {
+__global__ void rope_kernel(T* qkv, std::int64_t qkv_cols, std::int64_t query_heads, RopeView rope,
+                            RowIndex index, CacheView cache) {
   using C = Compute<T>;
   const std::int64_t row = blockIdx.x;
   const std::int64_t head = blockIdx.y;
-  const std::int64_t half = cache.head_dim / 2;
+  const std::int64_t half = rope.pairs;
   const std::int64_t position = index.positions[row];
+  const std::int64_t beyond = index.lengths[row] - rope.short_length;
+  const std::int64_t table = beyond > 0 && rope.frequencies == nullptr ? rope.positions : 0;
   T* source = qkv + row * qkv_cols + head * cache.head_dim;
   T* target = source;
   const bool value = head >= query_heads + cache.kv_heads;
@@ -79,14 +83,22 @@ __global__ void rope_kernel(T* qkv, std::int64_t qkv_cols, std::int64_t query_he
     target = static_cast<T*>(value ? cache.values : cache.keys) +
              ((index.slots[row] * cache.kv_heads + kv) * cache.max_length + position) * cache.head_dim;
   }
-  for (std::int64_t i = threadIdx.x; i < half; i += blockDim.x) {
-    if (value) {
+  if (target != source)
+    for (std::int64_t i = (value ? 0 : 2 * half) + threadIdx.x; i < cache.head_dim; i += blockDim.x)
       target[i] = source[i];
-      target[i + half] = source[i + half];
-      continue;
+  if (value) return;
+  for (std::int64_t i = threadIdx.x; i < half; i += blockDim.x) {
+    float cosine_word, sine_word;
+    if (beyond > 0 && rope.frequencies != nullptr) {  // as rope_tables makes its tables
+      const double angle = static_cast<float>(position) * rope.frequencies[(beyond - 1) * half + i];
+      cosine_word = static_cast<float>(cos(angle));
+      sine_word = static_cast<float>(sin(angle));
+    } else {
+      cosine_word = rope.cosines[(table + position) * half + i];
+      sine_word = rope.sines[(table + position) * half + i];
     }
-    const C cosine = static_cast<C>(cosines[position * half + i]);
-    const C sine = static_cast<C>(sines[position * half + i]);
+    const C cosine = static_cast<C>(cosine_word);
+    const C sine = static_cast<C>(sine_word);
     const C a = static_cast<C>(source[i]);
     const C b = static_cast<C>(source[i + half]);
     const T first = static_cast<T>(a * cosine - b * sine);
@@ -101,14 +113,31 @@ __global__ void rope_kernel(T* qkv, std::int64_t qkv_cols, std::int64_t query_he
 }
 
 template <typename T>
-__global__ void silu_kernel(const T* gate_up, std::int64_t cols, std::int64_t count, T* out) {
+__global__ void activation_kernel(const T* gate_up, Activation activation, std::int64_t cols,
+                                  std::int64_t count, T* out) {
   using C = Compute<T>;
   for (std::int64_t i = first_index(); i < count; i += index_step()) {
     const std::int64_t row = i / cols;
     const T* gate = gate_up + row * 2 * cols + (i - row * cols);
-    const C g = static_cast<C>(gate[0]);
-    const T activated = static_cast<T>(g / (C(1) + exp(-g)));
+    const T activated = static_cast<T>(activated_value(static_cast<C>(gate[0]), activation));
     out[i] = static_cast<T>(static_cast<C>(activated) * static_cast<C>(gate[cols]));
+  }
+}
+
+template <typename T>
+__global__ void scale_kernel(T* m, Compute<T> factor, std::int64_t count) {
+  using C = Compute<T>;
+  for (std::int64_t i = first_index(); i < count; i += index_step())
+    m[i] = static_cast<T>(static_cast<C>(m[i]) * factor);
+}
+
+template <typename T>
+__global__ void divide_and_cap_kernel(T* m, Compute<T> divisor, Compute<T> cap, std::int64_t count) {
+  using C = Compute<T>;
+  for (std::int64_t i = first_index(); i < count; i += index_step()) {
+    C value = static_cast<C>(m[i]) / divisor;
+    if (cap != 0) value = cap * tanh(value / cap);
+    m[i] = static_cast<T>(value);
   }
 }
 
@@ -196,29 +225,66 @@ void pick_rows(const void* gathered, std::size_t stride, const std::int32_t* own
       words, static_cast<std::uint16_t*>(out.data));
 }
 
-void rms_norm(const Matrix& x, const Matrix& weight, double eps, const Matrix& out, cudaStream_t stream) {
+void rms_norm(const Matrix& x, const NormView& norm, const Matrix& out, cudaStream_t stream) {
   visit_dtype(x.dtype, [&]<typename T>() {
     rms_norm_kernel<T><<<static_cast<unsigned>(x.rows), kThreads, 0, stream>>>(
-        static_cast<const T*>(x.data), static_cast<const T*>(weight.data), static_cast<Compute<T>>(eps),
-        x.cols, static_cast<T*>(out.data));
+        static_cast<const T*>(x.data), static_cast<const T*>(norm.weight->data),
+        static_cast<Compute<T>>(norm.eps), norm.kind, x.cols, x.cols, 0, static_cast<T*>(out.data));
   });
 }
 
-void rope_and_cache(const Matrix& qkv, std::int64_t query_heads, const float* cosines, const float* sines,
-                    const RowIndex& index, const CacheView& cache, cudaStream_t stream) {
+void head_norm(const Matrix& m, Range heads, const NormView& norm, cudaStream_t stream) {
+  if (heads.empty()) return;
+  visit_dtype(m.dtype, [&]<typename T>() {
+    const dim3 grid(static_cast<unsigned>(m.rows), static_cast<unsigned>(heads.size()));
+    rms_norm_kernel<T><<<grid, kThreads, 0, stream>>>(
+        static_cast<const T*>(m.data), static_cast<const T*>(norm.weight->data),
+        static_cast<Compute<T>>(norm.eps), norm.kind, m.cols, norm.weight->cols, heads.begin,
+        static_cast<T*>(m.data));
+  });
+}
+
+void rope_and_cache(const Matrix& qkv, std::int64_t query_heads, const RopeView& rope, const RowIndex& index,
+                    const CacheView& cache, cudaStream_t stream) {
   visit_dtype(qkv.dtype, [&]<typename T>() {
     const dim3 grid(static_cast<unsigned>(index.rows),
                     static_cast<unsigned>(query_heads + 2 * cache.kv_heads));
-    rope_kernel<T><<<grid, 64, 0, stream>>>(static_cast<T*>(qkv.data), qkv.cols, query_heads, cosines, sines,
-                                            index, cache);
+    rope_kernel<T>
+        <<<grid, 64, 0, stream>>>(static_cast<T*>(qkv.data), qkv.cols, query_heads, rope, index, cache);
   });
 }
 
-void silu_multiply(const Matrix& gate_up, const Matrix& out, cudaStream_t stream) {
+void activate(const Matrix& gate_up, Activation activation, const Matrix& out, cudaStream_t stream) {
   visit_dtype(out.dtype, [&]<typename T>() {
-    silu_kernel<T><<<blocks_for(out.count()), kThreads, 0, stream>>>(
-        static_cast<const T*>(gate_up.data), out.cols, out.count(), static_cast<T*>(out.data));
+    activation_kernel<T><<<blocks_for(out.count()), kThreads, 0, stream>>>(
+        static_cast<const T*>(gate_up.data), activation, out.cols, out.count(), static_cast<T*>(out.data));
   });
+}
+
+void scale(const Matrix& m, double factor, cudaStream_t stream) {
+  visit_dtype(m.dtype, [&]<typename T>() {
+    scale_kernel<T><<<blocks_for(m.count()), kThreads, 0, stream>>>(
+        static_cast<T*>(m.data), static_cast<Compute<T>>(factor), m.count());
+  });
+}
+
+void divide_and_cap(const Matrix& m, double divisor, double softcap, cudaStream_t stream) {
+  visit_dtype(m.dtype, [&]<typename T>() {
+    divide_and_cap_kernel<T><<<blocks_for(m.count()), kThreads, 0, stream>>>(
+        static_cast<T*>(m.data), static_cast<Compute<T>>(divisor), static_cast<Compute<T>>(softcap),
+        m.count());
+  });
+}
+
+void copy_columns(const Matrix& from, Range columns, const Matrix& to, std::int64_t at, cudaStream_t stream) {
+  if (columns.empty()) return;
+  const std::size_t element = size_of(from.dtype);
+  cudaMemcpy2DAsync(
+      static_cast<std::byte*>(to.data) + static_cast<std::size_t>(at) * element,
+      static_cast<std::size_t>(to.cols) * element,
+      static_cast<const std::byte*>(from.data) + static_cast<std::size_t>(columns.begin) * element,
+      static_cast<std::size_t>(from.cols) * element, static_cast<std::size_t>(columns.size()) * element,
+      static_cast<std::size_t>(from.rows), cudaMemcpyDeviceToDevice, stream);
 }
 
 void add(const Matrix& to, const Matrix& delta, cudaStream_t stream) {

@@ -43,6 +43,9 @@ const Architecture* architecture_of_type(std::string_view model_type);
 const Architecture& architecture_of(const ModelConfig& model);  // which was described
 // The part's tensor in a checkpoint; `layer` where the name has one.
 std::string name_in(const Architecture& architecture, Part part, std::int64_t layer);
+// The shape of the tensor that holds the part, alone or packed with others.
+std::vector<std::int64_t> stored_shape(const Architecture& architecture, const ModelConfig& model, Part part,
+                                       std::int64_t layer);
 std::string architecture_names();  // "A, B and C"
 
 }  // namespace shardrift

@@ -2,13 +2,20 @@
 
 #include "common/error.hpp"
 #include "weights/architectures/architecture.hpp"
+#include "weights/architectures/gemma.hpp"
+#include "weights/architectures/granite.hpp"
+#include "weights/architectures/internlm2.hpp"
 #include "weights/architectures/llama.hpp"
 #include "weights/architectures/mistral.hpp"
+#include "weights/architectures/olmo2.hpp"
+#include "weights/architectures/phi3.hpp"
+#include "weights/architectures/qwen.hpp"
 
 namespace shardrift {
 
 std::span<const Architecture* const> architectures() {
-  static constexpr std::array kAll{&kLlama, &kMistral};
+  static constexpr std::array kAll{&kLlama,  &kMistral, &kQwen2, &kQwen3, &kInternLm2,
+                                   &kGemma2, &kGemma3,  &kPhi3,  &kOlmo2, &kGranite};
   return kAll;
 }
 
@@ -40,6 +47,15 @@ std::string name_in(const Architecture& architecture, Part part, std::int64_t la
   }
   throw failure("{} has no name for part {} of the model: this is a bug", architecture.name,
                 static_cast<int>(part));
+}
+
+std::vector<std::int64_t> stored_shape(const Architecture& architecture, const ModelConfig& model, Part part,
+                                       std::int64_t layer) {
+  const PartShape shape = shape_of(model, part, layer);
+  const PackedRows packed = architecture.packed != nullptr ? architecture.packed(model, part) : PackedRows{};
+  const std::int64_t rows = packed.tensor_rows != 0 ? packed.tensor_rows : shape.rows;
+  if (shape.vector) return {rows * shape.cols};
+  return {rows, shape.cols};
 }
 
 std::string architecture_names() {

@@ -11,6 +11,8 @@ namespace {
 constexpr std::array kTensors{
     TensorName{Part::embedding, "model.embed_tokens.weight"},
     TensorName{Part::attention_norm, "model.layers.{}.input_layernorm.weight"},
+    TensorName{Part::query_norm, "model.layers.{}.self_attn.q_norm.weight"},
+    TensorName{Part::key_norm, "model.layers.{}.self_attn.k_norm.weight"},
     TensorName{Part::query, "model.layers.{}.self_attn.q_proj.weight"},
     TensorName{Part::key, "model.layers.{}.self_attn.k_proj.weight"},
     TensorName{Part::value, "model.layers.{}.self_attn.v_proj.weight"},
@@ -30,22 +32,17 @@ constexpr std::array kTensors{
     TensorName{Part::head, "lm_head.weight"},
 };
 
-RopeConfig::Llama3 read_llama3(const JsonObject& reader) {
-  RopeConfig::Llama3 llama3;
-  llama3.factor = reader.positive("factor");
-  llama3.low_freq_factor = reader.positive("low_freq_factor");
-  llama3.high_freq_factor = reader.positive("high_freq_factor");
-  llama3.original_max_position_embeddings = reader.positive("original_max_position_embeddings");
-  if (llama3.high_freq_factor <= llama3.low_freq_factor) {
-    throw reader.wrong("high_freq_factor", llama3.high_freq_factor,
-                       fmt::format("more than low_freq_factor ({}) is expected", llama3.low_freq_factor));
-  }
-  return llama3;
-}
-
 }  // namespace
 
 constinit const std::span<const TensorName> kDecoderTensors = kTensors;
+
+nlohmann::json with_defaults(const JsonObject& config, const char* defaults) {
+  auto all = config.json();
+  const auto given = nlohmann::json::parse(defaults);
+  for (const auto& [key, value] : given.items())
+    if (!all.contains(key)) all[key] = value;
+  return all;
+}
 
 void read_sizes(const JsonObject& config, ModelConfig& model) {
   model.hidden = config.size("hidden_size");
@@ -57,10 +54,9 @@ void read_sizes(const JsonObject& config, ModelConfig& model) {
   model.tied_head = config.flag("tie_word_embeddings");
 }
 
-void read_heads(const JsonObject& config, ModelConfig& model, std::int64_t kv_heads_absent) {
+void read_heads(const JsonObject& config, ModelConfig& model) {
   model.query_heads = config.size("num_attention_heads");
-  model.kv_heads =
-      config.size("num_key_value_heads", kv_heads_absent > 0 ? kv_heads_absent : model.query_heads);
+  model.kv_heads = config.size("num_key_value_heads", model.query_heads);
   if (model.query_heads % model.kv_heads != 0) {
     throw bad_data("{}: num_attention_heads is {}, not a multiple of num_key_value_heads, {}", config.where(),
                    model.query_heads, model.kv_heads);
@@ -77,59 +73,33 @@ void read_heads(const JsonObject& config, ModelConfig& model, std::int64_t kv_he
   }
 }
 
-namespace {
-
-// Adds one spelling's keys to those read before; null is absent. What both give must have one value.
-void fill_in(nlohmann::json& all, const JsonObject& spelling) {
-  for (const auto& [key, value] : spelling.json().items()) {
-    if (value.is_null()) continue;
-    const auto [known, fresh] = all.emplace(key, value);
-    if (!fresh && *known != value)
-      throw bad_data(
-          "{}: {} is {}, but elsewhere it is {} (rope_theta, rope_scaling, rope_parameters): remove one of "
-          "the two",
-          spelling.where(), key, shown(value), shown(*known));
-  }
+Activation read_activation(const JsonObject& config, const char* key, const char* otherwise) {
+  const auto name = config.text(key, otherwise);
+  if (name == "silu" || name == "swish") return Activation::silu;
+  if (name == "gelu_pytorch_tanh") return Activation::gelu_tanh;
+  if (name == "gelu") return Activation::gelu;
+  throw config.wrong(key, name, "this version computes silu, gelu and gelu_pytorch_tanh");
 }
 
-}  // namespace
-
-RopeConfig read_rope(const JsonObject& config) {
-  // rope_theta and rope_scaling, or rope_parameters, or all of them where each fills in what the others leave
-  // out.
-  auto all = nlohmann::json::object();
-  for (const char* key : {"rope_theta", "partial_rotary_factor"})
-    if (const auto* value = config.get(key)) all[key] = *value;
-  auto where = config.where();
-  for (const char* key : {"rope_scaling", "rope_parameters"}) {
-    if (const auto spelling = config.object(key)) {
-      fill_in(all, *spelling);
-      where = spelling->where();
-    }
+std::vector<bool> read_layer_types(const JsonObject& config, const ModelConfig& model,
+                                   const std::function<bool(std::int64_t)>& absent) {
+  constexpr const char* kKey = "layer_types";
+  std::vector<bool> slides;
+  if (config.get(kKey) == nullptr) {
+    for (std::int64_t layer = 0; layer < model.layers; ++layer) slides.push_back(absent(layer));
+    return slides;
   }
-  const JsonObject reader(all, where);
-  RopeConfig rope;
-  rope.theta = reader.positive("rope_theta", rope.theta);
-  const char* type_key = reader.has("rope_type") ? "rope_type" : "type";  // type: before transformers 4.43
-  const auto type = reader.text(type_key, "default");
-  if (reader.text("type", type) != type)
-    throw reader.wrong("type", *reader.get("type"),
-                       fmt::format("rope_type is {}: remove one of the two", shown(type)));
-  if (type == "llama3") {
-    rope.llama3 = read_llama3(reader);
-  } else if (type != "default") {
-    throw reader.wrong(type_key, type, "this version computes default and llama3");
+  const auto& types = config.list(kKey);
+  if (static_cast<std::int64_t>(types.size()) != model.layers)
+    throw bad_data("{}: {} names {} layers, num_hidden_layers is {}", config.where(), kKey, types.size(),
+                   model.layers);
+  for (const auto& type : types) {
+    const auto name = config.text_of(kKey, type);
+    if (name != "sliding_attention" && name != "full_attention")
+      throw config.wrong(kKey, type, "this version computes sliding_attention and full_attention");
+    slides.push_back(name == "sliding_attention");
   }
-  if (reader.positive("partial_rotary_factor", 1.0) != 1.0)
-    throw reader.wrong("partial_rotary_factor", *reader.get("partial_rotary_factor"),
-                       "this version rotates whole heads only");
-  return rope;
-}
-
-Activation read_activation(const JsonObject& config) {
-  const auto activation = config.text("hidden_act", "silu");
-  if (activation != "silu") throw config.wrong("hidden_act", activation, "this version computes silu only");
-  return Activation::silu;
+  return slides;
 }
 
 void refuse_set(const JsonObject& config, std::initializer_list<const char*> flags, std::string_view why) {

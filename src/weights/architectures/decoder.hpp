@@ -1,21 +1,29 @@
 // What most decoders of Hugging Face share: keys of config.json and names of tensors.
 #pragma once
+#include <functional>
 #include <initializer_list>
+#include <vector>
 
 #include "weights/architectures/architecture.hpp"
+#include "weights/architectures/rope.hpp"
 
 namespace shardrift {
 
 extern const std::span<const TensorName> kDecoderTensors;
 
+// The config with the values that transformers' configuration class has for absent keys (absent, not null):
+// files are written without what equals them. defaults: a JSON object.
+nlohmann::json with_defaults(const JsonObject& config, const char* defaults);
+
 // hidden, intermediate, layers, vocabulary, max_positions, rms_norm_eps, tied_head.
 void read_sizes(const JsonObject& config, ModelConfig& model);
-// query_heads, kv_heads, head_dim. kv_heads_absent: num_key_value_heads where it is absent or null; 0: as
-// many as query heads.
-void read_heads(const JsonObject& config, ModelConfig& model, std::int64_t kv_heads_absent = 0);
-// Both spellings: rope_theta and rope_scaling, or rope_parameters.
-RopeConfig read_rope(const JsonObject& config);
-Activation read_activation(const JsonObject& config);
+// query_heads, kv_heads (absent: as many), head_dim (absent: hidden / query_heads).
+void read_heads(const JsonObject& config, ModelConfig& model);
+Activation read_activation(const JsonObject& config, const char* key = "hidden_act",
+                           const char* otherwise = "silu");
+// Of each layer: whether its attention slides (layer_types, or where that is absent what `absent` says).
+std::vector<bool> read_layer_types(const JsonObject& config, const ModelConfig& model,
+                                   const std::function<bool(std::int64_t layer)>& absent);
 // Flags that are true ask for what the architecture, or this version of it, does not compute.
 void refuse_set(const JsonObject& config, std::initializer_list<const char*> flags, std::string_view why);
 

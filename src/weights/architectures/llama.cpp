@@ -11,7 +11,7 @@ void describe(const JsonObject& config, ModelConfig& model) {
   read_sizes(config, model);
   read_heads(config, model);
   LayerSpec layer;
-  layer.rope = read_rope(config);
+  layer.rope = read_rope(config, model);
   layer.activation = read_activation(config);
   const bool attention_bias = config.flag("attention_bias");
   const bool mlp_bias = config.flag("mlp_bias");

@@ -6,17 +6,16 @@
 namespace shardrift {
 namespace {
 
-void describe(const JsonObject& config, ModelConfig& model) {
-  refuse_set(config, {"attention_bias", "mlp_bias"},
-             "MistralForCausalLM has linear layers without bias only");
+void describe(const JsonObject& given, ModelConfig& model) {
+  refuse_set(given, {"attention_bias", "mlp_bias"}, "MistralForCausalLM has linear layers without bias only");
+  const auto all = with_defaults(given, R"({"num_key_value_heads": 8, "sliding_window": 4096})");
+  const JsonObject config(all, given.where());
   read_sizes(config, model);
-  // transformers' MistralConfig: an absent num_key_value_heads (not null) is 8, an absent sliding_window
-  // 4096, null none.
-  read_heads(config, model, config.has("num_key_value_heads") ? 0 : 8);
+  read_heads(config, model);
   LayerSpec layer;
-  layer.rope = read_rope(config);
+  layer.rope = read_rope(config, model);
   layer.activation = read_activation(config);
-  layer.window = config.size("sliding_window", config.has("sliding_window") ? 0 : 4096);
+  layer.window = config.get("sliding_window") == nullptr ? 0 : config.size("sliding_window");
   model.specs.assign(static_cast<std::size_t>(model.layers), layer);
 }
 

@@ -35,22 +35,32 @@ class CountingBackend final : public Backend {
                  const Matrix& out) override {
     device_->pick_rows(gathered, stride, owner, index, out);
   }
-  void rms_norm(const Matrix& x, const Matrix& weight, double eps, const Matrix& out) override {
-    device_->rms_norm(x, weight, eps, out);
+  void rms_norm(const Matrix& x, const NormView& norm, const Matrix& out) override {
+    device_->rms_norm(x, norm, out);
+  }
+  void head_norm(const Matrix& m, Range heads, const NormView& norm) override {
+    device_->head_norm(m, heads, norm);
   }
   void linear(const Matrix& x, const Weight& weight, const Matrix& out) override {
     device_->linear(x, weight, out);
   }
-  void rope_and_cache(const Matrix& qkv, std::int64_t query_heads, const float* cosines, const float* sines,
+  void rope_and_cache(const Matrix& qkv, std::int64_t query_heads, const RopeView& rope,
                       const RowIndex& index, const CacheView& cache) override {
-    device_->rope_and_cache(qkv, query_heads, cosines, sines, index, cache);
+    device_->rope_and_cache(qkv, query_heads, rope, index, cache);
   }
   void attention(const Matrix& qkv, const AttentionShape& shape, const RowIndex& index,
                  const CacheView& cache, const Matrix& out) override {
     device_->attention(qkv, shape, index, cache, out);
   }
-  void silu_multiply(const Matrix& gate_up, const Matrix& out) override {
-    device_->silu_multiply(gate_up, out);
+  void activate(const Matrix& gate_up, Activation activation, const Matrix& out) override {
+    device_->activate(gate_up, activation, out);
+  }
+  void scale(const Matrix& m, double factor) override { device_->scale(m, factor); }
+  void divide_and_cap(const Matrix& m, double divisor, double softcap) override {
+    device_->divide_and_cap(m, divisor, softcap);
+  }
+  void copy_columns(const Matrix& from, Range columns, const Matrix& to, std::int64_t at) override {
+    device_->copy_columns(from, columns, to, at);
   }
   void add(const Matrix& to, const Matrix& delta) override { device_->add(to, delta); }
   void fill_negative_zero(const Matrix& out) override { device_->fill_negative_zero(out); }
