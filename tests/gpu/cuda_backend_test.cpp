@@ -119,14 +119,30 @@ TEST_P(CudaBackendTest, NormActivationAndProduct) {
   const auto x = matrix(19, 576, 1);
   const auto weight = matrix(1, 576, 2);
   const auto out = matrix(19, 576, 3);
-  gpu->rms_norm(x.gpu.view, weight.gpu.view, 1e-5, out.gpu.view);
-  cpu->rms_norm(x.cpu.view, weight.cpu.view, 1e-5, out.cpu.view);
-  expect_close(out);
+  for (const NormKind kind : {NormKind::rounded, NormKind::unrounded, NormKind::one_plus}) {
+    gpu->rms_norm(x.gpu.view, {&weight.gpu.view, 1e-5, kind}, out.gpu.view);
+    cpu->rms_norm(x.cpu.view, {&weight.cpu.view, 1e-5, kind}, out.cpu.view);
+    expect_close(out);
+  }
+  // Heads 1 to 6 of 9, in place.
+  const auto heads = matrix(19, 9 * 64, 1);
+  const auto head_weight = matrix(1, 64, 2);
+  gpu->head_norm(heads.gpu.view, {1, 6}, {&head_weight.gpu.view, 1e-5, NormKind::rounded});
+  cpu->head_norm(heads.cpu.view, {1, 6}, {&head_weight.cpu.view, 1e-5, NormKind::rounded});
+  expect_close(heads);
 
   const auto gate_up = matrix(19, 2 * 200, 4);
   const auto activated = matrix(19, 200, 5);
-  gpu->silu_multiply(gate_up.gpu.view, activated.gpu.view);
-  cpu->silu_multiply(gate_up.cpu.view, activated.cpu.view);
+  for (const Activation activation : {Activation::silu, Activation::gelu_tanh, Activation::gelu}) {
+    gpu->activate(gate_up.gpu.view, activation, activated.gpu.view);
+    cpu->activate(gate_up.cpu.view, activation, activated.cpu.view);
+    expect_close(activated);
+  }
+  gpu->divide_and_cap(activated.gpu.view, 1.5, 0);
+  cpu->divide_and_cap(activated.cpu.view, 1.5, 0);
+  expect_close(activated);
+  gpu->divide_and_cap(activated.gpu.view, 1, 30);
+  cpu->divide_and_cap(activated.cpu.view, 1, 30);
   expect_close(activated);
 
   for (const std::int64_t rows : {1, 19}) {
@@ -145,6 +161,9 @@ TEST_P(CudaBackendTest, AddHasTheCpusBits) {
     gpu->add(sum.gpu.view, delta.gpu.view);
     cpu->add(sum.cpu.view, delta.cpu.view);
     expect_same(sum);
+    gpu->scale(sum.gpu.view, 0.22);
+    cpu->scale(sum.cpu.view, 0.22);
+    expect_same(sum);
   }
 }
 
@@ -153,8 +172,8 @@ TEST_P(CudaBackendTest, EmbeddingJoinAndEmptyPartialsMoveBits) {
   const auto out = matrix(4, 72, 12);
   const std::vector<std::int32_t> tokens{25, 20, 99, 29};
   const auto on_gpu = ids(*gpu, tokens);
-  gpu->embed(table.gpu.view, {20, 30}, {on_gpu.as<std::int32_t>(), nullptr, nullptr, 4}, out.gpu.view);
-  cpu->embed(table.cpu.view, {20, 30}, {tokens.data(), nullptr, nullptr, 4}, out.cpu.view);
+  gpu->embed(table.gpu.view, {20, 30}, {.tokens = on_gpu.as<std::int32_t>(), .rows = 4}, out.gpu.view);
+  cpu->embed(table.cpu.view, {20, 30}, {.tokens = tokens.data(), .rows = 4}, out.cpu.view);
   expect_same(out);
 
   const std::size_t stride = aligned(2 * 65 * size_of(GetParam()));
@@ -176,6 +195,11 @@ TEST_P(CudaBackendTest, EmbeddingJoinAndEmptyPartialsMoveBits) {
     expect_same(joined);
   }
 
+  const auto part = matrix(2, 100, 21);
+  gpu->copy_columns(joined.gpu.view, {130, 195}, part.gpu.view, 20);
+  cpu->copy_columns(joined.cpu.view, {130, 195}, part.cpu.view, 20);
+  expect_same(part);
+
   gpu->fill_negative_zero(joined.gpu.view);
   cpu->fill_negative_zero(joined.cpu.view);
   expect_same(joined);
@@ -188,7 +212,8 @@ TEST_P(CudaBackendTest, RopeCacheAndAttention) {
       const auto qkv = matrix(kRows, (kHeads + 2 * kKv) * dim, 15);
       const auto keys = matrix(2 * kKv * kLength, dim, 16);
       const auto values = matrix(2 * kKv * kLength, dim, 17);
-      const auto cosines = matrix(kLength, dim / 2, 18, DType::float32);
+      const std::int64_t pairs = window == 0 ? dim / 2 : dim / 2 - 2;
+      const auto cosines = matrix(2 * kLength, pairs, 18, DType::float32);
       std::vector<std::int32_t> positions(kRows);
       for (std::int32_t i = 0; i < kRows; ++i) positions[static_cast<std::size_t>(i)] = i * 7 % 250 + 13;
       const std::vector<std::int32_t> slots(kRows, 1), local_kv{0, 0, 0, 1, 1, 1};
@@ -196,21 +221,36 @@ TEST_P(CudaBackendTest, RopeCacheAndAttention) {
                  local_gpu = ids(*gpu, local_kv);
       const CacheView cache_gpu{keys.gpu.view.data, values.gpu.view.data, kKv, kLength, dim};
       const CacheView cache_cpu{keys.cpu.view.data, values.cpu.view.data, kKv, kLength, dim};
-      const RowIndex index_gpu{nullptr, positions_gpu.as<std::int32_t>(), slots_gpu.as<std::int32_t>(), kRows,
+      // Sequences of up to 200 tokens take the table; longer ones their own frequencies, or another table.
+      std::vector<std::int32_t> lengths(kRows);
+      for (std::int32_t i = 0; i < kRows; ++i) lengths[static_cast<std::size_t>(i)] = 180 + 3 * i;
+      const auto lengths_gpu = ids(*gpu, lengths);
+      const RowIndex index_gpu{nullptr,
+                               positions_gpu.as<std::int32_t>(),
+                               slots_gpu.as<std::int32_t>(),
+                               lengths_gpu.as<std::int32_t>(),
+                               kRows,
                                true};
-      const RowIndex index_cpu{nullptr, positions.data(), slots.data(), kRows, true};
+      const RowIndex index_cpu{nullptr, positions.data(), slots.data(), lengths.data(), kRows, true};
       const auto* cosine_gpu = static_cast<const float*>(cosines.gpu.view.data);
       const auto* cosine_cpu = static_cast<const float*>(cosines.cpu.view.data);
-      gpu->rope_and_cache(qkv.gpu.view, kHeads, cosine_gpu, cosine_gpu, index_gpu, cache_gpu);
-      cpu->rope_and_cache(qkv.cpu.view, kHeads, cosine_cpu, cosine_cpu, index_cpu, cache_cpu);
+      const bool dynamic = dim % 64 == 0;
+      const RopeView rope_gpu{pairs, cosine_gpu, cosine_gpu, kLength, 200, dynamic ? cosine_gpu : nullptr};
+      const RopeView rope_cpu{pairs, cosine_cpu, cosine_cpu, kLength, 200, dynamic ? cosine_cpu : nullptr};
+      gpu->rope_and_cache(qkv.gpu.view, kHeads, rope_gpu, index_gpu, cache_gpu);
+      cpu->rope_and_cache(qkv.cpu.view, kHeads, rope_cpu, index_cpu, cache_cpu);
       expect_close(qkv);
       expect_close(keys);
       expect_close(values);
 
       const auto out = matrix(kRows, kHeads * dim, 19);
-      gpu->attention(qkv.gpu.view, {kHeads, local_gpu.as<std::int32_t>(), window}, index_gpu, cache_gpu,
-                     out.gpu.view);
-      cpu->attention(qkv.cpu.view, {kHeads, local_kv.data(), window}, index_cpu, cache_cpu, out.cpu.view);
+      gpu->attention(
+          qkv.gpu.view,
+          {kHeads, local_gpu.as<std::int32_t>(), window, window == 0 ? 0 : 0.3, window == 0 ? 0.0 : 5.0},
+          index_gpu, cache_gpu, out.gpu.view);
+      cpu->attention(qkv.cpu.view,
+                     {kHeads, local_kv.data(), window, window == 0 ? 0 : 0.3, window == 0 ? 0.0 : 5.0},
+                     index_cpu, cache_cpu, out.cpu.view);
       EXPECT_LE(relative_error(read(*gpu, out.gpu.view), read(*cpu, out.cpu.view), GetParam()),
                 2 * tolerance(GetParam()))
           << "head_dim " << dim << ", window " << window;
@@ -224,10 +264,10 @@ TEST_P(CudaBackendTest, RopeCacheAndAttention) {
                          1, qkv.gpu.view.cols, GetParam()};
         for (const bool one_sequence : {false, true}) {
           const auto alone = matrix(1, kHeads * dim, 20);
-          gpu->attention(
-              row, {kHeads, local_gpu.as<std::int32_t>(), window},
-              {nullptr, positions_gpu.as<std::int32_t>() + r, slots_gpu.as<std::int32_t>(), 1, one_sequence},
-              cache_gpu, alone.gpu.view);
+          gpu->attention(row, {kHeads, local_gpu.as<std::int32_t>(), window},
+                         {nullptr, positions_gpu.as<std::int32_t>() + r, slots_gpu.as<std::int32_t>(),
+                          nullptr, 1, one_sequence},
+                         cache_gpu, alone.gpu.view);
           const Bytes bits = read(*gpu, alone.gpu.view);
           EXPECT_EQ(
               std::memcmp(bits.data(), together.data() + static_cast<std::size_t>(r) * row_bytes, row_bytes),

@@ -55,7 +55,7 @@ TEST_F(CpuBackendTest, EmbeddingCopiesBitsNegativeZeroIncluded) {
   const auto table = matrix(3, 2, {-0.0F, 1.0F, std::nanf("7"), -2.0F, 5.0F, 6.0F});
   const std::vector<std::int32_t> tokens{10, 11, 99};  // the slice holds tokens 10 to 12
   OwnedMatrix out = matrix(3, 2, {9, 9, 9, 9, 9, 9});
-  backend->embed(table.view, {10, 13}, {tokens.data(), nullptr, nullptr, 3}, out.view);
+  backend->embed(table.view, {10, 13}, {.tokens = tokens.data(), .rows = 3}, out.view);
   EXPECT_EQ(std::memcmp(out.view.data, table.view.data, 4 * sizeof(float)), 0);
   EXPECT_TRUE(std::signbit(values_of(out.view)[0]));
   EXPECT_EQ(values_of(out.view)[4], 9.0F);  // another shard's token: left alone
@@ -175,13 +175,13 @@ TEST_F(CpuBackendTest, AttentionOfARowIsItsOwn) {
     const std::vector<std::int32_t> local_kv{0, 0, 0, 1, 1, 1};
     OwnedMatrix all(*backend, kRows, kHeads * kDim, DType::float32);
     backend->attention(qkv.view, {kHeads, local_kv.data(), window},
-                       {nullptr, positions.data(), slots.data(), kRows, true}, cache, all.view);
+                       {nullptr, positions.data(), slots.data(), nullptr, kRows, true}, cache, all.view);
     for (std::int64_t r = 0; r < kRows; ++r) {  // the row alone, as a decode step sees it
       const Matrix row{static_cast<float*>(qkv.view.data) + r * qkv.view.cols, 1, qkv.view.cols,
                        DType::float32};
       OwnedMatrix one(*backend, 1, kHeads * kDim, DType::float32);
       backend->attention(row, {kHeads, local_kv.data(), window},
-                         {nullptr, &positions[static_cast<std::size_t>(r)], slots.data(), 1}, cache,
+                         {nullptr, &positions[static_cast<std::size_t>(r)], slots.data(), nullptr, 1}, cache,
                          one.view);
       const float* expected = static_cast<const float*>(all.view.data) + r * all.view.cols;
       ASSERT_EQ(std::memcmp(one.view.data, expected, one.view.bytes()), 0) << "row " << r;

@@ -1,5 +1,6 @@
 #include "weights/model_config.hpp"
 
+#include <cmath>
 #include <nlohmann/json.hpp>
 #include <random>
 
@@ -49,7 +50,7 @@ TEST(ModelConfig, OldSpelling) {
   EXPECT_EQ(model.rms_norm_eps, 1e-5);
   EXPECT_TRUE(model.tied_head);
   EXPECT_EQ(model.specs.front().rope.theta, 100000.0);
-  EXPECT_FALSE(model.specs.front().rope.llama3.has_value());
+  EXPECT_EQ(model.specs.front().rope.scaling.index(), 0U);
   EXPECT_EQ(model.dtype, DType::bfloat16);
   EXPECT_THAT(model.eos_ids, ElementsAre(2));
   EXPECT_EQ(model.text, llama().dump());
@@ -65,7 +66,7 @@ TEST(ModelConfig, NewSpelling) {
   const auto model = read(config);
   EXPECT_EQ(model.specs.front().rope.theta, 5e5);
   EXPECT_EQ(model.dtype, DType::float16);
-  EXPECT_FALSE(model.specs.front().rope.llama3.has_value());
+  EXPECT_EQ(model.specs.front().rope.scaling.index(), 0U);
 }
 
 TEST(ModelConfig, Llama3RopeInBothSpellings) {
@@ -78,11 +79,9 @@ TEST(ModelConfig, Llama3RopeInBothSpellings) {
             scaling + "}}"}) {
     const auto model = read_with(patch);
     EXPECT_EQ(model.specs.front().rope.theta, 500000.0) << patch;
-    ASSERT_TRUE(model.specs.front().rope.llama3.has_value()) << patch;
-    EXPECT_EQ(model.specs.front().rope.llama3->factor, 32.0);
-    EXPECT_EQ(model.specs.front().rope.llama3->low_freq_factor, 1.0);
-    EXPECT_EQ(model.specs.front().rope.llama3->high_freq_factor, 4.0);
-    EXPECT_EQ(model.specs.front().rope.llama3->original_max_position_embeddings, 8192.0);
+    const auto* llama3 = std::get_if<RopeConfig::Llama3>(&model.specs.front().rope.scaling);
+    ASSERT_NE(llama3, nullptr) << patch;
+    EXPECT_EQ(*llama3, (RopeConfig::Llama3{32.0, 1.0, 4.0, 8192.0})) << patch;
   }
 }
 
@@ -140,7 +139,7 @@ TEST(ModelConfig, HeadDimOfItsOwn) {
 
 TEST(ModelConfig, BiasesOfEachBlock) {
   const auto plain = read(llama()).specs;
-  EXPECT_EQ(plain, std::vector<LayerSpec>(30, LayerSpec{.rope = {100000.0, {}}}));
+  EXPECT_EQ(plain, std::vector<LayerSpec>(30, LayerSpec{.rope = {.theta = 100000.0}}));
   const auto attention = read_with(R"({"attention_bias": true})").specs.back();
   EXPECT_TRUE(attention[Block::attention].input_bias && attention[Block::attention].output_bias);
   EXPECT_EQ(attention[Block::mlp], BlockSpec());
@@ -154,10 +153,86 @@ TEST(LayerSpec, SaysWhatIsNotComputed) {
   LayerSpec biased;
   biased[Block::mlp] = {true, true, true, true};
   EXPECT_EQ(not_computed(biased), "");
-  EXPECT_NE(not_computed({.query_key_norm = QueryKeyNorm::per_head}), "");
   EXPECT_NE(not_computed({.experts = 8}), "");
-  EXPECT_NE(not_computed({.score_scale = 0.25}), "");
-  EXPECT_NE(not_computed({.residual_multiplier = 0.5}), "");
+}
+
+json of(const char* architecture, const std::string& patch = "{}") {
+  auto config = llama();
+  config["architectures"] = {architecture};
+  config.update(json::parse(patch));
+  return config;
+}
+
+TEST(ModelConfig, EveryRopeKind) {
+  const auto rope = [](const std::string& scaling) {
+    const auto model = read_with(R"({"rope_scaling": )" + scaling + "}");
+    return std::pair(model.specs.front().rope, model.max_positions);
+  };
+  const auto [linear, linear_length] = rope(R"({"type": "linear", "factor": 4.0})");
+  EXPECT_EQ(std::get<RopeConfig::Linear>(linear.scaling).factor, 4.0);
+  EXPECT_EQ(linear_length, 4 * 8192);
+  const auto [dynamic, dynamic_length] = rope(R"({"type": "dynamic", "factor": 2.0})");
+  EXPECT_EQ(std::get<RopeConfig::Dynamic>(dynamic.scaling), (RopeConfig::Dynamic{2.0, 8192}));
+  EXPECT_EQ(dynamic_length, 2 * 8192);
+  const auto [yarn, yarn_length] =
+      rope(R"({"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 4096})");
+  EXPECT_EQ(std::get<RopeConfig::Yarn>(yarn.scaling), (RopeConfig::Yarn{4.0, 32.0, 1.0, 4096.0, true}));
+  EXPECT_NEAR(yarn.attention_factor, 0.1 * std::log(4.0) + 1, 1e-12);
+  EXPECT_EQ(yarn_length, 4 * 4096);
+  EXPECT_EQ(rope(R"({"rope_type": "yarn", "factor": 4.0, "attention_factor": 1.5})").first.attention_factor,
+            1.5);
+  const auto phi = read(of("Phi3ForCausalLM", R"({"head_dim": 8, "partial_rotary_factor": 0.5,
+      "original_max_position_embeddings": 4096,
+      "rope_scaling": {"type": "su", "short_factor": [1, 2], "long_factor": [3, 4]}})"));
+  const RopeConfig& longrope = phi.specs.front().rope;
+  EXPECT_EQ(std::get<RopeConfig::LongRope>(longrope.scaling), (RopeConfig::LongRope{{1, 2}, {3, 4}, 4096}));
+  EXPECT_EQ(longrope.rotated, 4);
+  EXPECT_NEAR(longrope.attention_factor, std::sqrt(1 + std::log(2.0) / std::log(4096.0)), 1e-12);
+  EXPECT_EQ(phi.max_positions, 8192);
+}
+
+TEST(ModelConfig, QwensWindowsBeginAtMaxWindowLayers) {
+  const auto windows = [](const json& config) {
+    std::vector<std::int64_t> all;
+    for (const auto& layer : read(config).specs) all.push_back(layer.window);
+    return all;
+  };
+  const std::string three = R"({"num_hidden_layers": 3, "sliding_window": 7, "max_window_layers": 1)";
+  EXPECT_THAT(windows(of("Qwen2ForCausalLM", three + "}")), ElementsAre(0, 0, 0));
+  EXPECT_THAT(windows(of("Qwen2ForCausalLM", three + R"(, "use_sliding_window": true})")),
+              ElementsAre(0, 7, 7));
+  EXPECT_THAT(windows(of("Qwen3ForCausalLM", three + R"(, "use_sliding_window": true,
+      "layer_types": ["sliding_attention", "full_attention", "full_attention"]})")),
+              ElementsAre(7, 0, 0));
+  const auto qwen2 = read(of("Qwen2ForCausalLM")).specs.front();
+  EXPECT_TRUE(qwen2[Block::attention].input_bias && !qwen2[Block::attention].output_bias);
+  EXPECT_EQ(read(of("Qwen3ForCausalLM")).specs.front().query_key_norm, QueryKeyNorm::per_head);
+}
+
+// gemma-3-4b-it's config.json: what equals the class's defaults is not written.
+TEST(ModelConfig, AWrappersTextPartWithItsDefaults) {
+  const auto config =
+      json::parse(R"({"architectures": ["Gemma3ForConditionalGeneration"], "model_type": "gemma3",
+    "eos_token_id": [1, 106], "torch_dtype": "bfloat16", "vision_config": {"hidden_size": 1152},
+    "text_config": {"hidden_size": 2560, "intermediate_size": 10240, "model_type": "gemma3_text",
+      "num_hidden_layers": 12, "rope_scaling": {"factor": 8.0, "rope_type": "linear"}, "sliding_window": 1024}})");
+  const auto model = read(config);
+  EXPECT_EQ(model.architecture, "Gemma3ForCausalLM");
+  EXPECT_EQ(model.wrapper, "Gemma3ForConditionalGeneration");
+  EXPECT_EQ(model.dtype, DType::bfloat16);
+  EXPECT_THAT(model.eos_ids, ElementsAre(1, 106));
+  EXPECT_EQ(model.hidden, 2560);
+  EXPECT_EQ(model.head_dim, 256);
+  EXPECT_EQ(model.vocabulary, 262208);
+  EXPECT_EQ(model.max_positions, 131072);
+  EXPECT_TRUE(model.tied_head);
+  for (std::size_t i = 0; i < 12; ++i) {
+    const LayerSpec& layer = model.specs[i];
+    const bool full = i % 6 == 5;
+    EXPECT_EQ(layer.window, full ? 0 : 1024) << i;
+    EXPECT_EQ(layer.rope.theta, full ? 1e6 : 1e4) << i;
+    EXPECT_EQ(layer.rope.scaling.index(), full ? 1U : 0U) << i;
+  }
 }
 
 TEST(ModelConfig, SlidingWindowIsMistralsOnly) {
@@ -228,11 +303,11 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{"-num_attention_heads", {"num_attention_heads is missing"}},
         Bad{"-vocab_size", {"vocab_size is missing"}},
         Bad{"-max_position_embeddings", {"max_position_embeddings is missing"}},
-        Bad{R"({"architectures": ["Qwen2ForCausalLM"]})",
-            {"Qwen2ForCausalLM", "LlamaForCausalLM", "MistralForCausalLM"}},
+        Bad{R"({"architectures": ["BloomForCausalLM"]})",
+            {"BloomForCausalLM", "LlamaForCausalLM", "MistralForCausalLM", "GraniteForCausalLM"}},
         Bad{R"({"architectures": "LlamaForCausalLM"})", {"architectures is", "list"}},
         Bad{R"({"architectures": []})", {"architectures is missing", "model_type is missing"}},
-        Bad{R"({"architectures": null, "model_type": "qwen2"})", {"\"qwen2\"", "LlamaForCausalLM"}},
+        Bad{R"({"architectures": null, "model_type": "bloom"})", {"\"bloom\"", "LlamaForCausalLM"}},
         Bad{R"({"architectures": null, "model_type": 1})", {"model_type is 1"}},
         Bad{R"({"architectures": [1]})", {"architectures is [1]"}},
         Bad{R"({"hidden_size": 0})", {"hidden_size is 0"}},
@@ -251,7 +326,7 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{R"({"hidden_size": 9})", {"head_dim is 1", "even"}}, Bad{R"({"head_dim": 0})", {"head_dim is 0"}},
         Bad{R"({"rms_norm_eps": 0})", {"rms_norm_eps is 0"}},
         Bad{R"({"rms_norm_eps": "1e-5"})", {"rms_norm_eps is \"1e-5\""}},
-        Bad{R"({"hidden_act": "gelu"})", {"hidden_act is \"gelu\"", "silu"}},
+        Bad{R"({"hidden_act": "relu"})", {"hidden_act is \"relu\"", "silu", "gelu"}},
         Bad{R"({"hidden_act": 1})", {"hidden_act is 1"}},
         Bad{R"({"attention_bias": 0})", {"attention_bias is 0"}},
         Bad{R"({"architectures": ["MistralForCausalLM"], "mlp_bias": true})", {"mlp_bias is true", "bias"}},
@@ -261,14 +336,34 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{R"({"dtype": "tf32"})", {": dtype is \"tf32\""}}, Bad{R"({"dtype": 16})", {": dtype is 16"}},
         Bad{R"({"rope_theta": -1})", {"rope_theta is -1"}},
         Bad{R"({"rope_scaling": "linear"})", {"rope_scaling is \"linear\""}},
-        Bad{R"({"rope_scaling": {"type": "linear", "factor": 2.0}})",
-            {"rope_scaling: type is \"linear\"", "llama3"}},
-        Bad{R"({"rope_scaling": {"rope_type": "yarn"}})", {"rope_scaling: rope_type is \"yarn\""}},
-        Bad{R"({"rope_parameters": {"rope_type": "dynamic"}})",
-            {"rope_parameters: rope_type is \"dynamic\""}},
+        Bad{R"({"rope_scaling": {"type": "mrope", "factor": 2.0}})",
+            {"rope_scaling: type is \"mrope\"", "llama3", "yarn"}},
+        Bad{R"({"rope_scaling": {"type": "linear"}})", {"rope_scaling: factor is missing"}},
+        Bad{R"({"rope_scaling": {"type": "linear", "factor": 0.5}})", {"factor is 0.5", "at least 1"}},
+        Bad{R"({"rope_scaling": {"type": "dynamic", "factor": 2}, "head_dim": 2})", {"2 rotated", "needs 4"}},
+        Bad{R"({"rope_scaling": {"rope_type": "yarn", "factor": 4, "beta_fast": 1, "beta_slow": 2}})",
+            {"beta_fast is 1", "beta_slow (2"}},
+        Bad{R"({"rope_scaling": {"rope_type": "longrope", "short_factor": [1, 2], "long_factor": [1]}})",
+            {"short_factor is", "list of 32"}},
+        Bad{R"({"head_dim": 4, "rope_scaling": {"rope_type": "longrope", "short_factor": [1, 2],
+                "long_factor": [1, 0]}})",
+            {"long_factor is 0", "positive"}},
         Bad{R"({"rope_parameters": {"rope_type": 3}})", {"rope_parameters: rope_type is 3"}},
         Bad{R"({"rope_parameters": {"rope_theta": 0}})", {"rope_parameters: rope_theta is 0"}},
-        Bad{R"({"rope_parameters": {"partial_rotary_factor": 0.5}})", {"partial_rotary_factor is 0.5"}},
+        Bad{R"({"rope_parameters": {"partial_rotary_factor": 0.5}})",
+            {"partial_rotary_factor is 0.5", "LlamaForCausalLM"}},
+        Bad{R"({"architectures": ["Phi3ForCausalLM"], "partial_rotary_factor": 0.3, "head_dim": 10})",
+            {"partial_rotary_factor is 0.3", "3 of 10"}},
+        Bad{R"({"architectures": ["Qwen3ForCausalLM"], "layer_types": ["full_attention"]})",
+            {"layer_types names 1 layers", "30"}},
+        Bad{R"({"architectures": ["Gemma2ForCausalLM"], "num_hidden_layers": 1, "layer_types": ["chunked_attention"]})",
+            {"chunked_attention", "sliding_attention"}},
+        Bad{R"({"architectures": ["Gemma3ForCausalLM"], "use_bidirectional_attention": true})",
+            {"use_bidirectional_attention is true", "causal"}},
+        Bad{R"({"architectures": ["LlavaForConditionalGeneration"], "text_config": {"model_type": "bloom"}})",
+            {"text_config", "bloom"}},
+        Bad{R"({"architectures": ["LlavaForConditionalGeneration"], "text_config": {"model_type": "llama"}})",
+            {"text_config: hidden_size is missing"}},
         Bad{R"({"partial_rotary_factor": 0.25})", {"partial_rotary_factor is 0.25"}},
         Bad{R"({"rope_parameters": {"rope_theta": 1.0}, "rope_scaling": {"type": "default"}})",
             {"rope_parameters: rope_theta is 1.0", "100000.0", "rope_scaling", "remove one"}},

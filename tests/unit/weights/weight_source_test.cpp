@@ -48,8 +48,8 @@ TEST(WeightSource, TakesRowsByTheArchitecturesNames) {
                               "model.norm.weight": {"dtype": "F32", "shape": [2], "data_offsets": [36, 44]}})",
                            counted(11)));
   const auto checkpoint = Checkpoint::open(folder.path());
-  for (const auto* architecture : architectures()) {
-    const ModelConfig model = small(*architecture);
+  for (const char* name : {"LlamaForCausalLM", "MistralForCausalLM", "Qwen3ForCausalLM"}) {
+    const ModelConfig model = small(*find_architecture(name));
     WeightSource source(checkpoint, model);
     EXPECT_EQ(values_of(source.whole(Part::gate, 1)), (std::vector<float>{0, 1, 2, 3, 4, 5}));
     const auto some = source.rows(Part::gate, 1, {1, 3});
@@ -99,6 +99,31 @@ TEST(WeightSource, UnpacksBeforeItSlices) {
   other.kv_heads = 1;
   WeightSource wrong(checkpoint, other, packed);
   expect_bad_data([&] { wrong.whole(Part::query, 0); }, {"layers.0.wqkv", "[16,2]", "[12,2]"});
+}
+
+// Two groups of two query heads, a key and a value, each of two rows.
+TEST(WeightSource, InternLm2PacksByKvHead) {
+  const TemporaryDirectory folder;
+  folder.write("model.safetensors",
+               safetensors(R"({"model.layers.1.attention.wqkv.weight": {"dtype": "F32", "shape": [16, 2],
+                              "data_offsets": [0, 128]}})",
+                           counted(32)));
+  const auto checkpoint = Checkpoint::open(folder.path());
+  const ModelConfig model = small(*find_architecture("InternLM2ForCausalLM"));
+  WeightSource source(checkpoint, model);
+  const auto firsts = [](const TensorView& view) {
+    std::vector<float> all;
+    const auto values = values_of(view);
+    for (std::size_t i = 0; i < values.size(); i += 2) all.push_back(values[i] / 2);  // the row in the tensor
+    return all;
+  };
+  EXPECT_EQ(firsts(source.whole(Part::query, 1)), (std::vector<float>{0, 1, 2, 3, 8, 9, 10, 11}));
+  EXPECT_EQ(firsts(source.whole(Part::key, 1)), (std::vector<float>{4, 5, 12, 13}));
+  EXPECT_EQ(firsts(source.whole(Part::value, 1)), (std::vector<float>{6, 7, 14, 15}));
+  const auto some = source.rows(Part::query, 1, {3, 6});
+  EXPECT_EQ(firsts(some), (std::vector<float>{3, 8, 9}));
+  EXPECT_EQ(some.stored_row(0), 3);  // errors name rows of the stored tensor
+  EXPECT_EQ(some.stored_row(2), 9);
 }
 
 }  // namespace
