@@ -207,6 +207,16 @@ TEST(Equality, FourShardsOnOneTwoAndFourRanks) {
   }
 }
 
+// What sharding must not see beside the products: norms of heads and of whole rows, scales, caps, every rope.
+TEST(Equality, FourShardsOfEveryKindOfModel) {
+  for (const auto* model : {"tiny-qwen3", "tiny-qwen2", "tiny-internlm2", "tiny-gemma2", "tiny-gemma3",
+                            "tiny-phi3", "tiny-olmo2", "tiny-granite"}) {
+    expect_equal(model, std::string("shards-") + model,
+                 {shards(4, 1, {"--dtype", "bfloat16"}), shards(4, 2, {"--dtype", "bfloat16"}),
+                  shards(4, 4, {"--dtype", "bfloat16"})});
+  }
+}
+
 TEST(Equality, EveryDtypeAndAccumulator) {
   for (const auto* dtype : {"float64", "float16", "bfloat16"})
     expect_equal("tiny-llama", std::string("dtype-") + dtype,
@@ -223,6 +233,7 @@ TEST(Equality, EveryDtypeAndAccumulator) {
 
 TEST(Equality, EmptyShardsAndOddCounts) {
   expect_equal("tiny-llama", "shards-32", {shards(32, 1), shards(32, 4)});
+  expect_equal("tiny-olmo2", "shards-32", {shards(32, 1), shards(32, 4)});
   expect_equal("tiny-llama-headdim", "shards-6", {shards(6, 1), shards(6, 2), shards(6, 3)});
 }
 
