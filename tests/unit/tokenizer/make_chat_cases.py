@@ -157,6 +157,14 @@ def rendered(tokenizer, chat, generation_prompt, variables):
         return {"error": str(error)}
 
 
+def ids_of(tokenizer, name, chat, generation_prompt, variables):
+    """Where data/small.tokenizer.json has all that the template writes: the ids, for tokenizer_test.cpp."""
+    if not name.startswith("qwen"):
+        return {}
+    made = tokenizer.apply_chat_template(chat, tokenize=True, add_generation_prompt=generation_prompt, return_dict=True, **variables)
+    return {"ids": json.dumps(made["input_ids"])}
+
+
 def main():
     rows = []
     model = json.loads((HERE / "small.tokenizer.json").read_text(encoding="utf-8"))
@@ -168,7 +176,7 @@ def main():
             tokenizer = AutoTokenizer.from_pretrained(folder)
             rows.append({"name": name, "config": config, "variables": variables,
                          "chats": [{"messages": chat, "generation": g, "expected": rendered(tokenizer, chat, g, variables)}
-                                   for chat in CHATS for g in [True, False]]})
+                                   | ids_of(tokenizer, name, chat, g, variables) for chat in CHATS for g in [True, False]]})
     document = {"made_by": f"transformers {transformers.__version__}", "cases": rows}
     (HERE / "chat.cases.json").write_text(json.dumps(document, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
