@@ -3,6 +3,7 @@
 #include <array>
 #include <cstdint>
 #include <cstring>
+#include <optional>
 #include <vector>
 
 #include "common/error.hpp"
@@ -133,11 +134,12 @@ void check_character_map(std::string_view map, const std::string& where) {
 }  // namespace
 
 void check_sentencepiece(std::string_view bytes, const std::string& where) {
-  std::uint64_t type = 1;  // what the format says where the file says nothing
+  std::optional<std::uint64_t> type;
   for (Fields model(bytes, where); model.next();) {
     if (model.number == kTrainer) {
+      type = type.value_or(1);  // what the format says where the file does not
       for (Fields trainer(model.bytes, where); trainer.next();) {
-        type = trainer.number == kModelType ? trainer.value : type;
+        if (trainer.number == kModelType) type = trainer.value;
       }
     } else if (model.number == kNormalizer || model.number == kDenormalizer) {
       for (Fields normalizer(model.bytes, where); normalizer.next();) {
@@ -147,9 +149,13 @@ void check_sentencepiece(std::string_view bytes, const std::string& where) {
       }
     }
   }
-  if (type != 2) {
+  if (!type) {
+    throw bad_data("{}: no SentencePiece model, or one that is cut off: it does not say of which type it is",
+                   where);
+  }
+  if (*type != 2) {
     throw bad_data("{}: a SentencePiece model of type {}; this version computes BPE", where,
-                   type < kTypes.size() ? kTypes[type] : std::to_string(type));
+                   *type < kTypes.size() ? kTypes[*type] : std::to_string(*type));
   }
 }
 

@@ -142,6 +142,8 @@ TEST_F(SentencePiece, DamagedModels) {
     write("tokenizer.model", bytes);
     expect_refused({"tokenizer.model: "});
   }
+  write("tokenizer.model", "");
+  expect_refused({"no SentencePiece model, or one that is cut off", "type"});
   // trainer_spec { model_type: UNIGRAM } behind it counts.
   write("tokenizer.model", whole + std::string("\x12\x02\x18\x01", 4));
   expect_refused({"type Unigram", "computes BPE"});
