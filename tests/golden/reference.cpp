@@ -83,6 +83,8 @@ record::Reader run_worker(const Run& run) {
       "run", "--model", run.model.string(), "--prompts", prompts_file,
       "--output", output, "--overwrite", "--dtype", run.dtype, "--quiet"};
   // clang-format on
+  if (const char* device = std::getenv("SHARDRIFT_GOLDEN_DEVICE"); device != nullptr)  // by hand, on a GPU
+    arguments.insert(arguments.end(), {"--device", device});
   arguments.insert(arguments.end(), run.flags.begin(), run.flags.end());
   const auto finished = testing::run_program(testing::worker_command(run.ranks, arguments));
   if (finished.code != 0)

@@ -2,8 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
 #include <fstream>
+#include <nlohmann/json.hpp>
 
 #include "common/dtype.hpp"
 #include "program.hpp"
@@ -23,7 +25,7 @@ fs::path fixture(const std::string& model) {
   return fs::path(SHARDRIFT_BINARY_DIR) / "fixtures" / model;
 }
 
-fs::path write_prompts(const fs::path& folder, int prompts) {
+fs::path write_prompts(const fs::path& folder, int prompts, unsigned vocabulary) {
   constexpr int kLengths[] = {5, 1, 17, 40};
   const fs::path path = folder / ("prompts-" + std::to_string(prompts) + ".jsonl");
   std::ofstream file(path);
@@ -32,12 +34,22 @@ fs::path write_prompts(const fs::path& folder, int prompts) {
     file << R"({"id": "p)" << p << R"(", "tokens": [)";
     for (int i = 0; i < kLengths[p % 4]; ++i) {
       state = state * 1664525U + 1013904223U;
-      file << (i == 0 ? "" : ", ") << (state >> 16) % 131;
+      file << (i == 0 ? "" : ", ") << (state >> 16) % vocabulary;
     }
     file << "]}\n";
   }
   return path;
 }
+
+namespace {
+
+// Tokens that the fixture knows, the same for all that know 131.
+unsigned vocabulary_of(const std::string& model) {
+  std::ifstream file(fixture(model) / "config.json");
+  return std::min(131U, nlohmann::json::parse(file).value("vocab_size", 131U));
+}
+
+}  // namespace
 
 std::vector<std::string> run_arguments(const std::string& model, const Case& what, const fs::path& output,
                                        int prompts) {
@@ -47,7 +59,9 @@ std::vector<std::string> run_arguments(const std::string& model, const Case& wha
   bool follows = false;
   for (const auto& flag : what.flags) follows = follows || flag == "--follow";
   if (!follows) {
-    arguments.insert(arguments.end(), {"--prompts", write_prompts(output.parent_path(), prompts).string()});
+    arguments.insert(
+        arguments.end(),
+        {"--prompts", write_prompts(output.parent_path(), prompts, vocabulary_of(model)).string()});
   }
   arguments.insert(arguments.end(), what.flags.begin(), what.flags.end());
   return arguments;

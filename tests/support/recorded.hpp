@@ -10,8 +10,9 @@ namespace shardrift::testing {
 std::filesystem::path scratch(const std::string& name);
 std::filesystem::path fixture(const std::string& model);
 
-// Prompts of the fixture models as token ids, of lengths 1, 5, 17 and 40: id, tokens below 131.
-std::filesystem::path write_prompts(const std::filesystem::path& folder, int prompts = 4);
+// Prompts of the fixture models as token ids, of lengths 1, 5, 17 and 40: id, tokens below `vocabulary`.
+std::filesystem::path write_prompts(const std::filesystem::path& folder, int prompts = 4,
+                                    unsigned vocabulary = 131);
 
 // The plan of a run: ranks and flags, e.g. {2, {"--tensor-parallel", "2"}}.
 struct Case {
