@@ -48,7 +48,7 @@ if(NOT d3_version MATCHES "d3js.org v5\\.")
   message(FATAL_ERROR "${SHARDRIFT_D3} is not D3 version 5: its first line is '${d3_version}'")
 endif()
 
-# A C library by its pkg-config module, or carried as a static library.
+# A C library by its pkg-config module, or carried (.carry/deps).
 function(shardrift_find_library name module library header)
   pkg_check_modules(${name} IMPORTED_TARGET ${module})
   if(${name}_FOUND)

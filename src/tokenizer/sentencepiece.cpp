@@ -6,6 +6,7 @@
 #include <limits>
 #include <map>
 #include <optional>
+#include <set>
 
 #include "common/error.hpp"
 #include "common/json_file.hpp"
@@ -103,11 +104,12 @@ class SentencePieceTokenizer : public TokenizerKind {
         ids.push_back(piece.token->id);
         continue;
       }
-      // The space that was put before the text is none before a special token.
-      const bool alone = !legacy_ && i == 0 && piece.text == kSpace && split.size() > 1 &&
-                         split[1].token != nullptr && split[1].token->special;
+      const auto more = legacy_ ? pieces(piece.text) : pieces_inside(piece.text);
+      // A space alone before a named special token is left out: it is the one that was put there.
+      const bool alone = !legacy_ && i == 0 && more.size() == 1 && pieces_.IdToPiece(more[0]) == kSpace &&
+                         split.size() > 1 && split[1].token != nullptr &&
+                         named_.contains(split[1].token->content);
       if (!alone) {
-        const auto more = legacy_ ? pieces(piece.text) : pieces_inside(piece.text);
         ids.insert(ids.end(), more.begin(), more.end());
       }
     }
@@ -205,6 +207,9 @@ class SentencePieceTokenizer : public TokenizerKind {
       next = std::max(next, id + 1);
     }
     const auto take_named = [&](std::optional<AddedToken> token) {
+      if (token) {
+        named_.insert(token->content);
+      }
       if (token && !token->content.empty() && !given.contains(token->content)) {
         const auto id = id_of(token->content);
         token->id = id ? *id : next++;
@@ -280,6 +285,7 @@ class SentencePieceTokenizer : public TokenizerKind {
   std::string where_;
   sentencepiece::SentencePieceProcessor pieces_;
   AddedTokens added_;
+  std::set<std::string, std::less<>> named_;  // bos_token, eos_token and so on
   std::vector<std::int32_t> before_;
   std::vector<std::int32_t> after_;
   bool legacy_ = true;

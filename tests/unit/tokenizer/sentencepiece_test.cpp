@@ -96,6 +96,21 @@ TEST_F(SentencePiece, SpecialTokensCutTheTextAsInTheConvertedTokenizer) {
   }
 }
 
+TEST_F(SentencePiece, IdsAreThoseOfTransformersPythonTokenizer) {
+  const auto all = read_json(fixture("slow.ids.json"));
+  const auto texts = all.at("texts").get<std::vector<std::string>>();
+  ASSERT_EQ(all.at("cases").size(), 7U);
+  for (const auto& one : all.at("cases")) {
+    SCOPED_TRACE(one.at("config").dump());
+    config(one.at("config"));
+    write("added_tokens.json", one.at("added").dump());
+    const auto tokenizer = open();
+    for (std::size_t i = 0; i < texts.size(); ++i) {
+      EXPECT_EQ(tokenizer.encode(texts[i]), one.at("ids")[i].get<Ids>()) << json(texts[i]);
+    }
+  }
+}
+
 TEST_F(SentencePiece, ConfigSaysWhatStandsAroundAText) {
   config({{"add_bos_token", false}, {"add_eos_token", true}});
   EXPECT_EQ(open().encode(""), Ids({2}));
