@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "analysis/inspect/inspect_presenters.hpp"
+#include "analysis/inspect/labelled_line.hpp"
 #include "analysis/measure/differences.hpp"
 #include "analysis/measure/metrics_file.hpp"
 #include "analysis/measure/totals.hpp"
@@ -10,10 +11,6 @@
 
 namespace shardrift::analysis {
 namespace {
-
-std::string line(const std::string& name, const std::string& value) {
-  return fmt::format("{:<14} {}\n", name, value);
-}
 
 std::string timing_text(const record::RunTiming& timing) {
   if (timing.prefill_tokens + timing.decode_tokens == 0) return "";

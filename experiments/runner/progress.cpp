@@ -120,10 +120,4 @@ std::string duration_text(double seconds) {
   return fmt::format("{} h {} min", minutes / 60, minutes % 60);
 }
 
-std::string bytes_text(double bytes) {
-  if (bytes < 1e6) return fmt::format("{:.0f} kB", std::ceil(bytes / 1e3));
-  if (bytes < 1e9) return fmt::format("{:.0f} MB", std::ceil(bytes / 1e6));
-  return fmt::format("{:.1f} GB", bytes / 1e9);
-}
-
 }  // namespace shardrift::runner

@@ -33,6 +33,5 @@ std::string left_text(const TimeLeft& left);  // "3 to 5 min left"
 double correction(const std::vector<RunTime>& runs);
 
 std::string duration_text(double seconds);  // "40 s", "12 min", "3 h 20 min"
-std::string bytes_text(double bytes);       // "1.4 GB"
 
 }  // namespace shardrift::runner

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "parallel/plan/prompt_groups.hpp"
 #include "record/operations.hpp"
+#include "weights/device_memory.hpp"
 
 namespace shardrift::study {
 // GPU: H200, docs/results/first-comparison.md (7B: 2.4 TB/s of weights in decode; SmolLM2, bound by launches:
@@ -34,17 +34,9 @@ Estimate estimate(const RunOptions& options, const ModelConfig& config, const Wo
       (options.checksums ? record::point_count(config.layers) * 8 : 0);
   result.disk_bytes = rows * (per_row + traces) + work.prompts * 16384 + config.vocabulary * 24 + (1 << 20);
 
-  // Memory of the rank with most layers and shards. Decode slots hold keys and values of a whole sequence.
-  const auto share = 1.0 / (plan.tensor_parallel * plan.pipeline);
-  const auto length = std::min(config.max_positions, work.longest + (score ? 0 : options.max_new_tokens));
-  const auto slots = score ? plan.prefill_batch : plan.batch;
-  std::int64_t largest = slots;  // rows of a pass
-  for (const auto prefill : prefill_rows(plan, work.lengths)) largest = std::max(largest, prefill);
-  const auto cache = 2 * config.layers * config.kv_heads * config.head_dim * length * slots * element;
-  const auto logit_rows = score ? largest : slots;
-  const auto activations = largest * (6 * config.hidden + 3 * config.intermediate) * element +
-                           2 * logit_rows * config.vocabulary * word;
-  result.memory_bytes = static_cast<std::int64_t>(static_cast<double>(weights + cache) * share) + activations;
+  const auto longest = work.longest + (score ? 0 : options.max_new_tokens);
+  result.memory_bytes =
+      fullest_device(config, plan, capacity_of(plan, config, !score, work.lengths, longest)).total();
 
   // Time. On a CPU the ranks share the cores, so that more ranks are not faster; GPUs divide the weights.
   const double devices = machine.device == "cuda" ? plan.tensor_parallel : 1;

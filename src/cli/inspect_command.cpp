@@ -1,10 +1,11 @@
-// shardrift inspect FILE
+// shardrift inspect FILE, and inspect --model DIR
 #include <cstdio>
 #include <filesystem>
 #include <string>
 #include <vector>
 
 #include "analysis/inspect/inspect_presenters.hpp"
+#include "analysis/inspect/model_inspection.hpp"
 #include "cli/arguments.hpp"
 #include "cli/commands.hpp"
 #include "cli/output_file.hpp"
@@ -16,6 +17,7 @@ namespace shardrift::cli {
 namespace {
 
 constexpr const char* kHelp = R"(usage: shardrift inspect FILE [options]
+       shardrift inspect --model DIR [options]
 
 Prints what a file of shardrift-run holds: the run, its plan, the devices and
 libraries it ran on, its prompts, and which comparisons of it are kept. FILE is
@@ -27,6 +29,17 @@ compare keeps.
   shardrift inspect tp2.h5 --csv prompts.csv    one line a prompt
   shardrift inspect tp2.h5 --verify             is every prompt what its hashes say?
   shardrift inspect tp2.vs.one.metrics
+
+With --model: what a Hugging Face directory is, whether shardrift-run will run it,
+in how much memory on 1, 2 and 4 devices, and if not, why. Reads config.json, the
+headers of the safetensors files and the tokenizer; no weights, but for a tied
+head that is stored apart.
+
+  shardrift inspect --model models/smollm2-135m
+  shardrift inspect --model DIR --dtype float32 --batch 8 --max-length 2048
+
+exit code: 0 it was read (--model: it will run), 65 it could not be, or is not
+what its hashes say (--model: it will not run)
 )";
 
 // All prompts, so that one bad one does not hide the others.
@@ -56,6 +69,17 @@ void verify_all(const record::Reader& reader) {
   throw Error(ExitCode::bad_data, wrong.back());
 }
 
+constexpr const char* kWithModel = "with --model";
+
+ExitCode inspect_directory(const analysis::ModelQuestion& question, const std::string& json_path) {
+  OutputFile json("--json", json_path, {question.directory.string()});
+  const auto model = analysis::inspect_model(question);
+  print(analysis::inspect_text(model));
+  if (json.wanted()) json.stream() << analysis::inspect_json(model);
+  json.close();
+  return model.will_run() ? ExitCode::ok : ExitCode::bad_data;
+}
+
 }  // namespace
 
 ExitCode inspect(const std::vector<std::string>& arguments) {
@@ -71,7 +95,23 @@ ExitCode inspect(const std::vector<std::string>& arguments) {
             "read everything and hold it against the recorded SHA-256; exit code 65 where a prompt was "
             "edited or "
             "damaged");
+  analysis::ModelQuestion question;
+  std::string directory;
+  known.group(kWithModel)
+      .option("model", directory, "DIR", "a Hugging Face directory")
+      .option("dtype", question.dtype, "NAME", "of the run whose memory is shown (default: the checkpoint's)")
+      .option("batch", question.batch, "N", "prompts decoded together (default 1)")
+      .option("max-length", question.max_length, "N",
+              "tokens of the longest prompt with its answer (default: the model's context)");
   if (!known.read(arguments)) return ExitCode::ok;
+  if (!directory.empty()) {
+    if (!files.empty() || verify || !csv_path.empty())
+      throw usage_error("inspect: --model takes no file, and no --csv or --verify");
+    question.directory = directory;
+    return inspect_directory(question, json_path);
+  }
+  if (const auto given = known.given_of(kWithModel))
+    throw usage_error("inspect: --{} goes with --model DIR", *given);
   if (files.size() != 1) throw usage_error("inspect: needs one file: shardrift inspect FILE.h5");
   const std::filesystem::path path = files.front();
   const bool is_metrics = path.extension() == ".metrics";

@@ -8,6 +8,7 @@
 #include "cli/commands.hpp"
 #include "cli/study_conclusion.hpp"
 #include "common/text_columns.hpp"
+#include "common/text.hpp"
 #include "experiments/runner/progress.hpp"
 #include "experiments/study/profiles.hpp"
 
@@ -15,7 +16,6 @@ namespace shardrift::cli {
 namespace {
 
 namespace fs = std::filesystem;
-using runner::bytes_text;
 using runner::duration_text;
 
 double free_bytes_at(fs::path folder) {

@@ -11,6 +11,7 @@
 #include "cli/commands.hpp"
 #include "cli/study_overrides.hpp"
 #include "common/durable_file.hpp"
+#include "common/text.hpp"
 #include "common/text_columns.hpp"
 #include "common/utc_clock.hpp"
 #include "experiments/runner/changes.hpp"
@@ -182,7 +183,7 @@ std::string plan_text(const slurm::JobPlan& plan, const slurm::SiteProfile& prof
       const auto& one = array.tasks[i];
       table.add({i == 0 ? array.name : "", std::to_string(i), one.name, one.plan, std::to_string(array.nodes),
                  std::to_string(array.ranks), runner::duration_text(one.estimated_seconds),
-                 runner::bytes_text(static_cast<double>(one.estimated_bytes)),
+                 bytes_text(static_cast<double>(one.estimated_bytes)),
                  fmt::format("{}", fmt::join(array.after, " "))});
     }
   table.add({"analysis", "", "", "", "1", "1", "", "", "all of them, however they end"});

@@ -1,5 +1,9 @@
 #include "common/text.hpp"
 
+#include <fmt/format.h>
+
+#include <cmath>
+
 #include <algorithm>
 
 namespace shardrift {
@@ -26,6 +30,12 @@ std::vector<std::string> split_words(std::string_view text, char separator) {
   for (const auto& part : split(text, separator))
     if (const auto word = trimmed(part); !word.empty()) words.emplace_back(word);
   return words;
+}
+
+std::string bytes_text(double bytes) {
+  if (bytes < 1e6) return fmt::format("{:.0f} kB", std::ceil(bytes / 1e3));
+  if (bytes < 1e9) return fmt::format("{:.0f} MB", std::ceil(bytes / 1e6));
+  return fmt::format("{:.1f} GB", bytes / 1e9);
 }
 
 }  // namespace shardrift

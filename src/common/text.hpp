@@ -16,6 +16,7 @@ std::vector<std::string> split(std::string_view text, char separator);
 std::vector<std::string> split_words(std::string_view text, char separator);
 
 std::string_view trimmed(std::string_view text);  // without spaces, tabs and carriage returns at its ends
+std::string bytes_text(double bytes);             // "1.4 GB"
 inline bool is_blank(std::string_view text) {
   return trimmed(text).empty();
 }

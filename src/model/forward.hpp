@@ -13,6 +13,7 @@
 #include "model/shard_weights.hpp"
 #include "model/trace.hpp"
 #include "parallel/transport/transport.hpp"
+#include "weights/device_memory.hpp"
 
 namespace shardrift {
 
@@ -24,13 +25,6 @@ struct Pass {
   std::vector<std::int32_t> slots;
   std::vector<std::int32_t> wanted;  // rows whose logits are asked for, ascending, at least one
   std::int64_t rows() const { return static_cast<std::int64_t>(tokens.size()); }
-};
-
-struct Capacity {
-  std::int64_t rows = 0;        // of the largest pass
-  std::int64_t logit_rows = 0;  // whose logits one pass is asked for, at most
-  std::int64_t length = 0;      // positions of the KV cache
-  std::int64_t slots = 1;       // sequences of the KV cache
 };
 
 // The order map of a message of that many elements; asked once for each number of rows. A profile's, where
@@ -62,9 +56,6 @@ class Forward {
 
   // From the next pass on, what it computes on the way is traced; null: no more. The trace must outlive it.
   void trace_to(Trace* trace) { trace_ = trace; }
-
-  static constexpr std::int64_t kHeadRows =
-      256;  // rows of one head product in score mode: a constant of the numerics
 
  private:
   // forward.cpp: the pass

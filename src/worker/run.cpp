@@ -63,20 +63,13 @@ struct Groups {
 };
 
 Capacity capacity_for(const RunOptions& options, const ModelConfig& config, const std::vector<Job>& jobs) {
-  const bool score = options.mode == Mode::score;
-  Capacity capacity;
-  capacity.slots = score ? options.plan.prefill_batch : options.plan.batch;
-  capacity.rows = capacity.slots;
-  for (const auto rows : prefill_rows(options.plan, prompt_lengths(jobs)))
-    capacity.rows = std::max(capacity.rows, rows);
-  capacity.logit_rows = score ? capacity.rows : capacity.slots;
+  std::int64_t longest = 0;
   for (const auto& job : jobs) {
-    const auto prompt = static_cast<std::int64_t>(job.prompt.tokens.size());
     const auto more =
-        static_cast<std::int64_t>(options.mode == Mode::greedy ? options.max_new_tokens : job.fed.size());
-    capacity.length = std::max(capacity.length, std::min(config.max_positions, prompt + more));
+        options.mode == Mode::greedy ? static_cast<std::size_t>(options.max_new_tokens) : job.fed.size();
+    longest = std::max(longest, static_cast<std::int64_t>(job.prompt.tokens.size() + more));
   }
-  return capacity;
+  return capacity_of(options.plan, config, options.mode != Mode::score, prompt_lengths(jobs), longest);
 }
 
 // Rank 0 reads and encodes; all ranks get the same jobs, rank 0 alone the vocabulary.

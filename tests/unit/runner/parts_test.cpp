@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "common/error.hpp"
+#include "common/text.hpp"
 #include "experiments/runner/launch.hpp"
 #include "experiments/runner/process.hpp"
 #include "experiments/runner/progress.hpp"

@@ -272,6 +272,7 @@ TEST(Estimate, CountsParametersAndBytes) {
   smollm2.hidden = 576;
   smollm2.intermediate = 1536;
   smollm2.layers = 30;
+  smollm2.specs.resize(30);
   smollm2.query_heads = 9;
   smollm2.kv_heads = 3;
   smollm2.head_dim = 64;
@@ -293,9 +294,9 @@ TEST(Estimate, CountsParametersAndBytes) {
   options.level = RecordLevel::top;
   EXPECT_LT(estimate(options, smollm2, work, cpu(1)).disk_bytes, 8 << 20);
   const auto without = estimate(options, smollm2, work, cpu(1)).disk_bytes;
-  options.checksums = true;  // 3 + 13 a layer
+  options.checksums = true;  // 3 + 14 a layer
   EXPECT_EQ(estimate(options, smollm2, work, cpu(1)).disk_bytes - without,
-            6400LL * (3 + 13 * smollm2.layers) * 8);
+            6400LL * (3 + 14 * smollm2.layers) * 8);
   options.plan.tensor_parallel = options.plan.shards = 2;
   EXPECT_LT(estimate(options, smollm2, work, cpu(2)).memory_bytes, one.memory_bytes * 6 / 10);
   EXPECT_GT(one.seconds, 1);
@@ -306,6 +307,7 @@ TEST(Estimate, CountsParametersAndBytes) {
   const auto seconds = [&](int batch, int shards) {
     measured.plan.batch = batch;
     measured.plan.shards = shards;
+    measured.plan.reduction.order = shards == 1 ? ReductionOrder::native : ReductionOrder::linear;
     return estimate(measured, smollm2, some, cpu(2)).seconds;
   };
   EXPECT_NEAR(seconds(1, 1), 70.4, 0.15 * 70.4);

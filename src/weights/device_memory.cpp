@@ -1,0 +1,189 @@
+#include "weights/device_memory.hpp"
+
+#include <algorithm>
+
+#include "parallel/plan/prompt_groups.hpp"
+
+namespace shardrift {
+namespace {
+
+constexpr std::int64_t kAligned = 256;  // where several buffers share one allocation
+
+std::int64_t aligned(std::int64_t bytes) {
+  return (bytes + kAligned - 1) / kAligned * kAligned;
+}
+
+class Sizes {
+ public:
+  Sizes(const ModelConfig& config, const Plan& plan, const Place& place, const Capacity& capacity)
+      : config_(config),
+        plan_(plan),
+        place_(place),
+        capacity_(capacity),
+        element_(static_cast<std::int64_t>(size_of(plan.dtype))),
+        gathers_(plan.row_linear == RowLinear::gather && plan.shards > 1) {
+    for (auto s = place.shards.begin; s < place.shards.end; ++s) {
+      const auto shard = static_cast<int>(s);
+      const auto heads = deal_heads(config.query_heads, config.kv_heads, plan.shards, shard);
+      shards_.push_back({heads.query.size() * config.head_dim, heads.kv.size() * config.head_dim,
+                         deal_columns(config.intermediate, plan.shards, shard).size()});
+    }
+  }
+
+  DeviceMemory all() const { return {element_ * weights(), cache(), buffers()}; }
+
+ private:
+  struct Shard {
+    std::int64_t queries, keys, columns;  // of queries, of keys (values alike), of the MLP
+  };
+
+  std::int64_t vocabulary_slice() const { return deal_vocabulary(config_.vocabulary, plan_.shards, 0).width; }
+
+  std::int64_t layer(const LayerSpec& spec) const {
+    const std::int64_t hidden = config_.hidden;
+    const BlockSpec& attention = spec[Block::attention];
+    const BlockSpec& mlp = spec[Block::mlp];
+    std::int64_t count = 0;
+    for (const BlockSpec* block : {&attention, &mlp})
+      count += hidden *
+               ((block->norm_before ? 1 : 0) + (block->norm_after ? 1 : 0) + (block->output_bias ? 1 : 0));
+    if (spec.query_key_norm == QueryKeyNorm::per_head) count += 2 * config_.head_dim;
+    if (spec.query_key_norm == QueryKeyNorm::per_row)
+      count += (config_.query_heads + config_.kv_heads) * config_.head_dim;
+    const std::int64_t own_rows = deal_vocabulary(hidden, plan_.shards, 0).width;  // gather: of an output
+    const bool gathers = plan_.row_linear == RowLinear::gather;
+    for (const Shard& shard : shards_) {
+      const std::int64_t in = shard.queries + 2 * shard.keys;
+      count += hidden * (in + 2 * shard.columns);
+      if (attention.input_bias) count += in;
+      if (mlp.input_bias) count += 2 * shard.columns;
+      count += gathers ? own_rows * (config_.query_heads * config_.head_dim + config_.intermediate)
+                       : hidden * (shard.queries + shard.columns);
+    }
+    return count;
+  }
+
+  std::int64_t weights() const {
+    std::int64_t count = 0;
+    for (auto i = place_.layers.begin; i < place_.layers.end; ++i)
+      count += layer(config_.specs[static_cast<std::size_t>(i)]);
+    const std::int64_t vocabulary = place_.shards.size() * vocabulary_slice() * config_.hidden;
+    if (place_.first_stage || (place_.last_stage && config_.tied_head)) count += vocabulary;
+    if (place_.last_stage) count += config_.hidden + (config_.tied_head ? 0 : vocabulary);
+    return count;
+  }
+
+  std::int64_t cache() const {
+    std::int64_t heads = 0;
+    for (const Shard& shard : shards_) heads += 2 * shard.keys;
+    return place_.layers.size() * heads * capacity_.slots * capacity_.length * element_;
+  }
+
+  std::int64_t buffers() const {
+    const std::int64_t rows = capacity_.rows;
+    const std::int64_t stream = rows * config_.hidden;
+    const auto hosted = static_cast<std::int64_t>(shards_.size());
+    const auto partial = static_cast<std::int64_t>(size_of(partial_dtype(plan_.reduction, plan_.dtype)));
+    std::int64_t bytes = 3 * stream * element_ + 4 * 4 * rows;
+    if (plan_.reduction.partial == PartialDType::rounded && element_ < 4) bytes += 4 * stream;
+    std::int64_t partials = hosted * aligned(stream * partial);
+    if (plan_.row_linear == RowLinear::scatter) {
+      const std::int64_t padded = padded_count(stream, plan_.dtype, plan_.tensor_parallel) * element_;
+      partials = std::max(partials, padded);
+      bytes += padded / plan_.tensor_parallel;
+    }
+    bytes += partials;
+    for (const Shard& shard : shards_) {
+      bytes += rows * element_ * (shard.queries + 2 * shard.keys + 2 * shard.columns);
+      if (!gathers_) bytes += rows * element_ * (shard.queries + shard.columns);
+    }
+    std::int64_t gathered = plan_.shards > 1 ? plan_.shards * aligned(stream * partial) : 0;
+    const std::int64_t queries = config_.query_heads * config_.head_dim;
+    if (gathers_) {
+      std::int64_t widest = 0;
+      for (int s = 0; s < plan_.shards; ++s) {
+        const auto heads = deal_heads(config_.query_heads, config_.kv_heads, plan_.shards, s).query.size();
+        widest = std::max(
+            {widest, heads * config_.head_dim, deal_columns(config_.intermediate, plan_.shards, s).size()});
+      }
+      const std::int64_t slice = aligned(rows * widest * element_);
+      bytes += hosted * slice + rows * std::max(queries, config_.intermediate) * element_;
+      gathered = std::max(gathered, plan_.shards * slice);
+    }
+    if (norms_whole_rows()) {  // the shards' slices, and whole rows of queries and keys
+      std::int64_t widest = 0;
+      for (int s = 0; s < plan_.shards; ++s)
+        widest =
+            std::max(widest, deal_heads(config_.query_heads, config_.kv_heads, plan_.shards, s).query.size());
+      const std::int64_t slice = aligned(rows * widest * config_.head_dim * element_);
+      bytes += hosted * slice + rows * (queries + config_.kv_heads * config_.head_dim) * element_;
+      gathered = std::max(gathered, plan_.shards * slice);
+    }
+    if (place_.last_stage) {
+      const std::int64_t logit_rows = std::min(capacity_.logit_rows, kHeadRows);
+      const auto logit = static_cast<std::int64_t>(size_of(plan_.logits_dtype));
+      const std::int64_t slice = aligned(logit_rows * vocabulary_slice() * logit);
+      bytes += logit_rows * config_.hidden * element_ + hosted * slice +
+               logit_rows * config_.vocabulary * logit + 4 * capacity_.logit_rows;
+      if (plan_.tensor_parallel > 1) gathered = std::max(gathered, plan_.shards * slice);
+    }
+    if (place_.first_stage && plan_.tensor_parallel > 1) bytes += 4 * config_.vocabulary;
+    return bytes + gathered + ropes();
+  }
+
+  // Cosines and sines of each kind of rope, float32.
+  std::int64_t ropes() const {
+    std::vector<RopeConfig> kinds;
+    std::int64_t bytes = 0;
+    for (auto i = place_.layers.begin; i < place_.layers.end; ++i) {
+      const RopeConfig& rope = config_.specs[static_cast<std::size_t>(i)].rope;
+      if (std::find(kinds.begin(), kinds.end(), rope) != kinds.end()) continue;
+      kinds.push_back(rope);
+      bytes += 4 * capacity_.length * (rope.rotated > 0 ? rope.rotated : config_.head_dim);
+    }
+    return bytes;
+  }
+
+  bool norms_whole_rows() const {
+    return std::any_of(config_.specs.begin(), config_.specs.end(),
+                       [](const LayerSpec& layer) { return layer.query_key_norm == QueryKeyNorm::per_row; });
+  }
+
+  const ModelConfig& config_;
+  const Plan& plan_;
+  const Place& place_;
+  const Capacity& capacity_;
+  std::int64_t element_;
+  bool gathers_;
+  std::vector<Shard> shards_;  // hosted
+};
+
+}  // namespace
+
+Capacity capacity_of(const Plan& plan, const ModelConfig& config, bool decodes,
+                     const std::vector<std::int64_t>& prompt_lengths, std::int64_t longest) {
+  Capacity capacity;
+  capacity.slots = decodes ? plan.batch : plan.prefill_batch;
+  capacity.rows = capacity.slots;
+  for (const auto rows : prefill_rows(plan, prompt_lengths)) capacity.rows = std::max(capacity.rows, rows);
+  capacity.logit_rows = decodes ? capacity.slots : capacity.rows;
+  capacity.length = std::min(config.max_positions, longest);
+  return capacity;
+}
+
+DeviceMemory device_memory(const ModelConfig& config, const Plan& plan, const Place& place,
+                           const Capacity& capacity) {
+  return Sizes(config, plan, place, capacity).all();
+}
+
+DeviceMemory fullest_device(const ModelConfig& config, const Plan& plan, const Capacity& capacity) {
+  const Plan whole = validated(plan, static_cast<int>(config.layers), world_size(plan));
+  DeviceMemory fullest;
+  for (int rank = 0; rank < plan.pipeline * plan.tensor_parallel; ++rank) {
+    const auto memory = device_memory(config, whole, place_of(whole, rank), capacity);
+    if (memory.total() > fullest.total()) fullest = memory;
+  }
+  return fullest;
+}
+
+}  // namespace shardrift
