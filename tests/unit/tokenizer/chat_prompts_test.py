@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """scripts/chat-prompts: equal to transformers' apply_chat_template (data/chat.cases.json), and what it refuses."""
+import importlib.util
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -134,4 +136,8 @@ class ChatPrompts(unittest.TestCase):
 
 
 if __name__ == "__main__":
+    # A GPU machine may come without; scripts/test installs it and insists.
+    if importlib.util.find_spec("jinja2") is None and "SHARDRIFT_REQUIRE_TOOLS" not in os.environ:
+        print("skipped: jinja2 is not there: run scripts/setup")
+        sys.exit(77)
     unittest.main()
