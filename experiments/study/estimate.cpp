@@ -47,8 +47,8 @@ Estimate estimate(const RunOptions& options, const ModelConfig& config, const Wo
       2.0 * static_cast<double>(parameter_count(config)) / devices / rates.flops_per_second;
   const double decode = passes * (launches + products * plan.batch +
                                   static_cast<double>(weights) / devices / rates.weight_bytes_per_second);
-  const double prefill =
-      static_cast<double>(work.prompts) * launches + products * static_cast<double>(work.prompt_tokens);
+  const double prefill = static_cast<double>(work.prompts) / plan.prefill_batch * launches +
+                         products * static_cast<double>(work.prompt_tokens);
   const double recording =
       static_cast<double>(rows) * static_cast<double>(config.vocabulary) * rates.seconds_per_row;
   result.seconds = rates.start_seconds + static_cast<double>(weights) / rates.load_bytes_per_second +

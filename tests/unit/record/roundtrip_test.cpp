@@ -70,6 +70,22 @@ void expect_same(const PromptRecord& got, const PromptRecord& want) {
   EXPECT_TRUE(got.logits.empty());
 }
 
+// A part is read before it is assembled: one that does not name its own prompt once is no part of a record.
+TEST(Roundtrip, NeighboursThatCannotBeAreNotAssembled) {
+  const auto recorded = [](const std::vector<std::string>& ids) {
+    const Scratch scratch;
+    const RunInfo run = example_run();
+    auto prompt = example_prompt(run, "a", 0);
+    prompt.decoded_with = ids;
+    write_record(scratch / "o.h5", run, {prompt});
+    return Reader::open(scratch / "o.h5").prompt_ids().size();
+  };
+  EXPECT_EQ(recorded({"b", "a"}), 1U);
+  EXPECT_EQ(recorded({"b", "c"}), 0U);
+  EXPECT_EQ(recorded({"a", "a"}), 0U);
+  EXPECT_EQ(recorded({"a", "../b"}), 0U);
+}
+
 TEST(Roundtrip, EveryFieldOfAPrompt) {
   const Scratch scratch;
   const RunInfo run = example_run();
