@@ -72,6 +72,19 @@ std::vector<Comparison> comparisons_of(const std::string& dtype) {
            {shards(4, 1, order, partial), shards(4, 2, order, partial), shards(4, 4, order, partial)}});
   // NCCL's all-reduce of two ranks has one order.
   all.push_back({"native", "tiny-llama", What::logits, {shards(2, 1), {2, {"--tensor-parallel", "2"}}}});
+  // Several prompts in one prefill pass.
+  const Words together{"--batch", "4", "--prefill-batch", "3"};
+  all.push_back({"prefill-batch",
+                 "tiny-llama",
+                 What::logits,
+                 {shards(4, 1, "linear", together), shards(4, 2, "linear", together),
+                  shards(4, 4, "linear", together)}});
+  all.push_back({"prefill-batch-stages",
+                 "tiny-mistral",
+                 What::logits,
+                 {{1, together},
+                  {2, joined(together, {"--pipeline", "2"})},
+                  {2, joined(together, {"--replicas", "2"})}}});
 
   // Checksums of every operation and the residual stream of every layer: shards add up, whoever hosts them.
   std::vector<Comparison> traced{
@@ -87,7 +100,7 @@ std::vector<Comparison> comparisons_of(const std::string& dtype) {
       {"exact",
        "tiny-exact-bf16",
        What::whole_traces,
-       {{1, {}}, shards(2, 1), shards(3, 1), {2, {"--tensor-parallel", "2"}}}}};
+       {{1, {}}, {1, together}, shards(2, 1), shards(3, 1), {2, {"--tensor-parallel", "2"}}}}};
   for (auto& comparison : traced) {
     comparison.name = "traces-" + comparison.name;
     add_to_all(comparison.cases, {"--record", "hidden", "--checksums"});
