@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <nlohmann/json.hpp>
 
 #include "program.hpp"
 #include "recorded.hpp"
@@ -53,6 +54,18 @@ class BadInput : public ::testing::Test {
     const auto at = text.find(from);
     ASSERT_NE(at, std::string::npos) << from;
     std::ofstream(file) << text.replace(at, from.size(), to);
+  }
+
+  // An element of a float32 tensor of the model.
+  void put_infinity(const std::string& tensor, std::size_t element) const {
+    std::fstream file(model / "model.safetensors", std::ios::in | std::ios::out | std::ios::binary);
+    std::uint64_t length = 0;
+    file.read(reinterpret_cast<char*>(&length), sizeof length);
+    std::string header(length, '\0');
+    file.read(header.data(), static_cast<std::streamsize>(length));
+    const auto begin = nlohmann::json::parse(header).at(tensor).at("data_offsets").at(0).get<std::uint64_t>();
+    file.seekp(static_cast<std::streamoff>(8 + length + begin + element * sizeof(float)));
+    file.write("\x00\x00\x80\x7f", sizeof(float));
   }
 
   fs::path folder, model, prompts;
@@ -141,6 +154,30 @@ TEST_F(BadInput, NaNInTheWeights) {
   for (int i = 0; i < 1024; ++i) file.write("\x00\x00\xc0\x7f", 4);
   file.close();
   refused(65, "tensor lm_head.weight: the weight at [");
+}
+
+// The index is the stored tensor's, also where several matrices are packed in it, one of which a rank loads a
+// part of.
+TEST_F(BadInput, InfinityInAPackedTensorOrABias) {
+  struct Place {
+    std::string model, tensor, where;
+    std::size_t element;  // from the tensor's beginning
+  };
+  const std::vector<Place> places{
+      // Three KV groups of three query heads, a key and a value, eight rows each: the second group's key.
+      {"tiny-internlm2", "model.layers.1.attention.wqkv.weight", "[66, 5]", 66 * 72 + 5},
+      {"tiny-phi3", "model.layers.2.self_attn.qkv_proj.weight", "[100, 79]", 100 * 80 + 79},  // a value
+      {"tiny-phi3", "model.layers.0.mlp.gate_up_proj.weight", "[97, 0]", 97 * 80},            // of up
+      {"tiny-qwen2", "model.layers.2.self_attn.k_proj.bias", "[11]", 11},
+  };
+  std::ofstream(prompts) << R"({"id": "a", "tokens": [5, 6, 7]})";
+  for (const auto& place : places) {
+    SCOPED_TRACE(place.tensor);
+    fs::remove_all(model);
+    fs::copy(fixture(place.model), model);
+    put_infinity(place.tensor, place.element);
+    refused(65, "tensor " + place.tensor + ": the weight at " + place.where + " is infinite or NaN");
+  }
 }
 
 TEST_F(BadInput, UnwritableOutput) {
