@@ -95,7 +95,7 @@ TEST_F(BadInput, NotJson) {
 
 TEST_F(BadInput, WrongShape) {
   replace_in(model / "config.json", "\"intermediate_size\": 200", "\"intermediate_size\": 264");
-  refused(65, "mlp.gate_proj.weight");
+  refused(65, "mlp.down_proj.weight\" has shape [72,200], config.json asks for [72,264]");
 }
 
 TEST_F(BadInput, MissingTensor) {
