@@ -244,13 +244,15 @@ TEST_P(CudaBackendTest, RopeCacheAndAttention) {
       expect_close(values);
 
       const auto out = matrix(kRows, kHeads * dim, 19);
-      gpu->attention(
-          qkv.gpu.view,
-          {kHeads, local_gpu.as<std::int32_t>(), window, window == 0 ? 0 : 0.3, window == 0 ? 0.0 : 5.0},
-          index_gpu, cache_gpu, out.gpu.view);
-      cpu->attention(qkv.cpu.view,
-                     {kHeads, local_kv.data(), window, window == 0 ? 0 : 0.3, window == 0 ? 0.0 : 5.0},
-                     index_cpu, cache_cpu, out.cpu.view);
+      AttentionShape shape_gpu{kHeads, local_gpu.as<std::int32_t>(), window};
+      if (window != 0) {
+        shape_gpu.scale = 0.3;
+        shape_gpu.softcap = 5;
+      }
+      AttentionShape shape_cpu = shape_gpu;
+      shape_cpu.local_kv = local_kv.data();
+      gpu->attention(qkv.gpu.view, shape_gpu, index_gpu, cache_gpu, out.gpu.view);
+      cpu->attention(qkv.cpu.view, shape_cpu, index_cpu, cache_cpu, out.cpu.view);
       EXPECT_LE(relative_error(read(*gpu, out.gpu.view), read(*cpu, out.cpu.view), GetParam()),
                 2 * tolerance(GetParam()))
           << "head_dim " << dim << ", window " << window;
@@ -264,7 +266,7 @@ TEST_P(CudaBackendTest, RopeCacheAndAttention) {
                          1, qkv.gpu.view.cols, GetParam()};
         for (const bool one_sequence : {false, true}) {
           const auto alone = matrix(1, kHeads * dim, 20);
-          gpu->attention(row, {kHeads, local_gpu.as<std::int32_t>(), window},
+          gpu->attention(row, shape_gpu,
                          {nullptr, positions_gpu.as<std::int32_t>() + r, slots_gpu.as<std::int32_t>(),
                           nullptr, 1, one_sequence},
                          cache_gpu, alone.gpu.view);
