@@ -41,10 +41,12 @@ struct Scaled {
   Frequencies operator()(const RopeConfig::Dynamic& dynamic) const {
     if (length <= dynamic.original_length) return plain();
     const auto dim = static_cast<double>(rotated);
-    const double stretch =
-        dynamic.factor * static_cast<double>(length) / static_cast<double>(dynamic.original_length) -
-        (dynamic.factor - 1);
-    return unscaled(rope.theta * std::pow(stretch, dim / (dim - 2)), rotated);
+    // In float32, as transformers: there the length is a tensor.
+    const float stretch = static_cast<float>(dynamic.factor) * static_cast<float>(length) /
+                              static_cast<float>(dynamic.original_length) -
+                          static_cast<float>(dynamic.factor - 1);
+    const auto power = static_cast<float>(std::pow(static_cast<double>(stretch), dim / (dim - 2)));
+    return unscaled(static_cast<float>(rope.theta) * power, rotated);
   }
 
   Frequencies operator()(const RopeConfig::Yarn& yarn) const {
@@ -63,10 +65,12 @@ struct Scaled {
     if (low == high) high += 0.001;
     auto frequencies = plain();
     for (std::size_t i = 0; i < frequencies.size(); ++i) {
+      const float exponent = static_cast<float>(2 * i) / static_cast<float>(rotated);
       const float ramp = std::clamp(
           (static_cast<float>(i) - static_cast<float>(low)) / static_cast<float>(high - low), 0.0F, 1.0F);
       const float kept = 1.0F - ramp;
-      const float divided = frequencies[i] / static_cast<float>(yarn.factor);
+      const float divided =
+          1.0F / (static_cast<float>(yarn.factor) * std::pow(static_cast<float>(rope.theta), exponent));
       frequencies[i] = divided * (1.0F - kept) + frequencies[i] * kept;
     }
     return frequencies;

@@ -127,8 +127,7 @@ class Loader {
                         first_not_finite({raw_.data() + static_cast<std::size_t>(at) * size_of(tensor.dtype),
                                           size_of(tensor.dtype)},
                                          tensor.dtype) == 0;
-    const auto where = tensor.shape.size() > 1 && tensor.shape.back() > 1 ? fmt::format("[{}, {}]", row, col)
-                                                                          : fmt::format("[{}]", row + col);
+    const auto where = tensor.vector ? fmt::format("[{}]", row + col) : fmt::format("[{}, {}]", row, col);
     if (stored)
       throw bad_data("tensor {}: the weight at {} is infinite or NaN: the checkpoint is damaged", tensor.name,
                      where);

@@ -30,6 +30,8 @@ struct TensorView {  // valid while its SafetensorsFile lives
   // another.
   std::vector<std::pair<std::int64_t, std::int64_t>> cuts;
 
+  bool vector = false;  // the whole tensor has one dimension
+
   std::int64_t stored_row(std::int64_t row) const;  // where this view's row is in the whole tensor
 };
 

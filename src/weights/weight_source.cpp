@@ -39,9 +39,12 @@ TensorView WeightSource::rows(Part part, std::int64_t layer, Range rows) {
       architecture_.packed != nullptr ? architecture_.packed(model_, part) : PackedRows{};
   const auto tensor = checkpoint_.tensor(name, stored_shape(architecture_, model_, part, layer));
   if (packed.tensor_rows == 0) {
-    return some_rows(tensor, shape.cols, rows);
+    auto view = some_rows(tensor, shape.cols, rows);
+    view.vector = shape.vector;
+    return view;
   }
   TensorView joined{.name = tensor.name, .dtype = tensor.dtype, .shape = {rows.size(), shape.cols}};
+  joined.vector = shape.vector;
   unpacked_.clear();
   std::int64_t begin = 0;  // of this range, in the part's own rows
   for (const Range& range : packed.rows) {
