@@ -169,6 +169,8 @@ TEST_F(BadInput, InfinityInAPackedTensorOrABias) {
       {"tiny-phi3", "model.layers.2.self_attn.qkv_proj.weight", "[100, 79]", 100 * 80 + 79},  // a value
       {"tiny-phi3", "model.layers.0.mlp.gate_up_proj.weight", "[97, 0]", 97 * 80},            // of up
       {"tiny-qwen2", "model.layers.2.self_attn.k_proj.bias", "[11]", 11},
+      {"tiny-llama-attention-bias", "model.layers.0.self_attn.o_proj.bias", "[53]", 53},
+      {"tiny-qwen3", "model.layers.1.self_attn.k_norm.weight", "[9]", 9},
   };
   std::ofstream(prompts) << R"({"id": "a", "tokens": [5, 6, 7]})";
   for (const auto& place : places) {
