@@ -14,11 +14,12 @@ import subprocess
 import sys
 import time
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from checkpoint import to_stored, write_checkpoint, write_json
+from checkpoint import Stored, to_stored, write_checkpoint, write_json
 
 ROOT = Path(__file__).resolve().parents[2]
 BEGIN = time.monotonic()
@@ -253,7 +254,8 @@ def convert(gguf_path: Path, directory: Path) -> None:
             weight = undo_rope_permutation(weight, heads[kind])
         return to_stored(weight, "bfloat16")
 
-    write_checkpoint(directory, shapes, "bfloat16", 1, stored)
+    write_checkpoint(directory, [Stored(name, shape, "bfloat16", partial(stored, name, shape)) for name, shape in shapes],
+                     files=1)
 
 
 # -- checking it ---------------------------------------------------------------------------------------------
