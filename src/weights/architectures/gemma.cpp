@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cmath>
+#include <optional>
 
 #include "weights/architectures/decoder.hpp"
 
@@ -85,38 +86,27 @@ Ropes read_ropes(const JsonObject& config, const ModelConfig& model) {
   constexpr RopeDefaults kFull{.theta = 1e6}, kSliding{.theta = 1e4};
   auto full = nlohmann::json::object(), sliding = nlohmann::json::object();
   auto where_full = config.where(), where_sliding = config.where();
+  const auto add = [](nlohmann::json& all, std::string& where, const std::optional<JsonObject>& spelling) {
+    if (!spelling) return;
+    fill_in_rope(all, *spelling);
+    where = spelling->where();
+  };
   if (const auto parameters = config.object("rope_parameters")) {
-    if (const auto given = parameters->object("full_attention")) {
-      full = given->json();
-      where_full = given->where();
-    }
-    if (const auto given = parameters->object("sliding_attention")) {
-      sliding = given->json();
-      where_sliding = given->where();
-    }
+    add(full, where_full, parameters->object("full_attention"));
+    add(sliding, where_sliding, parameters->object("sliding_attention"));
     for (const auto& [key, value] : parameters->json().items())
       if (key != "full_attention" && key != "sliding_attention")
         throw parameters->wrong(key.c_str(), value, "full_attention and sliding_attention are expected");
   }
-  const auto fill = [&](nlohmann::json& parameters, const char* key, const char* spelling) {
-    const auto* value = config.get(spelling);
-    if (value == nullptr) return;
-    const auto [known, fresh] = parameters.emplace(key, *value);
-    if (!fresh && *known != *value)
-      throw config.wrong(spelling, *value,
-                         fmt::format("rope_parameters has {}: remove one of the two", known->dump()));
+  add(full, where_full, config.object("rope_scaling"));
+  const auto theta_of = [&](const char* key) {
+    auto theta = nlohmann::json::object();
+    if (const auto* value = config.get(key)) theta["rope_theta"] = *value;
+    return theta;
   };
-  fill(full, "rope_theta", "rope_theta");
-  fill(sliding, "rope_theta", "rope_local_base_freq");
-  if (const auto scaling = config.object("rope_scaling")) {
-    where_full = scaling->where();
-    for (const auto& [key, value] : scaling->json().items()) {
-      const auto [known, fresh] = full.emplace(key, value);
-      if (!fresh && *known != value)
-        throw scaling->wrong(key.c_str(), value,
-                             fmt::format("rope_parameters has {}: remove one of the two", known->dump()));
-    }
-  }
+  const auto theta = theta_of("rope_theta"), local_theta = theta_of("rope_local_base_freq");
+  fill_in_rope(full, JsonObject(theta, config.where()));
+  fill_in_rope(sliding, JsonObject(local_theta, config.where()));
   return {read_rope_parameters(JsonObject(sliding, where_sliding), model, kSliding),
           read_rope_parameters(JsonObject(full, where_full), model, kFull)};
 }

@@ -10,19 +10,6 @@ namespace {
 
 constexpr std::int64_t kLongestContext = std::int64_t{1} << 28;
 
-// Adds one spelling's keys to those read before; null is absent. What both give must have one value.
-void fill_in(nlohmann::json& all, const JsonObject& spelling) {
-  for (const auto& [key, value] : spelling.json().items()) {
-    if (value.is_null()) continue;
-    const auto [known, fresh] = all.emplace(key, value);
-    if (!fresh && *known != value)
-      throw bad_data(
-          "{}: {} is {}, but elsewhere it is {} (rope_theta, rope_scaling, rope_parameters): remove one of "
-          "the two",
-          spelling.where(), key, shown(value), shown(*known));
-  }
-}
-
 double read_factor(const JsonObject& reader) {
   const double factor = reader.positive("factor");
   if (factor < 1) throw reader.wrong("factor", factor, "a number of at least 1 is expected");
@@ -124,6 +111,18 @@ std::int64_t rotated_elements(const JsonObject& reader, const ModelConfig& model
 
 }  // namespace
 
+void fill_in_rope(nlohmann::json& all, const JsonObject& spelling) {
+  for (const auto& [key, value] : spelling.json().items()) {
+    if (value.is_null()) continue;
+    const auto [known, fresh] = all.emplace(key, value);
+    if (!fresh && *known != value)
+      throw bad_data(
+          "{}: {} is {}, but elsewhere it is {} (rope_theta, rope_scaling, rope_parameters): remove one of "
+          "the two",
+          spelling.where(), key, shown(value), shown(*known));
+  }
+}
+
 RopeConfig read_rope_parameters(const JsonObject& reader, const ModelConfig& model,
                                 const RopeDefaults& defaults) {
   RopeConfig rope;
@@ -160,7 +159,7 @@ RopeConfig read_rope(const JsonObject& config, ModelConfig& model, const RopeDef
   auto where = config.where();
   for (const char* key : {"rope_scaling", "rope_parameters"}) {
     if (const auto spelling = config.object(key)) {
-      fill_in(all, *spelling);
+      fill_in_rope(all, *spelling);
       where = spelling->where();
     }
   }

@@ -19,6 +19,10 @@ struct RopeDefaults {
 // extends the context (linear, dynamic, yarn) raises max_positions.
 RopeConfig read_rope(const JsonObject& config, ModelConfig& model, const RopeDefaults& defaults = {});
 
+// Adds one spelling's keys to those read before; null is absent. What both give must have one value
+// (bad_data).
+void fill_in_rope(nlohmann::json& all, const JsonObject& spelling);
+
 // rope_parameters of one layer type ("full_attention"): an object of kind, theta and parameters.
 RopeConfig read_rope_parameters(const JsonObject& parameters, const ModelConfig& model,
                                 const RopeDefaults& defaults = {});
