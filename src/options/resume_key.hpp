@@ -12,7 +12,7 @@ struct ResumeInputs {
   std::string model;    // identity
   std::string prompts;  // SHA-256
   std::string profile;  // SHA-256 of the collective profile; empty: none
-  std::string content;  // of weights, generation_config.json and tokenizer.json; empty: as version 0.1.0
+  std::string content;  // of weights, generation_config.json and tokenizer; empty: as version 0.1.0
 };
 
 // SHA-256 of the plan, of the fields that are Resume::same_value, and of the inputs: equal keys may resume.

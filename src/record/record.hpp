@@ -72,7 +72,7 @@ struct ModelInfo {
   std::vector<std::string> vocab;  // token strings, empty where no prompt had text
   std::string weights;  // hash of every stored byte (weights/weight_hash.hpp); empty: older, not hashed
   std::string generation_config;  // SHA-256 of the file; empty: there is none, or older
-  std::string tokenizer;          // of tokenizer.json, likewise; empty, too, where no prompt had text
+  std::string tokenizer;          // ModelFiles::tokenizer, likewise; empty, too, where no prompt had text
 };
 
 // Everything known before the first token.

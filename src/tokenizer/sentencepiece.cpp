@@ -1,7 +1,5 @@
 // A SentencePiece model with what its directory says about it, encoded as transformers' Python tokenizers do:
 // the text is cut at added tokens, the library encodes what lies between.
-#include <sentencepiece_processor.h>
-
 #include <algorithm>
 #include <limits>
 #include <map>
@@ -13,6 +11,7 @@
 #include "common/json_reader.hpp"
 #include "tokenizer/added_tokens.hpp"
 #include "tokenizer/sentencepiece_file.hpp"
+#include "tokenizer/sentencepiece_library.hpp"
 #include "tokenizer/tokenizer_kind.hpp"
 #include "tokenizer/utf8.hpp"
 
@@ -68,19 +67,17 @@ class SentencePieceTokenizer : public TokenizerKind {
     if (!legacy_) {
       bytes = without_dummy_prefix(std::move(bytes));
     }
-    if (const auto status = pieces_.LoadFromSerializedProto(bytes); !status.ok()) {
-      throw bad_data("{}: libsentencepiece cannot read it: {}", where_, status.error_message());
-    }
+    pieces_.emplace(bytes, where_);
     read_added_tokens(config, added_file);
     if (config.flag("add_bos_token", true)) {
-      add_named(config, "bos_token", pieces_.bos_id(), before_);
+      add_named(config, "bos_token", pieces_->bos_id(), before_);
     }
     if (config.flag("add_eos_token", false)) {
-      add_named(config, "eos_token", pieces_.eos_id(), after_);
+      add_named(config, "eos_token", pieces_->eos_id(), after_);
     }
     if (!legacy_) {
-      unknown_text_ = pieces_.unk_id() >= 0 ? pieces_.IdToPiece(pieces_.unk_id()) : "<unk>";
-      unknown_length_ = pieces(unknown_text_).size();
+      unknown_text_ = pieces_->unk_id() >= 0 ? pieces_->piece(pieces_->unk_id()) : "<unk>";
+      unknown_length_ = pieces_->encode(unknown_text_).size();
     }
   }
 
@@ -104,9 +101,9 @@ class SentencePieceTokenizer : public TokenizerKind {
         ids.push_back(piece.token->id);
         continue;
       }
-      const auto more = legacy_ ? pieces(piece.text) : pieces_inside(piece.text);
+      const auto more = legacy_ ? pieces_->encode(piece.text) : pieces_inside(piece.text);
       // A space alone before a named special token is left out: it is the one that was put there.
-      const bool alone = !legacy_ && i == 0 && more.size() == 1 && pieces_.IdToPiece(more[0]) == kSpace &&
+      const bool alone = !legacy_ && i == 0 && more.size() == 1 && pieces_->piece(more[0]) == kSpace &&
                          split.size() > 1 && split[1].token != nullptr &&
                          named_.contains(split[1].token->content);
       if (!alone) {
@@ -123,18 +120,14 @@ class SentencePieceTokenizer : public TokenizerKind {
     std::string text;
     std::vector<int> run;
     const auto flush = [&] {
-      std::string decoded;
-      if (const auto status = pieces_.Decode(run, &decoded); !status.ok()) {
-        throw bad_data("{}: {} tokens cannot be decoded: {}", where_, run.size(), status.error_message());
-      }
-      text += decoded;
+      text += pieces_->decode(run);
       run.clear();
     };
     for (const auto id : ids) {
       if (const auto* token = added_.find(id)) {
         flush();
         text += token->content;
-      } else if (id >= 0 && id < pieces_.GetPieceSize()) {
+      } else if (id >= 0 && id < pieces_->size()) {
         run.push_back(id);
       }
     }
@@ -146,26 +139,25 @@ class SentencePieceTokenizer : public TokenizerKind {
     if (const auto* token = added_.find(id)) {
       return token->content;
     }
-    if (id < 0 || id >= pieces_.GetPieceSize()) {
+    if (id < 0 || id >= pieces_->size()) {
       return {};
     }
-    const auto& piece = pieces_.IdToPiece(id);
-    if (pieces_.IsByte(id)) {  // <0x0A>
+    const auto piece = pieces_->piece(id);
+    if (pieces_->is_byte(id)) {  // <0x0A>
       return utf8_lossy(std::string(1, static_cast<char>(std::stoi(piece.substr(3, 2), nullptr, 16))));
     }
     return utf8_lossy(with_spaces(piece));
   }
 
   std::int64_t size() const override {
-    return std::int64_t{std::max(pieces_.GetPieceSize() - 1, added_.highest_id())} + 1;
+    return std::int64_t{std::max(pieces_->size() - 1, added_.highest_id())} + 1;
   }
   const std::vector<std::string>& notes() const override { return added_.notes(); }
 
  private:
   std::optional<std::int32_t> id_of(std::string_view piece) const {
-    const auto id = pieces_.PieceToId(piece);
-    if (id < 0 || id >= pieces_.GetPieceSize() ||
-        pieces_.IdToPiece(id) != piece) {  // else the unknown piece's
+    const auto id = pieces_->id_of(piece);
+    if (id < 0 || id >= pieces_->size() || pieces_->piece(id) != piece) {  // else the unknown piece's
       return std::nullopt;
     }
     return id;
@@ -202,7 +194,7 @@ class SentencePieceTokenizer : public TokenizerKind {
       }
     }
     // Those with a name of their own, or the model's.
-    auto next = std::max(pieces_.GetPieceSize(), 0);
+    auto next = std::max(pieces_->size(), 0);
     for (const auto& [content, id] : given) {
       next = std::max(next, id + 1);
     }
@@ -216,9 +208,9 @@ class SentencePieceTokenizer : public TokenizerKind {
         take(*std::move(token));
       }
     };
-    for (const auto& [key, id] : {std::pair<const char*, int>{"bos_token", pieces_.bos_id()},
-                                  {"eos_token", pieces_.eos_id()},
-                                  {"unk_token", pieces_.unk_id()},
+    for (const auto& [key, id] : {std::pair<const char*, int>{"bos_token", pieces_->bos_id()},
+                                  {"eos_token", pieces_->eos_id()},
+                                  {"unk_token", pieces_->unk_id()},
                                   {"pad_token", -1}}) {
       take_named(name_of(config, key, id));
     }
@@ -247,7 +239,7 @@ class SentencePieceTokenizer : public TokenizerKind {
     if (config.has(key) || id < 0) {
       return std::nullopt;
     }
-    return named_token(pieces_.IdToPiece(id), where_);
+    return named_token(pieces_->piece(id), where_);
   }
 
   void add_named(const JsonObject& config, const char* key, int id, std::vector<std::int32_t>& ids) const {
@@ -260,22 +252,13 @@ class SentencePieceTokenizer : public TokenizerKind {
     }
   }
 
-  std::vector<int> pieces(std::string_view text) const {
-    std::vector<int> ids;
-    if (const auto status = pieces_.Encode(text, &ids); !status.ok()) {
-      throw bad_data("{}: a text of {} bytes cannot be encoded: {}", where_, text.size(),
-                     status.error_message());
-    }
-    return ids;
-  }
-
   // Without "legacy": the library would take away white space at the beginning, so something is put before
   // it.
   std::vector<int> pieces_inside(const std::string& text) const {
     if (!text.starts_with(kSpace) && !text.starts_with(' ')) {
-      return pieces(text);
+      return pieces_->encode(text);
     }
-    auto ids = pieces(unknown_text_ + text);
+    auto ids = pieces_->encode(unknown_text_ + text);
     if (ids.size() >= unknown_length_) {
       ids.erase(ids.begin(), ids.begin() + static_cast<std::ptrdiff_t>(unknown_length_));
     }
@@ -283,7 +266,7 @@ class SentencePieceTokenizer : public TokenizerKind {
   }
 
   std::string where_;
-  sentencepiece::SentencePieceProcessor pieces_;
+  std::optional<SentencePieceModel> pieces_;  // once it is open, there is one
   AddedTokens added_;
   std::set<std::string, std::less<>> named_;  // bos_token, eos_token and so on
   std::vector<std::int32_t> before_;

@@ -1,0 +1,42 @@
+#!/usr/bin/env python3
+"""No program links libsentencepiece: shardrift_sentencepiece.so alone does (src/tokenizer/sentencepiece_library.cpp says why).
+
+usage: needed_libraries.py BUILD
+"""
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+MODULE = "shardrift_sentencepiece.so"
+
+
+def needed(file: Path) -> list[str] | None:
+    """The libraries that the dynamic linker loads with it; None: no ELF file."""
+    with file.open("rb") as opened:
+        if opened.read(4) != b"\x7fELF":
+            return None
+    listed = subprocess.run(["readelf", "-dW", file], capture_output=True, text=True, check=True).stdout
+    return re.findall(r"\(NEEDED\).*\[(.+)\]", listed)
+
+
+def main() -> int:
+    """Prints who links it."""
+    build = Path(sys.argv[1])
+    programs = [f for folder in ("bin", "tests") for f in sorted((build / folder).iterdir()) if f.is_file()]
+    found = {f: libraries for f in programs if (libraries := needed(f)) is not None}
+    wrong = [f for f, libraries in found.items()
+             if any(n.startswith("libsentencepiece") for n in libraries) != (f.name == MODULE)]
+    for file in wrong:
+        print(f"{file}: links {', '.join(found[file])}")
+    module = build / "bin" / MODULE
+    if module not in found:
+        print(f"{module} is missing")
+    print(f"{len(found)} programs, {len(wrong)} of them wrong")
+    return 1 if wrong or module not in found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
