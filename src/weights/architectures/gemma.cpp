@@ -5,7 +5,6 @@
 
 #include <array>
 #include <cmath>
-#include <optional>
 
 #include "weights/architectures/decoder.hpp"
 
@@ -76,41 +75,6 @@ void describe_gemma2(const JsonObject& given, ModelConfig& model) {
   }
 }
 
-// The two ropes: rope_parameters by layer type, or rope_theta with rope_scaling (full layers) and
-// rope_local_base_freq (sliding layers).
-struct Ropes {
-  RopeConfig sliding, full;
-};
-
-Ropes read_ropes(const JsonObject& config, const ModelConfig& model) {
-  constexpr RopeDefaults kFull{.theta = 1e6}, kSliding{.theta = 1e4};
-  auto full = nlohmann::json::object(), sliding = nlohmann::json::object();
-  auto where_full = config.where(), where_sliding = config.where();
-  const auto add = [](nlohmann::json& all, std::string& where, const std::optional<JsonObject>& spelling) {
-    if (!spelling) return;
-    fill_in_rope(all, *spelling);
-    where = spelling->where();
-  };
-  if (const auto parameters = config.object("rope_parameters")) {
-    add(full, where_full, parameters->object("full_attention"));
-    add(sliding, where_sliding, parameters->object("sliding_attention"));
-    for (const auto& [key, value] : parameters->json().items())
-      if (key != "full_attention" && key != "sliding_attention")
-        throw parameters->wrong(key.c_str(), value, "full_attention and sliding_attention are expected");
-  }
-  add(full, where_full, config.object("rope_scaling"));
-  const auto theta_of = [&](const char* key) {
-    auto theta = nlohmann::json::object();
-    if (const auto* value = config.get(key)) theta["rope_theta"] = *value;
-    return theta;
-  };
-  const auto theta = theta_of("rope_theta"), local_theta = theta_of("rope_local_base_freq");
-  fill_in_rope(full, JsonObject(theta, config.where()));
-  fill_in_rope(sliding, JsonObject(local_theta, config.where()));
-  return {read_rope_parameters(JsonObject(sliding, where_sliding), model, kSliding),
-          read_rope_parameters(JsonObject(full, where_full), model, kFull)};
-}
-
 void describe_gemma3(const JsonObject& given, ModelConfig& model) {
   const auto all =
       with_defaults(given, R"({"vocab_size": 262208, "hidden_size": 2304, "intermediate_size": 9216,
@@ -120,8 +84,10 @@ void describe_gemma3(const JsonObject& given, ModelConfig& model) {
   const JsonObject config(all, given.where());
   LayerSpec layer = describe_common(config, model);
   layer.query_key_norm = QueryKeyNorm::per_head;
-  // transformers' Gemma3Attention reads attn_logit_softcapping and does not use it.
-  const Ropes ropes = read_ropes(config, model);
+  // transformers' Gemma3Attention reads attn_logit_softcapping and does not use it. max_position_embeddings
+  // is the context with what the full layers' rope extends it by.
+  const LayerRopes ropes = read_layer_ropes(
+      config, model, {.sliding = {.theta = 1e4}, .full = {.theta = 1e6}}, "rope_local_base_freq");
   const std::int64_t pattern = config.size("sliding_window_pattern", 6);
   for (const bool slides :
        read_layer_types(config, model, [&](std::int64_t index) { return (index + 1) % pattern != 0; })) {

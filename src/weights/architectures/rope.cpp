@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include "common/json_file.hpp"
 
@@ -9,6 +10,19 @@ namespace shardrift {
 namespace {
 
 constexpr std::int64_t kLongestContext = std::int64_t{1} << 28;
+
+// Adds one spelling's keys to those read before; null is absent. What both give must have one value.
+void fill_in(nlohmann::json& all, const JsonObject& spelling) {
+  for (const auto& [key, value] : spelling.json().items()) {
+    if (value.is_null()) continue;
+    const auto [known, fresh] = all.emplace(key, value);
+    if (!fresh && *known != value)
+      throw bad_data(
+          "{}: {} is {}, but elsewhere it is {} (rope_theta, rope_local_base_freq, rope_scaling, "
+          "rope_parameters): remove one of the two",
+          spelling.where(), key, shown(value), shown(*known));
+  }
+}
 
 double read_factor(const JsonObject& reader) {
   const double factor = reader.positive("factor");
@@ -109,22 +123,8 @@ std::int64_t rotated_elements(const JsonObject& reader, const ModelConfig& model
   return dim;
 }
 
-}  // namespace
-
-void fill_in_rope(nlohmann::json& all, const JsonObject& spelling) {
-  for (const auto& [key, value] : spelling.json().items()) {
-    if (value.is_null()) continue;
-    const auto [known, fresh] = all.emplace(key, value);
-    if (!fresh && *known != value)
-      throw bad_data(
-          "{}: {} is {}, but elsewhere it is {} (rope_theta, rope_scaling, rope_parameters): remove one of "
-          "the two",
-          spelling.where(), key, shown(value), shown(*known));
-  }
-}
-
-RopeConfig read_rope_parameters(const JsonObject& reader, const ModelConfig& model,
-                                const RopeDefaults& defaults) {
+// An object of kind, theta and parameters.
+RopeConfig read_parameters(const JsonObject& reader, const ModelConfig& model, const RopeDefaults& defaults) {
   RopeConfig rope;
   rope.theta = reader.positive("rope_theta", defaults.theta);
   const char* type_key = reader.has("rope_type") ? "rope_type" : "type";  // type: before transformers 4.43
@@ -152,6 +152,8 @@ RopeConfig read_rope_parameters(const JsonObject& reader, const ModelConfig& mod
   return rope;
 }
 
+}  // namespace
+
 RopeConfig read_rope(const JsonObject& config, ModelConfig& model, const RopeDefaults& defaults) {
   auto all = nlohmann::json::object();
   for (const char* key : {"rope_theta", "partial_rotary_factor", "original_max_position_embeddings"})
@@ -159,11 +161,45 @@ RopeConfig read_rope(const JsonObject& config, ModelConfig& model, const RopeDef
   auto where = config.where();
   for (const char* key : {"rope_scaling", "rope_parameters"}) {
     if (const auto spelling = config.object(key)) {
-      fill_in_rope(all, *spelling);
+      fill_in(all, *spelling);
       where = spelling->where();
     }
   }
-  const RopeConfig rope = read_rope_parameters(JsonObject(all, where), model, defaults);
+  RopeConfig rope = read_parameters(JsonObject(all, where), model, defaults);
+  extend_context(rope, model);
+  return rope;
+}
+
+LayerRopes read_layer_ropes(const JsonObject& config, const ModelConfig& model,
+                            const ByLayerType<RopeDefaults>& defaults, const char* sliding_theta) {
+  ByLayerType<nlohmann::json> all{nlohmann::json::object(), nlohmann::json::object()};
+  ByLayerType<std::string> where{config.where(), config.where()};
+  const auto take = [&](nlohmann::json& parameters, const char* key, const char* spelling) {
+    if (const auto* value = config.get(spelling)) parameters[key] = *value;
+  };
+  take(all.full, "rope_theta", "rope_theta");
+  if (sliding_theta != nullptr) take(all.sliding, "rope_theta", sliding_theta);
+  for (auto* parameters : {&all.sliding, &all.full})
+    take(*parameters, "partial_rotary_factor", "partial_rotary_factor");
+  const auto fill = [](nlohmann::json& parameters, std::string& from,
+                       const std::optional<JsonObject>& spelling) {
+    if (!spelling) return;
+    fill_in(parameters, *spelling);
+    from = spelling->where();
+  };
+  fill(all.full, where.full, config.object("rope_scaling"));
+  if (const auto parameters = config.object("rope_parameters")) {
+    fill(all.full, where.full, parameters->object("full_attention"));
+    fill(all.sliding, where.sliding, parameters->object("sliding_attention"));
+    for (const auto& [key, value] : parameters->json().items())
+      if (key != "full_attention" && key != "sliding_attention")
+        throw parameters->wrong(key.c_str(), value, "full_attention and sliding_attention are expected");
+  }
+  return {read_parameters(JsonObject(all.sliding, where.sliding), model, defaults.sliding),
+          read_parameters(JsonObject(all.full, where.full), model, defaults.full)};
+}
+
+void extend_context(const RopeConfig& rope, ModelConfig& model) {
   // As vLLM counts: what the factor stretches is the length that the model was trained with.
   double context = static_cast<double>(model.max_positions);
   if (const auto* linear = std::get_if<RopeConfig::Linear>(&rope.scaling)) context *= linear->factor;
@@ -171,7 +207,6 @@ RopeConfig read_rope(const JsonObject& config, ModelConfig& model, const RopeDef
   if (const auto* yarn = std::get_if<RopeConfig::Yarn>(&rope.scaling))
     context = std::max(context, yarn->original_length * yarn->factor);
   model.max_positions = static_cast<std::int64_t>(std::min(context, static_cast<double>(kLongestContext)));
-  return rope;
 }
 
 }  // namespace shardrift

@@ -15,16 +15,23 @@ struct RopeDefaults {
 };
 
 // All layers' rope, from both spellings: rope_theta and rope_scaling, or rope_parameters, or all of them
-// where each fills in what the others leave out. model: head_dim and max_positions, read before. A kind that
-// extends the context (linear, dynamic, yarn) raises max_positions.
+// where each fills in what the others leave out. model: head_dim and max_positions, read before. Extends the
+// context.
 RopeConfig read_rope(const JsonObject& config, ModelConfig& model, const RopeDefaults& defaults = {});
 
-// Adds one spelling's keys to those read before; null is absent. What both give must have one value
-// (bad_data).
-void fill_in_rope(nlohmann::json& all, const JsonObject& spelling);
+// One rope for the layers with a window and one for the others.
+template <typename Rope>
+struct ByLayerType {
+  Rope sliding, full;
+};
+using LayerRopes = ByLayerType<RopeConfig>;
 
-// rope_parameters of one layer type ("full_attention"): an object of kind, theta and parameters.
-RopeConfig read_rope_parameters(const JsonObject& parameters, const ModelConfig& model,
-                                const RopeDefaults& defaults = {});
+// From rope_parameters by layer type ("full_attention"), or rope_theta with rope_scaling (full layers) and
+// sliding_theta (that key's name; null: there is none), or all of them as above. Leaves max_positions.
+LayerRopes read_layer_ropes(const JsonObject& config, const ModelConfig& model,
+                            const ByLayerType<RopeDefaults>& defaults, const char* sliding_theta = nullptr);
+
+// Raises max_positions where the kind extends the context: linear, dynamic, yarn.
+void extend_context(const RopeConfig& rope, ModelConfig& model);
 
 }  // namespace shardrift
