@@ -200,6 +200,11 @@ def olmo2_keys(a: Options) -> dict[str, object]:
     return {"attention_bias": a.attention_bias, "attention_dropout": 0.0, "pad_token_id": 1, "use_cache": True}
 
 
+def olmo3_keys(a: Options) -> dict[str, object]:
+    return olmo2_keys(a) | {"sliding_window": a.sliding_window or 4096,
+                            "layer_types": layer_types(a, lambda layer: (layer + 1) % 4 != 0)}
+
+
 def granite_keys(a: Options) -> dict[str, object]:
     return llama_keys(a) | {"embedding_multiplier": 12.0, "attention_multiplier": 0.0078125,
                             "residual_multiplier": 0.22, "logits_scaling": 16.0, "pad_token_id": 0}
@@ -233,6 +238,8 @@ ARCHITECTURES: dict[str, Architecture] = {
     "phi3": Architecture("Phi3ForCausalLM", "phi3", phi3_layer, phi3_keys,
                          frozenset({WINDOW, "partial_rotary_factor", "original_positions"})),
     "olmo2": Architecture("Olmo2ForCausalLM", "olmo2", olmo2_layer, olmo2_keys, frozenset({ATTENTION_BIAS}),
+                          {"eps": 1e-6, "rope_theta": 5e5}),
+    "olmo3": Architecture("Olmo3ForCausalLM", "olmo3", olmo2_layer, olmo3_keys, frozenset({WINDOW, ATTENTION_BIAS}),
                           {"eps": 1e-6, "rope_theta": 5e5}),
     "granite": Architecture("GraniteForCausalLM", "granite", llama_layer, granite_keys,
                             frozenset({ATTENTION_BIAS, MLP_BIAS}), {"tied": True}),

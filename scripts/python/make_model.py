@@ -162,7 +162,7 @@ def parse() -> argparse.Namespace:
     add("--window-pattern", type=int, default=6, help="every how manieth layer sees all keys (gemma3)")
     add("--rope-theta", type=float, default=10000.0)
     add("--rope-local-theta", type=float, default=10000.0, help="of the layers with a window (gemma3)")
-    add("--rope-scaling", choices=ROPE_TYPES, default="none", help="gemma3: of the layers that see all keys")
+    add("--rope-scaling", choices=ROPE_TYPES, default="none", help="gemma3, olmo3: of the layers that see all keys")
     add("--rope-parameters", type=json.loads, default={}, metavar="JSON",
         help="replaces or adds parameters of --rope-scaling, as config.json spells them: '{\"factor\":2.5}'")
     add("--original-positions", type=int, default=0,

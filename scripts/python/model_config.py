@@ -43,9 +43,10 @@ def rope_keys(a: Options) -> dict[str, object]:
         keys = {"rope_theta": a.rope_theta, "rope_scaling": scaling, **partial}
         return keys | ({"rope_local_base_freq": a.rope_local_theta} if local else {})
     parameters = {**(scaling or {"rope_type": "default"}), "rope_theta": a.rope_theta, **partial}
-    if local:
+    if local or a.architecture == "olmo3":
         parameters = {"full_attention": parameters,
-                      "sliding_attention": {"rope_type": "default", "rope_theta": a.rope_local_theta}}
+                      "sliding_attention": {"rope_type": "default",
+                                            "rope_theta": a.rope_local_theta if local else a.rope_theta}}
     return {"rope_parameters": parameters}
 
 

@@ -18,8 +18,8 @@ using nlohmann::json;
 
 // With every plan: an architecture and all rope kinds.
 const std::vector<std::string> kArchitectures{
-    "tiny-qwen3",  "tiny-qwen3-v5", "tiny-qwen2", "tiny-qwen2-yarn", "tiny-internlm2",
-    "tiny-gemma2", "tiny-gemma3",   "tiny-phi3",  "tiny-olmo2",      "tiny-granite"};
+    "tiny-qwen3",  "tiny-qwen3-v5", "tiny-qwen2", "tiny-qwen2-yarn", "tiny-internlm2", "tiny-gemma2",
+    "tiny-gemma3", "tiny-phi3",     "tiny-olmo2", "tiny-olmo3",      "tiny-granite"};
 // Llamas, whose plans golden_test.cpp has too: with some.
 const std::vector<std::string> kLlamas{"tiny-llama-linear", "tiny-llama-dynamic", "tiny-llama-attention-bias",
                                        "tiny-llama-mixed"};
@@ -29,8 +29,10 @@ struct Spelling {
   std::string model;
   std::string reference;
 };
-const std::vector<Spelling> kSpellings{
-    {"tiny-gemma3-v5", "tiny-gemma3"}, {"tiny-gemma3-wrapper", "tiny-gemma3"}, {"tiny-phi3-v5", "tiny-phi3"}};
+const std::vector<Spelling> kSpellings{{"tiny-gemma3-v5", "tiny-gemma3"},
+                                       {"tiny-gemma3-wrapper", "tiny-gemma3"},
+                                       {"tiny-phi3-v5", "tiny-phi3"},
+                                       {"tiny-olmo3-v5", "tiny-olmo3"}};
 
 struct Plan {
   std::string name;
@@ -185,6 +187,15 @@ const std::vector<Change> kChanges{
     {"tiny-phi3", "original_length", {{"original_max_position_embeddings", 64}}},
     {"tiny-phi3", "window", {{"sliding_window", 21}}},
     {"tiny-olmo2", "theta", {{"rope_theta", 20000.0}}},
+    {"tiny-olmo3", "factor", {{"rope_scaling", {{"factor", 4.0}}}}},
+    {"tiny-olmo3", "window", {{"sliding_window", 7}}},
+    {"tiny-olmo3",
+     "sliding_rope",
+     {{"rope_parameters", {{"sliding_attention", {{"rope_type", "linear"}, {"factor", 3.0}}}}}}},
+    {"tiny-olmo3",
+     "layer_types",
+     {{"layer_types", json::array({"sliding_attention", "sliding_attention", "sliding_attention",
+                                   "full_attention", "full_attention"})}}},
     {"tiny-granite", "embedding", {{"embedding_multiplier", 1.0}}},
     {"tiny-granite", "scores", {{"attention_multiplier", 0.288675}}},
     {"tiny-granite", "residual", {{"residual_multiplier", 1.0}}},

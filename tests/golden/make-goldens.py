@@ -28,12 +28,12 @@ from reference_models import all_in_float64, load
 ROOT = Path(__file__).resolve().parents[2]
 TINY = ["tiny-llama", "tiny-llama-headdim", "tiny-llama-tied-rope3", "tiny-mistral", "tiny-exact", "tiny-sharded",
         "tiny-llama-biases"]
-# With a decode and float64 logits as well. tiny-gemma3-v5, tiny-gemma3-wrapper and tiny-phi3-v5 are other spellings of
-# models that stand here: their logits are these.
+# With a decode and float64 logits as well. SPELLINGS are other spellings of models that stand here: their logits are these.
 KINDS = ["tiny-qwen3", "tiny-qwen3-v5", "tiny-qwen2", "tiny-qwen2-yarn", "tiny-internlm2", "tiny-gemma2", "tiny-gemma3",
-         "tiny-phi3", "tiny-olmo2", "tiny-granite", "tiny-llama-linear", "tiny-llama-dynamic", "tiny-llama-attention-bias",
-         "tiny-llama-mixed", "tiny-llama-float64", "tiny-llama-float16", "tiny-llama-bfloat16"]
-SPELLINGS = {"tiny-gemma3-v5": "tiny-gemma3", "tiny-gemma3-wrapper": "tiny-gemma3", "tiny-phi3-v5": "tiny-phi3"}
+         "tiny-phi3", "tiny-olmo2", "tiny-olmo3", "tiny-granite", "tiny-llama-linear", "tiny-llama-dynamic",
+         "tiny-llama-attention-bias", "tiny-llama-mixed", "tiny-llama-float64", "tiny-llama-float16", "tiny-llama-bfloat16"]
+SPELLINGS = {"tiny-gemma3-v5": "tiny-gemma3", "tiny-gemma3-wrapper": "tiny-gemma3", "tiny-phi3-v5": "tiny-phi3",
+             "tiny-olmo3-v5": "tiny-olmo3"}
 DECODE_PROMPTS = 60  # that are tried
 DECODE_PROMPT, DECODE_STEPS = 20, 24  # tokens; the lengths from which rope is scaled lie between
 CLEAR = 1e-3  # every choice of a decode is clearer than this

@@ -210,7 +210,7 @@ TEST(Equality, FourShardsOnOneTwoAndFourRanks) {
 // What sharding must not see beside the products: norms of heads and of whole rows, scales, caps, every rope.
 TEST(Equality, FourShardsOfEveryKindOfModel) {
   for (const auto* model : {"tiny-qwen3", "tiny-qwen2", "tiny-internlm2", "tiny-gemma2", "tiny-gemma3",
-                            "tiny-phi3", "tiny-olmo2", "tiny-granite"}) {
+                            "tiny-phi3", "tiny-olmo2", "tiny-olmo3", "tiny-granite"}) {
     expect_equal(model, std::string("shards-") + model,
                  {shards(4, 1, {"--dtype", "bfloat16"}), shards(4, 2, {"--dtype", "bfloat16"}),
                   shards(4, 4, {"--dtype", "bfloat16"})});

@@ -14,8 +14,8 @@
 namespace shardrift {
 
 std::span<const Architecture* const> architectures() {
-  static constexpr std::array kAll{&kLlama,  &kMistral, &kQwen2, &kQwen3, &kInternLm2,
-                                   &kGemma2, &kGemma3,  &kPhi3,  &kOlmo2, &kGranite};
+  static constexpr std::array kAll{&kLlama,  &kMistral, &kQwen2, &kQwen3, &kInternLm2, &kGemma2,
+                                   &kGemma3, &kPhi3,    &kOlmo2, &kOlmo3, &kGranite};
   return kAll;
 }
 

@@ -3,4 +3,5 @@
 
 namespace shardrift {
 extern const Architecture kOlmo2;
-}
+extern const Architecture kOlmo3;
+}  // namespace shardrift

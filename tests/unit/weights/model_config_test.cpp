@@ -235,6 +235,49 @@ TEST(ModelConfig, AWrappersTextPartWithItsDefaults) {
   }
 }
 
+// Olmo-3-7B's spelling, of transformers 4, and transformers 5's: full layers' rope is scaled, sliding ones'
+// is not.
+TEST(ModelConfig, Olmo3ScalesTheRopeOfFullLayersOnly) {
+  const std::string yarn =
+      R"("rope_type": "yarn", "factor": 8.0, "original_max_position_embeddings": 8192, "attention_factor": 1.25)";
+  const std::string old_spelling = R"("rope_theta": 500000, "rope_scaling": {)" + yarn + "}";
+  const auto olmo3 = [](const std::string& more) {
+    return read(
+        json::parse(R"({"architectures": ["Olmo3ForCausalLM"], "num_hidden_layers": 5)" + more + "}"));
+  };
+  const auto model = olmo3(", " + old_spelling);
+  EXPECT_EQ(model.max_positions, 65536);  // 2048 were the default
+  EXPECT_EQ(model.norm, NormKind::unrounded);
+  EXPECT_EQ(model.rms_norm_eps, 1e-5);
+  EXPECT_EQ(model.vocabulary, 50304);
+  EXPECT_EQ(model.hidden, 4096);
+  EXPECT_EQ(model.intermediate, 11008);
+  EXPECT_EQ(model.kv_heads, 32);
+  EXPECT_FALSE(model.tied_head);
+  for (std::size_t i = 0; i < 5; ++i) {
+    const LayerSpec& layer = model.specs[i];
+    EXPECT_EQ(layer.query_key_norm, QueryKeyNorm::per_row);
+    EXPECT_EQ(layer.window, i == 3 ? 0 : 4096) << i;
+    EXPECT_EQ(layer.rope.theta, 5e5) << i;
+    EXPECT_EQ(layer.rope.attention_factor, i == 3 ? 1.25 : 1.0) << i;
+    EXPECT_EQ(std::holds_alternative<RopeConfig::Yarn>(layer.rope.scaling), i == 3) << i;
+  }
+  EXPECT_EQ(olmo3(R"(, "rope_parameters": {"full_attention": {)" + yarn + "}}").specs, model.specs);
+  EXPECT_EQ(
+      olmo3(", " + old_spelling + R"(, "rope_parameters": {"full_attention": {"rope_theta": 5e5}})").specs,
+      model.specs);
+  const auto two = olmo3(R"(, "rope_parameters": {"full_attention": {"rope_theta": 1e4},
+                             "sliding_attention": {"rope_theta": 1e3, "rope_type": "linear", "factor": 2}})");
+  EXPECT_EQ(two.specs[3].rope, (RopeConfig{.theta = 1e4}));
+  EXPECT_EQ(two.specs[4].rope, (RopeConfig{.theta = 1e3, .scaling = RopeConfig::Linear{2}}));
+  EXPECT_EQ(two.max_positions, 2048);
+  // No layer slides: the window is not asked for.
+  const auto full =
+      olmo3(R"(, "sliding_window": null, "layer_types": ["full_attention", "full_attention", "full_attention",
+                                            "full_attention", "full_attention"])");
+  EXPECT_EQ(full.specs.front().window, 0);
+}
+
 TEST(ModelConfig, SlidingWindowIsMistralsOnly) {
   auto config = llama();
   config["sliding_window"] = 4096;
@@ -358,6 +401,17 @@ INSTANTIATE_TEST_SUITE_P(
             {"layer_types names 1 layers", "30"}},
         Bad{R"({"architectures": ["Gemma2ForCausalLM"], "num_hidden_layers": 1, "layer_types": ["chunked_attention"]})",
             {"chunked_attention", "sliding_attention"}},
+        Bad{R"({"architectures": ["Olmo3ForCausalLM"]})",
+            {"rope_theta is 100000.0", "500000", "rope_parameters"}},
+        Bad{R"({"architectures": ["Olmo3ForCausalLM"], "rope_theta": 5e5, "sliding_window": null})",
+            {"sliding_window is missing"}},
+        Bad{R"({"architectures": ["Olmo3ForCausalLM"], "rope_theta": 5e5, "rope_parameters": {"rope_type": "yarn"}})",
+            {"rope_parameters: rope_type is \"yarn\"", "full_attention and sliding_attention"}},
+        Bad{R"({"architectures": ["Olmo3ForCausalLM"], "rope_theta": 5e5, "partial_rotary_factor": 0.5})",
+            {"partial_rotary_factor is 0.5"}},
+        Bad{R"({"architectures": ["Gemma3ForCausalLM"], "query_pre_attn_scalar": 256, "rope_local_base_freq": 1e4,
+                "rope_parameters": {"sliding_attention": {"rope_theta": 2e4}}})",
+            {"rope_parameters: sliding_attention: rope_theta is 20000.0", "10000.0", "rope_local_base_freq"}},
         Bad{R"({"architectures": ["Gemma3ForCausalLM"], "use_bidirectional_attention": true})",
             {"use_bidirectional_attention is true", "causal"}},
         Bad{R"({"architectures": ["LlavaForConditionalGeneration"], "text_config": {"model_type": "bloom"}})",
