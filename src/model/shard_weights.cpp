@@ -131,8 +131,11 @@ class Loader {
     if (stored)
       throw bad_data("tensor {}: the weight at {} is infinite or NaN: the checkpoint is damaged", tensor.name,
                      where);
-    throw bad_data("tensor {}: the weight at {} overflows in {}: use --dtype bfloat16 or float32",
-                   tensor.name, where, name_of(plan_.dtype));
+    throw bad_data("tensor {}: the weight at {} overflows in {}: use --dtype {}", tensor.name, where,
+                   name_of(plan_.dtype),
+                   plan_.dtype == DType::float16    ? "bfloat16 or float32"
+                   : plan_.dtype == DType::bfloat16 ? "float32 or float64"
+                                                    : "float64");
   }
 
   // The shard's rows of the block's column-parallel matrices, one below the other, with their biases.

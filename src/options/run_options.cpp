@@ -121,7 +121,7 @@ void check(const RunOptions& o, const Given& given) {
   if (!o.follow.empty() && !o.prompts.empty())
     throw usage_error(
         "--prompts and --follow: a followed record brings its own prompts, leave --prompts out");
-  if (o.mode != Mode::score && o.plan.prefill_batch > o.plan.batch)
+  if (o.mode != Mode::score && o.plan.batch >= 1 && o.plan.prefill_batch > o.plan.batch)
     throw usage_error(
         "--prefill-batch {} with --batch {}: only prompts that are decoded together are prefilled together; "
         "give --batch {} or more, or --prefill-batch {} or less",

@@ -6,6 +6,7 @@
 #include <dlfcn.h>
 
 #include <array>
+#include <exception>
 #include <filesystem>
 #include <new>
 
@@ -24,7 +25,22 @@ constexpr int kScope = RTLD_NOW | RTLD_LOCAL;
 constexpr int kScope = RTLD_NOW | RTLD_LOCAL | RTLD_DEEPBIND;
 #endif
 
+// A program with a libstdc++ of its own (linked statically) and libsentencepiece, which uses the shared one,
+// mix the two's locales and streams, and die of it ("free(): invalid pointer", seen with Ubuntu 24.04 and
+// CUDA 13's image).
+void require_shared_standard_library() {
+  Dl_info place{};
+  if (dladdr(reinterpret_cast<void*>(&std::terminate), &place) == 0 || place.dli_fname == nullptr) return;
+  if (fs::path(place.dli_fname).filename().string().starts_with("lib")) return;
+  throw failure(
+      "tokenizer.model cannot be read here: this program was linked with a libstdc++ of its own ({}), beside "
+      "which "
+      "libsentencepiece does not work; link the shared one, or give a tokenizer.json",
+      place.dli_fname);
+}
+
 const SentencePieceFunctions& load_module() {
+  require_shared_standard_library();
   std::error_code error;
   const auto folder = fs::read_symlink("/proc/self/exe", error).parent_path();
   // Beside the program; tests lie in tests/ beside bin/.

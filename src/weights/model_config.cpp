@@ -22,6 +22,16 @@ nlohmann::json text_part(const JsonObject& wrapper) {
     if (const auto* value = wrapper.get(key);
         value != nullptr && (!text.contains(key) || text[key].is_null()))
       text[key] = *value;
+  // The wrapper ties (Mistral 3, InternVL): the text part's own flag is then not asked, as in transformers; a
+  // head that is stored apart is still used (fit.hpp).
+  if (wrapper.flag("tie_word_embeddings")) text["tie_word_embeddings"] = true;
+  // A name of the wrapper's own making (SmolVLM's VLlama3ForCausalLM): model_type says what it is.
+  const JsonObject part(text, wrapper.where());
+  if (const auto* names = part.get("architectures");
+      names != nullptr && names->is_array() && names->size() == 1 && names->front().is_string() &&
+      find_architecture(names->front().get<std::string>()) == nullptr &&
+      architecture_of_type(part.text("model_type", "")) != nullptr)
+    text.erase("architectures");
   return text;
 }
 

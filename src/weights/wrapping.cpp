@@ -35,7 +35,12 @@ Wrapping wrapping_of(const ModelConfig& model, const Checkpoint& checkpoint) {
 
 bool in_text_model(const Wrapping& wrapping, std::string_view name) {
   if (wrapping.model == kModel && wrapping.head.empty()) return true;
-  return name.starts_with(wrapping.model) || (!wrapping.head.empty() && name.starts_with(wrapping.head));
+  // Under another known prefix lies another text model, which is not to be taken for vision.
+  for (const auto& known : kKnown)
+    if ((known.model != kModel && name.starts_with(known.model)) ||
+        (!known.head.empty() && name.starts_with(known.head)))
+      return true;
+  return false;
 }
 
 }  // namespace shardrift

@@ -18,7 +18,7 @@ struct Wrapping {
 Wrapping wrapping_of(const ModelConfig& model, const Checkpoint& checkpoint);
 // name: as the text model alone spells it.
 std::string wrapped(const Wrapping& wrapping, std::string name);
-// Belongs to the text model, used or not: of a wrapper's tensors those under its prefix.
+// Belongs to a text model, used or not: of a wrapper's tensors those under any known prefix of one.
 bool in_text_model(const Wrapping& wrapping, std::string_view name);
 
 }  // namespace shardrift

@@ -109,8 +109,10 @@ void check_lengths(const std::vector<Job>& jobs, const ModelConfig& config) {
   for (const auto& job : jobs) {
     const auto length = static_cast<std::int64_t>(job.prompt.tokens.size() + job.fed.size());
     if (length > config.max_positions)
-      throw bad_data("prompt '{}' has {} tokens, the model's context ends at {} (max_position_embeddings)",
-                     job.prompt.id, length, config.max_positions);
+      throw bad_data(
+          "prompt '{}' has {} tokens, the model's context ends at {} (max_position_embeddings, stretched by "
+          "its rope where that is scaled)",
+          job.prompt.id, length, config.max_positions);
   }
 }
 

@@ -102,6 +102,12 @@ std::vector<bool> read_layer_types(const JsonObject& config, const ModelConfig& 
   return slides;
 }
 
+std::int64_t window_of_sliding_layer(const JsonObject& config) {
+  if (config.get("sliding_window") == nullptr)
+    throw bad_data("{}: layers slide (layer_types), but sliding_window is null or missing", config.where());
+  return config.size("sliding_window");
+}
+
 void refuse_set(const JsonObject& config, std::initializer_list<const char*> flags, std::string_view why) {
   for (const auto* flag : flags)
     if (config.flag(flag)) throw config.wrong(flag, true, why);

@@ -24,6 +24,8 @@ Activation read_activation(const JsonObject& config, const char* key = "hidden_a
 // Of each layer: whether its attention slides (layer_types, or where that is absent what `absent` says).
 std::vector<bool> read_layer_types(const JsonObject& config, const ModelConfig& model,
                                    const std::function<bool(std::int64_t layer)>& absent);
+// sliding_window, of a layer that slides: it has to be there.
+std::int64_t window_of_sliding_layer(const JsonObject& config);
 // Flags that are true ask for what the architecture, or this version of it, does not compute.
 void refuse_set(const JsonObject& config, std::initializer_list<const char*> flags, std::string_view why);
 

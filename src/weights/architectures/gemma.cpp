@@ -52,10 +52,6 @@ LayerSpec describe_common(const JsonObject& config, ModelConfig& model) {
   return layer;
 }
 
-std::int64_t window_of(const JsonObject& config) {
-  return config.get("sliding_window") == nullptr ? 0 : config.size("sliding_window");
-}
-
 // Absent keys are those of transformers' Gemma2Config and Gemma3TextConfig.
 void describe_gemma2(const JsonObject& given, ModelConfig& model) {
   const auto all =
@@ -70,7 +66,7 @@ void describe_gemma2(const JsonObject& given, ModelConfig& model) {
   layer.rope = read_rope(config, model);
   for (const bool slides :
        read_layer_types(config, model, [](std::int64_t index) { return index % 2 == 0; })) {
-    layer.window = slides ? window_of(config) : 0;
+    layer.window = slides ? window_of_sliding_layer(config) : 0;
     model.specs.push_back(layer);
   }
 }
@@ -91,7 +87,7 @@ void describe_gemma3(const JsonObject& given, ModelConfig& model) {
   const std::int64_t pattern = config.size("sliding_window_pattern", 6);
   for (const bool slides :
        read_layer_types(config, model, [&](std::int64_t index) { return (index + 1) % pattern != 0; })) {
-    layer.window = slides ? window_of(config) : 0;
+    layer.window = slides ? window_of_sliding_layer(config) : 0;
     layer.rope = slides ? ropes.sliding : ropes.full;
     model.specs.push_back(layer);
   }

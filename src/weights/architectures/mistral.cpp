@@ -1,4 +1,5 @@
-// MistralForCausalLM: Llama without biases, with a sliding window.
+// MistralForCausalLM: Llama without biases, with a sliding window; in the layers that layer_types says, where
+// it is given (Ministral, which transformers takes a Mistral with layer_types for).
 #include "weights/architectures/mistral.hpp"
 
 #include "weights/architectures/decoder.hpp"
@@ -15,8 +16,11 @@ void describe(const JsonObject& given, ModelConfig& model) {
   LayerSpec layer;
   layer.rope = read_rope(config, model);
   layer.activation = read_activation(config);
-  layer.window = config.get("sliding_window") == nullptr ? 0 : config.size("sliding_window");
-  model.specs.assign(static_cast<std::size_t>(model.layers), layer);
+  const std::int64_t window = config.get("sliding_window") == nullptr ? 0 : config.size("sliding_window");
+  for (const bool slides : read_layer_types(config, model, [&](std::int64_t) { return window > 0; })) {
+    layer.window = slides ? window_of_sliding_layer(config) : 0;
+    model.specs.push_back(layer);
+  }
 }
 
 }  // namespace

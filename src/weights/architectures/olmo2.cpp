@@ -75,7 +75,7 @@ void describe_olmo3(const JsonObject& given, ModelConfig& model) {
   extend_context(ropes.full, model);
   for (const bool slides :
        read_layer_types(config, model, [](std::int64_t index) { return (index + 1) % 4 != 0; })) {
-    layer.window = slides ? config.size("sliding_window") : 0;
+    layer.window = slides ? window_of_sliding_layer(config) : 0;
     layer.rope = slides ? ropes.sliding : ropes.full;
     model.specs.push_back(layer);
   }

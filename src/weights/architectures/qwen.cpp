@@ -14,7 +14,12 @@ void describe_windows(const JsonObject& config, ModelConfig& model, LayerSpec la
   const auto slides =
       read_layer_types(config, model, [&](std::int64_t index) { return uses && index >= first; });
   for (const bool slide : slides) {
-    layer.window = slide && uses ? config.size("sliding_window") : 0;
+    if (slide && !uses)
+      throw bad_data(
+          "{}: layer_types has sliding_attention, but use_sliding_window is false or there is no "
+          "sliding_window",
+          config.where());
+    layer.window = slide ? window_of_sliding_layer(config) : 0;
     model.specs.push_back(layer);
   }
 }

@@ -161,6 +161,9 @@ RopeConfig read_rope(const JsonObject& config, ModelConfig& model, const RopeDef
   auto where = config.where();
   for (const char* key : {"rope_scaling", "rope_parameters"}) {
     if (const auto spelling = config.object(key)) {
+      for (const auto& [name, value] : spelling->json().items())
+        if (value.is_object())
+          throw spelling->wrong(name.c_str(), value, model.architecture + " has one rope for all its layers");
       fill_in(all, *spelling);
       where = spelling->where();
     }

@@ -159,6 +159,14 @@ TEST(Fit, AWrappersTextModelIsFoundUnderItsPrefix) {
           notes_of(model, with(all_tensors(prefix), {{std::string(prefix) + "extra", "[0]", ""}}));
         },
         {"no part of", "extra"});
+    // Another text model under another prefix is not taken for vision.
+    const std::string other =
+        prefix == std::string("model.language_model.") ? "language_model." : "model.language_model.";
+    expect_bad_data(
+        [&] {
+          notes_of(model, with(all_tensors(prefix), {{other + "lm_head.weight", "[0]", ""}}));
+        },
+        {"no part of", "lm_head.weight"});
   }
 }
 

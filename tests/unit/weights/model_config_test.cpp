@@ -209,6 +209,26 @@ TEST(ModelConfig, QwensWindowsBeginAtMaxWindowLayers) {
   EXPECT_EQ(read(of("Qwen3ForCausalLM")).specs.front().query_key_norm, QueryKeyNorm::per_head);
 }
 
+TEST(ModelConfig, MistralsLayerTypesAreMinistrals) {
+  const auto model = read(of("MistralForCausalLM", R"({"num_hidden_layers": 2, "sliding_window": 7,
+      "layer_types": ["full_attention", "sliding_attention"]})"));
+  EXPECT_EQ(model.specs[0].window, 0);
+  EXPECT_EQ(model.specs[1].window, 7);
+}
+
+// Mistral 3 and InternVL tie in the wrapper alone; SmolVLM's text part has a name of its own.
+TEST(ModelConfig, AWrapperTiesForItsTextPartAndItsTypeCounts) {
+  auto text = llama();
+  text["tie_word_embeddings"] = false;
+  text["architectures"] = {"VLlama3ForCausalLM"};
+  text["model_type"] = "llama";
+  const auto model = read({{"architectures", {"Idefics3ForConditionalGeneration"}},
+                           {"tie_word_embeddings", true},
+                           {"text_config", text}});
+  EXPECT_EQ(model.architecture, "LlamaForCausalLM");
+  EXPECT_TRUE(model.tied_head);
+}
+
 // gemma-3-4b-it's config.json: what equals the class's defaults is not written.
 TEST(ModelConfig, AWrappersTextPartWithItsDefaults) {
   const auto config =
@@ -404,7 +424,7 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{R"({"architectures": ["Olmo3ForCausalLM"]})",
             {"rope_theta is 100000.0", "500000", "rope_parameters"}},
         Bad{R"({"architectures": ["Olmo3ForCausalLM"], "rope_theta": 5e5, "sliding_window": null})",
-            {"sliding_window is missing"}},
+            {"sliding_window is null or missing"}},
         Bad{R"({"architectures": ["Olmo3ForCausalLM"], "rope_theta": 5e5, "rope_parameters": {"rope_type": "yarn"}})",
             {"rope_parameters: rope_type is \"yarn\"", "full_attention and sliding_attention"}},
         Bad{R"({"architectures": ["Olmo3ForCausalLM"], "rope_theta": 5e5, "partial_rotary_factor": 0.5})",
@@ -414,6 +434,14 @@ INSTANTIATE_TEST_SUITE_P(
             {"rope_parameters: sliding_attention: rope_theta is 20000.0", "10000.0", "rope_local_base_freq"}},
         Bad{R"({"architectures": ["Gemma3ForCausalLM"], "use_bidirectional_attention": true})",
             {"use_bidirectional_attention is true", "causal"}},
+        Bad{R"({"architectures": ["Qwen2ForCausalLM"], "num_hidden_layers": 1,
+                "layer_types": ["sliding_attention"]})",
+            {"layer_types has sliding_attention", "use_sliding_window is false"}},
+        Bad{R"({"architectures": ["MistralForCausalLM"], "num_hidden_layers": 1, "sliding_window": null,
+                "layer_types": ["sliding_attention"]})",
+            {"layers slide", "sliding_window is null"}},
+        Bad{R"({"rope_theta": null, "rope_parameters": {"full_attention": {"rope_type": "linear", "factor": 2}}})",
+            {"rope_parameters: full_attention is", "LlamaForCausalLM has one rope"}},
         Bad{R"({"architectures": ["LlavaForConditionalGeneration"], "text_config": {"model_type": "bloom"}})",
             {"text_config", "bloom"}},
         Bad{R"({"architectures": ["LlavaForConditionalGeneration"], "text_config": {"model_type": "llama"}})",
