@@ -51,6 +51,10 @@ class Walk {
 
   void finish() {
     explanation_.streams = streams_.growth();
+    // Operations that this kind of model does not have (norms of queries and keys) are no rows of a table.
+    std::erase_if(explanation_.operations, [&](const OperationDifference& operation) {
+      return !had_.contains(operation.point.operation);
+    });
     const auto missing = [&](std::int64_t count, const char* what, const char* flag) {
       if (count == 0) return;
       const std::string some = count == prompts_ ? "" : fmt::format(" for {} of {} prompts", count, prompts_);
@@ -70,6 +74,8 @@ class Walk {
   void add_sums(const PromptRecord& r, const PromptRecord& c, const Alignment& alignment) {
     const std::int64_t layers = r.checksums.layers;
     const std::int64_t points = record::point_count(layers);
+    had_.insert(r.checksums.operations.begin(), r.checksums.operations.end());
+    had_.insert(c.checksums.operations.begin(), c.checksums.operations.end());
     auto& operations = explanation_.operations;
     if (operations.empty())
       for (std::int64_t i = 0; i < points; ++i) operations.push_back({record::point_at(i, layers)});
@@ -110,6 +116,7 @@ class Walk {
   Comparability comparable_;
   StreamSums streams_;
   std::map<std::int64_t, std::optional<FirstDifference>> of_length_;
+  std::set<record::Operation> had_;  // by a record of either run
   std::int64_t prompts_ = 0;
   std::int64_t without_sums_ = 0;
   std::int64_t without_streams_ = 0;
