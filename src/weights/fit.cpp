@@ -96,15 +96,23 @@ bool is_another_matrix(const TensorView& one, const TensorView& other) {
          std::memcmp(one.data, other.data, one.bytes) != 0;
 }
 
-// "3 of the checkpoint's tensors: a, b (2)", by kind.
-std::string listed(const std::map<std::string, int>& kinds) {
+// By kind: one of them, how many.
+using Kinds = std::map<std::string, std::pair<std::string, int>>;
+
+void count_in(Kinds& kinds, const std::string& name) {
+  ++kinds.try_emplace(kind_of(name), name, 0).first->second.second;
+}
+
+// "3 of the checkpoint's tensors: a, b (2)": one alone by its name, several by their kind.
+std::string listed(const Kinds& kinds) {
   int count = 0;
-  for (const auto& [kind, times] : kinds) count += times;
+  for (const auto& [kind, of_kind] : kinds) count += of_kind.second;
   auto text = fmt::format("{} of the checkpoint's tensors: ", count);
   std::size_t named = 0;
-  for (const auto& [kind, times] : kinds) {
+  for (const auto& [kind, of_kind] : kinds) {
+    const auto& [name, times] = of_kind;
     if (named == kMostNamed) return text + fmt::format(" and {} other kinds", kinds.size() - named);
-    text += (named++ == 0 ? "" : ", ") + kind + (times == 1 ? "" : fmt::format(" ({})", times));
+    text += (named++ == 0 ? "" : ", ") + (times == 1 ? name : fmt::format("{} ({})", kind, times));
   }
   return text;
 }
@@ -149,10 +157,10 @@ Fit fit(const ModelConfig& model, const Checkpoint& checkpoint, const Architectu
     }
   }
 
-  std::map<std::string, int> superfluous, outside;
+  Kinds superfluous, outside;
   for (const auto& name : checkpoint.names()) {
     if (used.contains(name) || is_buffer(name)) continue;
-    ++(in_text_model(wrapping, name) ? superfluous : outside)[kind_of(name)];
+    count_in(in_text_model(wrapping, name) ? superfluous : outside, name);
   }
   if (!outside.empty())
     fit.notes.push_back(fmt::format("{}: the text model of {} is run; left out are {}", directory,

@@ -127,12 +127,12 @@ TEST(Fit, TensorsThatNoPartUsesAreRefusedInOneLine) {
                                extra("model.layers.2.mlp.up_proj.weight"),  // the model has two layers
                                extra("v2.head")}),
           {"no part of LlamaForCausalLM as config.json describes it uses 5 of the checkpoint's tensors: "
-           "model.layers.*.mlp.up_proj.weight, model.layers.*.self_attn.q_norm.weight (2), "
-           "model.layers.*.self_attn.q_proj.bias, v2.head"});
+           "model.layers.2.mlp.up_proj.weight, model.layers.*.self_attn.q_norm.weight (2), "
+           "model.layers.1.self_attn.q_proj.bias, v2.head"});
   auto model = tied();
   model.specs[1][Block::attention].norm_before = false;
   expect_bad_data([&] { notes_of(model, all_tensors()); },
-                  {"uses 1 of the checkpoint's tensors: model.layers.*.input_layernorm.weight"});
+                  {"uses 1 of the checkpoint's tensors: model.layers.1.input_layernorm.weight"});
   // What older files hold beside the weights.
   model = tied();
   EXPECT_THAT(notes_of(model, with(all_tensors(), {extra("model.layers.0.self_attn.rotary_emb.inv_freq")})),
