@@ -32,9 +32,33 @@ constexpr std::array kTensors{
     TensorName{Part::head, "lm_head.weight"},
 };
 
+constexpr std::array kFourNorms{
+    TensorName{Part::embedding, "model.embed_tokens.weight"},
+    TensorName{Part::attention_norm, "model.layers.{}.input_layernorm.weight"},
+    TensorName{Part::attention_norm_after, "model.layers.{}.post_attention_layernorm.weight"},
+    TensorName{Part::query, "model.layers.{}.self_attn.q_proj.weight"},
+    TensorName{Part::key, "model.layers.{}.self_attn.k_proj.weight"},
+    TensorName{Part::value, "model.layers.{}.self_attn.v_proj.weight"},
+    TensorName{Part::query_norm, "model.layers.{}.self_attn.q_norm.weight"},
+    TensorName{Part::key_norm, "model.layers.{}.self_attn.k_norm.weight"},
+    TensorName{Part::query_bias, "model.layers.{}.self_attn.q_proj.bias"},
+    TensorName{Part::key_bias, "model.layers.{}.self_attn.k_proj.bias"},
+    TensorName{Part::value_bias, "model.layers.{}.self_attn.v_proj.bias"},
+    TensorName{Part::attention_output, "model.layers.{}.self_attn.o_proj.weight"},
+    TensorName{Part::attention_output_bias, "model.layers.{}.self_attn.o_proj.bias"},
+    TensorName{Part::mlp_norm, "model.layers.{}.pre_feedforward_layernorm.weight"},
+    TensorName{Part::mlp_norm_after, "model.layers.{}.post_feedforward_layernorm.weight"},
+    TensorName{Part::gate, "model.layers.{}.mlp.gate_proj.weight"},
+    TensorName{Part::up, "model.layers.{}.mlp.up_proj.weight"},
+    TensorName{Part::down, "model.layers.{}.mlp.down_proj.weight"},
+    TensorName{Part::final_norm, "model.norm.weight"},
+    TensorName{Part::head, "lm_head.weight"},
+};
+
 }  // namespace
 
 constinit const std::span<const TensorName> kDecoderTensors = kTensors;
+constinit const std::span<const TensorName> kFourNormTensors = kFourNorms;
 
 nlohmann::json with_defaults(const JsonObject& config, const char* defaults) {
   auto all = config.json();

@@ -10,6 +10,8 @@
 namespace shardrift {
 
 extern const std::span<const TensorName> kDecoderTensors;
+// Of layers with norms before and after their blocks (or after them alone).
+extern const std::span<const TensorName> kFourNormTensors;
 
 // The config with the values that transformers' configuration class has for absent keys (absent, not null):
 // files are written without what equals them. defaults: a JSON object.

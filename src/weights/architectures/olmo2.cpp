@@ -3,33 +3,10 @@
 // is.
 #include "weights/architectures/olmo2.hpp"
 
-#include <array>
-
 #include "weights/architectures/decoder.hpp"
 
 namespace shardrift {
 namespace {
-
-constexpr std::array kTensors{
-    TensorName{Part::embedding, "model.embed_tokens.weight"},
-    TensorName{Part::attention_norm_after, "model.layers.{}.post_attention_layernorm.weight"},
-    TensorName{Part::query, "model.layers.{}.self_attn.q_proj.weight"},
-    TensorName{Part::key, "model.layers.{}.self_attn.k_proj.weight"},
-    TensorName{Part::value, "model.layers.{}.self_attn.v_proj.weight"},
-    TensorName{Part::query_norm, "model.layers.{}.self_attn.q_norm.weight"},
-    TensorName{Part::key_norm, "model.layers.{}.self_attn.k_norm.weight"},
-    TensorName{Part::query_bias, "model.layers.{}.self_attn.q_proj.bias"},
-    TensorName{Part::key_bias, "model.layers.{}.self_attn.k_proj.bias"},
-    TensorName{Part::value_bias, "model.layers.{}.self_attn.v_proj.bias"},
-    TensorName{Part::attention_output, "model.layers.{}.self_attn.o_proj.weight"},
-    TensorName{Part::attention_output_bias, "model.layers.{}.self_attn.o_proj.bias"},
-    TensorName{Part::mlp_norm_after, "model.layers.{}.post_feedforward_layernorm.weight"},
-    TensorName{Part::gate, "model.layers.{}.mlp.gate_proj.weight"},
-    TensorName{Part::up, "model.layers.{}.mlp.up_proj.weight"},
-    TensorName{Part::down, "model.layers.{}.mlp.down_proj.weight"},
-    TensorName{Part::final_norm, "model.norm.weight"},
-    TensorName{Part::head, "lm_head.weight"},
-};
 
 // What both share, but rope and windows.
 LayerSpec describe_common(const JsonObject& config, ModelConfig& model) {
@@ -83,7 +60,7 @@ void describe_olmo3(const JsonObject& given, ModelConfig& model) {
 
 }  // namespace
 
-const Architecture kOlmo2{"Olmo2ForCausalLM", "olmo2", describe_olmo2, kTensors};
-const Architecture kOlmo3{"Olmo3ForCausalLM", "olmo3", describe_olmo3, kTensors};
+const Architecture kOlmo2{"Olmo2ForCausalLM", "olmo2", describe_olmo2, kFourNormTensors};
+const Architecture kOlmo3{"Olmo3ForCausalLM", "olmo3", describe_olmo3, kFourNormTensors};
 
 }  // namespace shardrift
