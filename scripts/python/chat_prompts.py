@@ -152,7 +152,7 @@ def read_questions(path: Path) -> list[tuple[str, str, list[dict]]]:
     """(where, id, messages) of each question."""
     questions: list[tuple[str, str, list[dict]]] = []
     seen: dict[str, str] = {}
-    for number, text in enumerate(read(path).split("\n"), 1):
+    for number, text in enumerate(read(path).removeprefix("\ufeff").split("\n"), 1):
         where = f"{path} line {number}"
         if not text.strip():
             continue
@@ -186,7 +186,8 @@ def prompts(arguments: argparse.Namespace) -> list[dict]:
     config = read_object(path, read(path), str(path)) if path.exists() else {}
     source, where = template_source(directory, config, arguments.template)
     questions = read_questions(arguments.questions)
-    variables = named_tokens(directory, config) | dict(arguments.set)
+    variables = {"tools": None, "documents": None, "add_generation_prompt": not arguments.no_generation_prompt,
+                 **named_tokens(directory, config), **dict(arguments.set)}
     written = []
     try:
         template = compile_template(source, arguments.date)
@@ -196,8 +197,7 @@ def prompts(arguments: argparse.Namespace) -> list[dict]:
         if arguments.system is not None and messages[0]["role"] != "system":
             messages = [{"role": "system", "content": arguments.system}, *messages]
         try:
-            text = template.render(messages=[aliased(message) for message in messages], tools=None, documents=None,
-                                   add_generation_prompt=not arguments.no_generation_prompt, **variables)
+            text = template.render(messages=[aliased(message) for message in messages], **variables)
         except (jinja2.TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError, RecursionError) as error:
             fail(f"{place}: the template ({where}) refuses it: {error}")
         # The template has written the special tokens: encoding must not add them again.
@@ -212,6 +212,8 @@ def assignment(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not equals or not name.isidentifier():
         raise argparse.ArgumentTypeError(f"'{text}': NAME=VALUE is expected")
+    if name == "messages":
+        raise argparse.ArgumentTypeError("messages are the questions': give them in QUESTIONS")
     try:
         return name, json.loads(value)
     except json.JSONDecodeError:
