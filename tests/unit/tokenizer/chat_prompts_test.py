@@ -71,6 +71,18 @@ class ChatPrompts(unittest.TestCase):
         self.assertEqual((done.returncode, done.stdout), (0, b""))
         self.assertIn("\u00bd", (self.folder / "out.jsonl").read_text(encoding="utf-8"))
 
+    def test_a_byte_order_mark_is_no_part_of_a_question(self):
+        self.write("tokenizer_config.json", {"chat_template": self.SIMPLE})
+        self.assertEqual(self.prompts(self.write("q.txt", b"\xef\xbb\xbfA\n"))[0]["text"], "[user]A>")
+
+    def test_what_the_template_is_given_besides(self):
+        self.write("tokenizer_config.json", {"chat_template": "{{ tools | tojson }}{{ add_generation_prompt }}"})
+        questions = self.write("q.txt", "A")
+        self.assertEqual(self.prompts(questions)[0]["text"], "nullTrue")
+        self.assertEqual(self.prompts(questions, "--set", 'tools=[{"name": "f"}]', "--set", "add_generation_prompt=false")[0]["text"],
+                         '[{"name": "f"}]False')
+        self.refused(64, "messages", "QUESTIONS", arguments=[questions, "--set", "messages=[]"])
+
     def test_questions_of_a_jsonl_file(self):
         self.write("tokenizer_config.json", {"chat_template": self.SIMPLE})
         system = [{"role": "system", "content": "S"}, {"role": "user", "content": "U"}]
