@@ -5,11 +5,7 @@
 #pragma once
 #include <cstdint>
 
-#ifdef __CUDACC__
-#define SHARDRIFT_DEVICE __host__ __device__
-#else
-#define SHARDRIFT_DEVICE
-#endif
+#include "common/host_device.hpp"
 
 namespace shardrift {
 

@@ -3,14 +3,9 @@
 #pragma once
 #include <cmath>
 
+#include "common/host_device.hpp"
 #include "model/scalar.hpp"
 #include "weights/layer_spec.hpp"
-
-#ifdef __CUDACC__
-#define SHARDRIFT_DEVICE __host__ __device__
-#else
-#define SHARDRIFT_DEVICE
-#endif
 
 namespace shardrift {
 

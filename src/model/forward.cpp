@@ -61,6 +61,7 @@ void Forward::compute() {
   const Matrix residual = residual_.view.first_rows(index_.rows);
   if (place_.first_stage) {
     embed();
+    if (embedding_scale_ != 1) backend_.scale(residual, embedding_scale_);
     observe(Operation::embedding, 0, 0, residual);
   } else {
     progress::at("the stage before");
@@ -103,7 +104,6 @@ void Forward::embed() {
   if (tensor_group_.size() == 1) {
     for (const auto& slice : weights_.embedding)
       backend_.embed(slice.rows.matrix.view, slice.share.rows, index_, residual);
-    if (embedding_scale_ != 1) backend_.scale(residual, embedding_scale_);
     return;
   }
   // Each rank fills the rows whose tokens it owns; all exchange bytes; each row is then taken from its owner.
@@ -113,7 +113,6 @@ void Forward::embed() {
   tensor_group_.all_gather(mine.data, gathered_.data(), stride_of(mine));
   backend_.pick_rows(gathered_.data(), stride_of(mine), vocabulary_owner_.as<std::int32_t>(), index_,
                      residual);
-  if (embedding_scale_ != 1) backend_.scale(residual, embedding_scale_);
 }
 
 // The stream through one block: residual += reduce over shards of (out_s · inner_s(in_s · norm(residual))).

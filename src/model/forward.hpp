@@ -161,8 +161,9 @@ class Forward {
   // lower one's), the hosted shards' slices, one aligned stride apart, and whole rows. By [keys].
   struct WholeRows {
     Columns columns;
-    std::vector<Range> own;  // of each hosted shard: the columns of the whole row that its slice has
-    OwnedMatrix rows;        // [rows, all heads · head_dim]
+    std::vector<Range> held;  // of each hosted shard: the columns of the whole row that it works with
+    std::vector<Range> own;   // of each hosted shard: the columns of the whole row that its slice has
+    OwnedMatrix rows;         // [rows, all heads · head_dim]
   };
   std::array<WholeRows, 2> whole_rows_;
   Buffer norm_slices_;

@@ -31,28 +31,21 @@ void Forward::norm_whole_rows(std::size_t layer, std::int64_t rows, bool keys) {
   const WholeRows& whole_rows = whole_rows_[keys ? 1 : 0];
   const std::int64_t dim = config_.head_dim;
   const std::size_t stride = whole_rows.columns.stride(rows, plan_.dtype);
-  // Of a hosted shard's queries or keys: where they begin in its own columns and in the whole row.
+  // Where a hosted shard's queries or keys begin in its own columns.
   const auto first = [&](std::size_t s) { return keys ? weights.shards[s].query_heads * dim : 0; };
-  const auto heads_of = [&](std::size_t s) {
-    const auto number = place_.shards.begin + static_cast<std::int64_t>(s);
-    const auto heads =
-        deal_heads(config_.query_heads, config_.kv_heads, plan_.shards, static_cast<int>(number));
-    return keys ? heads.kv : heads.query;
-  };
   for (std::size_t s = 0; s < weights.shards.size(); ++s) {
     const Range own = whole_rows.own[s];
     if (own.empty()) continue;
     const Matrix slice{norm_slices_.as<std::byte>() + s * stride, rows, own.size(), plan_.dtype};
-    const std::int64_t begin = first(s) + own.begin - heads_of(s).begin * dim;
+    const std::int64_t begin = first(s) + own.begin - whole_rows.held[s].begin;
     backend_.copy_columns(projected(s, rows), {begin, begin + own.size()}, slice, 0);
   }
   const Matrix whole = whole_rows.rows.view.first_rows(rows);
   backend_.join_columns(all_slices(norm_slices_.data(), stride, whole_rows.columns, 0), whole);
   backend_.rms_norm(whole, norm_by(keys ? weights.key_norm : weights.query_norm), whole);
   for (std::size_t s = 0; s < weights.shards.size(); ++s) {
-    const Range heads = heads_of(s);
-    if (heads.empty()) continue;
-    backend_.copy_columns(whole, {heads.begin * dim, heads.end * dim}, projected(s, rows), first(s));
+    const Range held = whole_rows.held[s];
+    if (!held.empty()) backend_.copy_columns(whole, held, projected(s, rows), first(s));
   }
 }
 

@@ -161,7 +161,11 @@ void Forward::make_norm_buffers(std::size_t& gathered) {
               keys ? Range{std::max(seen, heads.kv.begin), std::max(seen, heads.kv.end)} : heads.query;
           if (keys) seen = own.end;
           own = {own.begin * config_.head_dim, own.end * config_.head_dim};
-          if (place_.shards.contains(s)) whole_rows.own.push_back(own);
+          const Range held = keys ? heads.kv : heads.query;
+          if (place_.shards.contains(s)) {
+            whole_rows.own.push_back(own);
+            whole_rows.held.push_back({held.begin * config_.head_dim, held.end * config_.head_dim});
+          }
           return own;
         });
     whole_rows.rows = OwnedMatrix(backend_, capacity_.rows, whole_rows.columns.count, plan_.dtype);
