@@ -118,8 +118,8 @@ class Backend {
   // device.
   virtual void attention(const Matrix& qkv, const AttentionShape& shape, const RowIndex& index,
                          const CacheView& cache, const Matrix& out) = 0;
-  // gate_up [rows, 2 · I] -> out [rows, I] = round(activation(gate)) · up
-  virtual void activate(const Matrix& gate_up, Activation activation, const Matrix& out) = 0;
+  // gate_up [rows, 2 · I] -> out [rows, I] = round(activation(gate)) · up; limit: of clamped_swish alone
+  virtual void activate(const Matrix& gate_up, Activation activation, double limit, const Matrix& out) = 0;
   // m · factor, rounded.
   virtual void scale(const Matrix& m, double factor) = 0;
   // m / divisor, then softcap · tanh(m / softcap) where softcap is not 0; rounded once.

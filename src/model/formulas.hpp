@@ -19,10 +19,25 @@ SHARDRIFT_DEVICE C activated_value(C x, Activation activation) {
       return C(0.5) * x * (C(1) + tanh(C(0.7978845608028654) * (x + C(0.044715) * x * x * x)));
     case Activation::gelu:
       return C(0.5) * x * (C(1) + erf(x * C(0.7071067811865476)));
+    case Activation::clamped_swish:
+      return x / (C(1) + exp(C(-1.702) * x));
     case Activation::silu:
       break;
   }
   return x / (C(1) + exp(-x));
+}
+
+// act(gate) · up: the activated gate is rounded, then the product; clamped_swish is rounded once.
+template <typename T>
+SHARDRIFT_DEVICE T activated_product(T gate, T up, Activation activation, double limit) {
+  using C = Compute<T>;
+  C g = static_cast<C>(gate), u = static_cast<C>(up);
+  if (activation != Activation::clamped_swish)
+    return static_cast<T>(static_cast<C>(static_cast<T>(activated_value(g, activation))) * u);
+  const C most = static_cast<C>(limit);
+  g = g > most ? most : g;
+  u = u > most ? most : u < -most ? -most : u;
+  return static_cast<T>(activated_value(g, activation) * (u + C(1)));
 }
 
 // Of an element already divided by its row's root mean square.

@@ -185,7 +185,7 @@ void Forward::activate(std::size_t layer, std::size_t s, const Matrix& x, const 
   const Matrix gate_up = wide_[static_cast<std::size_t>(Block::mlp)][s].view.first_rows(x.rows);
   product_in(layer, Block::mlp, s, x, gate_up);
   observe(Operation::gate_up, layer, s, gate_up);
-  backend_.activate(gate_up, spec(layer).activation, activated);
+  backend_.activate(gate_up, spec(layer).activation, spec(layer).activation_limit, activated);
   observe(Operation::activation, layer, s, activated);
 }
 

@@ -121,13 +121,11 @@ class Loader {
     const auto at =
         static_cast<std::int64_t>(first_not_finite({words, count * size_of(plan_.dtype)}, plan_.dtype));
     if (at < 0) return;
-    const std::int64_t row = tensor.stored_row(at / cols.size());
-    const std::int64_t col = cols.begin + at % cols.size();
     const bool stored = storage_of(tensor.dtype) == storage_of(plan_.dtype) ||
                         first_not_finite({raw_.data() + static_cast<std::size_t>(at) * size_of(tensor.dtype),
                                           size_of(tensor.dtype)},
                                          tensor.dtype) == 0;
-    const auto where = tensor.vector ? fmt::format("[{}]", row + col) : fmt::format("[{}, {}]", row, col);
+    const auto where = tensor.stored_at(at / cols.size(), cols.begin + at % cols.size());
     if (stored)
       throw bad_data("tensor {}: the weight at {} is infinite or NaN: the checkpoint is damaged", tensor.name,
                      where);

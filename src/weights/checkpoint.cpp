@@ -108,6 +108,16 @@ TensorView Checkpoint::tensor(const std::string& name, const std::vector<std::in
   return *view;
 }
 
+std::optional<StoredTensor> Checkpoint::raw(const std::string& name) const {
+  const auto found = state_->tensors.find(name);
+  return found == state_->tensors.end() ? std::nullopt : found->second->stored(name);
+}
+
+std::filesystem::path Checkpoint::file_of(const std::string& tensor) const {
+  const auto found = state_->tensors.find(tensor);
+  return found == state_->tensors.end() ? std::filesystem::path() : found->second->path();
+}
+
 bool Checkpoint::contains(const std::string& name) const {
   return state_->tensors.count(name) != 0;
 }

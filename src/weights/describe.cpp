@@ -42,7 +42,8 @@ std::vector<std::string> parts_of(const LayerSpec& layer) {
   add(parts, layer.query_key_norm == QueryKeyNorm::per_head, "norms of queries and keys, by head");
   add(parts, layer.query_key_norm == QueryKeyNorm::per_row, "norms of queries and keys, over all heads");
   add(parts, layer.activation != Activation::silu, "GELU");
-  add(parts, layer.experts > 0, fmt::format("{} experts", layer.experts));
+  add(parts, layer.experts.count > 0,
+      fmt::format("{} experts, {} a row", layer.experts.count, layer.experts.active));
   add(parts, layer.score_scale != 0, fmt::format("attention scale {:.6g}", layer.score_scale));
   add(parts, layer.score_softcap != 0, fmt::format("attention softcap {:.6g}", layer.score_softcap));
   add(parts, layer.residual_multiplier != 1,

@@ -2,8 +2,10 @@
 
 #include <cstring>
 #include <map>
+#include <set>
 
 #include "common/error.hpp"
+#include "weights/codings/matrix_coding.hpp"
 #include "weights/wrapping.hpp"
 
 namespace shardrift {
@@ -37,14 +39,36 @@ bool layer_has(const LayerSpec& layer, Part part) {
       return mlp.norm_before;
     case Part::mlp_norm_after:
       return mlp.norm_after;
+    case Part::sinks:
+      return layer.sinks;
+    case Part::router:
+      return layer.experts.count > 0;
+    case Part::router_bias:
+      return layer.experts.router_bias;
+    default:
+      return true;
+  }
+}
+
+// The parts of one expert, or of the dense MLP where there are none.
+bool mlp_has(const LayerSpec& layer, Part part) {
+  const BlockSpec& mlp = layer[Block::mlp];
+  switch (part) {
     case Part::gate_bias:
     case Part::up_bias:
+    case Part::expert_gate_bias:
+    case Part::expert_up_bias:
       return mlp.input_bias;
     case Part::down_bias:
+    case Part::expert_down_bias:
       return mlp.output_bias;
     default:
       return true;
   }
+}
+
+bool is_dense_part(Part part) {
+  return part >= Part::gate && part <= Part::down_bias;
 }
 
 struct UsedTensor {
@@ -56,16 +80,22 @@ struct UsedTensor {
 std::map<std::string, UsedTensor> used_tensors(const ModelConfig& model, const Architecture& architecture,
                                                const Wrapping& wrapping) {
   std::map<std::string, UsedTensor> used;
-  const auto add = [&](Part part, std::int64_t layer) {
-    used.emplace(wrapped(wrapping, name_in(architecture, part, layer)), UsedTensor{part, layer});
+  const auto add = [&](Part part, std::int64_t layer, std::int64_t expert = 0) {
+    used.emplace(wrapped(wrapping, name_in(architecture, part, layer, expert)), UsedTensor{part, layer});
   };
   for (const auto& tensor : architecture.tensors) {
     if (is_outside_layers(tensor.part)) {
       add(tensor.part, 0);
       continue;
     }
-    for (std::int64_t layer = 0; layer < model.layers; ++layer)
-      if (layer_has(model.specs[static_cast<std::size_t>(layer)], tensor.part)) add(tensor.part, layer);
+    for (std::int64_t layer = 0; layer < model.layers; ++layer) {
+      const LayerSpec& spec = model.specs[static_cast<std::size_t>(layer)];
+      const std::int64_t experts = is_expert_part(tensor.part)  ? spec.experts.count
+                                   : is_dense_part(tensor.part) ? (spec.experts.count == 0 ? 1 : 0)
+                                                                : 1;
+      if (layer_has(spec, tensor.part) && mlp_has(spec, tensor.part))
+        for (std::int64_t expert = 0; expert < experts; ++expert) add(tensor.part, layer, expert);
+    }
   }
   return used;
 }
@@ -117,15 +147,24 @@ std::string listed(const Kinds& kinds) {
   return text;
 }
 
+std::set<std::string> as_set(const std::vector<std::string>& names) {
+  return {names.begin(), names.end()};
+}
+
 // What is missing or of another shape or dtype, the first of each kind in words.
 void check_used(const ModelConfig& model, const Checkpoint& checkpoint, const Architecture& architecture,
-                const std::map<std::string, UsedTensor>& used, std::vector<std::string>& problems) {
+                const std::map<std::string, UsedTensor>& used, const MatrixCoding* coding,
+                std::vector<std::string>& problems) {
   std::map<std::string, std::pair<std::string, int>> wrong;  // by kind: the first's error, how many
   for (const auto& [name, tensor] : used) {
-    const bool head_of_its_own = tensor.part != Part::head || !model.tied_head || checkpoint.contains(name);
-    if (!head_of_its_own) continue;
+    const bool coded = coding != nullptr && coding->holds(name);
+    if (tensor.part == Part::head && model.tied_head && !coded && !checkpoint.contains(name)) continue;
     try {
-      checkpoint.tensor(name, stored_shape(architecture, model, tensor.part, tensor.layer));
+      if (coded) {
+        coding->check(name, matrix_shape(architecture, model, tensor.part, tensor.layer));
+      } else {
+        checkpoint.tensor(name, stored_shape(architecture, model, tensor.part, tensor.layer));
+      }
     } catch (const Error& error) {
       ++wrong.try_emplace(kind_of(name), error.what(), 0).first->second.second;
     }
@@ -142,11 +181,15 @@ Fit fit(const ModelConfig& model, const Checkpoint& checkpoint, const Architectu
   const auto directory = checkpoint.directory().string();
   const Wrapping wrapping = wrapping_of(model, checkpoint);
   const auto used = used_tensors(model, architecture, wrapping);
-  check_used(model, checkpoint, architecture, used, fit.problems);
+  const auto coding = matrix_coding(model, checkpoint);
+  const auto coded = [&](const std::string& name) { return coding != nullptr && coding->holds(name); };
+  check_used(model, checkpoint, architecture, used, coding.get(), fit.problems);
 
   const auto head = wrapped(wrapping, name_in(architecture, Part::head, 0));
   const auto embedding = wrapped(wrapping, name_in(architecture, Part::embedding, 0));
-  if (fit.problems.empty() && model.tied_head && checkpoint.contains(head)) {
+  if (fit.problems.empty() && model.tied_head && (coded(head) || coded(embedding))) {
+    fit.head_of_its_own = coded(head) || checkpoint.contains(head);
+  } else if (fit.problems.empty() && model.tied_head && checkpoint.contains(head)) {
     const auto shape = stored_shape(architecture, model, Part::head, 0);
     if (is_another_matrix(checkpoint.tensor(head, shape), checkpoint.tensor(embedding, shape))) {
       fit.head_of_its_own = true;
@@ -157,9 +200,12 @@ Fit fit(const ModelConfig& model, const Checkpoint& checkpoint, const Architectu
     }
   }
 
+  std::set<std::string> beside;  // tensors that coded matrices are made of
+  for (const auto& [name, tensor] : used)
+    if (coded(name)) beside.merge(as_set(coding->tensors(name)));
   Kinds superfluous, outside;
   for (const auto& name : checkpoint.names()) {
-    if (used.contains(name) || is_buffer(name)) continue;
+    if (used.contains(name) || beside.contains(name) || is_buffer(name)) continue;
     count_in(in_text_model(wrapping, name) ? superfluous : outside, name);
   }
   if (!outside.empty())

@@ -67,7 +67,9 @@ struct RopeConfig {
   bool operator==(const RopeConfig&) const = default;
 };
 
-enum class Activation { silu, gelu_tanh, gelu };      // act(gate) · up
+// act(gate) · up; clamped_swish, with a limit l: g · sigmoid(1.702 g) · (u + 1) of g = min(gate, l) and u =
+// up clamped to [-l, l].
+enum class Activation { silu, gelu_tanh, gelu, clamped_swish };
 enum class QueryKeyNorm { none, per_head, per_row };  // RMS norm of queries and keys before rope
 
 // How an RMS norm of x with mean square m multiplies by its weights w; n = x · rsqrt(m + eps).
@@ -77,13 +79,33 @@ enum class NormKind {
   one_plus,   // round((1 + w) · n), as Gemma
 };
 
+// How the router's logits become the weights of the experts chosen: those with the largest logits, the lowest
+// id first at ties.
+enum class RouteWeights {
+  softmax,               // over all experts
+  softmax_renormalized,  // the same, divided by the sum of the chosen ones'
+  softmax_of_chosen,     // over the chosen ones' logits
+};
+
+// A mixture of experts in place of a layer's dense MLP: each row goes through `active` of them.
+struct ExpertsSpec {
+  std::int64_t count = 0;         // 0: one dense MLP
+  std::int64_t active = 0;        // of each row, 1 to count
+  std::int64_t intermediate = 0;  // of each expert
+  RouteWeights weights = RouteWeights::softmax_renormalized;
+  bool router_bias = false;
+  bool operator==(const ExpertsSpec&) const = default;
+};
+
 struct LayerSpec {
   std::array<BlockSpec, kBlocks.size()> blocks;
   QueryKeyNorm query_key_norm = QueryKeyNorm::none;
   std::int64_t window = 0;  // keys with position > query position - window; 0: all
   RopeConfig rope;
+  bool sinks = false;  // a logit of each query head that takes part in its softmax and has no value
   Activation activation = Activation::silu;
-  std::int64_t experts = 0;        // 0: one dense MLP
+  double activation_limit = 0;  // of clamped_swish
+  ExpertsSpec experts;
   double score_scale = 0;          // of q · k; 0: 1 / sqrt(head_dim)
   double score_softcap = 0;        // c · tanh(score / c) of the scaled score; 0: none
   double residual_multiplier = 1;  // of a block's sum
@@ -91,9 +113,5 @@ struct LayerSpec {
   BlockSpec& operator[](Block block) { return blocks[static_cast<std::size_t>(block)]; }
   bool operator==(const LayerSpec&) const = default;
 };
-
-// The first thing in the description that this version's forward pass does not compute, in words; empty: it
-// computes all.
-std::string not_computed(const LayerSpec& layer);
 
 }  // namespace shardrift

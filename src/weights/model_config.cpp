@@ -92,14 +92,6 @@ void add_eos(const JsonObject& config, std::vector<std::int32_t>& ids) {
   }
 }
 
-// The architecture's description asks for nothing that the forward pass leaves out.
-void require_computed(const JsonObject& config, const ModelConfig& model) {
-  for (std::size_t i = 0; i < model.specs.size(); ++i)
-    if (const auto what = not_computed(model.specs[i]); !what.empty())
-      throw bad_data("{}: layer {} of {} needs {}, which this version does not compute", config.where(), i,
-                     model.architecture, what);
-}
-
 }  // namespace
 
 ModelConfig parse_model_config(std::string text, const std::string& where) {
@@ -120,12 +112,8 @@ ModelConfig parse_model_config(std::string text, const std::string& where) {
 
   const Architecture& architecture = read_architecture(config);
   model.architecture = architecture.name;
-  if (const auto* value = config.get("quantization_config")) {
-    throw config.wrong("quantization_config", *value,
-                       "this version reads unquantized checkpoints only (use the original one)");
-  }
+  if (const auto* value = config.get("quantization_config")) model.quantization = value->dump();
   architecture.describe(config, model);
-  require_computed(config, model);
   model.dtype = read_dtype(config);
   add_eos(config, model.eos_ids);
   return model;

@@ -32,6 +32,7 @@ struct ModelConfig {
   std::vector<LayerSpec> specs;       // [layers]
   DType dtype = DType::float32;       // the checkpoint's
   std::vector<std::int32_t> eos_ids;  // config.json's eos_token_id (number or list); may be empty
+  std::string quantization;           // JSON of quantization_config; empty: none (codings/matrix_coding.hpp)
   std::string text;                   // config.json as read
 };
 

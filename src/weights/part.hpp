@@ -29,6 +29,15 @@ enum class Part {
   up_bias,
   down,  // [hidden, intermediate]
   down_bias,
+  sinks,        // [1, query_heads]
+  router,       // [experts, hidden]
+  router_bias,  // [1, experts]
+  expert_gate,  // of one expert, from here …: [experts.intermediate, hidden]
+  expert_up,
+  expert_gate_bias,
+  expert_up_bias,
+  expert_down,       // [hidden, experts.intermediate]
+  expert_down_bias,  // … to here
   final_norm,
   head,  // [vocabulary, hidden]
 };
@@ -39,5 +48,9 @@ struct PartShape {
   bool vector = false;  // stored with one dimension
 };
 PartShape shape_of(const ModelConfig& model, Part part, std::int64_t layer = 0);
+
+constexpr bool is_expert_part(Part part) {
+  return part >= Part::expert_gate && part <= Part::expert_down_bias;
+}
 
 }  // namespace shardrift

@@ -1,5 +1,7 @@
 #include "weights/safetensors.hpp"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <array>
 #include <cstring>
@@ -274,12 +276,20 @@ std::optional<TensorView> SafetensorsFile::find(const std::string& name) const {
                     static_cast<std::size_t>(entry.end - entry.begin)};
 }
 
-std::int64_t TensorView::stored_row(std::int64_t row) const {
-  for (const auto& [begin, end] : cuts) {
-    if (row < end - begin) return begin + row;
-    row -= end - begin;
+std::string TensorView::stored_at(std::int64_t row, std::int64_t col) const {
+  std::int64_t stored = stored_rows.empty() ? first_row + row : stored_rows[static_cast<std::size_t>(row)];
+  std::vector<std::int64_t> index;
+  if (expert_rows > 0) {
+    index.push_back(stored / expert_rows);
+    stored %= expert_rows;
   }
-  return first_row + row;
+  if (vector) {
+    index.push_back(stored + col);
+  } else {
+    index.push_back(transposed ? col : stored);
+    index.push_back(transposed ? stored : col);
+  }
+  return fmt::format("[{}]", fmt::join(index, ", "));
 }
 
 void copy_block(const TensorView& tensor, std::int64_t row0, std::int64_t rows, std::int64_t col0,

@@ -25,14 +25,15 @@ struct TensorView {  // valid while its SafetensorsFile lives
   std::vector<std::int64_t> shape;
   const std::byte* data = nullptr;  // row-major, may be unaligned
   std::size_t bytes = 0;
-  std::int64_t first_row = 0;  // of the whole tensor, where this is a cut of its rows
-  // Where it is joined from several cuts of a packed tensor: their rows in it, [begin, end), one after
-  // another.
-  std::vector<std::pair<std::int64_t, std::int64_t>> cuts;
+  // Where this is a matrix out of the tensor, [out, in] (weight_source.hpp): its row's row in the whole.
+  std::int64_t first_row = 0;             // of the first, where they follow one another;
+  std::vector<std::int64_t> stored_rows;  // else of each
+  std::int64_t expert_rows = 0;           // rows of each expert, where the tensor has all experts' rows
+  bool transposed = false;                // the tensor is [in, out]
+  bool vector = false;                    // its rows or columns are one dimension of the tensor
 
-  bool vector = false;  // the whole tensor has one dimension
-
-  std::int64_t stored_row(std::int64_t row) const;  // where this view's row is in the whole tensor
+  // "[3, 5]": where this view's element is in the whole tensor.
+  std::string stored_at(std::int64_t row, std::int64_t col) const;
 };
 
 // A tensor of any dtype, as it lies in its file.
@@ -78,6 +79,9 @@ class Checkpoint {
   ~Checkpoint();
   // Throws bad_data naming the tensor if it is missing or has another shape.
   TensorView tensor(const std::string& name, const std::vector<std::int64_t>& shape) const;
+  // As it lies in its file, of any dtype and shape; nullopt: there is none.
+  std::optional<StoredTensor> raw(const std::string& name) const;
+  std::filesystem::path file_of(const std::string& tensor) const;  // for messages; empty: there is none
   bool contains(const std::string& name) const;
   std::vector<std::string> names() const;  // sorted
   const std::filesystem::path& directory() const;

@@ -1,6 +1,7 @@
 #include "weights/weight_source.hpp"
 
 #include <algorithm>
+#include <cstring>
 
 #include "common/error.hpp"
 
@@ -17,6 +18,22 @@ TensorView some_rows(TensorView tensor, std::int64_t cols, Range rows) {
   return tensor;
 }
 
+// Of a matrix in its tensor: where its rows [rows.begin, rows.end) are.
+std::vector<std::int64_t> rows_in_tensor(const PackedRows& packed, Range rows, std::int64_t first) {
+  std::vector<std::int64_t> places;
+  std::int64_t row = 0;  // the part's
+  for (const Range& range : packed.rows)
+    for (std::int64_t at = range.begin; at < range.end; at += packed.stride, ++row)
+      if (rows.contains(row)) places.push_back(first + at);
+  return places;
+}
+
+bool follow_one_another(const std::vector<std::int64_t>& rows) {
+  for (std::size_t i = 1; i < rows.size(); ++i)
+    if (rows[i] != rows[i - 1] + 1) return false;
+  return true;
+}
+
 }  // namespace
 
 WeightSource::WeightSource(const Checkpoint& checkpoint, const ModelConfig& model)
@@ -26,40 +43,94 @@ WeightSource::WeightSource(const Checkpoint& checkpoint, const ModelConfig& mode
     : checkpoint_(checkpoint),
       model_(model),
       architecture_(architecture),
-      wrapping_(wrapping_of(model, checkpoint)) {}
+      wrapping_(wrapping_of(model, checkpoint)),
+      coding_(matrix_coding(model, checkpoint)) {}
 
-TensorView WeightSource::whole(Part part, std::int64_t layer) {
-  return rows(part, layer, {0, shape_of(model_, part, layer).rows});
+TensorView WeightSource::whole(Part part, std::int64_t layer, std::int64_t expert) {
+  return rows(part, layer, {0, shape_of(model_, part, layer).rows}, expert);
 }
 
-TensorView WeightSource::rows(Part part, std::int64_t layer, Range rows) {
+// Rows of the tensor as a matrix [rows, cols], decoded.
+TensorView WeightSource::decoded(const std::string& name, const std::vector<std::int64_t>& matrix,
+                                 Range rows) {
+  TensorView view{.name = name, .dtype = coding_->dtype(name), .shape = {rows.size(), matrix.back()}};
+  view.first_row = rows.begin;
+  view.bytes = static_cast<std::size_t>(rows.size() * matrix.back()) * size_of(view.dtype);
+  if (decoded_name_ != name || decoded_rows_ != rows) {
+    decoded_name_.clear();
+    decoded_.resize(view.bytes);
+    coding_->check(name, matrix);
+    coding_->decode(name, matrix, rows, decoded_.data());
+    decoded_name_ = name;
+    decoded_rows_ = rows;
+  }
+  view.data = decoded_.data();
+  return view;
+}
+
+// These rows of a plain [in, out] tensor of `height` columns of a matrix each.
+TensorView WeightSource::transposed_rows(const TensorView& tensor, std::int64_t cols, std::int64_t height,
+                                         const std::vector<std::int64_t>& rows) {
+  const std::size_t element = size_of(tensor.dtype);
+  unpacked_.resize(rows.size() * static_cast<std::size_t>(cols) * element);
+  std::byte* out = unpacked_.data();
+  for (const std::int64_t row : rows) {
+    const std::byte* column =
+        tensor.data + static_cast<std::size_t>((row / height) * cols * height + row % height) * element;
+    for (std::int64_t col = 0; col < cols; ++col, out += element)
+      std::memcpy(out, column + static_cast<std::size_t>(col * height) * element, element);
+  }
+  TensorView view{.name = tensor.name, .dtype = tensor.dtype};
+  view.transposed = true;
+  view.stored_rows = rows;
+  return view;
+}
+
+TensorView WeightSource::rows(Part part, std::int64_t layer, Range rows, std::int64_t expert) {
   const PartShape shape = shape_of(model_, part, layer);
-  const auto name = wrapped(wrapping_, name_in(architecture_, part, layer));
-  const PackedRows packed =
-      architecture_.packed != nullptr ? architecture_.packed(model_, part) : PackedRows{};
-  const auto tensor = checkpoint_.tensor(name, stored_shape(architecture_, model_, part, layer));
+  const auto name = wrapped(wrapping_, name_in(architecture_, part, layer, expert));
+  PackedRows packed = packed_in(architecture_, model_, part);
   if (packed.tensor_rows == 0) {
-    auto view = some_rows(tensor, shape.cols, rows);
-    view.vector = shape.vector;
-    return view;
+    packed.tensor_rows = shape.rows;
+    packed.rows = {{0, shape.rows}};
   }
-  TensorView joined{.name = tensor.name, .dtype = tensor.dtype, .shape = {rows.size(), shape.cols}};
-  joined.vector = shape.vector;
-  unpacked_.clear();
-  std::int64_t begin = 0;  // of this range, in the part's own rows
-  for (const Range& range : packed.rows) {
-    const Range wanted{std::max(rows.begin, begin), std::min(rows.end, begin + range.size())};
-    if (wanted.begin < wanted.end) {
-      const Range cut{range.begin + wanted.begin - begin, range.begin + wanted.end - begin};
-      const auto some = some_rows(tensor, shape.cols, cut);
-      joined.cuts.emplace_back(cut.begin, cut.end);
-      unpacked_.insert(unpacked_.end(), some.data, some.data + some.bytes);
+  const auto places = rows_in_tensor(packed, rows, packed.experts == 0 ? 0 : expert * packed.tensor_rows);
+  const bool coded = coding_ != nullptr && coding_->holds(name);
+  const auto plain =
+      coded ? TensorView{} : checkpoint_.tensor(name, stored_shape(architecture_, model_, part, layer));
+  const auto run_of = [&](Range run) {
+    return coded ? decoded(name, matrix_shape(architecture_, model_, part, layer), run)
+                 : some_rows(plain, shape.cols, run);
+  };
+
+  TensorView view;
+  if (places.empty()) {
+    view = run_of({0, 0});
+  } else if (packed.transposed && !coded) {
+    view = transposed_rows(plain, shape.cols, packed.tensor_rows, places);
+  } else if (follow_one_another(places)) {
+    view = run_of({places.front(), places.back() + 1});
+  } else {
+    // The rows between are decoded, too: interleaved matrices are asked for one after the other.
+    const auto [low, high] = std::minmax_element(places.begin(), places.end());
+    const auto run = run_of({*low, *high + 1});
+    const std::size_t row_bytes = static_cast<std::size_t>(shape.cols) * size_of(run.dtype);
+    unpacked_.clear();
+    for (const std::int64_t place : places) {
+      const std::byte* row = run.data + static_cast<std::size_t>(place - *low) * row_bytes;
+      unpacked_.insert(unpacked_.end(), row, row + row_bytes);
     }
-    begin += range.size();
+    view = {.name = name, .dtype = run.dtype};
+    view.stored_rows = places;
   }
-  joined.data = unpacked_.data();
-  joined.bytes = unpacked_.size();
-  return joined;
+  if (!view.stored_rows.empty()) {
+    view.data = unpacked_.data();
+    view.bytes = unpacked_.size();
+  }
+  view.shape = {rows.size(), shape.cols};
+  view.vector = shape.vector;
+  view.expert_rows = packed.experts == 0 ? 0 : packed.tensor_rows;
+  return view;
 }
 
 }  // namespace shardrift

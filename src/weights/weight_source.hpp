@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "weights/architectures/architecture.hpp"
+#include "weights/codings/matrix_coding.hpp"
 #include "weights/safetensors.hpp"
 #include "weights/wrapping.hpp"
 
@@ -18,16 +19,25 @@ class WeightSource {
   WeightSource(const Checkpoint& checkpoint, const ModelConfig& model);
   WeightSource(const Checkpoint& checkpoint, const ModelConfig& model, const Architecture& architecture);
 
-  // Rows [rows.begin, rows.end) of the part, all its columns, in the checkpoint's dtype; valid until the next
-  // call. Throws bad_data naming the tensor: missing, or of another shape than config.json asks for.
-  TensorView rows(Part part, std::int64_t layer, Range rows);
-  TensorView whole(Part part, std::int64_t layer = 0);
+  // Rows [rows.begin, rows.end) of the part, all its columns, in the checkpoint's dtype, or in that which its
+  // coding decodes to; valid until the next call. Throws bad_data naming the tensor: missing, of another
+  // shape than config.json asks for, or coded wrongly.
+  TensorView rows(Part part, std::int64_t layer, Range rows, std::int64_t expert = 0);
+  TensorView whole(Part part, std::int64_t layer = 0, std::int64_t expert = 0);
 
  private:
+  TensorView decoded(const std::string& name, const std::vector<std::int64_t>& matrix, Range rows);
+  TensorView transposed_rows(const TensorView& tensor, std::int64_t cols, std::int64_t height,
+                             const std::vector<std::int64_t>& rows);
+
   const Checkpoint& checkpoint_;
   const ModelConfig& model_;
   const Architecture& architecture_;
   Wrapping wrapping_;
+  std::unique_ptr<MatrixCoding> coding_;  // null: all is plain
+  std::vector<std::byte> decoded_;        // the rows decoded last, of this tensor
+  std::string decoded_name_;
+  Range decoded_rows_;
   std::vector<std::byte> unpacked_;
 };
 

@@ -133,9 +133,10 @@ TEST_P(CudaBackendTest, NormActivationAndProduct) {
 
   const auto gate_up = matrix(19, 2 * 200, 4);
   const auto activated = matrix(19, 200, 5);
-  for (const Activation activation : {Activation::silu, Activation::gelu_tanh, Activation::gelu}) {
-    gpu->activate(gate_up.gpu.view, activation, activated.gpu.view);
-    cpu->activate(gate_up.cpu.view, activation, activated.cpu.view);
+  for (const Activation activation :
+       {Activation::silu, Activation::gelu_tanh, Activation::gelu, Activation::clamped_swish}) {
+    gpu->activate(gate_up.gpu.view, activation, 0.5, activated.gpu.view);
+    cpu->activate(gate_up.cpu.view, activation, 0.5, activated.cpu.view);
     expect_close(activated);
   }
   gpu->divide_and_cap(activated.gpu.view, 1.5, 0);

@@ -137,18 +137,15 @@ class CpuBackend final : public Backend {
     cpu_attention(threads_, qkv, shape, index, cache, out);
   }
 
-  void activate(const Matrix& gate_up, Activation activation, const Matrix& out) override {
+  void activate(const Matrix& gate_up, Activation activation, double limit, const Matrix& out) override {
     visit_dtype(out.dtype, [&]<typename T>() {
-      using C = Compute<T>;
       threads_.for_range(out.rows, 8, [&](std::int64_t begin, std::int64_t end) {
         for (std::int64_t r = begin; r < end; ++r) {
           const T* gate = row_of<T>(gate_up, r);
           const T* up = gate + out.cols;
           T* to = row_of<T>(out, r);
-          for (std::int64_t i = 0; i < out.cols; ++i) {
-            const T activated = static_cast<T>(activated_value(static_cast<C>(gate[i]), activation));
-            to[i] = static_cast<T>(static_cast<C>(activated) * static_cast<C>(up[i]));
-          }
+          for (std::int64_t i = 0; i < out.cols; ++i)
+            to[i] = activated_product(gate[i], up[i], activation, limit);
         }
       });
     });

@@ -92,8 +92,8 @@ class CudaBackend final : public Backend {
     cuda::attention(qkv, shape, index, cache, out, stream_);
     launched("attention");
   }
-  void activate(const Matrix& gate_up, Activation activation, const Matrix& out) override {
-    cuda::activate(gate_up, activation, out, stream_);
+  void activate(const Matrix& gate_up, Activation activation, double limit, const Matrix& out) override {
+    cuda::activate(gate_up, activation, limit, out, stream_);
     launched("activate");
   }
   void scale(const Matrix& m, double factor) override {

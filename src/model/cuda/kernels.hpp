@@ -18,7 +18,8 @@ void rope_and_cache(const Matrix& qkv, std::int64_t query_heads, const RopeView&
                     const CacheView& cache, cudaStream_t stream);
 void attention(const Matrix& qkv, const AttentionShape& shape, const RowIndex& index, const CacheView& cache,
                const Matrix& out, cudaStream_t stream);
-void activate(const Matrix& gate_up, Activation activation, const Matrix& out, cudaStream_t stream);
+void activate(const Matrix& gate_up, Activation activation, double limit, const Matrix& out,
+              cudaStream_t stream);
 void scale(const Matrix& m, double factor, cudaStream_t stream);
 void divide_and_cap(const Matrix& m, double divisor, double softcap, cudaStream_t stream);
 void copy_columns(const Matrix& from, Range columns, const Matrix& to, std::int64_t at, cudaStream_t stream);

@@ -113,14 +113,12 @@ __global__ void rope_kernel(T* qkv, std::int64_t qkv_cols, std::int64_t query_he
 }
 
 template <typename T>
-__global__ void activation_kernel(const T* gate_up, Activation activation, std::int64_t cols,
+__global__ void activation_kernel(const T* gate_up, Activation activation, double limit, std::int64_t cols,
                                   std::int64_t count, T* out) {
-  using C = Compute<T>;
   for (std::int64_t i = first_index(); i < count; i += index_step()) {
     const std::int64_t row = i / cols;
     const T* gate = gate_up + row * 2 * cols + (i - row * cols);
-    const T activated = static_cast<T>(activated_value(static_cast<C>(gate[0]), activation));
-    out[i] = static_cast<T>(static_cast<C>(activated) * static_cast<C>(gate[cols]));
+    out[i] = activated_product(gate[0], gate[cols], activation, limit);
   }
 }
 
@@ -254,10 +252,13 @@ void rope_and_cache(const Matrix& qkv, std::int64_t query_heads, const RopeView&
   });
 }
 
-void activate(const Matrix& gate_up, Activation activation, const Matrix& out, cudaStream_t stream) {
+void activate(const Matrix& gate_up, Activation activation, double limit, const Matrix& out,
+              cudaStream_t stream) {
+  if (out.count() == 0) return;
   visit_dtype(out.dtype, [&]<typename T>() {
     activation_kernel<T><<<blocks_for(out.count()), kThreads, 0, stream>>>(
-        static_cast<const T*>(gate_up.data), activation, out.cols, out.count(), static_cast<T*>(out.data));
+        static_cast<const T*>(gate_up.data), activation, limit, out.cols, out.count(),
+        static_cast<T*>(out.data));
   });
 }
 

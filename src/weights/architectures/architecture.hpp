@@ -14,16 +14,20 @@
 
 namespace shardrift {
 
-// A matrix's tensor in a checkpoint; "{}" in the name stands for the layer.
+// A matrix's tensor in a checkpoint; the first "{}" in the name stands for the layer, a second for the
+// expert.
 struct TensorName {
   Part part;
   std::string_view name;
 };
 
-// Which rows of its tensor a matrix is, in its own order. Not packed: the tensor is the matrix.
+// How a matrix lies in its tensor. By default the tensor is the matrix.
 struct PackedRows {
   std::int64_t tensor_rows = 0;  // 0: not packed
-  std::vector<Range> rows;
+  std::vector<Range> rows;       // of the tensor, in the matrix's own order
+  std::int64_t stride = 1;       // of the rows in those ranges every stride-th alone, from the first on
+  std::int64_t experts = 0;      // the tensor has a leading dimension of so many experts; 0: it has none
+  bool transposed = false;       // the tensor is [in, out]; not where it is coded (codings/)
 };
 
 struct Architecture {
@@ -41,10 +45,14 @@ std::span<const Architecture* const> architectures();
 const Architecture* find_architecture(std::string_view name);  // null: not one of them
 const Architecture* architecture_of_type(std::string_view model_type);
 const Architecture& architecture_of(const ModelConfig& model);  // which was described
-// The part's tensor in a checkpoint; `layer` where the name has one.
-std::string name_in(const Architecture& architecture, Part part, std::int64_t layer);
-// The shape of the tensor that holds the part, alone or packed with others.
+// The part's tensor in a checkpoint; `layer` and `expert` where the name has them.
+std::string name_in(const Architecture& architecture, Part part, std::int64_t layer, std::int64_t expert = 0);
+PackedRows packed_in(const Architecture& architecture, const ModelConfig& model, Part part);
+// The shape of the tensor that holds the part, alone or packed with others, as it is stored plainly.
 std::vector<std::int64_t> stored_shape(const Architecture& architecture, const ModelConfig& model, Part part,
+                                       std::int64_t layer);
+// The same tensor as a matrix [out, in], all experts' rows one below the other: as codings see it.
+std::vector<std::int64_t> matrix_shape(const Architecture& architecture, const ModelConfig& model, Part part,
                                        std::int64_t layer);
 std::string architecture_names();  // "A, B and C"
 

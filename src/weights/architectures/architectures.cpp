@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <array>
 
 #include "common/error.hpp"
@@ -38,24 +39,45 @@ const Architecture& architecture_of(const ModelConfig& model) {
   return *architecture;
 }
 
-std::string name_in(const Architecture& architecture, Part part, std::int64_t layer) {
+std::string name_in(const Architecture& architecture, Part part, std::int64_t layer, std::int64_t expert) {
   for (const auto& tensor : architecture.tensors) {
     if (tensor.part != part) continue;
     std::string name(tensor.name);
-    if (const auto at = name.find("{}"); at != std::string::npos) name.replace(at, 2, std::to_string(layer));
+    for (const auto number : {layer, expert})
+      if (const auto at = name.find("{}"); at != std::string::npos)
+        name.replace(at, 2, std::to_string(number));
     return name;
   }
   throw failure("{} has no name for part {} of the model: this is a bug", architecture.name,
                 static_cast<int>(part));
 }
 
+PackedRows packed_in(const Architecture& architecture, const ModelConfig& model, Part part) {
+  return architecture.packed != nullptr ? architecture.packed(model, part) : PackedRows{};
+}
+
 std::vector<std::int64_t> stored_shape(const Architecture& architecture, const ModelConfig& model, Part part,
                                        std::int64_t layer) {
   const PartShape shape = shape_of(model, part, layer);
-  const PackedRows packed = architecture.packed != nullptr ? architecture.packed(model, part) : PackedRows{};
+  const PackedRows packed = packed_in(architecture, model, part);
   const std::int64_t rows = packed.tensor_rows != 0 ? packed.tensor_rows : shape.rows;
-  if (shape.vector) return {rows * shape.cols};
-  return {rows, shape.cols};
+  std::vector<std::int64_t> stored;
+  if (packed.experts != 0) stored.push_back(packed.experts);
+  if (shape.vector) {
+    stored.push_back(rows * shape.cols);
+  } else {
+    stored.push_back(packed.transposed ? shape.cols : rows);
+    stored.push_back(packed.transposed ? rows : shape.cols);
+  }
+  return stored;
+}
+
+std::vector<std::int64_t> matrix_shape(const Architecture& architecture, const ModelConfig& model, Part part,
+                                       std::int64_t layer) {
+  const PartShape shape = shape_of(model, part, layer);
+  const PackedRows packed = packed_in(architecture, model, part);
+  const std::int64_t rows = packed.tensor_rows != 0 ? packed.tensor_rows : shape.rows;
+  return {std::max<std::int64_t>(1, packed.experts) * rows, shape.cols};
 }
 
 std::string architecture_names() {

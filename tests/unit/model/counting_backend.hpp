@@ -51,8 +51,8 @@ class CountingBackend final : public Backend {
                  const CacheView& cache, const Matrix& out) override {
     device_->attention(qkv, shape, index, cache, out);
   }
-  void activate(const Matrix& gate_up, Activation activation, const Matrix& out) override {
-    device_->activate(gate_up, activation, out);
+  void activate(const Matrix& gate_up, Activation activation, double limit, const Matrix& out) override {
+    device_->activate(gate_up, activation, limit, out);
   }
   void scale(const Matrix& m, double factor) override { device_->scale(m, factor); }
   void divide_and_cap(const Matrix& m, double divisor, double softcap) override {

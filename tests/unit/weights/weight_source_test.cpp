@@ -122,8 +122,49 @@ TEST(WeightSource, InternLm2PacksByKvHead) {
   EXPECT_EQ(firsts(source.whole(Part::value, 1)), (std::vector<float>{6, 7, 14, 15}));
   const auto some = source.rows(Part::query, 1, {3, 6});
   EXPECT_EQ(firsts(some), (std::vector<float>{3, 8, 9}));
-  EXPECT_EQ(some.stored_row(0), 3);  // errors name rows of the stored tensor
-  EXPECT_EQ(some.stored_row(2), 9);
+  EXPECT_EQ(some.stored_at(0, 1), "[3, 1]");  // errors name rows of the stored tensor
+  EXPECT_EQ(some.stored_at(2, 0), "[9, 0]");
+}
+
+// Two experts of two rows each for gate and up, [experts, in, out], a gate's row beside its up's.
+PackedRows interleaved(const ModelConfig&, Part part) {
+  PackedRows packed;
+  packed.experts = 2;
+  if (part == Part::expert_down_bias) return packed;
+  packed.tensor_rows = 4;
+  packed.stride = 2;
+  packed.rows = {{part == Part::expert_gate || part == Part::expert_gate_bias ? 0 : 1, 4}};
+  packed.transposed = part == Part::expert_gate || part == Part::expert_up;
+  return packed;
+}
+
+TEST(WeightSource, TakesAnExpertOutOfAllExpertsTensor) {
+  const TemporaryDirectory folder;
+  folder.write(
+      "model.safetensors",
+      safetensors(R"({"layers.0.gate_up": {"dtype": "F32", "shape": [2, 3, 4], "data_offsets": [0, 96]},
+                              "layers.0.gate_up_bias": {"dtype": "F32", "shape": [2, 4], "data_offsets": [96, 128]},
+                              "layers.0.down_bias": {"dtype": "F32", "shape": [2, 3], "data_offsets": [128, 152]}})",
+                  counted(38)));
+  const auto checkpoint = Checkpoint::open(folder.path());
+  const std::vector<TensorName> names{{Part::expert_gate, "layers.{}.gate_up"},
+                                      {Part::expert_up, "layers.{}.gate_up"},
+                                      {Part::expert_up_bias, "layers.{}.gate_up_bias"},
+                                      {Part::expert_down_bias, "layers.{}.down_bias"}};
+  ModelConfig model = small(*architectures().front());
+  model.hidden = 3;
+  model.specs.front().experts = {.count = 2, .active = 1, .intermediate = 2};
+  const Architecture mixture{"Mixture", "mixture", nullptr, names, interleaved};
+  WeightSource source(checkpoint, model, mixture);
+  // Element (in i, out o) of expert e is 12 e + 4 i + o.
+  EXPECT_EQ(values_of(source.whole(Part::expert_gate, 0, 1)), (std::vector<float>{12, 16, 20, 14, 18, 22}));
+  EXPECT_EQ(values_of(source.rows(Part::expert_up, 0, {1, 2}, 0)), (std::vector<float>{3, 7, 11}));
+  EXPECT_EQ(source.rows(Part::expert_up, 0, {1, 2}, 1).stored_at(0, 2), "[1, 2, 3]");
+  EXPECT_EQ(values_of(source.whole(Part::expert_up_bias, 0, 1)), (std::vector<float>{29, 31}));
+  EXPECT_EQ(source.rows(Part::expert_up_bias, 0, {1, 2}, 1).stored_at(0, 0), "[1, 3]");
+  const auto bias = source.whole(Part::expert_down_bias, 0, 1);
+  EXPECT_EQ(values_of(bias), (std::vector<float>{35, 36, 37}));
+  EXPECT_EQ(bias.stored_at(0, 2), "[1, 2]");
 }
 
 }  // namespace
