@@ -66,6 +66,11 @@ Json prompt_json(const record::Reader& reader, const std::string& id) {
     hidden = {{"streams", prompt.hidden.streams},
               {"width", prompt.hidden.width},
               {"dtype", std::string(name_of(prompt.hidden.dtype))}};
+  Json routes = nullptr;
+  if (!prompt.routes.empty())
+    routes = {{"layers", prompt.routes.layers},
+              {"positions", prompt.routes.positions},
+              {"experts_per_token", prompt.routes.k}};
   return {{"id", id},
           {"text", prompt.prompt.text},
           {"tokens", prompt.prompt.tokens.size()},
@@ -79,6 +84,7 @@ Json prompt_json(const record::Reader& reader, const std::string& id) {
           {"top", prompt.top.k},
           {"hidden", hidden},
           {"checksums", prompt.checksums.empty() ? 0 : record::point_count(prompt.checksums.layers)},
+          {"routes", routes},
           {"sha256", prompt.hash}};
 }
 

@@ -98,7 +98,14 @@ std::string traces_text(const record::PromptRecord& prompt) {
       prompt.checksums.empty()
           ? ""
           : fmt::format("{} checksums a row", record::point_count(prompt.checksums.layers));
-  return hidden.empty() && sums.empty() ? "no" : hidden + (hidden.empty() || sums.empty() ? "" : ", ") + sums;
+  const std::string routes = prompt.routes.empty()
+                                 ? ""
+                                 : fmt::format("routes {} x {} to {}", prompt.routes.layers.size(),
+                                               prompt.routes.positions, prompt.routes.k);
+  std::vector<std::string> all;
+  for (const auto& text : {hidden, sums, routes})
+    if (!text.empty()) all.push_back(text);
+  return all.empty() ? "no" : fmt::format("{}", fmt::join(all, ", "));
 }
 
 // The first and the last of many.

@@ -65,6 +65,12 @@ std::string content_hash(const PromptRecord& record, std::string_view logits, st
     for (const auto operation : record.checksums.operations) fed.text("operation", name_of(operation));
     fed.words("checksums", record.checksums.sums);
   }
+  if (!record.routes.empty()) {
+    fed.words("route layers", record.routes.layers);
+    fed.number("route positions", record.routes.positions);
+    fed.words("route experts", record.routes.experts);
+    fed.words("route weights", record.routes.weights);
+  }
   return fed.hex();
 }
 

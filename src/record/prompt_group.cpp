@@ -174,6 +174,7 @@ void write_prompt(hid_t prompts, const PromptRecord& record, const LogitsShape& 
   if (record.top.k > 0) write_top(group, record.top, record.rows.size());
   if (!record.hidden.words.empty()) write_hidden(group, record.hidden, compression);
   if (!record.checksums.empty()) write_checksums(group, record.checksums);
+  if (!record.routes.empty()) write_routes(group, record.routes, compression);
   if (record.logits.empty()) return;
   const std::int64_t row_bytes = shape.vocabulary * static_cast<std::int64_t>(size_of(shape.dtype));
   h5::write_dataset(group, "logits", h5::float_type(shape.dtype),
@@ -211,6 +212,7 @@ PromptRecord read_prompt(const h5::Group& prompts, const std::string& id, const 
     record.hidden.dtype = hidden->dtype;
   }
   if (group.has("checksums")) record.checksums = read_checksums(group.group("checksums"), record.rows.size());
+  if (group.has("routes")) record.routes = read_routes(group.group("routes"), fed_tokens(record));
   return record;
 }
 

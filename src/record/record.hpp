@@ -13,8 +13,8 @@ namespace shardrift::record {
 
 inline constexpr int kSchemaMajor = 1;
 // 1: /environment/collectives; 2: hidden, checksums; 3: hashes of weights, tokenizer and prompts' content;
-// 4: which prompts shared a pass
-inline constexpr int kSchemaMinor = 4;
+// 4: which prompts shared a pass; 5: routes
+inline constexpr int kSchemaMinor = 5;
 
 struct DeviceInfo {
   int rank = 0;
@@ -131,6 +131,21 @@ struct Hidden {
   }
 };
 
+// The experts that each token went to, of a model with mixtures of experts.
+struct Routes {
+  std::vector<std::int32_t> layers;   // those with experts, by the model's numbers, ascending
+  std::int64_t positions = 0;         // of all fed tokens from 0 on, the prompt's among them
+  std::int64_t k = 0;                 // experts a token goes to
+  std::vector<std::int32_t> experts;  // [layers, positions, k], ascending within a token
+  std::vector<float> weights;         // of their outputs, likewise
+  bool empty() const { return experts.empty(); }
+  std::size_t at(std::size_t layer, std::int64_t position) const {  // its first expert's index
+    return (layer * static_cast<std::size_t>(positions) + static_cast<std::size_t>(position)) *
+           static_cast<std::size_t>(k);
+  }
+  bool operator==(const Routes&) const = default;
+};
+
 // One finished prompt. Owns raw little-endian words, never converted.
 struct PromptRecord {
   Prompt prompt;
@@ -148,6 +163,7 @@ struct PromptRecord {
   std::string content;  // of all of the above and below (content_hash.hpp), as read; empty in older records
   Hidden hidden;        // Reader::prompt() leaves the words out
   Checksums checksums;
+  Routes routes;  // empty: no mixture, or older
 };
 
 // Wall seconds and tokens by phase, of the process that finished the run.

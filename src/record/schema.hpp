@@ -57,5 +57,11 @@ struct HiddenDataset {
 };
 std::optional<HiddenDataset> open_hidden(const h5::Group& prompt, std::optional<std::uint64_t> steps);
 Checksums read_checksums(const h5::Group& checksums, std::uint64_t steps);
+// Tokens that were fed for this prompt: routes are of all of them.
+std::int64_t fed_tokens(const PromptRecord& record);
+void write_routes(hid_t prompt, const Routes& routes, int compression);
+Routes read_routes(const h5::Group& routes, std::int64_t positions);
+// What is wrong with these values; empty: nothing.
+std::string fault_in(const Routes& routes);
 
 }  // namespace shardrift::record

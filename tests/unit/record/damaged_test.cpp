@@ -11,6 +11,7 @@ namespace shardrift::record {
 namespace {
 
 namespace fs = std::filesystem;
+using testing::add_routes;
 using testing::add_traces;
 using testing::contents;
 using testing::error_of;
@@ -36,6 +37,9 @@ std::string everything(const fs::path& path) {
                          row.seconds, static_cast<int>(row.phase));
     for (const float value : prompt.top.log_probabilities) all += std::to_string(value);
     for (const auto sum : prompt.checksums.sums) all += std::to_string(sum);
+    for (const auto expert : prompt.routes.experts) all += std::to_string(expert);
+    for (const auto weight : prompt.routes.weights) all += std::to_string(weight);
+    for (const auto layer : prompt.routes.layers) all += std::to_string(layer);
     std::vector<std::byte> words;
     for (std::int64_t stream = 0; stream < prompt.hidden.streams; ++stream) {
       reader.read_hidden(id, stream, 0, static_cast<std::int64_t>(prompt.rows.size()), words);
@@ -114,6 +118,7 @@ TEST_F(Damaged, FlippedBitsAreFoundOrHarmless) {
 TEST_F(Damaged, FlippedBitsOfTracesAreFoundOrHarmless) {
   auto traced = example_prompt(run_, "t", 0);
   add_traces(traced, DType::bfloat16);
+  add_routes(traced);
   const fs::path path = scratch_ / "traced.h5";
   write_record(path, run_, {traced});
   EXPECT_GT(flips_found(path, 600), 200);

@@ -150,6 +150,23 @@ inline void add_traces(PromptRecord& record, DType dtype, bool partials = true) 
                                                                                                : 0);
 }
 
+// Random routes of layers 1 and 4 with 5 experts, 2 a token.
+inline void add_routes(PromptRecord& record, std::uint32_t seed = 79) {
+  Routes& routes = record.routes;
+  routes.layers = {1, 4};
+  routes.positions = std::int64_t{record.rows.back().position} + 1;
+  routes.k = 2;
+  std::mt19937 random(seed);
+  for (std::int64_t i = 0; i < 2 * routes.positions; ++i) {
+    const auto first = static_cast<std::int32_t>(random() % 4);
+    routes.experts.insert(
+        routes.experts.end(),
+        {first, first + 1 + static_cast<std::int32_t>(random() % static_cast<std::uint32_t>(4 - first))});
+    const float weight = static_cast<float>(random() % 100) / 100;
+    routes.weights.insert(routes.weights.end(), {weight, 1 - weight});
+  }
+}
+
 inline std::string contents(const std::filesystem::path& path) {
   std::ifstream file(path, std::ios::binary);
   return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
