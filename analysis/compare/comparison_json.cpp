@@ -1,6 +1,7 @@
 #include <nlohmann/json.hpp>
 
 #include "analysis/compare/comparison_presenters.hpp"
+#include "analysis/measure/routes.hpp"
 #include "analysis/measure/totals.hpp"
 #include "analysis/statistics/kl_report.hpp"
 
@@ -102,6 +103,44 @@ Json report_json(const Measurement& measurement) {
           {"token_probability_error", report.token_probability_error}};
 }
 
+Json layer_routes_json(const LayerRoutes& layer, const RouteTotals& totals) {
+  const std::int64_t weights = (totals.tokens - layer.flips) * totals.k;
+  return {
+      {"layer", layer.layer},
+      {"flips", layer.flips},
+      {"first_flip_position", layer.first_flip < 0 ? Json(nullptr) : Json(layer.first_flip)},
+      {"max_drift", weights == 0 ? Json(nullptr) : Json(layer.max_drift)},
+      {"mean_drift", weights == 0 ? Json(nullptr) : Json(layer.sum_drift / static_cast<double>(weights))}};
+}
+
+// Null where not both records have routes.
+Json routes_json(const Measurement& measurement) {
+  const auto totals = routes_of(measurement);
+  if (!totals) return nullptr;
+  Json layers = Json::array();
+  for (const auto& layer : totals->layers) layers.push_back(layer_routes_json(layer, *totals));
+  const auto share = [](std::int64_t part, std::int64_t whole) {
+    return whole == 0 ? Json(nullptr) : Json(static_cast<double>(part) / static_cast<double>(whole));
+  };
+  Json first = nullptr;
+  if (totals->first_flip)
+    first = {{"prompt", totals->first_flip->prompt},
+             {"position", totals->first_flip->position},
+             {"layer", totals->first_flip->layer}};
+  return {
+      {"experts_per_token", totals->k},
+      {"tokens", totals->tokens},
+      {"tokens_flipped", totals->tokens_flipped},
+      {"tokens_flipped_share", share(totals->tokens_flipped, totals->tokens)},
+      {"pairs", totals->pairs()},
+      {"pairs_flipped", totals->pairs_flipped()},
+      {"pairs_flipped_share", share(totals->pairs_flipped(), totals->pairs())},
+      {"first_flip", first},
+      {"max_drift", totals->pairs() == totals->pairs_flipped() ? Json(nullptr) : Json(totals->max_drift())},
+      {"mean_drift", totals->mean_drift()},
+      {"layers", layers}};
+}
+
 // Every other number of a row, over all measured rows.
 Json distributions_json(const Measurement& measurement) {
   if (totals_of(measurement).steps_measured == 0) return nullptr;
@@ -148,6 +187,7 @@ Json comparison_json(const Comparison& comparison) {
           {"totals", totals_json(totals_of(measurement))},
           {"kl_report", report_json(measurement)},
           {"distributions", distributions_json(measurement)},
+          {"routes", routes_json(measurement)},
           {"prompts", prompts},
           {"token_table", table_json(comparison.table)}};
 }

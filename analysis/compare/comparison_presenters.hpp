@@ -12,6 +12,8 @@ namespace shardrift::analysis {
 // "reference  ref.h5: TP=1, float32, cpu; greedy, 4 prompts, logits float32"
 std::string head_text(const record::Reader& reference);
 std::string comparison_text(const Comparison& comparison);
+// Empty where not both records have routes.
+std::string routes_text(const Measurement& measurement);
 // One row a candidate.
 std::string summary_text(const std::vector<Comparison>& comparisons);
 // One line a row, columns aligned, ending in a newline.

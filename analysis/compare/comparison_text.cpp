@@ -242,6 +242,8 @@ std::string comparison_text(const Comparison& comparison) {
           prompts_text(measurement) + "\n";
   const std::string distributions = distributions_text(measurement);
   if (!distributions.empty()) text += distributions + "\n";
+  const std::string routes = routes_text(measurement);
+  if (!routes.empty()) text += routes + "\n";
   if (comparison.table) {
     const auto first = first_flip(measurement);
     const bool is_first = first && measurement.prompts[*first].id == comparison.table->prompt;

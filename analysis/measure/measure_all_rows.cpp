@@ -10,6 +10,7 @@
 
 #include "analysis/measure/alignment.hpp"
 #include "analysis/measure/metrics.hpp"
+#include "analysis/measure/routes.hpp"
 #include "common/error.hpp"
 #include "record/logits_rows.hpp"
 #include "record/verify.hpp"
@@ -221,6 +222,7 @@ PromptMeasurement measure_prompt(const Reader& reference, const Reader& candidat
     take_blocks(rows, comparers, progress);
     hashes.finish();
   }
+  measure_routes(r, c, alignment, prompt);
 
   const bool same_dtype = reference.run().logits_dtype == candidate.run().logits_dtype;
   const bool all_rows =

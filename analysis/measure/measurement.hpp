@@ -56,10 +56,29 @@ struct Step {
   std::int32_t top_overlap = 0;     // |top-10 of x and top-10 of y| (fewer where the vocabulary is smaller)
   std::int64_t rank_of_choice = 0;  // of chosen_reference in y: 1 is the top; elements above it plus 1; 0:
                                     //   it is NaN there
+  // Of mixtures of experts, where both records have routes:
+  double route_flips = kNoValue;  // layers that sent the fed token to another set of experts
+  double route_drift = kNoValue;  // max |difference of the experts' weights| in the layers that did not
 
   bool flipped() const { return chosen_reference != chosen_candidate; }
   // The choice fell between tokens of exactly one value, in either run: counted apart from flips.
   bool tied() const { return ties_reference > 1 || ties_candidate > 1; }
+};
+
+// Where one layer with experts sent a prompt's tokens, in both runs.
+struct LayerRoutes {
+  std::int64_t layer = 0;
+  std::int64_t flips = 0;        // tokens sent to another set of experts
+  std::int64_t first_flip = -1;  // position of the first; -1: none
+  double sum_drift = 0;  // of |difference of an expert's weight|, over the tokens sent to the same set
+  double max_drift = 0;
+};
+
+struct PromptRoutes {
+  std::int64_t k = 0;               // experts that a token goes to
+  std::int64_t tokens = 0;          // fed alike in both runs, up to and including the last compared row
+  std::int64_t tokens_flipped = 0;  // in any layer
+  std::vector<LayerRoutes> layers;  // empty: not both records have routes, or of other layers
 };
 
 // One prompt of both runs. `steps` are the comparable rows, in order: in greedy runs up to and including the
@@ -76,6 +95,7 @@ struct PromptMeasurement {
   bool differs = false;        // a difference was found. Neither: equal as far as it goes
   std::vector<Step> steps;
   std::optional<std::size_t> first_flip;  // index into steps
+  PromptRoutes routes;
 };
 
 struct Measurement {

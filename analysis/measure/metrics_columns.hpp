@@ -40,6 +40,17 @@ void each_step_column(Visit&& visit) {
   visit("top_overlap", &Step::top_overlap, "tokens that both top-10 sets have");
   visit("rank_of_choice", &Step::rank_of_choice,
         "of chosen_reference in the candidate, 1 = top, 0 = no value");
+  visit("route_flips", &Step::route_flips, "layers that sent the token to other experts, NaN = no routes");
+  visit("route_drift", &Step::route_drift, "max |difference of the experts' weights| in the other layers");
+}
+
+template <typename Visit>
+void each_routes_column(Visit&& visit) {
+  visit("layer", &LayerRoutes::layer, "number of a layer with experts");
+  visit("flips", &LayerRoutes::flips, "tokens that it sent to other experts");
+  visit("first_flip", &LayerRoutes::first_flip, "position of the first of them, -1 = none");
+  visit("sum_drift", &LayerRoutes::sum_drift, "of |difference of an expert's weight|, over the other tokens");
+  visit("max_drift", &LayerRoutes::max_drift, "the largest of these");
 }
 
 }  // namespace shardrift::analysis

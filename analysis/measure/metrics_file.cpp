@@ -7,81 +7,19 @@
 #include <random>
 
 #include "analysis/measure/metrics_columns.hpp"
+#include "analysis/measure/metrics_hdf5.hpp"
 #include "common/error.hpp"
 #include "record/files.hpp"
-#include "record/hdf5_types.hpp"
-#include "record/hdf5_write.hpp"
 #include "record/part_file.hpp"
 
 namespace shardrift::analysis {
 namespace {
 
 namespace fs = std::filesystem;
-namespace h5 = record::h5;
 
 // Counts every change of a column's meaning: an older file's numbers are measured again, not reinterpreted.
-constexpr std::int64_t kMetricsSchema = 3;  // 2: prompts/reference_stop; 3: pace
-constexpr hsize_t kChunkRows = 1 << 16;
+constexpr std::int64_t kMetricsSchema = 4;  // 2: prompts/reference_stop; 3: pace; 4: routes
 constexpr std::uint64_t kMaxSteps = 1ULL << 32U;
-
-// -- Columns: which HDF5 type a field has, and how it lies in memory
-// ------------------------------------------
-template <typename Field>
-struct Column;
-template <>
-struct Column<std::int64_t> {
-  using Stored = std::int64_t;
-  static constexpr const char* kName = "int64";
-  static h5::Handle type() { return h5::int64_type(); }
-};
-template <>
-struct Column<std::int32_t> {
-  using Stored = std::int32_t;
-  static constexpr const char* kName = "int32";
-  static h5::Handle type() { return h5::int32_type(); }
-};
-template <>
-struct Column<double> {
-  using Stored = double;
-  static constexpr const char* kName = "float64";
-  static h5::Handle type() { return h5::float_type(DType::float64); }
-};
-template <>
-struct Column<bool> {
-  using Stored = std::uint8_t;
-  static constexpr const char* kName = "uint8";
-  static h5::Handle type() { return {H5Tcopy(H5T_STD_U8LE), H5Tclose, "datatype"}; }
-};
-template <>
-struct Column<record::Phase> {
-  using Stored = std::uint8_t;
-  static constexpr const char* kName = "enum of prefill and decode";
-  static h5::Handle type() { return h5::phase_type(); }
-};
-
-template <typename Field>
-void write_column(hid_t group, const char* name, const std::vector<typename Column<Field>::Stored>& values,
-                  const char* description) {
-  h5::write_dataset(group, name, Column<Field>::type(), std::array<hsize_t, 1>{values.size()}, values.data(),
-                    description, {.chunk_rows = kChunkRows});
-}
-
-template <typename Field>
-std::vector<typename Column<Field>::Stored> read_column(const h5::Group& group, const char* name,
-                                                        std::uint64_t rows) {
-  const auto data = group.dataset(name);
-  data.require_dims({rows});
-  const auto type = Column<Field>::type();
-  data.require_type(type, Column<Field>::kName);
-  data.require_uncompressed();
-  std::vector<typename Column<Field>::Stored> values(rows);
-  data.read(type, values.data());
-  // bool and Phase have two values; anything else is not theirs.
-  if constexpr (sizeof(values[0]) == 1)
-    for (const auto value : values)
-      if (value > 1) throw h5::Hdf5Error(fmt::format("{}: {} is neither 0 nor 1", data.path(), value));
-  return values;
-}
 
 // -- Prompts and steps
 // ----------------------------------------------------------------------------------------
@@ -296,6 +234,7 @@ KeptMetrics read_root(const h5::Group& root) {
   measurement.missing = root.read_texts("missing");
   auto prompts = read_prompts(root.group("prompts"));
   read_steps(root.group("steps"), measurement.reference.run.model.vocabulary, prompts);
+  if (root.has("routes")) read_routes(root.group("routes"), prompts.list);
   measurement.prompts = std::move(prompts.list);
   return kept;
 }
@@ -310,6 +249,7 @@ void write_root(hid_t root, const Measurement& measurement, const MeasuredFrom& 
   h5::write_texts(root, "missing", measurement.missing, "prompts that one file lacks");
   write_prompts(root, measurement.prompts);
   write_steps(root, measurement.prompts);
+  write_routes(root, measurement.prompts);
 }
 
 // Several processes may measure the same two runs at once.

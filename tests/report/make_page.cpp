@@ -52,6 +52,17 @@ void add_tokens(Report& report, std::size_t run, const std::string& seventh) {
   }
 }
 
+// Of a mixture whose later layers move more.
+void add_routes(analysis::Measurement& measurement, double noise) {
+  for (auto& prompt : measurement.prompts) {
+    auto& routes = prompt.routes;
+    routes = {2, 100, 10, {}};
+    for (std::int64_t layer = 0; layer < 30; ++layer)
+      routes.layers.push_back(
+          {.layer = layer, .flips = layer / 3, .first_flip = layer < 3 ? -1 : 7, .max_drift = noise});
+  }
+}
+
 void add_layers(Report& report, std::size_t run, double noise) {
   Growth growth;
   growth.run = run;
@@ -155,6 +166,7 @@ Report made_up(int configurations, int prompts, int rows, Kind kind) {
     else
       add_tokens(report, run, "\u0120the");
     add_layers(report, run, noise);
+    add_routes(report.runs[run].measurement, noise);
   }
   auto again = testing::synthetic_measurement({"again", 1, 0, prompts, rows});
   use_plan(again.reference, plan_of(1, false, 0));

@@ -324,6 +324,12 @@ TEST_F(Program, WritesJsonToBeCheckedAgainstItsSchema) {
   json("other-dtype", "a.h5 other.h5", 1);
   json("without-logits", "a.h5 top.h5", 0);
   json("partial", "a.h5 partial.h5", 2);
+  for (const std::uint32_t seed : {1U, 2U}) {
+    auto prompt = greedy_prompt(small_run(), "p0", 0, rows);
+    record::testing::add_routes(prompt, seed);
+    write_record(scratch_ / fmt::format("routes{}.h5", seed), small_run(), {prompt});
+  }
+  json("routes", "routes1.h5 routes2.h5 routes1.h5", 0);
 }
 
 // For json_schema.py: a record with everything, one with nothing, a metrics file.
@@ -336,6 +342,7 @@ TEST_F(Program, InspectWritesWhatItShows) {
   full.environment.collectives = {record::testing::example_collective()};
   auto traced = record::testing::example_prompt(full, "traced", 0);
   record::testing::add_traces(traced, DType::float32);
+  record::testing::add_routes(traced);
   traced.prefilled_with = {"traced", "plain"};
   traced.decoded_with = {"traced", "plain", "p2", "p3", "p4"};
   write_record(scratch_ / "full.h5", full, {traced, record::testing::example_prompt(full, "plain", 1)});

@@ -31,6 +31,11 @@ inline std::string everything(const Measurement& m) {
                        prompt.reference_steps, prompt.candidate_steps, prompt.reference_stop,
                        prompt.has_logits, prompt.bit_equal, prompt.differs,
                        prompt.first_flip ? std::to_string(*prompt.first_flip) : "none");
+    all +=
+        fmt::format("routes {} {} {}\n", prompt.routes.k, prompt.routes.tokens, prompt.routes.tokens_flipped);
+    for (const auto& layer : prompt.routes.layers)
+      all += fmt::format("{} {} {} {} {}\n", layer.layer, layer.flips, layer.first_flip, layer.sum_drift,
+                         layer.max_drift);
     for (const auto& step : prompt.steps)
       each_step_column([&]<typename Field>(const char* name, Field Step::*field, const char*) {
         if constexpr (std::is_same_v<Field, double>)

@@ -71,6 +71,21 @@ TEST(Payload, RunsSayWhatWasMeasured) {
   EXPECT_TRUE(again["flip_first"].is_null());
 }
 
+TEST(Payload, RoutesAreSharesOfTokensByLayer) {
+  Report report = two_runs();
+  EXPECT_TRUE(layers_json(report)["routes"].empty());
+  auto& prompts = report.runs[0].measurement.prompts;
+  prompts.resize(2);
+  prompts[0].routes = {2, 6, 3, {{.layer = 1, .flips = 3, .first_flip = 2}, {.layer = 4, .max_drift = 0.25}}};
+  prompts[1].routes = {2, 4, 1, {{.layer = 1, .flips = 1, .first_flip = 0}, {.layer = 4, .max_drift = 0.5}}};
+  const Json routes = layers_json(report)["routes"];
+  ASSERT_EQ(routes.size(), 1U);
+  EXPECT_EQ(routes[0]["run"], 0);
+  EXPECT_EQ(routes[0]["tokens"], 0.4);
+  EXPECT_EQ(routes[0]["drift"], 0.5);
+  EXPECT_EQ(routes[0]["layers"].dump(), "[[1,0.4],[4,0]]");
+}
+
 TEST(Payload, VerdictsAreTheCandidates) {
   Report report = two_runs();
   verdict::Evidence evidence;
