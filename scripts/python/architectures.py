@@ -17,6 +17,8 @@ NORM = "norm"  # multiplied by: around 1
 NORM_FROM_ONE = "norm from one"  # multiplied by 1 + w: around 0
 INNER = "inner"  # a matrix that reads the residual stream
 OUTER = "outer"  # a matrix whose products are added to it
+ROUTER = "router"  # a matrix whose products say to which experts a token goes
+BLOCKS, SCALES = "blocks", "scales"  # of MXFP4: bytes of two 4-bit numbers, and the exponents of 32 such numbers
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,8 @@ class Tensor:
     shape: Shape
     role: str
     seed_name: str = ""  # the name its values are drawn by
+    inputs: int = 0  # columns of the matrix; 0: all dimensions but the first
+    dtype: str = ""  # where it is not the checkpoint's
 
     @property
     def drawn_by(self) -> str:
@@ -47,6 +51,7 @@ class Architecture:
     scales_embedding: bool = False  # by the root of hidden
     key_of_activation: str = "hidden_act"
     activation: str = "silu"
+    dense: Callable[[Options], list[Tensor]] | None = None  # of a layer without experts, where there are such
 
 
 # -- layers --------------------------------------------------------------------------------------------------
@@ -135,6 +140,53 @@ def olmo2_layer(a: Options) -> list[Tensor]:
             *norm("self_attn.q_norm", a.heads * a.head_dim), *norm("self_attn.k_norm", a.kv_heads * a.head_dim)]
 
 
+def mixtral_layer(a: Options) -> list[Tensor]:
+    tensors = [*norm("input_layernorm", a.hidden), *attention(a, bias=False, output_bias=False),
+               *norm("post_attention_layernorm", a.hidden),
+               *linear("block_sparse_moe.gate", a.experts, a.hidden, ROUTER)]
+    for expert in range(a.experts):
+        name = f"block_sparse_moe.experts.{expert}"
+        tensors += [*linear(f"{name}.w1", a.intermediate, a.hidden, INNER),  # gate
+                    *linear(f"{name}.w2", a.hidden, a.intermediate, OUTER),  # down
+                    *linear(f"{name}.w3", a.intermediate, a.hidden, INNER)]  # up
+    return tensors
+
+
+def qwen3_moe_layer(a: Options) -> list[Tensor]:
+    tensors = [tensor for tensor in qwen3_layer(a) if not tensor.name.startswith("mlp.")]
+    tensors += linear("mlp.gate", a.experts, a.hidden, ROUTER)
+    for expert in range(a.experts):
+        name = f"mlp.experts.{expert}"
+        tensors += [*linear(f"{name}.gate_proj", a.expert_intermediate, a.hidden, INNER),
+                    *linear(f"{name}.up_proj", a.expert_intermediate, a.hidden, INNER),
+                    *linear(f"{name}.down_proj", a.hidden, a.expert_intermediate, OUTER)]
+    return tensors
+
+
+def gpt_oss_layer(a: Options) -> list[Tensor]:
+    def experts(name: str, inputs: int, outputs: int, role: str) -> list[Tensor]:
+        bias = Tensor(f"mlp.experts.{name}_bias", (a.experts, outputs), BIAS)
+        if not a.mxfp4:  # a row for each input
+            return [Tensor(f"mlp.experts.{name}", (a.experts, inputs, outputs), role, inputs=inputs), bias]
+        return [Tensor(f"mlp.experts.{name}_blocks", (a.experts, outputs, inputs // 32, 16), BLOCKS, dtype="uint8"), bias,
+                Tensor(f"mlp.experts.{name}_scales", (a.experts, outputs, inputs // 32), SCALES, inputs=inputs,
+                       dtype="uint8")]
+
+    return [
+        *norm("input_layernorm", a.hidden),
+        *attention(a, a.attention_bias, a.attention_bias),
+        Tensor("self_attn.sinks", (a.heads,), BIAS),
+        *norm("post_attention_layernorm", a.hidden),
+        *linear("mlp.router", a.experts, a.hidden, ROUTER, bias=True),
+        *experts("gate_up_proj", a.hidden, 2 * a.intermediate, INNER),  # gate and up in turn
+        *experts("down_proj", a.intermediate, a.hidden, OUTER),
+    ]
+
+
+def has_experts(a: Options, layer: int) -> bool:
+    return layer not in a.dense_layers and (layer + 1) % a.sparse_step == 0
+
+
 # -- config.json ---------------------------------------------------------------------------------------------
 
 
@@ -210,9 +262,35 @@ def granite_keys(a: Options) -> dict[str, object]:
                             "residual_multiplier": 0.22, "logits_scaling": 16.0, "pad_token_id": 0}
 
 
+def mixtral_keys(a: Options) -> dict[str, object]:
+    return mistral_keys(a) | {"num_local_experts": a.experts, "num_experts_per_tok": a.experts_per_token,
+                              "output_router_logits": False, "router_aux_loss_coef": 0.02}
+
+
+def qwen3_moe_keys(a: Options) -> dict[str, object]:
+    keys = qwen3_keys(a) | {"decoder_sparse_step": a.sparse_step, "mlp_only_layers": a.dense_layers,
+                            "moe_intermediate_size": a.expert_intermediate, "norm_topk_prob": a.renormalize,
+                            "num_experts": a.experts, "num_experts_per_tok": a.experts_per_token,
+                            "output_router_logits": False, "router_aux_loss_coef": 0.001}
+    return {key: value for key, value in keys.items() if key != "layer_types"}  # all its layers have the window
+
+
+def gpt_oss_keys(a: Options) -> dict[str, object]:
+    keys = {"attention_bias": a.attention_bias, "num_local_experts": a.experts, "num_experts_per_tok": a.experts_per_token,
+            "output_router_logits": False, "router_aux_loss_coef": 0.9, "sliding_window": a.sliding_window or 128,
+            "layer_types": layer_types(a, lambda layer: layer % 2 == 0), "swiglu_limit": 7.0}
+    if a.config_style == "v4":  # published ones say some things twice
+        keys |= {"experts_per_token": a.experts_per_token, "initial_context_length": a.original_positions or a.max_positions}
+    if a.mxfp4:
+        keys["quantization_config"] = {"quant_method": "mxfp4", "modules_to_not_convert": [
+            "model.layers.*.self_attn", "model.layers.*.mlp.router", "model.embed_tokens", "lm_head"]}
+    return keys
+
+
 # -- all of them ---------------------------------------------------------------------------------------------
 
 HEAD_DIM, WINDOW, ATTENTION_BIAS, MLP_BIAS = "head_dim", "sliding_window", "attention_bias", "mlp_bias"
+EXPERTS = ("experts", "experts_per_token")
 GEMMA = {"norm_role": NORM_FROM_ONE, "scales_embedding": True,
          "key_of_activation": "hidden_activation", "activation": "gelu_pytorch_tanh"}
 GEMMA3 = Architecture("Gemma3ForCausalLM", "gemma3_text", gemma3_layer, gemma3_keys,
@@ -243,13 +321,23 @@ ARCHITECTURES: dict[str, Architecture] = {
                           {"eps": 1e-6, "rope_theta": 5e5}),
     "granite": Architecture("GraniteForCausalLM", "granite", llama_layer, granite_keys,
                             frozenset({ATTENTION_BIAS, MLP_BIAS}), {"tied": True}),
+    "mixtral": Architecture("MixtralForCausalLM", "mixtral", mixtral_layer, mixtral_keys,
+                            frozenset({HEAD_DIM, WINDOW, *EXPERTS}), {"rope_theta": 1e6}),
+    "qwen3-moe": Architecture("Qwen3MoeForCausalLM", "qwen3_moe", qwen3_moe_layer, qwen3_moe_keys,
+                              frozenset({HEAD_DIM, WINDOW, ATTENTION_BIAS, *EXPERTS, "expert_intermediate", "sparse_step",
+                                         "dense_layers", "renormalize"}),
+                              {"eps": 1e-6, "rope_theta": 1e6}, dense=qwen3_layer),
+    "gpt-oss": Architecture("GptOssForCausalLM", "gpt_oss", gpt_oss_layer, gpt_oss_keys,
+                            frozenset({HEAD_DIM, WINDOW, ATTENTION_BIAS, *EXPERTS, "mxfp4"}),
+                            {"rope_theta": 150000.0, "attention_bias": True}),
 }
 
 
 def text_tensors(a: Options, kind: Architecture) -> list[Tensor]:
     tensors = [Tensor(f"{kind.prefix}{kind.embedding}.weight", (a.vocab, a.hidden), EMBEDDING)]
     for layer in range(a.layers):
-        tensors += [replace(tensor, name=f"{kind.prefix}{kind.layers}.{layer}.{tensor.name}") for tensor in kind.layer(a)]
+        make = kind.layer if kind.dense is None or has_experts(a, layer) else kind.dense
+        tensors += [replace(tensor, name=f"{kind.prefix}{kind.layers}.{layer}.{tensor.name}") for tensor in make(a)]
     tensors += norm(f"{kind.prefix}norm", a.hidden, kind.norm_role)
     if not a.tied:
         tensors.append(Tensor(f"{kind.head}.weight", (a.vocab, a.hidden), HEAD))

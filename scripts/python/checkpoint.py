@@ -16,6 +16,7 @@ import numpy as np
 STORED_NAME = {"float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16"}
 STORED_SIZE = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2}
 DTYPES = list(STORED_NAME)
+STORED_NAME["uint8"], STORED_SIZE["uint8"] = "U8", 1  # of codes, which no option asks for
 
 
 @dataclass(frozen=True)

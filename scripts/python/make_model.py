@@ -17,7 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from architectures import ARCHITECTURES, BIAS, EMBEDDING, HEAD, NORM_FROM_ONE, OUTER, Shape, Tensor, tensors_of
+from architectures import (ARCHITECTURES, BIAS, BLOCKS, EMBEDDING, EXPERTS, HEAD, NORM_FROM_ONE, OUTER, ROUTER, SCALES,
+                           Tensor, tensors_of)
 from checkpoint import DTYPES, Stored, to_stored, write_checkpoint, write_json
 from model_config import ROPE_TYPES, config_of, rope_scaling
 
@@ -31,6 +32,13 @@ PRESETS: dict[str, dict[str, object]] = {
     "gemma2-9b": {"architecture": "gemma2", "hidden": 3584, "intermediate": 14336, "layers": 42, "heads": 16, "kv_heads": 8,
                   "head_dim": 256, "vocab": 256000, "max_positions": 8192, "sliding_window": 4096, "dtype": "bfloat16",
                   "shards_files": 4},
+    # Mixtures for a study on one GPU: 680 and 480 million parameters
+    "mixtral-small": {"architecture": "mixtral", "hidden": 1024, "intermediate": 2048, "layers": 12, "heads": 16,
+                      "kv_heads": 4, "head_dim": 64, "vocab": 32000, "max_positions": 4096, "experts": 8,
+                      "experts_per_token": 2, "dtype": "bfloat16"},
+    "qwen3-moe-small": {"architecture": "qwen3-moe", "hidden": 1024, "intermediate": 3072, "layers": 12, "heads": 16,
+                        "kv_heads": 4, "head_dim": 64, "vocab": 32000, "max_positions": 4096, "experts": 32,
+                        "experts_per_token": 4, "expert_intermediate": 384, "renormalize": True, "dtype": "bfloat16"},
 }
 
 
@@ -57,7 +65,9 @@ def spread_of(tensor: Tensor, a: argparse.Namespace) -> float:
         return 3.0 / math.sqrt(a.hidden)  # logits spread as a trained model's do
     if tensor.role == EMBEDDING:
         return 1.0
-    scale = 1.0 / math.sqrt(math.prod(tensor.shape[1:]))
+    scale = 1.0 / math.sqrt(tensor.inputs or math.prod(tensor.shape[1:]))
+    if tensor.role == ROUTER:
+        return 2 * scale  # the experts' logits spread as a trained router's do
     if tensor.role == OUTER:
         scale /= math.sqrt(2 * a.layers)  # the residual stream grows by a constant over all layers
     return scale
@@ -78,10 +88,26 @@ def unit_values(source: np.random.PCG64, count: int) -> np.ndarray:
     return total / math.sqrt((65536.0 * 65536.0 - 1) / 3)
 
 
+def is_vector(tensor: Tensor) -> bool:
+    return len(tensor.shape) == 1 or tensor.role == BIAS  # experts' biases lie below one another
+
+
+def code_bytes(tensor: Tensor, source: np.random.PCG64, a: argparse.Namespace) -> np.ndarray:
+    """Of MXFP4: any bytes, and exponents around that which gives the matrix its spread."""
+    raw = source.random_raw(math.prod(tensor.shape))
+    if tensor.role == BLOCKS:
+        return (raw & np.uint64(0xFF)).astype(np.uint8)
+    rms = 2.93  # of the sixteen numbers
+    middle = round(math.log2(spread_of(tensor, a) / rms)) + 127
+    return (middle - 1 + (raw % np.uint64(3)).astype(np.int64)).astype(np.uint8)
+
+
 def random_tensor(tensor: Tensor, dtype: str, a: argparse.Namespace) -> np.ndarray:
     source = words_of(tensor.drawn_by, a)
-    if len(tensor.shape) == 1:
-        return to_stored(middle_of(tensor) + 0.1 * unit_values(source, tensor.shape[0]), dtype)
+    if tensor.role in (BLOCKS, SCALES):
+        return code_bytes(tensor, source, a)
+    if is_vector(tensor):
+        return to_stored(middle_of(tensor) + 0.1 * unit_values(source, math.prod(tensor.shape)), dtype)
     spread = spread_of(tensor, a)
     rows, columns = tensor.shape[0], math.prod(tensor.shape[1:])
     block = max(1, (1 << 22) // columns)  # a few ten megabytes at a time
@@ -125,8 +151,7 @@ def cuda_generator(a: argparse.Namespace):
     def make(tensor: Tensor, dtype: str) -> np.ndarray:
         generator = torch.Generator("cuda").manual_seed((a.seed << 32) + zlib.crc32(tensor.drawn_by.encode()))
         values = torch.randn(tensor.shape, generator=generator, device="cuda")
-        one = len(tensor.shape) == 1
-        values = middle_of(tensor) + 0.1 * values if one else spread_of(tensor, a) * values
+        values = middle_of(tensor) + 0.1 * values if is_vector(tensor) else spread_of(tensor, a) * values
         stored = values.to(getattr(torch, dtype)).flatten()
         return (stored.view(torch.int16) if dtype == "bfloat16" else stored).cpu().numpy()
 
@@ -160,6 +185,13 @@ def parse() -> argparse.Namespace:
     add("--sliding-window", type=int, default=0, help="keys that a query sees, 0 for all, or the architecture's default")
     add("--max-window-layers", type=int, help="the first layer that has the window (qwen2, qwen3); default: none has")
     add("--window-pattern", type=int, default=6, help="every how manieth layer sees all keys (gemma3)")
+    add("--experts", type=int, default=8, help="of each layer that has some (mixtral, qwen3-moe, gpt-oss)")
+    add("--experts-per-token", type=int, default=2)
+    add("--expert-intermediate", type=int, default=48, help="columns of an expert's MLP (qwen3-moe)")
+    add("--sparse-step", type=int, default=1, help="every how manieth layer has experts (qwen3-moe)")
+    add("--dense-layers", type=json.loads, default=[], metavar="JSON", help="layers without experts: '[0,3]' (qwen3-moe)")
+    add("--renormalize", action="store_true", help="the chosen experts' weights add up to 1 (qwen3-moe: norm_topk_prob)")
+    add("--mxfp4", action="store_true", help="experts' weights as published ones have them: 4 bits and scales (gpt-oss)")
     add("--rope-theta", type=float, default=10000.0)
     add("--rope-local-theta", type=float, default=10000.0, help="of the layers with a window (gemma3)")
     add("--rope-scaling", choices=ROPE_TYPES, default="none", help="gemma3, olmo3: of the layers that see all keys")
@@ -211,7 +243,7 @@ def setting(text: str) -> tuple[str, object]:
 
 def check(a: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
     for name in ("hidden", "intermediate", "layers", "heads", "kv_heads", "vocab", "max_positions", "shards_files",
-                 "window_pattern"):
+                 "window_pattern", *EXPERTS, "expert_intermediate", "sparse_step"):
         if getattr(a, name) < 1:
             usage(f"--{name.replace('_', '-')} {getattr(a, name)}: must be 1 or more")
     if a.heads % a.kv_heads:
@@ -226,12 +258,19 @@ def check(a: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
     if a.head_dim % 2:
         usage(f"--head-dim {a.head_dim} is odd: rope turns pairs")
     for name in ("sliding_window", "max_window_layers", "window_pattern", "rope_local_theta", "partial_rotary_factor",
-                 "attention_bias", "mlp_bias"):
+                 "attention_bias", "mlp_bias", *EXPERTS, "expert_intermediate", "sparse_step", "dense_layers", "renormalize",
+                 "mxfp4"):
         if name not in accepts and getattr(a, name) != parser.get_default(name):
             having = [other for other, kind in ARCHITECTURES.items() if name in kind.accepts]
             usage(f"--{name.replace('_', '-')} needs --architecture {' or '.join(having)}")
     if a.rope_parameters and rope_scaling(a) is None:
         usage("--rope-parameters needs --rope-scaling")
+    if a.experts_per_token > a.experts:
+        usage(f"--experts-per-token {a.experts_per_token}: there are {a.experts} experts")
+    if a.mxfp4 and (a.hidden % 32 or a.intermediate % 32 or a.generator == "cuda"):
+        usage("--mxfp4: has groups of 32, so --hidden and --intermediate must be multiples of it; made by numpy")
+    if a.exact and "experts" in accepts:
+        usage(f"--exact: a row of {a.architecture} is a sum over experts")
     if a.exact and a.tied:
         usage("--exact needs an untied head: its embedding rows are full of powers of two")
     if a.exact and ARCHITECTURES[a.architecture].norm_role == NORM_FROM_ONE:
@@ -258,7 +297,8 @@ def main() -> None:
         values = exact_tensor if a.exact else random_tensor
         make = lambda tensor, dtype: values(tensor, dtype, a)  # noqa: E731
     tensors = tensors_of(a)
-    stored = [Stored(tensor.name, tensor.shape, DTYPES[number % len(DTYPES)] if a.dtype == "mixed" else a.dtype,
+    stored = [Stored(tensor.name, tensor.shape,
+                     tensor.dtype or (DTYPES[number % len(DTYPES)] if a.dtype == "mixed" else a.dtype),
                      lambda tensor=tensor, number=number: make(tensor, stored[number].dtype))
               for number, tensor in enumerate(tensors)]
     # Beside its place, renamed at the end: an interrupted run leaves no half checkpoint there.

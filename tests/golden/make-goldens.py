@@ -9,7 +9,9 @@ Run by hand, when a fixture changes; CI reads what is committed. In an environme
 
 Logits are little-endian float32 words in base64, row-major [rows, columns]. `rows` are token positions; `columns` are
 vocabulary ids, null for all of them. `decode` is a greedy continuation: a row for each of its tokens. `precision` has
-float64 logits of the prompt that it names, all rows, and the relative errors of transformers' own narrower runs.
+float64 logits of the prompt that it names, all rows, and the relative errors of transformers' own narrower runs. `routes` of a
+mixture are the experts that each token of that prompt goes to, int32 [layers, tokens, k], and their weights; no token of a
+golden is routed by less than ROUTED.
 """
 
 from __future__ import annotations
@@ -23,20 +25,24 @@ import numpy as np
 import tokenizers
 import torch
 import transformers
-from reference_models import all_in_float64, load
+from reference_models import Routes, all_in_float64, load
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = ["tiny-llama", "tiny-llama-headdim", "tiny-llama-tied-rope3", "tiny-mistral", "tiny-exact", "tiny-sharded",
         "tiny-llama-biases"]
 # With a decode and float64 logits as well. SPELLINGS are other spellings of models that stand here: their logits are these.
 KINDS = ["tiny-qwen3", "tiny-qwen3-v5", "tiny-qwen2", "tiny-qwen2-yarn", "tiny-internlm2", "tiny-gemma2", "tiny-gemma3",
-         "tiny-phi3", "tiny-olmo2", "tiny-olmo3", "tiny-granite", "tiny-llama-linear", "tiny-llama-dynamic",
+         "tiny-phi3", "tiny-olmo2", "tiny-olmo3", "tiny-granite", "tiny-mixtral", "tiny-mixtral-window",
+         "tiny-qwen3-moe", "tiny-qwen3-moe-step", "tiny-gpt-oss", "tiny-gpt-oss-mxfp4", "tiny-llama-linear", "tiny-llama-dynamic",
          "tiny-llama-attention-bias", "tiny-llama-mixed", "tiny-llama-float64", "tiny-llama-float16", "tiny-llama-bfloat16"]
 SPELLINGS = {"tiny-gemma3-v5": "tiny-gemma3", "tiny-gemma3-wrapper": "tiny-gemma3", "tiny-phi3-v5": "tiny-phi3",
              "tiny-olmo3-v5": "tiny-olmo3"}
 DECODE_PROMPTS = 60  # that are tried
 DECODE_PROMPT, DECODE_STEPS = 20, 24  # tokens; the lengths from which rope is scaled lie between
 CLEAR = 1e-3  # every choice of a decode is clearer than this
+ROUTED = 1e-4  # between the logits of the experts that a token goes to and the others
+ROUTED_PROMPT, ROUTED_PROMPTS = 6, 2000  # tokens, and prompts that are tried, of one whose routes 16 bits do not change
+ROUTED_IN_16_BITS = 0.12
 PRECISE_COLUMNS = 16
 COLUMNS = 256  # of SmolLM2's 49152
 LONG_TEXT = """\
@@ -58,8 +64,16 @@ lit it, went down all 214 steps, walked out to the rocks, and waited for someone
 
 
 def logits_of(model: torch.nn.Module, tokens: list[int]) -> np.ndarray:
-    with torch.no_grad():
+    return routed_logits_of(model, tokens)[0]
+
+
+def routed_logits_of(model: torch.nn.Module, tokens: list[int]) -> tuple[np.ndarray, Routes]:
+    with torch.no_grad(), Routes(model) as routes:
         logits = model(torch.tensor([tokens])).logits[0]
+    return in_numpy(logits), routes
+
+
+def in_numpy(logits: torch.Tensor) -> np.ndarray:
     return (logits if logits.dtype == torch.float64 else logits.float()).numpy()
 
 
@@ -68,7 +82,9 @@ def words(values: np.ndarray, dtype: str) -> str:
 
 
 def entry(model: torch.nn.Module, name: str, tokens: list[int], rows: list[int], columns: list[int] | None) -> dict:
-    full = logits_of(model, tokens)[rows]
+    full, routes = routed_logits_of(model, tokens)
+    assert routes.margin() > ROUTED, f"{name}: a token is routed by {routes.margin()}: take another seed"
+    full = full[rows]
     top = np.sort(full, axis=1)
     values = full if columns is None else full[:, columns]
     return {
@@ -107,9 +123,33 @@ def kind(directory: Path, out: Path) -> None:
     for name in (name for name, same in SPELLINGS.items() if same == directory.name):
         for other, expected in zip(tiny_prompts(directory.with_name(name)), prompts, strict=True):
             assert other == expected, f"{name} is not {directory.name}"
-    long = next(prompt["tokens"] for prompt in prompts if prompt["id"] == "long")
-    write(out / f"{directory.name}.json", {"model": directory.name, "prompts": prompts, "decode": decode(directory),
-                                           "precision": precision(directory, long)})
+    model = load(directory)
+    name, mixture = "long", bool(Routes(model).layers)
+    if mixture:
+        name = "routed"
+        prompts.append(entry(model, name, clearly_routed(model), list(range(ROUTED_PROMPT)), None))
+    tokens = next(prompt["tokens"] for prompt in prompts if prompt["id"] == name)
+    value = {"model": directory.name, "prompts": prompts, "decode": decode(directory),
+             "precision": precision(directory, name, tokens)}
+    if mixture:
+        value["routes"] = routes_of(model, name, tokens)
+    write(out / f"{directory.name}.json", value)
+
+
+def clearly_routed(model: torch.nn.Module) -> list[int]:
+    """A prompt that goes to the same experts in 16 bits."""
+    vocabulary = model.config.get_text_config().vocab_size
+    for seed in range(ROUTED_PROMPTS):
+        tokens = np.random.RandomState(1000 + seed).randint(3, vocabulary, ROUTED_PROMPT).tolist()
+        if routed_logits_of(model, tokens)[1].margin() > ROUTED_IN_16_BITS:
+            return tokens
+    raise AssertionError("no prompt is routed clearly enough")
+
+
+def routes_of(model: torch.nn.Module, name: str, tokens: list[int]) -> dict:
+    routes = routed_logits_of(model, tokens)[1]
+    return {"prompt": name, "layers": routes.layers, "k": routes.experts().shape[-1], "margin": round(routes.margin(), 5),
+            "experts": words(routes.experts(), "<i4"), "weights": words(routes.weights(), "<f4")}
 
 
 def decode(directory: Path) -> dict:
@@ -117,9 +157,9 @@ def decode(directory: Path) -> dict:
     cache: of some prompts, the one with the most different tokens, or the first with enough of them."""
     best: tuple[int, list[int], np.ndarray] | None = None
     for seed in range(DECODE_PROMPTS):
-        tokens, logits = continued(directory, seed)
+        tokens, logits, routed = continued(directory, seed)
         different = len(set(logits.argmax(axis=1).tolist()))
-        if smallest_margin(logits) > CLEAR and (best is None or different > best[0]):
+        if smallest_margin(logits) > CLEAR and routed > ROUTED and (best is None or different > best[0]):
             best = different, tokens, logits
         if best is not None and best[0] > DECODE_STEPS // 3:
             break
@@ -129,17 +169,17 @@ def decode(directory: Path) -> dict:
             "smallest_margin": round(smallest_margin(logits), 5), "logits": words(logits, "<f4")}
 
 
-def continued(directory: Path, seed: int) -> tuple[list[int], np.ndarray]:
-    """Token by token over a cache; the logits that chose each."""
+def continued(directory: Path, seed: int) -> tuple[list[int], np.ndarray, float]:
+    """Token by token over a cache; the logits that chose each, and how clearly tokens were routed."""
     model = load(directory)
     config = model.config.get_text_config()
     tokens = np.random.RandomState(seed).randint(3, config.vocab_size, DECODE_PROMPT).tolist()
     cache, step, logits = transformers.DynamicCache(config=config), tokens, []
-    for _ in range(DECODE_STEPS):
-        with torch.no_grad():
+    with torch.no_grad(), Routes(model) as routes:
+        for _ in range(DECODE_STEPS):
             logits.append(model(torch.tensor([step]), cache=cache, use_cache=True).logits[0, -1].numpy())
-        step = [int(logits[-1].argmax())]
-    return tokens, np.stack(logits)
+            step = [int(logits[-1].argmax())]
+    return tokens, np.stack(logits), routes.margin()
 
 
 def smallest_margin(logits: np.ndarray) -> float:
@@ -147,18 +187,20 @@ def smallest_margin(logits: np.ndarray) -> float:
     return float((top[:, -1] - top[:, -2]).min())
 
 
-def precision(directory: Path, tokens: list[int]) -> dict:
+def precision(directory: Path, name: str, tokens: list[int]) -> dict:
     """float64 logits, and how far transformers' 16-bit ones are from them."""
     with all_in_float64():
-        truth = logits_of(load(directory, torch.float64), tokens)
+        truth, routes = routed_logits_of(load(directory, torch.float64), tokens)
     assert truth.dtype == np.float64
     columns = np.linspace(0, truth.shape[1] - 1, PRECISE_COLUMNS).round().astype(int)
 
     def error(dtype: torch.dtype) -> float:
-        values = logits_of(load(directory, dtype), tokens).astype(np.float64)
+        values, narrow = routed_logits_of(load(directory, dtype), tokens)
+        assert not routes.layers or np.array_equal(narrow.experts(), routes.experts()), f"routes differ in {dtype}"
+        values = values.astype(np.float64)
         return float(np.linalg.norm((values - truth)[:, columns]) / np.linalg.norm(truth[:, columns]))
 
-    return {"prompt": "long", "columns": columns.tolist(), "logits": words(truth[:, columns], "<f8"),
+    return {"prompt": name, "columns": columns.tolist(), "logits": words(truth[:, columns], "<f8"),
             "error": {name: float(f"{error(getattr(torch, name)):.4g}") for name in ("float32", "bfloat16", "float16")}}
 
 

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import torch
 import transformers
 from safetensors.torch import load_file
@@ -14,10 +15,53 @@ from safetensors.torch import load_file
 
 def load(directory: Path, dtype: torch.dtype = torch.float32) -> torch.nn.Module:
     """A fresh model: dynamic and longrope keep state between calls."""
-    if json.loads((directory / "config.json").read_text())["model_type"] == "internlm2":
+    config = json.loads((directory / "config.json").read_text())
+    if config["model_type"] == "internlm2":
         return internlm2_as_llama(directory).to(dtype).eval()
-    model = transformers.AutoModelForCausalLM.from_pretrained(directory, dtype=dtype, attn_implementation="eager")
+    coded = {"quantization_config": transformers.Mxfp4Config(dequantize=True)} if "quantization_config" in config else {}
+    model = transformers.AutoModelForCausalLM.from_pretrained(
+        directory, dtype=dtype, attn_implementation="eager", experts_implementation="eager", **coded)
     return model.eval()
+
+
+class Routes:
+    """What the routers of a model decide, while it is entered."""
+
+    def __init__(self, model: torch.nn.Module) -> None:
+        self.routers = [(int(name.split(".")[2]), module) for name, module in model.named_modules()
+                        if type(module).__name__.endswith("TopKRouter")]
+        self.layers = [layer for layer, _ in self.routers]
+        self.calls: dict[int, list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]] = {layer: [] for layer in self.layers}
+        self.hooks: list[torch.utils.hooks.RemovableHandle] = []
+
+    def __enter__(self) -> Routes:
+        for layer, router in self.routers:
+            self.hooks.append(router.register_forward_hook(
+                lambda module, inputs, output, layer=layer: self.calls[layer].append(output)))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for hook in self.hooks:
+            hook.remove()
+
+    def experts(self) -> np.ndarray:
+        """[layers, positions, k], ascending for each position."""
+        return np.stack([torch.cat([chosen.sort(-1).values for _, _, chosen in self.calls[layer]]).numpy()
+                         for layer in self.layers])
+
+    def weights(self) -> np.ndarray:
+        return np.stack([torch.cat([weights.gather(-1, chosen.sort(-1).indices) for _, weights, chosen in self.calls[layer]])
+                         .float().numpy() for layer in self.layers])
+
+    def margin(self) -> float:
+        """Between the logits of the last expert that was chosen and of the first that was not; the smallest."""
+        smallest = float("inf")
+        for layer in self.layers:
+            for logits, _, chosen in self.calls[layer]:
+                top = logits.double().sort(-1, descending=True).values
+                k = chosen.shape[-1]
+                smallest = min(smallest, float((top[:, k - 1] - top[:, k]).min()))
+        return smallest
 
 
 def internlm2_as_llama(directory: Path) -> torch.nn.Module:
@@ -60,6 +104,11 @@ def all_in_float64() -> Iterator[None]:
         eps = self.eps if from_one else self.variance_epsilon
         return x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + eps) * (1.0 + self.weight if from_one else self.weight)
 
+    def mixtral_router(self: torch.nn.Module, x: torch.Tensor) -> tuple[torch.Tensor, ...]:  # its own rounds to float32
+        logits = torch.nn.functional.linear(x.reshape(-1, self.hidden_dim), self.weight)
+        weights, chosen = torch.topk(softmax(logits, dim=-1), self.top_k, dim=-1)
+        return logits, weights / weights.sum(dim=-1, keepdim=True), chosen
+
     classes = {kind for kind in subclasses(torch.nn.Module)
                if kind.__name__.endswith("RMSNorm") and kind.__module__.startswith("transformers.models.")}
     kept = {kind: kind.forward for kind in classes}
@@ -68,6 +117,8 @@ def all_in_float64() -> Iterator[None]:
     torch.Tensor.sin = lambda x: sine(x.double()).to(x.dtype)
     for kind in classes:
         kind.forward = norm
+    router = transformers.models.mixtral.modeling_mixtral.MixtralTopKRouter
+    kept[router], router.forward = router.forward, mixtral_router
     try:
         yield
     finally:
