@@ -30,6 +30,16 @@ void add(std::vector<std::string>& parts, bool has, std::string text) {
   if (has) parts.push_back(std::move(text));
 }
 
+std::string words_of(const ExpertsSpec& experts) {
+  const auto* weights = experts.weights == RouteWeights::softmax ? "a softmax over all"
+                        : experts.weights == RouteWeights::softmax_renormalized
+                            ? "a softmax over all, renormalized"
+                            : "a softmax over the chosen";
+  return fmt::format("{} experts of {} columns, {} a token, weights {}{}", experts.count,
+                     experts.intermediate, experts.active, weights,
+                     experts.router_bias ? ", router bias" : "");
+}
+
 std::vector<std::string> parts_of(const LayerSpec& layer) {
   const BlockSpec& attention = layer[Block::attention];
   const BlockSpec& mlp = layer[Block::mlp];
@@ -41,9 +51,11 @@ std::vector<std::string> parts_of(const LayerSpec& layer) {
   add(parts, mlp.input_bias || mlp.output_bias, "MLP biases");
   add(parts, layer.query_key_norm == QueryKeyNorm::per_head, "norms of queries and keys, by head");
   add(parts, layer.query_key_norm == QueryKeyNorm::per_row, "norms of queries and keys, over all heads");
-  add(parts, layer.activation != Activation::silu, "GELU");
-  add(parts, layer.experts.count > 0,
-      fmt::format("{} experts, {} a row", layer.experts.count, layer.experts.active));
+  add(parts, layer.sinks, "attention sinks");
+  add(parts, layer.activation == Activation::gelu || layer.activation == Activation::gelu_tanh, "GELU");
+  add(parts, layer.activation == Activation::clamped_swish,
+      fmt::format("swish clamped at {:.6g}", layer.activation_limit));
+  add(parts, layer.experts.count > 0, words_of(layer.experts));
   add(parts, layer.score_scale != 0, fmt::format("attention scale {:.6g}", layer.score_scale));
   add(parts, layer.score_softcap != 0, fmt::format("attention softcap {:.6g}", layer.score_softcap));
   add(parts, layer.residual_multiplier != 1,

@@ -131,14 +131,18 @@ ModelConfig read_model_config(const std::filesystem::path& directory) {
   return model;
 }
 
-// Per layer: query and output projections, keys and values, three matrices of the MLP, two norms. (Where the
-// layers have four norms, or none before their blocks, vectors are counted roughly; they are less than 0.1%.)
+// Per layer: query and output projections, keys and values, three matrices of the MLP or of each expert with
+// the router, two norms. (Where the layers have four norms, or none before their blocks, vectors are counted
+// roughly; they are less than 0.1%.)
 std::int64_t parameter_count(const ModelConfig& config) {
-  const auto attention = 2 * config.hidden * config.query_heads * config.head_dim +
-                         2 * config.hidden * config.kv_heads * config.head_dim;
-  const auto layer = attention + 3 * config.hidden * config.intermediate + 2 * config.hidden;
-  return config.layers * layer + config.hidden +
-         config.vocabulary * config.hidden * (config.tied_head ? 1 : 2);
+  std::int64_t count = config.hidden + config.vocabulary * config.hidden * (config.tied_head ? 1 : 2);
+  for (const LayerSpec& spec : config.specs) {
+    count += 2 * config.hidden * (config.query_heads + config.kv_heads) * config.head_dim + 2 * config.hidden;
+    const ExpertsSpec& experts = spec.experts;
+    count += experts.count > 0 ? experts.count * config.hidden * (3 * experts.intermediate + 1)
+                               : 3 * config.hidden * config.intermediate;
+  }
+  return count;
 }
 
 }  // namespace shardrift

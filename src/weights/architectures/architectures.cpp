@@ -4,19 +4,22 @@
 #include "common/error.hpp"
 #include "weights/architectures/architecture.hpp"
 #include "weights/architectures/gemma.hpp"
+#include "weights/architectures/gpt_oss.hpp"
 #include "weights/architectures/granite.hpp"
 #include "weights/architectures/internlm2.hpp"
 #include "weights/architectures/llama.hpp"
 #include "weights/architectures/mistral.hpp"
+#include "weights/architectures/mixtral.hpp"
 #include "weights/architectures/olmo2.hpp"
 #include "weights/architectures/phi3.hpp"
 #include "weights/architectures/qwen.hpp"
+#include "weights/architectures/qwen_moe.hpp"
 
 namespace shardrift {
 
 std::span<const Architecture* const> architectures() {
-  static constexpr std::array kAll{&kLlama,  &kMistral, &kQwen2, &kQwen3, &kInternLm2, &kGemma2,
-                                   &kGemma3, &kPhi3,    &kOlmo2, &kOlmo3, &kGranite};
+  static constexpr std::array kAll{&kLlama, &kMistral, &kQwen2, &kQwen3,   &kInternLm2, &kGemma2,   &kGemma3,
+                                   &kPhi3,  &kOlmo2,   &kOlmo3, &kGranite, &kMixtral,   &kQwen3Moe, &kGptOss};
   return kAll;
 }
 

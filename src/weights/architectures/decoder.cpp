@@ -132,6 +132,15 @@ std::int64_t window_of_sliding_layer(const JsonObject& config) {
   return config.size("sliding_window");
 }
 
+std::int64_t window_of_all_layers(const JsonObject& config, const ModelConfig& model, bool slides) {
+  for (const bool layer_slides : read_layer_types(config, model, [&](std::int64_t) { return slides; }))
+    if (layer_slides != slides)
+      throw config.wrong("layer_types", *config.get("layer_types"),
+                         fmt::format("{} has a window in all layers or in none; here it has {}",
+                                     model.architecture, slides ? "one" : "none"));
+  return slides ? window_of_sliding_layer(config) : 0;
+}
+
 void refuse_set(const JsonObject& config, std::initializer_list<const char*> flags, std::string_view why) {
   for (const auto* flag : flags)
     if (config.flag(flag)) throw config.wrong(flag, true, why);

@@ -28,6 +28,9 @@ std::vector<bool> read_layer_types(const JsonObject& config, const ModelConfig& 
                                    const std::function<bool(std::int64_t layer)>& absent);
 // sliding_window, of a layer that slides: it has to be there.
 std::int64_t window_of_sliding_layer(const JsonObject& config);
+// The window of an architecture that has it in all layers or in none; 0: none. What layer_types says
+// otherwise is refused.
+std::int64_t window_of_all_layers(const JsonObject& config, const ModelConfig& model, bool slides);
 // Flags that are true ask for what the architecture, or this version of it, does not compute.
 void refuse_set(const JsonObject& config, std::initializer_list<const char*> flags, std::string_view why);
 

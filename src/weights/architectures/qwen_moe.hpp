@@ -1,0 +1,6 @@
+#pragma once
+#include "weights/architectures/architecture.hpp"
+
+namespace shardrift {
+extern const Architecture kQwen3Moe;
+}
