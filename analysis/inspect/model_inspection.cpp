@@ -6,6 +6,7 @@
 #include "common/error.hpp"
 #include "common/json_file.hpp"
 #include "tokenizer/tokenizer.hpp"
+#include "weights/codings/matrix_coding.hpp"
 #include "weights/fit.hpp"
 #include "weights/model_files.hpp"
 #include "weights/safetensors.hpp"
@@ -27,28 +28,17 @@ bool tried(std::vector<std::string>& problems, Action&& action) {
   }
 }
 
-// A reader ends at the first thing that it does not know. Quantization is apart from all else: config.json is
-// read once more as if there were none, so that both are named.
-void find_more_problems(const fs::path& path, std::vector<std::string>& problems) {
-  constexpr const char* kQuantization = "quantization_config";
+// config.json's quantization alone, where the rest is no model that is computed: so that both are named.
+ModelConfig quantization_of(const fs::path& path) {
   constexpr std::size_t kMaxConfigBytes = std::size_t{16} << 20;
-  std::string text;
+  ModelConfig config;
   try {
-    text = read_text_file(path, kMaxConfigBytes);
-  } catch (const Error&) {
-    return;  // named already
+    const auto json = nlohmann::json::parse(read_text_file(path, kMaxConfigBytes), nullptr, false);
+    if (const auto* value = json.is_object() ? member(json, "quantization_config") : nullptr)
+      config.quantization = value->dump();
+  } catch (const Error&) {  // named already
   }
-  auto json = nlohmann::json::parse(text, nullptr, false);
-  if (!json.is_object() || json.erase(kQuantization) == 0) return;
-  std::vector<std::string> others;
-  tried(others, [&] { parse_model_config(json.dump(), path.string()); });
-  const bool named = problems.back().find(kQuantization) != std::string::npos;
-  if (!named)
-    problems.push_back(
-        path.string() +
-        ": quantization_config: this version reads unquantized checkpoints only (use the original one)");
-  else
-    problems.insert(problems.end(), others.begin(), others.end());
+  return config;
 }
 
 void read_tokenizer(ModelInspection& model) {
@@ -82,8 +72,11 @@ void read_checkpoint(ModelInspection& model) {
     stored.bytes += static_cast<std::int64_t>(tensor.bytes);
   }
   for (const auto& stamp : checkpoint->stamps()) model.files_bytes += static_cast<std::int64_t>(stamp.size);
-  if (!model.config) return;
   tried(model.problems, [&] {
+    const auto coding = matrix_coding(
+        model.config ? *model.config : quantization_of(model.directory / "config.json"), *checkpoint);
+    if (coding != nullptr) model.quantization = coding->description();
+    if (!model.config) return;
     const auto found = fit(*model.config, *checkpoint);
     model.problems.insert(model.problems.end(), found.problems.begin(), found.problems.end());
     model.notes.insert(model.notes.end(), found.notes.begin(), found.notes.end());
@@ -125,9 +118,7 @@ ModelInspection inspect_model(const ModelQuestion& question) {
   asked.batch = question.batch;
   validated(asked, 1, 1);
   if (!question.dtype.empty()) model.dtype = named<DType>("--dtype", question.dtype);
-  const auto config_file = model.directory / "config.json";
-  if (!tried(model.problems, [&] { model.config = read_model_config(model.directory); }))
-    find_more_problems(config_file, model.problems);
+  tried(model.problems, [&] { model.config = read_model_config(model.directory); });
   read_checkpoint(model);
   read_tokenizer(model);
   if (!model.config) return model;

@@ -40,6 +40,7 @@ struct ModelInspection {
   std::int64_t parameters = 0;
   std::map<std::string, StoredDType> stored;  // by dtype, as the files spell it
   std::int64_t files_bytes = 0;               // of the safetensors files
+  std::string quantization = "none";          // of the checkpoint
   std::string tokenizer_file;                 // its name; empty: there is none
   std::int64_t tokenizer_size = 0;            // highest id + 1; 0: refused, or none
   DType dtype = DType::float32;               // of the run that the memory is of

@@ -57,6 +57,7 @@ std::string inspect_json(const ModelInspection& model) {
                      {"model", described(model)},
                      {"stored", stored},
                      {"files_bytes", model.files_bytes},
+                     {"quantization", model.quantization},
                      {"tokenizer", {{"file", model.tokenizer_file}, {"size", model.tokenizer_size}}},
                      {"memory",
                       {{"dtype", std::string(name_of(model.dtype))},

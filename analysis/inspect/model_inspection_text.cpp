@@ -70,6 +70,7 @@ std::string inspect_text(const ModelInspection& model) {
     stored.push_back(fmt::format("{} {} ({} tensors)", bytes(what.bytes), dtype, what.tensors));
   if (!stored.empty())
     text += line("stored", fmt::format("{}; {} on disk", fmt::join(stored, ", "), bytes(model.files_bytes)));
+  if (model.quantization != "none") text += line("quantized", model.quantization + "; decoded when loaded");
   text += line("tokenizer", model.tokenizer_file.empty() ? "none"
                             : model.tokenizer_size == 0  ? model.tokenizer_file + ", refused"
                                                          : fmt::format("{}, ids to {}", model.tokenizer_file,

@@ -21,6 +21,7 @@
 #include "parallel/plan/prompt_groups.hpp"
 #include "record/output_names.hpp"
 #include "record/reader.hpp"
+#include "weights/codings/matrix_coding.hpp"
 #include "weights/fit.hpp"
 #include "weights/model_files.hpp"
 #include "worker/collectives.hpp"
@@ -95,6 +96,11 @@ void print_notes(const std::vector<std::string>& notes) {
   std::fflush(stderr);
 }
 
+std::string quantization_of(const ModelConfig& config, const Checkpoint& checkpoint) {
+  const auto coding = matrix_coding(config, checkpoint);
+  return coding == nullptr ? "none" : coding->description();
+}
+
 record::RunInfo describe_run(const World& world, const RunOptions& options, const ModelConfig& config,
                              const Checkpoint& checkpoint, const std::vector<Job>& jobs,
                              record::Environment environment) {
@@ -109,7 +115,7 @@ record::RunInfo describe_run(const World& world, const RunOptions& options, cons
   run.environment = std::move(environment);
   run.model = {config.architecture,
                std::string(name_of(options.plan.dtype)),
-               "none",
+               quantization_of(config, checkpoint),
                config.text,
                checkpoint.identity(config.text),
                config.vocabulary,
