@@ -43,13 +43,15 @@ void count(const Routes& reference, const Routes& candidate, std::size_t layer, 
   }
 }
 
+bool are_of_one_model(const PromptRoutes& one, const PromptRoutes& other) {
+  return one.k == other.k &&
+         std::ranges::equal(one.layers, other.layers, {}, &LayerRoutes::layer, &LayerRoutes::layer);
+}
+
 void add(RouteTotals& totals, const PromptMeasurement& prompt) {
   const PromptRoutes& routes = prompt.routes;
-  totals.k = routes.k;
   totals.tokens += routes.tokens;
   totals.tokens_flipped += routes.tokens_flipped;
-  if (totals.layers.empty())
-    for (const auto& layer : routes.layers) totals.layers.push_back({.layer = layer.layer});
   for (std::size_t i = 0; i < routes.layers.size(); ++i) {
     const LayerRoutes& one = routes.layers[i];
     LayerRoutes& all = totals.layers[i];
@@ -111,10 +113,20 @@ double RouteTotals::mean_drift() const {
 }
 
 std::optional<RouteTotals> routes_of(const Measurement& measurement) {
+  const PromptRoutes* first = nullptr;
   RouteTotals totals;
-  for (const auto& prompt : measurement.prompts)
-    if (!prompt.routes.layers.empty()) add(totals, prompt);
-  if (totals.layers.empty()) return std::nullopt;
+  for (const auto& prompt : measurement.prompts) {
+    const PromptRoutes& routes = prompt.routes;
+    if (routes.layers.empty()) continue;
+    if (first == nullptr) {
+      first = &routes;
+      totals.k = routes.k;
+      for (const auto& layer : routes.layers) totals.layers.push_back({.layer = layer.layer});
+    }
+    // A file may say of each prompt what it likes.
+    if (are_of_one_model(routes, *first)) add(totals, prompt);
+  }
+  if (first == nullptr) return std::nullopt;
   return totals;
 }
 

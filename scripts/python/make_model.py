@@ -32,7 +32,7 @@ PRESETS: dict[str, dict[str, object]] = {
     "gemma2-9b": {"architecture": "gemma2", "hidden": 3584, "intermediate": 14336, "layers": 42, "heads": 16, "kv_heads": 8,
                   "head_dim": 256, "vocab": 256000, "max_positions": 8192, "sliding_window": 4096, "dtype": "bfloat16",
                   "shards_files": 4},
-    # Mixtures for a study on one GPU: 680 and 480 million parameters
+    # Mixtures for a study on one GPU: 700 and 550 million parameters
     "mixtral-small": {"architecture": "mixtral", "hidden": 1024, "intermediate": 2048, "layers": 12, "heads": 16,
                       "kv_heads": 4, "head_dim": 64, "vocab": 32000, "max_positions": 4096, "experts": 8,
                       "experts_per_token": 2, "dtype": "bfloat16"},

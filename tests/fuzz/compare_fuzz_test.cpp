@@ -83,14 +83,21 @@ record::RunInfo run_with_a_collective(int shards) {
   return run;
 }
 
+std::vector<record::PromptRecord> routed_prompts(const Rows& rows, std::uint32_t seed) {
+  std::vector<record::PromptRecord> prompts;
+  for (const std::int64_t index : {0, 1}) {
+    prompts.push_back(greedy_prompt(small_run(), fmt::format("p{}", index), index, rows));
+    record::testing::add_routes(prompts.back(), seed);
+  }
+  return prompts;
+}
+
 void write_runs(const fs::path& reference, const fs::path& candidate) {
   Rows rows(12, {0, 3, 1, 0, 0});
-  write_record(reference, run_with_a_collective(1),
-               {greedy_prompt(small_run(), "p0", 0, rows), greedy_prompt(small_run(), "p1", 1, rows)});
+  write_record(reference, run_with_a_collective(1), routed_prompts(rows, 1));
   for (auto& row : rows) row[2] += 0.25;
   rows[9][4] = 5;
-  write_record(candidate, run_with_a_collective(2),
-               {greedy_prompt(small_run(), "p0", 0, rows), greedy_prompt(small_run(), "p1", 1, rows)}, 1);
+  write_record(candidate, run_with_a_collective(2), routed_prompts(rows, 2), 1);
 }
 
 // Everything compare does with two files but printing.

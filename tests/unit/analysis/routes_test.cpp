@@ -137,6 +137,22 @@ TEST_F(MeasuredRoutes, OfOneRecordOnlyOrOfOtherLayersAreNotCompared) {
   EXPECT_FALSE(routes_of(measured({none}, reference)));
 }
 
+// Each prompt's routes are read alone: one that is of another model than the first is left out of the sum.
+TEST_F(MeasuredRoutes, OfPromptsThatDisagreeTheFirstsAreSummed) {
+  auto p1 = routed("p1", 1, kRows);
+  p1.routes.layers = {1, 4, 6};
+  p1.routes.experts.insert(p1.routes.experts.end(), 24, 0);
+  p1.routes.weights.insert(p1.routes.weights.end(), 24, 0.5F);
+  for (std::size_t i = 49; i < 72; i += 2) p1.routes.experts[i] = 3;
+  const std::vector<record::PromptRecord> prompts{routed("p0", 0, kRows), p1};
+  const auto measurement = measured(prompts, prompts);
+  EXPECT_EQ(measurement.prompts[1].routes.layers.size(), 3U);
+  const auto totals = routes_of(measurement);
+  ASSERT_TRUE(totals);
+  EXPECT_EQ(totals->layers.size(), 2U);
+  EXPECT_EQ(totals->tokens, 12);
+}
+
 // A score run has all rows, a greedy one those from the last prompt token on; a run may also stop earlier.
 TEST_F(MeasuredRoutes, GoAsFarAsBothRunsDo) {
   auto shorter = routed("p0", 0, {kRows.begin(), kRows.begin() + 2});
