@@ -32,6 +32,12 @@ std::string device_name(Device device) {
   return device == Device::cuda ? "GPU" : "CPU";
 }
 
+std::string quantized_instead(Quantization from, Quantization to) {
+  if (from == Quantization::none) return fmt::format("{} weights", name_of(to));
+  if (to == Quantization::none) return fmt::format("unquantized weights instead of {}", name_of(from));
+  return fmt::format("{} weights instead of {}", name_of(to), name_of(from));
+}
+
 // What changes numbers whatever is divided: weights, dtype, the kind of device.
 std::string numerics_of(const analysis::RunSummary& reference, const analysis::RunSummary& candidate,
                         const std::optional<Plan>& one, const std::optional<Plan>& other) {
@@ -39,6 +45,8 @@ std::string numerics_of(const analysis::RunSummary& reference, const analysis::R
   const auto& from = reference.run.model;
   const auto& to = candidate.run.model;
   if (from.quantization != to.quantization) return "quantization " + to.quantization;
+  if (one && other && one->quantize != other->quantize)
+    return quantized_instead(one->quantize, other->quantize);
   if (one && other && one->dtype != other->dtype)
     return fmt::format("{} instead of {}", name_of(other->dtype), name_of(one->dtype));
   if (one && other && one->device != other->device)

@@ -20,8 +20,10 @@
 #include "parallel/probe/given_sum.hpp"
 #include "parallel/profile/messages.hpp"
 #include "record/output_names.hpp"
+#include "weights/codings/matrix_coding.hpp"
 #include "weights/model_config.hpp"
 #include "weights/model_files.hpp"
+#include "weights/quantize.hpp"
 #include "weights/safetensors.hpp"
 
 namespace shardrift::study {
@@ -34,6 +36,7 @@ constexpr double kProbeSeconds = 5;  // libraries and communicator; the collecti
 struct Model {
   ModelConfig config;
   std::string identity;
+  std::string coding;  // of its matrices, described; empty: plain numbers
 };
 
 // Words after `shardrift-run run`. record: of the run it follows.
@@ -104,7 +107,9 @@ class Planner {
     if (found != models_.end()) return found->second;
     Model model;
     model.config = read_model_config(directory);
-    model.identity = Checkpoint::open(directory).identity(model.config.text);
+    const auto checkpoint = Checkpoint::open(directory);
+    model.identity = checkpoint.identity(model.config.text);
+    if (const auto coding = matrix_coding(model.config, checkpoint)) model.coding = coding->description();
     return models_.emplace(directory, std::move(model)).first->second;
   }
 
@@ -217,6 +222,7 @@ class Planner {
     one.model = options.model;
     const auto layers = static_cast<int>(model.config.layers);
     Plan plan = validated(options.plan, layers, world_size(options.plan));
+    refuse_quantized_twice(plan.quantize, model.coding);
     if (entry.gpu >= 0 && world_size(plan) > 1)
       throw usage_error("gpu = {}: only a run on a single device can be bound to one, this has {} ranks",
                         entry.gpu, world_size(plan));

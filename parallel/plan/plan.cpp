@@ -131,7 +131,9 @@ std::string describe(const Plan& plan) {
     text += fmt::format(", {} sums", name_of(plan.reduction.accumulator));
   if (plan.batch > 1) text += fmt::format(", batch {}", plan.batch);
   if (plan.prefill_batch > 1) text += fmt::format(", prefill-batch {}", plan.prefill_batch);
-  return text + fmt::format(", {}, {}", name_of(plan.dtype), name_of(plan.device));
+  text += fmt::format(", {}", name_of(plan.dtype));
+  if (plan.quantize != Quantization::none) text += fmt::format(", {} weights", name_of(plan.quantize));
+  return text + fmt::format(", {}", name_of(plan.device));
 }
 
 }  // namespace shardrift

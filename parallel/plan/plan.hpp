@@ -31,6 +31,18 @@ constexpr auto names_of(RowLinear) {
       {{RowLinear::reduce, "reduce"}, {RowLinear::scatter, "scatter"}, {RowLinear::gather, "gather"}});
 }
 
+// What the linears inside layers are rounded to when they are loaded, as whole matrices
+// (src/weights/quantize.hpp).
+enum class Quantization { none, int8, int4, nf4, fp8, fp8_block };
+constexpr auto names_of(Quantization) {
+  return std::to_array<Named<Quantization>>({{Quantization::none, "none"},
+                                             {Quantization::int8, "int8"},
+                                             {Quantization::int4, "int4"},
+                                             {Quantization::nf4, "nf4"},
+                                             {Quantization::fp8, "fp8"},
+                                             {Quantization::fp8_block, "fp8-block"}});
+}
+
 struct Plan {
   int shards = 1;           // S, 1 to 64
   int tensor_parallel = 1;  // R, divides S
@@ -40,7 +52,8 @@ struct Plan {
       stage_layers;     // [P] layers of each stage; empty: dealt evenly, the first stages get one more
   Reduction reduction;  // where row_linear is gather: Reduction(), for nothing is summed
   RowLinear row_linear = RowLinear::reduce;
-  DType dtype = DType::float32;  // of weights and activations
+  DType dtype = DType::float32;                // of weights and activations
+  Quantization quantize = Quantization::none;  // of weights, before they are sharded
   DType logits_dtype =
       DType::float32;  // dtype's storage, or float32: the head's product before it is rounded
   int batch = 1;       // sequences in one decode pass, 1 to 64: rows of its matrix products

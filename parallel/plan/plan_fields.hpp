@@ -48,6 +48,13 @@ constexpr auto fields_of(std::type_identity<Plan>) {
                 Since::later},
       FlagField{"dtype", &Plan::dtype, in_numerics,
                 "float64, float32, tf32, float16, bfloat16: weights and activations (default float32)"},
+      FlagField{
+          "quantize", &Plan::quantize, in_numerics,
+          "none (default), int8, int4, nf4, fp8, fp8-block: the linears inside layers (q, k, v, o, gate, up, "
+          "down, also of experts) are rounded to what the quantized matrix holds, whole, before they are "
+          "sharded; embedding, head, norms, biases and routers stay. Scales: int8 and fp8 (e4m3) one a row, "
+          "int4 and nf4 one for 64 columns of it, fp8-block one for 128 x 128",
+          Since::later},
       FlagField{"logits_dtype", &Plan::logits_dtype, in_numerics,
                 "model, or float32: the head's accumulators, not rounded"},
       FlagField{"reduction", &Plan::reduction, in_numerics,

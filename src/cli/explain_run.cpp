@@ -64,6 +64,7 @@ void check_flags(const ExplainRunFlags& flags) {
   refuse_beside_real(!flags.dtype.empty(), "--dtype");
   refuse_beside_real(!flags.logits_dtype.empty(), "--logits-dtype");
   refuse_beside_real(!flags.row_linear.empty(), "--row-linear");
+  refuse_beside_real(!flags.quantize.empty(), "--quantize");
   refuse_beside_real(flags.batch != 0, "--batch");
   refuse_beside_real(flags.prefill_batch != 0, "--prefill-batch");
   refuse_beside_real(flags.live, "--live");
@@ -111,6 +112,7 @@ Subject subject_of(const ExplainRunFlags& flags, const study::Machine& machine) 
   if (!flags.logits_dtype.empty() && flags.logits_dtype != "float32" && flags.logits_dtype != "model")
     throw usage_error("unknown --logits-dtype '{}': use model or float32", flags.logits_dtype);
   if (!flags.row_linear.empty()) plan.row_linear = named<RowLinear>("--row-linear", flags.row_linear);
+  if (!flags.quantize.empty()) plan.quantize = named<Quantization>("--quantize", flags.quantize);
   if (flags.batch != 0) plan.batch = flags.batch;
   if (flags.prefill_batch != 0) plan.prefill_batch = flags.prefill_batch;
   if (!flags.prompts.empty()) {
@@ -221,6 +223,7 @@ void add_explain_run_options(Arguments& known, ExplainRunFlags& flags) {
       .option("dtype", flags.dtype, "NAME", "default: the checkpoint's")
       .option("logits-dtype", flags.logits_dtype, "NAME", "model or float32")
       .option("row-linear", flags.row_linear, "NAME", "reduce, scatter or gather")
+      .option("quantize", flags.quantize, "NAME", "what weights are quantized to when they are loaded")
       .option("batch", flags.batch, "N", "with --follow: sequences in one decode pass")
       .option("prefill-batch", flags.prefill_batch, "N", "prompts in one prefill pass")
       .option("device", flags.device, "cpu|cuda", "default: a GPU where there is one")

@@ -31,7 +31,9 @@ class Loader {
  public:
   Loader(const Checkpoint& checkpoint, const ModelConfig& config, const Plan& plan, Backend& backend,
          ModelWeights& weights)
-      : source_(checkpoint, config), config_(config), plan_(plan), backend_(backend), weights_(weights) {}
+      : source_(checkpoint, config), config_(config), plan_(plan), backend_(backend), weights_(weights) {
+    source_.quantize(plan.quantize);
+  }
 
   // A vector that every rank has whole.
   OwnedMatrix vector(Part part, std::int64_t layer = 0) {

@@ -55,8 +55,6 @@ po::options_description describe_options() {
   groups[static_cast<std::size_t>(FlagGroup::files)].add_options()(
       "config", po::value<std::string>(),
       "read flags from a file, one 'flag = value' a line; the command line wins");
-  groups[static_cast<std::size_t>(FlagGroup::numerics)].add_options()("quantize", po::value<std::string>(),
-                                                                      "none");
   groups[static_cast<std::size_t>(FlagGroup::mode)].add_options()("help", "this text");
   po::options_description all;
   for (const auto& group : groups) all.add(group);
@@ -104,9 +102,7 @@ Plan plan_from(Given given) {
   return plan;
 }
 
-void check(const RunOptions& o, const Given& given) {
-  if (const auto quantize = text_given(given, "quantize"); quantize && *quantize != "none")
-    throw usage_error("--quantize {}: this version has only none", *quantize);
+void check(const RunOptions& o) {
   if (o.model.empty()) throw usage_error("--model DIR is needed: a Hugging Face directory");
   if (o.output.empty()) throw usage_error("--output FILE.h5 is needed");
   if (o.mode == Mode::follow && o.follow.empty())
@@ -185,7 +181,7 @@ RunOptions parse_run_options(const std::vector<std::string>& arguments, bool& he
   }
   read_fields(given, options);
   options.plan = plan_from(given);
-  check(options, given);
+  check(options);
   return options;
 }
 

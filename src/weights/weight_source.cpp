@@ -4,6 +4,8 @@
 #include <cstring>
 
 #include "common/error.hpp"
+#include "common/not_finite.hpp"
+#include "weights/quantize.hpp"
 
 namespace shardrift {
 namespace {
@@ -32,6 +34,29 @@ bool follow_one_another(const std::vector<std::int64_t>& rows) {
   for (std::size_t i = 1; i < rows.size(); ++i)
     if (rows[i] != rows[i - 1] + 1) return false;
   return true;
+}
+
+// The numbers of a dense view as float32, rounded once where they are float64.
+void to_float32(const TensorView& view, float* out) {
+  const std::size_t count = view.bytes / size_of(view.dtype);
+  const auto each = [&]<typename Word>(Word, auto&& value_of) {
+    for (std::size_t i = 0; i < count; ++i) {
+      Word word;
+      std::memcpy(&word, view.data + i * sizeof(Word), sizeof(Word));
+      out[i] = value_of(word);
+    }
+  };
+  switch (view.dtype) {
+    case DType::float64:
+      return each(double{}, [](double value) { return static_cast<float>(value); });
+    case DType::float32:
+    case DType::tf32:
+      return each(float{}, [](float value) { return value; });
+    case DType::float16:
+      return each(std::uint16_t{}, [](std::uint16_t bits) { return float_from_float16(bits); });
+    case DType::bfloat16:
+      return each(std::uint16_t{}, [](std::uint16_t bits) { return float_from_bfloat16(bits); });
+  }
 }
 
 }  // namespace
@@ -86,7 +111,40 @@ TensorView WeightSource::transposed_rows(const TensorView& tensor, std::int64_t 
   return view;
 }
 
+void WeightSource::quantize(Quantization kind) {
+  refuse_quantized_twice(kind, coding_ == nullptr ? "" : coding_->description());
+  quantization_ = kind;
+}
+
 TensorView WeightSource::rows(Part part, std::int64_t layer, Range rows, std::int64_t expert) {
+  return quantization_ != Quantization::none && is_quantized(part) ? quantized_rows(part, layer, rows, expert)
+                                                                   : plain_rows(part, layer, rows, expert);
+}
+
+TensorView WeightSource::quantized_rows(Part part, std::int64_t layer, Range rows, std::int64_t expert) {
+  const PartShape shape = shape_of(model_, part, layer);
+  const Range together = rows_quantized_with(quantization_, rows, shape.rows);
+  TensorView view = plain_rows(part, layer, together, expert);
+  quantized_.resize(static_cast<std::size_t>(together.size() * shape.cols));
+  to_float32(view, quantized_.data());
+  const auto words = std::as_bytes(std::span(quantized_));
+  if (const auto at = first_not_finite(words, DType::float32); at >= 0) {
+    const bool damaged = first_not_finite({view.data, view.bytes}, view.dtype) >= 0;
+    throw bad_data("tensor {}: the weight at {} {}", view.name,
+                   view.stored_at(at / shape.cols, at % shape.cols),
+                   damaged ? "is infinite or NaN: the checkpoint is damaged"
+                           : "overflows in float32, in which --quantize computes: leave --quantize out");
+  }
+  quantize_rows(quantization_, quantized_, shape.cols);
+  if (together != rows) view = plain_rows(part, layer, rows, expert);  // where these are stored
+  const auto row_bytes = static_cast<std::size_t>(shape.cols) * sizeof(float);
+  view.dtype = DType::float32;
+  view.data = words.data() + static_cast<std::size_t>(rows.begin - together.begin) * row_bytes;
+  view.bytes = static_cast<std::size_t>(rows.size()) * row_bytes;
+  return view;
+}
+
+TensorView WeightSource::plain_rows(Part part, std::int64_t layer, Range rows, std::int64_t expert) {
   const PartShape shape = shape_of(model_, part, layer);
   const auto name = wrapped(wrapping_, name_in(architecture_, part, layer, expert));
   PackedRows packed = packed_in(architecture_, model_, part);

@@ -4,8 +4,11 @@
 // number of shards sees the same weights.
 #pragma once
 #include <cstdint>
+#include <memory>
+#include <string>
 #include <vector>
 
+#include "parallel/plan/plan.hpp"
 #include "weights/architectures/architecture.hpp"
 #include "weights/codings/matrix_coding.hpp"
 #include "weights/safetensors.hpp"
@@ -19,13 +22,20 @@ class WeightSource {
   WeightSource(const Checkpoint& checkpoint, const ModelConfig& model);
   WeightSource(const Checkpoint& checkpoint, const ModelConfig& model, const Architecture& architecture);
 
-  // Rows [rows.begin, rows.end) of the part, all its columns, in the checkpoint's dtype, or in that which its
-  // coding decodes to; valid until the next call. Throws bad_data naming the tensor: missing, of another
-  // shape than config.json asks for, or coded wrongly.
+  // From here on the linears inside layers are quantized and dequantized (weights/quantize.hpp), in float32.
+  // Throws usage_error where the checkpoint is quantized already.
+  void quantize(Quantization kind);
+
+  // Rows [rows.begin, rows.end) of the part, all its columns, in the checkpoint's dtype, in that which its
+  // coding decodes to, or float32 where they are quantized; valid until the next call. Throws bad_data naming
+  // the tensor: missing, of another shape than config.json asks for, or coded wrongly; where it is quantized
+  // also a number that is infinite or NaN.
   TensorView rows(Part part, std::int64_t layer, Range rows, std::int64_t expert = 0);
   TensorView whole(Part part, std::int64_t layer = 0, std::int64_t expert = 0);
 
  private:
+  TensorView plain_rows(Part part, std::int64_t layer, Range rows, std::int64_t expert);
+  TensorView quantized_rows(Part part, std::int64_t layer, Range rows, std::int64_t expert);
   TensorView decoded(const std::string& name, const std::vector<std::int64_t>& matrix, Range rows);
   TensorView transposed_rows(const TensorView& tensor, std::int64_t cols, std::int64_t height,
                              const std::vector<std::int64_t>& rows);
@@ -39,6 +49,8 @@ class WeightSource {
   std::string decoded_name_;
   Range decoded_rows_;
   std::vector<std::byte> unpacked_;
+  Quantization quantization_ = Quantization::none;
+  std::vector<float> quantized_;
 };
 
 }  // namespace shardrift

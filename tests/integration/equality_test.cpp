@@ -134,6 +134,39 @@ TEST(Equality, SixtyFourPromptsAtOnce) {
   EXPECT_EQ(first_difference(one, record_of("tiny-llama", case_of_replicas, folder, "dp2", kPrompts)), "");
 }
 
+// Weights are quantized before they are sharded: other weights, the same rules.
+TEST(Equality, QuantizedWeights) {
+  for (const std::string quantize : {"int8", "int4", "nf4", "fp8", "fp8-block"}) {
+    const std::vector<std::string> flags{"--quantize", quantize, "--dtype", "bfloat16"};
+    const auto with = [&](const Case& what) {
+      Case all = what;
+      all.flags.insert(all.flags.end(), flags.begin(), flags.end());
+      return all;
+    };
+    expect_equal("tiny-llama", "quantize-" + quantize,
+                 {with({1, {}}), with(stages("2,3")), with({2, {"--replicas", "2"}})});
+    expect_equal("tiny-llama", "quantize-shards-" + quantize,
+                 {shards(4, 1, flags), shards(4, 2, flags), shards(4, 4, flags),
+                  shards(4, 1, with({1, {"--threads", "1"}}).flags)});
+    expect_equal("tiny-llama", "quantize-two-" + quantize,
+                 {shards(2, 1, flags), with({2, {"--tensor-parallel", "2"}})});
+  }
+  expect_equal("tiny-phi3", "quantize-packed",
+               {shards(3, 1, {"--quantize", "fp8-block"}), shards(3, 3, {"--quantize", "fp8-block"})});
+  expect_equal("tiny-exact", "quantize-exact",
+               {{1, {"--quantize", "nf4"}},
+                {3, {"--tensor-parallel", "3", "--quantize", "nf4"}},
+                shards(8, 2, {"--quantize", "nf4"})});
+  // Control: each has weights of its own.
+  const fs::path folder = scratch("quantize-control");
+  std::vector<fs::path> records;
+  for (const std::string quantize : {"none", "int8", "int4", "nf4", "fp8", "fp8-block"}) {
+    const auto record = record_of("tiny-llama", {1, {"--quantize", quantize}}, folder, quantize);
+    for (const auto& other : records) EXPECT_NE(first_difference(record, other), "") << quantize;
+    records.push_back(record);
+  }
+}
+
 // What a prompt's bits are: of the plan and of its group. One prompt alone has the bits of a plan without
 // prefill batches; among others it does not (control), and the logits are the same to rounding.
 TEST(Equality, APromptsBitsAreOfItsGroup) {

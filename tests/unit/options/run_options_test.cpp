@@ -155,6 +155,8 @@ TEST(RunOptions, WhatIsNotGivenFollowsFromTheRest) {
   EXPECT_EQ(plan("--dtype bfloat16").logits_dtype, DType::bfloat16);
   EXPECT_EQ(plan("--dtype tf32 --logits-dtype model").logits_dtype, DType::float32);
   EXPECT_EQ(plan("--logits-dtype float32 --dtype float16").logits_dtype, DType::float32);
+  EXPECT_EQ(plan("").quantize, Quantization::none);
+  EXPECT_EQ(plan("--quantize fp8-block").quantize, Quantization::fp8_block);
 }
 
 TEST(RunOptions, RefusalsNameTheFlagAndTheWayOut) {
@@ -163,7 +165,8 @@ TEST(RunOptions, RefusalsNameTheFlagAndTheWayOut) {
   EXPECT_EQ(refusal("--stage-layers 1,x"), "--stage-layers 1,x: 'x' is not a number");
   EXPECT_EQ(refusal("--mode chat"), "unknown --mode 'chat': use greedy, follow or score");
   EXPECT_EQ(refusal("--record all"), "unknown --record 'all': use top, logits or hidden");
-  EXPECT_EQ(refusal("--quantize int8"), "--quantize int8: this version has only none");
+  EXPECT_EQ(refusal("--quantize int5"),
+            "unknown --quantize 'int5': use none, int8, int4, nf4, fp8 or fp8-block");
   EXPECT_THAT(refusal("--no-such-flag"), HasSubstr("no-such-flag"));
   EXPECT_THAT(refusal("--mode follow"), HasSubstr("--follow REF.h5"));
 }

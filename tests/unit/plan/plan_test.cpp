@@ -124,6 +124,12 @@ TEST(Plan, StagesMayBeUneven) {
   EXPECT_THAT(refusal(plan, 8, 3), HasSubstr("2 stages"));
 }
 
+TEST(Plan, SaysWhatItsWeightsAreQuantizedTo) {
+  Plan plan;
+  plan.quantize = Quantization::fp8_block;
+  EXPECT_EQ(describe(validated(plan, 4, 1)), "one device, float32, fp8-block weights, cpu");
+}
+
 TEST(Plan, BatchesOfOneToSixtyFour) {
   Plan plan;
   EXPECT_EQ(describe(validated(plan, 4, 1)), "one device, float32, cpu");

@@ -1,9 +1,11 @@
 #include "weights/weight_source.hpp"
 
+#include <cmath>
 #include <cstring>
 #include <numeric>
 
 #include "weight_files.hpp"
+#include "weights/quantize.hpp"
 
 namespace shardrift {
 namespace {
@@ -165,6 +167,73 @@ TEST(WeightSource, TakesAnExpertOutOfAllExpertsTensor) {
   const auto bias = source.whole(Part::expert_down_bias, 0, 1);
   EXPECT_EQ(values_of(bias), (std::vector<float>{35, 36, 37}));
   EXPECT_EQ(bias.stored_at(0, 2), "[1, 2]");
+}
+
+// Whole matrices before any slice is cut: the scale of a slice's numbers is that of all that share it in the
+// matrix.
+TEST(WeightSource, QuantizesBeforeItSlices) {
+  const TemporaryDirectory folder;
+  ModelConfig model = small(*find_architecture("LlamaForCausalLM"));
+  model.hidden = 130;
+  model.intermediate = 150;
+  std::vector<float> stored(150 * 130);
+  for (std::size_t i = 0; i < stored.size(); ++i)
+    stored[i] = std::ldexp(static_cast<float>(i * 37 % 101) - 50, -static_cast<int>(i % 5));
+  std::string bytes(stored.size() * sizeof(float), '\0');
+  std::memcpy(bytes.data(), stored.data(), bytes.size());
+  folder.write("model.safetensors",
+               safetensors(R"({"model.layers.0.mlp.gate_proj.weight": {"dtype": "F32", "shape": [150, 130],
+                              "data_offsets": [0, 78000]}})",
+                           bytes));
+  const auto checkpoint = Checkpoint::open(folder.path());
+  for (const auto kind : {Quantization::int8, Quantization::int4, Quantization::nf4, Quantization::fp8,
+                          Quantization::fp8_block}) {
+    SCOPED_TRACE(name_of(kind));
+    std::vector<float> expected = stored;
+    quantize_rows(kind, expected, 130);
+    ASSERT_NE(expected, stored);
+    WeightSource source(checkpoint, model);
+    source.quantize(kind);
+    EXPECT_EQ(values_of(source.whole(Part::gate, 0)), expected);
+    for (const Range rows : {Range{0, 1}, {3, 130}, {127, 129}, {128, 150}, {149, 150}}) {
+      const auto some = source.rows(Part::gate, 0, rows);
+      EXPECT_EQ(some.shape, (std::vector<std::int64_t>{rows.size(), 130}));
+      EXPECT_EQ(values_of(some),
+                std::vector<float>(expected.begin() + rows.begin * 130, expected.begin() + rows.end * 130));
+      EXPECT_EQ(some.stored_at(0, 7), fmt::format("[{}, 7]", rows.begin));
+    }
+    EXPECT_TRUE(values_of(source.rows(Part::gate, 0, {7, 7})).empty());
+  }
+}
+
+TEST(WeightSource, QuantizesWhatIsStoredInAnyDtype) {
+  const TemporaryDirectory folder;
+  folder.write(
+      "model.safetensors",
+      safetensors(
+          R"({"model.layers.0.mlp.gate_proj.weight": {"dtype": "F64", "shape": [3, 2], "data_offsets": [0, 48]},
+                              "model.layers.1.mlp.gate_proj.weight": {"dtype": "BF16", "shape": [3, 2], "data_offsets": [48, 60]},
+                              "model.norm.weight": {"dtype": "BF16", "shape": [2], "data_offsets": [60, 64]}})",
+          [] {
+            const std::array<double, 6> wide{7, 3.5, 0x1.0000001p0, -0.1, 0, 0};
+            const std::array<std::uint16_t, 8> narrow{0x40e0, 0x4020, 0xbf80, 0, 0x7f80, 0x3f80, 0x4020, 0};
+            std::string text(64, '\0');
+            std::memcpy(text.data(), wide.data(), 48);
+            std::memcpy(text.data() + 48, narrow.data(), 16);
+            return text;
+          }()));
+  const auto checkpoint = Checkpoint::open(folder.path());
+  const ModelConfig model = small(*find_architecture("LlamaForCausalLM"));
+  WeightSource source(checkpoint, model);
+  source.quantize(Quantization::int4);
+  const auto wide = source.whole(Part::gate, 0);
+  EXPECT_EQ(wide.dtype, DType::float32);
+  EXPECT_EQ(values_of(wide), (std::vector<float>{7, 4, 1, -1.0F / 7.0F, 0, 0}));  // 3.5 to the even 4
+  EXPECT_EQ(values_of(source.rows(Part::gate, 1, {0, 2})), (std::vector<float>{7, 2, -1, 0}));
+  // An infinite weight has no scale; it is named, where it is stored.
+  expect_bad_data([&] { source.whole(Part::gate, 1); },
+                  {"model.layers.1.mlp.gate_proj.weight", "[2, 0]", "infinite"});
+  EXPECT_EQ(source.whole(Part::final_norm).dtype, DType::bfloat16);  // as it is
 }
 
 }  // namespace
