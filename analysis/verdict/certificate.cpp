@@ -142,9 +142,12 @@ std::string answer_by_names(const EvidentFiles& files, const std::vector<std::st
                             Verdict verdict) {
   std::map<std::string, int> uses;
   auto candidate = verdict.candidates.begin();
-  for (std::size_t i = 0; i < files.size() && candidate != verdict.candidates.end(); ++i) {
-    if (files[i].first != Evident::candidate) continue;
-    candidate->name = fs::path(names[i]).stem().string();
+  auto yardstick = verdict.yardsticks.begin();
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    const auto name = fs::path(names[i]).stem().string();
+    if (files[i].first == Evident::yardstick && yardstick != verdict.yardsticks.end()) *yardstick++ = name;
+    if (files[i].first != Evident::candidate || candidate == verdict.candidates.end()) continue;
+    candidate->name = name;
     if (const int use = ++uses[candidate->name]; use > 1) candidate->name += fmt::format(" ({})", use);
     ++candidate;
   }

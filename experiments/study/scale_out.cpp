@@ -1,12 +1,16 @@
 #include "experiments/study/scale_out.hpp"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
+#include <array>
 #include <cstdlib>
 
 #include "common/error.hpp"
 #include "common/json_file.hpp"
 #include "common/text.hpp"
 #include "experiments/study/matrix.hpp"
+#include "parallel/plan/plan.hpp"
 #include "weights/model_config.hpp"
 
 namespace shardrift::study {
@@ -29,6 +33,47 @@ Setting value(const std::string& text) {
   Setting setting;
   setting.text = text;
   return setting;
+}
+
+// What a yardstick may be beside a quantization: float64 and tf32 move a model less than anybody asks about.
+constexpr std::array kYardstickDtypes{DType::float16, DType::bfloat16, DType::float32};
+
+// The flag and its value that make a run this yardstick: a word such as "int8" or "float16".
+std::pair<std::string, std::string> yardstick_flag(const std::string& word, const std::string& dtype) {
+  const auto quantization = from_name<Quantization>(word);
+  if (quantization && *quantization != Quantization::none) return {"quantize", word};
+  const auto other = from_name<DType>(word);
+  if (!other ||
+      std::find(kYardstickDtypes.begin(), kYardstickDtypes.end(), *other) == kYardstickDtypes.end()) {
+    std::vector<std::string_view> known;
+    for (const auto name : all_names<Quantization>())
+      if (name != name_of(Quantization::none)) known.push_back(name);
+    for (const auto one : kYardstickDtypes) known.push_back(name_of(one));
+    throw usage_error("unknown --yardstick '{}': use one or several of {}, separated by commas", word,
+                      fmt::join(known, ", "));
+  }
+  if (word == dtype)
+    throw usage_error("--yardstick {}: every run is in {} and would not differ from it: name another dtype",
+                      word, dtype);
+  return {"dtype", word};
+}
+
+// On one device, fed the reference's tokens, so that every row can be compared.
+std::vector<Entry> yardsticks_of(const std::string& words, const Settings& common) {
+  std::vector<Entry> entries;
+  for (const auto& word : split_words(words, ',')) {
+    const auto [flag, text] = yardstick_flag(word, common.at("dtype").text);
+    Settings settings = common;
+    settings[flag] = value(text);
+    settings["mode"] = value("follow");
+    settings.erase("prompts");
+    if (std::any_of(entries.begin(), entries.end(), [&](const Entry& entry) { return entry.name == word; }))
+      throw usage_error("--yardstick {}: {} is there twice", words, word);
+    entries.push_back(entry_of(word, Role::yardstick, settings));
+    entries.back().follow = "reference";
+  }
+  if (entries.empty()) throw usage_error("--yardstick '{}' names none", words);
+  return entries;
 }
 
 }  // namespace
@@ -77,13 +122,9 @@ Study scale_out_study(const ScaleOutWanted& wanted, const Machine& machine) {
     check.predict = true;
     study.entries.push_back(std::move(check));
   }
-  Settings other = common;
-  other["dtype"] = value(dtype == "bfloat16" ? "float16" : "bfloat16");
-  other["mode"] = value("follow");
-  other.erase("prompts");
-  Entry yardstick = entry_of(other.at("dtype").text, Role::yardstick, other);
-  yardstick.follow = "reference";
-  study.entries.push_back(std::move(yardstick));
+  const std::string other = dtype == "bfloat16" ? "float16" : "bfloat16";
+  for (auto& yardstick : yardsticks_of(wanted.yardsticks.empty() ? other : wanted.yardsticks, common))
+    study.entries.push_back(std::move(yardstick));
   return study;
 }
 

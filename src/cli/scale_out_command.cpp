@@ -23,10 +23,13 @@ collective adds (a collective profile, shipped or probed), bit for bit.
   shardrift scale-out --model models/smollm2-135m
   shardrift scale-out --model DIR --to 4 --prompts mine.jsonl --max-new-tokens 256
   shardrift scale-out --model DIR --collective-profile four-h100.json
+  shardrift scale-out --model DIR --yardstick int8,int4,nf4,fp8
 
 Runs one device (twice, for the noise floor), TP = 2 to N, PP = 2 where there are
-two devices, and another 16-bit dtype as a yardstick: how far people already go
-without worry. Without --prompts: 36 of the shipped short prompts, in English,
+two devices, and yardsticks, how far people already go without worry: one device
+with quantized weights (int8, int4, nf4, fp8, fp8-block) or another dtype (float16,
+bfloat16, float32), fed the reference's tokens. The answer then says how many times
+as much as the nearest of them the model is moved. Without --prompts: 36 of the shipped short prompts, in English,
 Chinese and Japanese. Ends with a table, a verdict and a report.
 
 Ctrl-C shows the answer so far; the same command goes on from there.
@@ -44,11 +47,12 @@ ExitCode scale_out(const std::vector<std::string>& arguments) {
   Arguments known("scale-out", kHelp);
   add_study_options(known, flags);
   known
-      .option("model", wanted.model, "DIR",
-              "Hugging Face directory: config.json, *.safetensors, a tokenizer")
+      .option("model", wanted.model, "DIR", "Hugging Face directory: config.json, *.safetensors, a tokenizer")
       .option("to", wanted.to, "N", "devices to go to, 2 to 8 (default 4)")
       .option("prompts", wanted.prompts, "FILE", "prompts of your own, all of them are run")
       .option("dtype", wanted.dtype, "NAME", "default: the checkpoint's")
+      .option("yardstick", wanted.yardsticks, "NAMES",
+              "separated by commas (default: float16, of a float16 or float32 model bfloat16)")
       .option("max-new-tokens", wanted.max_new_tokens, "N", "of each prompt (default 32)")
       .option("batch", wanted.batch, "N",
               "prompts that are decoded together (default 8: several times as fast as 1)");

@@ -254,7 +254,8 @@ TEST_F(PlanStudy, MissingFilesAreBadData) {
                   {"prompts.jsonl line 1", "token 11 is outside the vocabulary of 11"});
   folder_.write("prompts.jsonl", "{\"id\": \"a\", \"text\": \"x\"}\n");
   fs::remove(folder_ / "model/tokenizer.json");
-  expect_bad_data([&] { plan("", cpu(1)); }, {"prompts.jsonl line 1", "neither tokenizer.json nor tokenizer.model"});
+  expect_bad_data([&] { plan("", cpu(1)); },
+                  {"prompts.jsonl line 1", "neither tokenizer.json nor tokenizer.model"});
 }
 
 TEST_F(PlanStudy, GpusCanBeNamed) {
@@ -362,6 +363,49 @@ TEST(ScaleOut, RunsWhatIsThereAndPredictsTheRest) {
   EXPECT_TRUE(fs::exists(shipped_prompts()));
 }
 
+TEST(ScaleOut, YardsticksAreQuantizationsAndDtypes) {
+  const TemporaryDirectory folder;
+  ScaleOutWanted wanted{make_model(folder / "model", "bfloat16"), make_prompts(folder / "p.jsonl", 2)};
+  const auto study_with = [&](const std::string& yardsticks) {
+    wanted.yardsticks = yardsticks;
+    return scale_out_study(wanted, cpu(1));
+  };
+  const auto study = study_with("int8,fp8-block,float32,float16");
+  const auto planned =
+      plan_study(study, cpu(1), {"/out", {SHARDRIFT_SOURCE_DIR "/experiments/profiles"}}).configurations;
+  std::vector<std::string> said;
+  for (const auto& one : planned) {
+    if (one.role != Role::yardstick) continue;
+    said.push_back(one.name + ": " + one.plan);
+    EXPECT_EQ(one.compare_with, "reference");
+    EXPECT_THAT(one.after, ElementsAre("reference"));
+    EXPECT_THAT(one.arguments, ::testing::IsSupersetOf({"--mode", "follow", "--batch", "8"}));
+    EXPECT_THAT(one.arguments, ::testing::Not(::testing::Contains("--prompts")));
+  }
+  EXPECT_THAT(said, ElementsAre("int8: one device, batch 8, bfloat16, int8 weights, cpu",
+                                "fp8-block: one device, batch 8, bfloat16, fp8-block weights, cpu",
+                                "float32: one device, batch 8, float32, cpu",
+                                "float16: one device, batch 8, float16, cpu"));
+  EXPECT_EQ(planned.size(), 9U);  // what is run is what is run without them
+  const auto refusal = [&](const std::string& yardsticks) -> std::string {
+    try {
+      study_with(yardsticks);
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ExitCode::usage);
+      return error.what();
+    }
+    return "accepted";
+  };
+  constexpr auto kKnown =
+      "use one or several of int8, int4, nf4, fp8, fp8-block, float16, bfloat16, float32, "
+      "separated by commas";
+  for (const std::string wrong : {"int5", "none", "float64", "tf32", "int8.h5"})
+    EXPECT_EQ(refusal("int8," + wrong), fmt::format("unknown --yardstick '{}': {}", wrong, kKnown));
+  EXPECT_THAT(refusal("bfloat16"), HasSubstr("every run is in bfloat16"));
+  EXPECT_EQ(refusal(", "), "--yardstick ', ' names none");
+  EXPECT_THAT(refusal("int8,nf4,int8"), HasSubstr("int8 is there twice"));
+}
+
 // Every study that is shipped can be planned: on a machine with four devices all of it.
 TEST(ShippedStudies, CanAllBePlanned) {
   const TemporaryDirectory folder;
@@ -385,8 +429,9 @@ TEST(ShippedStudies, CanAllBePlanned) {
     EXPECT_GE(one_device.configurations.size(), 2U) << study.name;
   }
   std::sort(names.begin(), names.end());
-  EXPECT_THAT(names, ElementsAre("batch-size", "envelope", "forecast", "nonassociative", "prompt-length",
-                                 "reduction-order", "row-linear", "same-gpu-twice", "scale-out"));
+  EXPECT_THAT(names,
+              ElementsAre("batch-size", "envelope", "forecast", "nonassociative", "prompt-length",
+                          "quantization", "reduction-order", "row-linear", "same-gpu-twice", "scale-out"));
 }
 
 }  // namespace

@@ -284,5 +284,49 @@ TEST(Answer, APlanOfAnotherVersionIsCalledByName) {
   EXPECT_THAT(answer({unknown}), StartsWith("No. With new, 53% of answers"));
 }
 
+// Of the candidate that moves the model most, and the yardstick that is nearest to it.
+TEST(Answer, SaysHowManyTimesAYardstickTheModelIsMoved) {
+  const auto moved = [](const std::string& name, double kl) {
+    return measurement(name, 40, 32, [=](int, int row) { return differing_step(row, kl); });
+  };
+  Thresholds thresholds = preset("serving");
+  thresholds.bootstrap.resamples = 200;
+  Evidence evidence;
+  evidence.candidates = {with(moved("tp2", 1e-4), plan(2)), with(moved("tp4", 3e-4), plan(4)),
+                         with(equal_measurement("pp2", 40, 32), plan(1, 2))};
+  evidence.yardsticks = {moved("int8", 1e-4)};
+  EXPECT_THAT(judge(evidence, thresholds).answer,
+              HasSubstr(" By mean KL, tp4 moves this model 3 times (3 to 3) as much as int8 does."));
+  evidence.yardsticks = {moved("int8", 5e-5), moved("int4", 2e-3), moved("fp8", 2e-4),
+                         equal_measurement("float32", 40, 32)};
+  const auto several = judge(evidence, thresholds);
+  EXPECT_THAT(several.answer,
+              HasSubstr(" By mean KL, tp4 moves this model 1.5 times (1.5 to 1.5) as much as fp8 "
+                        "does, the nearest of int8, int4, fp8 and float32."));
+  const auto json = nlohmann::json::parse(verdict_json(several));
+  const auto& beside = json.at("candidates")[1].at("yardsticks");
+  ASSERT_EQ(beside.size(), 4U);
+  EXPECT_EQ(beside[1].at("name"), "int4");
+  EXPECT_NEAR(beside[1].at("kl").at("ratio").at("value").get<double>(), 0.15, 1e-9);
+  EXPECT_THAT(several.candidates[1].distance,
+              HasSubstr("6x as much as int8, 0.15x as much as int4, 1.5x as much as fp8"));
+  // Nothing to say: equal bits on one side.
+  evidence.candidates = {with(equal_measurement("pp2", 40, 32), plan(1, 2))};
+  EXPECT_THAT(judge(evidence, thresholds).answer, Not(HasSubstr("as much as")));
+  evidence.candidates = {with(moved("tp2", 1e-4), plan(2))};
+  evidence.yardsticks = {equal_measurement("float32", 40, 32)};
+  EXPECT_THAT(judge(evidence, thresholds).answer, Not(HasSubstr("as much as")));
+}
+
+TEST(Answer, NamesWhatWeightsAreQuantizedTo) {
+  Plan quantized = plan(1);
+  quantized.quantize = Quantization::int8;
+  EXPECT_THAT(judged({with(run("a", 100, 40), quantized)}).answer,
+              StartsWith("No. With int8 weights, 40% of answers"));
+  Measurement back = with(run("a", 100, 40), plan(1));
+  back.reference.run.plan = plan_to_json(quantized);
+  EXPECT_THAT(judged({back}).answer, StartsWith("No. With unquantized weights instead of int8, "));
+}
+
 }  // namespace
 }  // namespace shardrift::verdict
