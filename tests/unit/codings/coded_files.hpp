@@ -34,6 +34,12 @@ inline TensorView decoded_of(const SafetensorsFile& decoded) {
   return decoded.find(decoded.names().front()).value();
 }
 
+inline std::size_t elements_of(const std::vector<std::int64_t>& shape) {
+  std::size_t count = 1;
+  for (const auto dim : shape) count *= static_cast<std::size_t>(dim);
+  return count;
+}
+
 // A checkpoint's tensors, to be changed and written again.
 struct Tensors {
   struct Tensor {
@@ -41,6 +47,7 @@ struct Tensors {
     std::vector<std::int64_t> shape;
     std::string bytes;
   };
+  friend std::size_t elements(const Tensor& tensor) { return elements_of(tensor.shape); }
   std::map<std::string, Tensor> by_name;
 
   static Tensors of(const std::filesystem::path& directory) {
