@@ -42,6 +42,15 @@ void check_numerics(const Plan& plan) {
         "(given: {}, {}, {}), or use --row-linear reduce",
         order_text(plan.reduction), name_of(plan.reduction.accumulator), name_of(plan.reduction.partial));
   }
+  if (plan.expert_parallel && plan.shards == 1)
+    throw usage_error(
+        "--expert-parallel with one shard: there is nothing to deal experts to; give --tensor-parallel or "
+        "--shards");
+  if (plan.expert_parallel && plan.row_linear == RowLinear::gather)
+    throw usage_error(
+        "--expert-parallel with --row-linear gather: dealt experts are summed, gather sums nothing; leave "
+        "one "
+        "out");
   if (plan.dtype == DType::tf32 && plan.device == Device::cpu)
     throw usage_error("--dtype tf32 needs --device cuda: CPUs multiply float32 in float32");
   if (plan.logits_dtype != storage_of(plan.dtype) && plan.logits_dtype != DType::float32)
@@ -124,6 +133,8 @@ std::string describe(const Plan& plan) {
   const bool sums = plan.row_linear != RowLinear::gather;
   if (plan.shards > 1 && sums) text += fmt::format(", {}", order_text(plan.reduction));
   if (plan.row_linear != RowLinear::reduce) text += fmt::format(", row-linear {}", name_of(plan.row_linear));
+  if (plan.expert_parallel) text += ", expert-parallel";
+  if (plan.expert_sum != ExpertSum::model) text += fmt::format(", {} expert sums", name_of(plan.expert_sum));
   if (plan.reduction.partial != PartialDType::model)
     text += fmt::format(", {} partials", name_of(plan.reduction.partial));
   const bool says_sums = plan.reduction.order == ReductionOrder::exact;

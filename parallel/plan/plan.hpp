@@ -43,6 +43,15 @@ constexpr auto names_of(Quantization) {
                                              {Quantization::fp8_block, "fp8-block"}});
 }
 
+// How a row's experts, weighted, become one row of a shard's partial: in ascending order of their ids, …
+enum class ExpertSum {
+  model,    // each rounded to the partial's dtype, every add rounded (transformers)
+  float32,  // in float32 (float64 of float64 partials), rounded once
+};
+constexpr auto names_of(ExpertSum) {
+  return std::to_array<Named<ExpertSum>>({{ExpertSum::model, "model"}, {ExpertSum::float32, "float32"}});
+}
+
 struct Plan {
   int shards = 1;           // S, 1 to 64
   int tensor_parallel = 1;  // R, divides S
@@ -52,6 +61,8 @@ struct Plan {
       stage_layers;     // [P] layers of each stage; empty: dealt evenly, the first stages get one more
   Reduction reduction;  // where row_linear is gather: Reduction(), for nothing is summed
   RowLinear row_linear = RowLinear::reduce;
+  bool expert_parallel = false;  // of a mixture, whole experts are dealt to shards, not each one's columns
+  ExpertSum expert_sum = ExpertSum::model;
   DType dtype = DType::float32;                // of weights and activations
   Quantization quantize = Quantization::none;  // of weights, before they are sharded
   DType logits_dtype =

@@ -73,6 +73,16 @@ constexpr auto fields_of(std::type_identity<Plan>) {
                 "reduce: shards' products are summed (default); scatter: the same, as reduce-scatter and "
                 "all-gather of the padded message; gather: inputs and outputs are gathered, nothing is "
                 "summed"},
+      FlagField{
+          "expert_parallel", &Plan::expert_parallel, in_plan,
+          "of a mixture of experts: deal whole experts to the shards, and sum them as shards are summed "
+          "(default: every shard has its columns of every expert)",
+          Since::later},
+      FlagField{
+          "expert_sum", &Plan::expert_sum, in_numerics,
+          "of a mixture: where the sum of a row's weighted experts rounds. model: at every expert, to the "
+          "model's dtype (default); float32: once",
+          Since::later},
   };
 }
 // The row "reduction" holds three of its members; the two others have rows of their own.

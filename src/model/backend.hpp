@@ -65,6 +65,20 @@ struct AttentionShape {
   std::int64_t window = 0;                 // keys with position > query position - window; 0: all
   double scale = 0;                        // of q · k; 0: 1 / sqrt(head_dim)
   double softcap = 0;                      // c · tanh(score / c) of the scaled score; 0: none
+  const void* sinks =
+      nullptr;  // device, [query_heads] of the model's dtype: logits beside the row's; or none
+};
+
+// What each row's experts gave, to be weighted and summed. [rows, k]: a row's experts, ascending.
+struct ExpertOutputs {
+  const void* outputs = nullptr;  // rows of out's columns, of out's dtype
+  const std::int64_t* places =
+      nullptr;  // device, [rows, k]: the row's first element in outputs; -1: not here
+  const std::int32_t* experts = nullptr;  // device, [rows, k]
+  const void* weights = nullptr;          // device, [rows, k], float32 (float64 of a float64 model)
+  std::int64_t active = 0;                // k
+  Matrix bias;                            // [experts, columns], added to each output, then rounded; or none
+  ExpertSum sum = ExpertSum::model;
 };
 
 // The columns of a matrix in S slices: columns offsets[s] to offsets[s + 1] lie in slice s, `stride` bytes
@@ -120,6 +134,14 @@ class Backend {
                          const CacheView& cache, const Matrix& out) = 0;
   // gate_up [rows, 2 · I] -> out [rows, I] = round(activation(gate)) · up; limit: of clamped_swish alone
   virtual void activate(const Matrix& gate_up, Activation activation, double limit, const Matrix& out) = 0;
+  // Of each row the `active` experts with the largest logits [rows, experts] (NaN: the least; the lowest id
+  // at ties), ascending, and their weights (layer_spec.hpp), float32, or float64 of float64 logits; both
+  // [rows, active]. given: ids already holds the experts; only their weights are computed.
+  virtual void route(const Matrix& logits, const ExpertsSpec& spec, bool given, std::int32_t* ids,
+                     void* weights) = 0;
+  // out[r] = Σ weights[r, j] · outputs of (r, j), in the order of j, rounded as outputs.sum says; -0 where
+  // none is here.
+  virtual void combine_experts(const ExpertOutputs& outputs, const Matrix& out) = 0;
   // m · factor, rounded.
   virtual void scale(const Matrix& m, double factor) = 0;
   // m / divisor, then softcap · tanh(m / softcap) where softcap is not 0; rounded once.
@@ -137,8 +159,10 @@ class Backend {
   // out [rows, columns] from its slices [rows][width]; pads dropped. A copy of bits.
   virtual void join_columns(const ColumnSlices& slices, const Matrix& out) = 0;
   // sums[r] += Σ mix64(index + j, bits of m[r, columns.begin + j]) over j in [0, columns.size()), modulo 2^64
-  // (common/mix64.hpp). sums: device, [m.rows]. Integers: the order of the sum changes nothing.
-  virtual void checksum(const Matrix& m, Range columns, std::int64_t index, std::uint64_t* sums) = 0;
+  // (common/mix64.hpp). sums: device, [m.rows]. Integers: the order of the sum changes nothing. targets
+  // (device, [m.rows]): row r's sum is sums[targets[r]], none where that is negative.
+  virtual void checksum(const Matrix& m, Range columns, std::int64_t index, std::uint64_t* sums,
+                        const std::int32_t* targets = nullptr) = 0;
 };
 
 std::unique_ptr<Backend> make_cpu_backend(int threads);

@@ -52,6 +52,7 @@ void Forward::stage(const Pass& pass) {
             lengths_.as<std::int32_t>(),
             rows,
             one_sequence};
+  stage_routes(pass);
   prepare_maps(rows);
   if (trace_ != nullptr) trace_->begin(pass.wanted);
 }
@@ -89,6 +90,7 @@ std::span<const std::byte> Forward::fetch() {
       backend_.download(host_logits_.data() + static_cast<std::size_t>(done) * row_bytes, logits.data,
                         logits.bytes());
   }
+  fetch_routes();
   if (trace_ != nullptr) trace_->end();
   return place_.writes() ? std::span<const std::byte>(host_logits_) : std::span<const std::byte>();
 }
@@ -130,14 +132,23 @@ void Forward::run_block(std::size_t layer, Block block) {
   }
   const Matrix& x = what.norm_before ? normed : residual;
   if (attention) project(layer, x);
+  const bool mixture = !attention && is_mixture(layer);
+  if (mixture) route(layer, x);
   for (std::size_t s = 0; s < weights_.layers[layer].shards.size(); ++s) {
+    if (mixture) {
+      run_experts(layer, s);
+      continue;
+    }
     const Matrix inner = row_input(layer, block, s, rows);
     if (inner.cols > 0) attention ? attend(layer, s, inner) : activate(layer, s, x, inner);
     if (!gathers_) row_product(layer, block, s, inner);
   }
 
-  Matrix sum = gathers_ ? gathered_product(layer, block, rows) : reduced(rows);
-  if (what.output_bias) backend_.add(sum, whole.out_bias.view);  // once, whatever the number of shards
+  Matrix sum = !gathers_ ? reduced(rows)
+               : mixture ? gathered_experts(layer, rows)
+                         : gathered_product(layer, block, rows);
+  if (what.output_bias && !mixture)
+    backend_.add(sum, whole.out_bias.view);  // once, whatever the number of shards
   observe(attention ? Operation::attention_sum : Operation::mlp_sum, layer, 0, sum);
   if (what.norm_after) {
     backend_.rms_norm(sum, norm_by(whole.norm_after), normed);
@@ -175,8 +186,9 @@ void Forward::attend(std::size_t layer, std::size_t s, const Matrix& attended) {
   const Matrix qkv = projected(s, attended.rows);
   backend_.rope_and_cache(qkv, shard.query_heads, rope.view, index_, cache(layer, s));
   observe(Operation::rope, layer, s, qkv);
-  const AttentionShape shape{shard.query_heads, shard.local_kv.as<std::int32_t>(), spec(layer).window,
-                             spec(layer).score_scale, spec(layer).score_softcap};
+  const AttentionShape shape{shard.query_heads,         shard.local_kv.as<std::int32_t>(),
+                             spec(layer).window,        spec(layer).score_scale,
+                             spec(layer).score_softcap, shard.sinks.view.data};
   backend_.attention(qkv, shape, index_, cache(layer, s), attended);
   observe(Operation::attention, layer, s, attended);
 }

@@ -24,11 +24,21 @@ struct Pass {
   std::vector<std::int32_t> positions;
   std::vector<std::int32_t> slots;
   std::vector<std::int32_t> wanted;  // rows whose logits are asked for, ascending, at least one
+  // [mixtures of the model, rows, active]: the experts that rows go to, ascending; empty: the routers' choice
+  std::vector<std::int32_t> routes;
   std::int64_t rows() const { return static_cast<std::int64_t>(tokens.size()); }
 };
 
 // The order map of a message of that many elements; asked once for each number of rows. A profile's, where
 // the plan's order is profile; of the padded message's collective without its pads, where it is scattered.
+// The experts that the rows of a pass went to, in each mixture of this stage.
+struct PassRoutes {
+  std::int64_t mixtures = 0;
+  std::int64_t active = 0;
+  std::vector<std::int32_t> experts;  // [mixtures, rows, active], ascending
+  std::vector<float> weights;         // likewise
+};
+
 using OrderMapSource = std::function<OrderMap(std::int64_t count)>;
 
 class Forward {
@@ -53,6 +63,9 @@ class Forward {
   // Device to host: the logits. Those of rows past the first kHeadRows (score) are computed here, block by
   // block, because they pass through one buffer.
   std::span<const std::byte> fetch();
+
+  // Of the pass fetched last, on every rank; no mixtures where the stage has none.
+  const PassRoutes& routes() const { return pass_routes_; }
 
   // From the next pass on, what it computes on the way is traced; null: no more. The trace must outlive it.
   void trace_to(Trace* trace) { trace_ = trace; }
@@ -79,8 +92,40 @@ class Forward {
     return wide_[static_cast<std::size_t>(Block::attention)][shard].view.first_rows(rows);
   }
 
+  // forward_experts.cpp: a mixture in place of an MLP
+  struct ExpertRows {
+    std::int64_t id = 0;
+    Range pairs;              // its rows, ascending
+    std::size_t input = 0;    // bytes from expert_inputs_ to its first row, a multiple of kAlignment
+    std::int64_t output = 0;  // elements from expert_outputs_ to its first row, as aligned
+  };
+  void make_expert_buffers(std::size_t& gathered);
+  void stage_routes(const Pass& pass);
+  void fetch_routes();
+  void route(std::size_t layer, const Matrix& x);
+  void sort_by_expert(const ExpertsSpec& spec, std::span<const std::int32_t> ids);
+  void place_outputs(Range here);
+  void run_experts(std::size_t layer, std::size_t shard);
+  Matrix gathered_experts(std::size_t layer, std::int64_t rows);
+  void expert_inner(std::size_t layer, std::size_t shard, const ShardExpert& expert, const ExpertRows& rows,
+                    const Matrix& inner);
+  void combine(std::size_t layer, std::size_t shard, const Matrix& out);
+  void observe_expert(record::Operation operation, std::size_t layer, std::size_t shard,
+                      const ExpertRows& rows, const Matrix& matrix);
+  Matrix input_of(const ExpertRows& expert) const;
+  Matrix output_of(const ExpertRows& expert) const;
+  std::byte* slice_of_experts(std::size_t layer, std::size_t shard) const;
+  // One row of an expert's output, of one shard: its dtype and columns.
+  Matrix expert_output_row() const {
+    return {nullptr, 1, gathers_ ? hidden_columns_.width : config_.hidden,
+            gathers_ ? plan_.dtype : partial_dtype_};
+  }
+  DType route_dtype() const { return plan_.dtype == DType::float64 ? DType::float64 : DType::float32; }
+  bool is_mixture(std::size_t layer) const { return spec(layer).experts.count > 0; }
+
   // forward_sums.cpp: from the shards' inputs of a row-parallel linear to one tensor
   void row_product(std::size_t layer, Block block, std::size_t shard, const Matrix& x);
+  void product_out(const Matrix& x, const Weight& weight, const Matrix& out);
   Matrix reduced(std::int64_t rows);
   void sum_by_scatter(const Matrix& message);
   Matrix gathered_product(std::size_t layer, Block block, std::int64_t rows);
@@ -88,6 +133,7 @@ class Forward {
   Matrix partial(std::int64_t hosted, std::int64_t rows) const;
   bool folds() const;
   void prepare_maps(std::int64_t rows);
+  void prepare_rounding(std::int64_t rows);
 
   CacheView cache(std::size_t layer, std::size_t shard) const;
   std::int64_t model_layer(std::size_t layer) const {
@@ -173,6 +219,31 @@ class Forward {
   std::array<Columns, kBlocks.size()> inner_columns_;
   Columns hidden_columns_;
   Buffer input_slices_, joined_;
+
+  // Mixtures of the stage. Where a pass goes through one, its rows are sorted by expert into pairs of row and
+  // expert.
+  struct Mixtures {
+    std::int64_t count = 0;            // in this stage
+    std::int64_t first = 0;            // of the model's mixtures, which is the stage's first
+    std::int64_t active = 0;           // the same in all
+    std::vector<std::int64_t> number;  // [layers of the stage]: which of the stage's; -1: none
+    std::vector<Columns> inner;        // gather, [count]
+  };
+  Mixtures mixtures_;
+  bool given_routes_ = false;  // of the staged pass
+  PassRoutes pass_routes_;
+  std::vector<ExpertRows> expert_rows_;    // of the layer at hand: those that have rows, by id
+  std::vector<std::int32_t> pair_rows_;    // [pairs]: rows of the pass
+  std::vector<std::int64_t> pair_places_;  // [rows, active]: index into the pairs
+  std::vector<std::int64_t> places_;       // [pairs]: elements from expert_outputs_; -1: not here
+  Buffer router_logits_;                   // [rows, experts] of the model's dtype
+  Buffer routed_;                          // int32 [mixtures, rows, active] of the capacity's rows
+  Buffer route_weights_;                   // likewise, float32 (float64 of float64)
+  Buffer device_pair_rows_;                // int32 [pairs]
+  Buffer device_places_;                   // int64 [rows, active]
+  Buffer expert_inputs_, expert_outputs_;
+  Buffer expert_wide_, expert_inner_;     // of one expert at a time
+  Buffer expert_slices_, expert_joined_;  // gather: of all pairs
 };
 
 }  // namespace shardrift

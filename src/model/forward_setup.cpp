@@ -73,6 +73,7 @@ Forward::Forward(const ModelConfig& config, const Plan& plan, const Place& place
   if (plan.shards > 1) gathered = static_cast<std::size_t>(plan.shards) * partial_stride;
   if (gathers_) make_gather_buffers(gathered);
   make_norm_buffers(gathered);
+  make_expert_buffers(gathered);
   if (place.last_stage) make_head_buffers(gathered);
   gathered_ = Buffer(backend, gathered);
   if (place.first_stage && tensor_group.size() > 1) {
@@ -87,12 +88,16 @@ Forward::Forward(const ModelConfig& config, const Plan& plan, const Place& place
 // Of each hosted shard: its products' outputs and inputs; of each layer: its keys and values, and its rope.
 void Forward::make_shard_buffers() {
   const std::int64_t own_rows = gathers_ ? 0 : capacity_.rows;  // gather: slices of input_slices_ instead
-  for (const auto& shard : weights_.layers.front().shards)      // every layer is dealt alike
-    for (const Block block : kBlocks) {
-      const auto b = static_cast<std::size_t>(block);
+  for (const Block block : kBlocks) {
+    // Every layer is dealt alike, but for mixtures, which have no dense MLP.
+    std::size_t layer = 0;
+    while (block == Block::mlp && layer + 1 < weights_.layers.size() && is_mixture(layer)) ++layer;
+    const auto b = static_cast<std::size_t>(block);
+    for (const auto& shard : weights_.layers[layer].shards) {
       wide_[b].emplace_back(backend_, capacity_.rows, shard[block].in.matrix.view.rows, plan_.dtype);
       inner_[b].emplace_back(backend_, own_rows, shard[block].inner, plan_.dtype);
     }
+  }
   for (std::size_t layer = 0; layer < weights_.layers.size(); ++layer) {
     keys_.emplace_back();
     values_.emplace_back();
@@ -173,6 +178,55 @@ void Forward::make_norm_buffers(std::size_t& gathered) {
   }
   norm_slices_ = Buffer(backend_, static_cast<std::size_t>(place_.shards.size()) * widest);
   gathered = std::max(gathered, static_cast<std::size_t>(plan_.shards) * widest);
+}
+
+// Of the mixtures of the stage: their routes, and one expert's rows at a time, each expert's on a boundary of
+// its own.
+void Forward::make_expert_buffers(std::size_t& gathered) {
+  std::int64_t experts = 0, intermediate = 0, inner = 0;
+  for (const auto& layer : config_.specs)
+    if (layer.experts.count > 0 && &layer < &config_.specs[static_cast<std::size_t>(place_.layers.begin)])
+      ++mixtures_.first;
+  for (std::size_t layer = 0; layer < weights_.layers.size(); ++layer) {
+    mixtures_.number.push_back(is_mixture(layer) ? mixtures_.count : -1);
+    if (!is_mixture(layer)) continue;
+    const ExpertsSpec& spec = this->spec(layer).experts;
+    if (mixtures_.count++ > 0 && spec.active != mixtures_.active)
+      throw failure("mixtures of {} and of {} experts a row in one model: this is a bug", mixtures_.active,
+                    spec.active);
+    mixtures_.active = spec.active;
+    experts = std::max(experts, spec.count);
+    intermediate = std::max(intermediate, spec.intermediate);
+    if (gathers_)
+      mixtures_.inner.push_back(dealt_columns(
+          spec.intermediate, [&](int s) { return deal_columns(spec.intermediate, plan_.shards, s); }));
+    for (const auto& shard : weights_.layers[layer].shards)
+      for (const auto& expert : shard.experts) inner = std::max(inner, expert.block.inner);
+  }
+  if (mixtures_.count == 0) return;
+  const std::size_t element = size_of(plan_.dtype);
+  const auto rows = static_cast<std::size_t>(capacity_.rows);
+  const std::size_t pairs = rows * static_cast<std::size_t>(mixtures_.active);
+  const auto routed = static_cast<std::size_t>(mixtures_.count) * pairs;
+  router_logits_ = Buffer(backend_, rows * static_cast<std::size_t>(experts) * element);
+  routed_ = Buffer(backend_, routed * sizeof(std::int32_t));
+  route_weights_ = Buffer(backend_, routed * size_of(route_dtype()));
+  device_pair_rows_ = Buffer(backend_, pairs * sizeof(std::int32_t));
+  device_places_ = Buffer(backend_, pairs * sizeof(std::int64_t));
+  const std::size_t boundaries = static_cast<std::size_t>(experts) * kAlignment;
+  expert_inputs_ = Buffer(backend_, pairs * static_cast<std::size_t>(config_.hidden) * element + boundaries);
+  const Matrix output = expert_output_row();
+  expert_outputs_ = Buffer(backend_, pairs * output.bytes() + boundaries);
+  expert_wide_ = Buffer(backend_, rows * static_cast<std::size_t>(2 * inner) * element);
+  expert_inner_ =
+      Buffer(backend_, rows * static_cast<std::size_t>(gathers_ ? intermediate : inner) * element);
+  if (!gathers_) return;
+  std::size_t widest = 0;
+  for (const Columns& columns : mixtures_.inner)
+    widest = std::max(widest, columns.stride(static_cast<std::int64_t>(pairs), plan_.dtype));
+  expert_slices_ = Buffer(backend_, static_cast<std::size_t>(place_.shards.size()) * widest);
+  gathered = std::max(gathered, static_cast<std::size_t>(plan_.shards) * widest);
+  expert_joined_ = Buffer(backend_, pairs * static_cast<std::size_t>(intermediate) * element);
 }
 
 void Forward::make_head_buffers(std::size_t& gathered) {

@@ -22,17 +22,22 @@ void Forward::row_product(std::size_t layer, Block block, std::size_t shard, con
   const Matrix out = partial(static_cast<std::int64_t>(shard), x.rows);
   if (x.cols == 0) {
     backend_.fill_negative_zero(out);
-  } else if (!rounds_partials_) {
-    backend_.linear(x, weight, out);
   } else {
-    // The product's float32 accumulators, rounded by ourselves: one shard's fold adds nothing.
-    const Matrix product = product_.view.first_rows(x.rows);
-    backend_.linear(x, weight, product);
-    backend_.fold(product.data, product.bytes(), product.dtype, rounding_maps_.at(x.rows),
-                  Accumulator::message, out);
+    product_out(x, weight, out);
   }
   observe(block == Block::attention ? Operation::attention_partials : Operation::mlp_partials, layer, shard,
           out);
+}
+
+// A row-parallel product, rounded as --partial says.
+void Forward::product_out(const Matrix& x, const Weight& weight, const Matrix& out) {
+  if (!rounds_partials_) return backend_.linear(x, weight, out);
+  // The product's float32 accumulators, rounded by ourselves: one shard's fold adds nothing.
+  const Matrix product = product_.view.first_rows(x.rows);
+  backend_.linear(x, weight, product);
+  prepare_rounding(x.rows);  // of a pass's rows it is there; of an expert's it may not be
+  backend_.fold(product.data, product.bytes(), product.dtype, rounding_maps_.at(x.rows), Accumulator::message,
+                out);
 }
 
 Matrix Forward::partial(std::int64_t hosted, std::int64_t rows) const {
@@ -118,12 +123,17 @@ bool Forward::folds() const {
   return !one && plan_.reduction.order != ReductionOrder::native;
 }
 
+// One shard's tree: a fold by it is one rounding.
+void Forward::prepare_rounding(std::int64_t rows) {
+  if (!rounding_maps_.contains(rows))
+    rounding_maps_.try_emplace(rows, backend_, uniform_map(linear_tree(1), rows * config_.hidden));
+}
+
 // The maps that a pass of so many rows folds by. The order depends on an element's place in the message and,
 // in ring and profile, on the message's size.
 void Forward::prepare_maps(std::int64_t rows) {
   const std::int64_t count = rows * config_.hidden;
-  if (rounds_partials_ && !rounding_maps_.contains(rows))  // one shard's tree: a fold by it is one rounding
-    rounding_maps_.try_emplace(rows, backend_, uniform_map(linear_tree(1), count));
+  if (rounds_partials_) prepare_rounding(rows);
   if (!folds() || gathers_ || order_maps_.contains(rows)) return;
   OrderMap map = plan_.shards == 1 ? uniform_map(linear_tree(1), count)  // one rounding, no add
                  : plan_.reduction.needs_profile() ? orders_(count)

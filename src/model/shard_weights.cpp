@@ -62,7 +62,13 @@ class Loader {
       auto& vectors = layer.blocks[static_cast<std::size_t>(block)];
       if (spec[block].norm_before) vectors.norm_before = vector(parts.norm_before, index);
       if (spec[block].norm_after) vectors.norm_after = vector(parts.norm_after, index);
-      if (spec[block].output_bias) vectors.out_bias = vector(parts.out_bias, index);
+      const bool experts = block == Block::mlp && spec.experts.count > 0;
+      if (spec[block].output_bias && !experts) vectors.out_bias = vector(parts.out_bias, index);
+    }
+    if (spec.experts.count > 0) {
+      layer.router.matrix = zeros(spec.experts.count, config_.hidden);
+      place(source_.whole(Part::router, index), {0, config_.hidden}, layer.router.matrix, 0);
+      if (spec.experts.router_bias) layer.router_bias = vector(Part::router_bias, index);
     }
     if (spec.query_key_norm != QueryKeyNorm::none) {
       layer.query_norm = vector(Part::query_norm, index);
@@ -91,6 +97,15 @@ class Loader {
         Part::mlp_norm, Part::mlp_norm_after, {Part::gate, Part::up}, {Part::gate_bias, Part::up_bias},
         Part::down,     Part::down_bias};
     return block == Block::attention ? attention : mlp;
+  }
+  static const BlockParts& parts_of_expert() {
+    static const BlockParts parts{Part::mlp_norm,
+                                  Part::mlp_norm_after,
+                                  {Part::expert_gate, Part::expert_up},
+                                  {Part::expert_gate_bias, Part::expert_up_bias},
+                                  Part::expert_down,
+                                  Part::expert_down_bias};
+    return parts;
   }
 
   OwnedMatrix zeros(std::int64_t rows, std::int64_t cols) {
@@ -140,33 +155,56 @@ class Loader {
 
   // The shard's rows of the block's column-parallel matrices, one below the other, with their biases.
   void load_in(std::int64_t layer, const BlockParts& parts, bool bias, const std::vector<Range>& rows,
-               ShardBlock& block) {
+               ShardBlock& block, std::int64_t expert = 0) {
     std::int64_t count = 0;
     for (const Range& range : rows) count += range.size();
     block.in.matrix = zeros(count, config_.hidden);
     if (bias) block.in_bias = zeros(1, count);
     std::int64_t row = 0;
     for (std::size_t i = 0; i < rows.size(); ++i) {
-      place(source_.rows(parts.in[i], layer, rows[i]), {0, config_.hidden}, block.in.matrix,
+      place(source_.rows(parts.in[i], layer, rows[i], expert), {0, config_.hidden}, block.in.matrix,
             row * config_.hidden);
-      if (bias) place(source_.rows(parts.in_bias[i], layer, rows[i]), {0, 1}, block.in_bias, row);
+      if (bias) place(source_.rows(parts.in_bias[i], layer, rows[i], expert), {0, 1}, block.in_bias, row);
       row += rows[i].size();
     }
   }
 
   // The row-parallel matrix: all rows of the shard's columns of K, or (gather) its rows over all of K.
-  void load_out(std::int64_t layer, Part part, int s, Range inner, ShardBlock& block) {
-    const PartShape shape = shape_of(config_, part);
+  void load_out(std::int64_t layer, Part part, int s, Range inner, ShardBlock& block,
+                std::int64_t expert = 0) {
+    const PartShape shape = shape_of(config_, part, layer);
     block.inner = inner.size();
     if (plan_.row_linear == RowLinear::gather) {
       const VocabShare rows =
           deal_vocabulary(shape.rows, plan_.shards, s);  // padded alike, as the vocabulary is
       block.out.matrix = zeros(rows.width, shape.cols);
-      place(source_.rows(part, layer, rows.rows), {0, shape.cols}, block.out.matrix, 0);
+      place(source_.rows(part, layer, rows.rows, expert), {0, shape.cols}, block.out.matrix, 0);
     } else {
       block.out.matrix = zeros(shape.rows, inner.size());
-      place(source_.whole(part, layer), inner, block.out.matrix, 0);
+      place(source_.whole(part, layer, expert), inner, block.out.matrix, 0);
     }
+  }
+
+  void load_experts(std::int64_t index, const LayerSpec& spec, int s, ShardLayer& layer) {
+    const BlockParts& parts = parts_of_expert();
+    const ExpertsSpec& experts = spec.experts;
+    const Range here = plan_.expert_parallel ? deal(experts.count, plan_.shards, s) : Range{0, experts.count};
+    const Range columns = plan_.expert_parallel ? Range{0, experts.intermediate}
+                                                : deal_columns(experts.intermediate, plan_.shards, s);
+    for (auto id = here.begin; id < here.end; ++id) {
+      ShardExpert& expert = layer.experts.emplace_back();
+      expert.id = id;
+      load_in(index, parts, spec[Block::mlp].input_bias, {columns, columns}, expert.block, id);
+      load_out(index, parts.out, s, columns, expert.block, id);
+    }
+    const bool gathers = plan_.row_linear == RowLinear::gather;
+    if (!spec[Block::mlp].output_bias || !(plan_.expert_parallel || gathers || s == 0)) return;
+    const VocabShare own = deal_vocabulary(config_.hidden, plan_.shards, s);
+    const Range added = gathers ? own.rows : Range{0, config_.hidden};
+    const std::int64_t width = gathers ? own.width : config_.hidden;
+    layer.expert_out_bias = zeros(experts.count, width);
+    for (std::int64_t id = 0; id < experts.count; ++id)
+      place(source_.whole(parts.out_bias, index, id), added, layer.expert_out_bias, id * width);
   }
 
   ShardLayer shard(std::int64_t index, const LayerSpec& spec, int s) {
@@ -180,11 +218,19 @@ class Loader {
     layer.kv_heads = heads.kv.size();
     for (const Block block : kBlocks) {
       const bool attention = block == Block::attention;
+      if (!attention && spec.experts.count > 0) {
+        load_experts(index, spec, s, layer);
+        continue;
+      }
       const BlockParts& parts = parts_of(block);
       ShardBlock& weights = layer.blocks[static_cast<std::size_t>(block)];
       load_in(index, parts, spec[block].input_bias,
               attention ? std::vector{query, kv, kv} : std::vector{columns, columns}, weights);
       load_out(index, parts.out, s, attention ? query : columns, weights);
+    }
+    if (spec.sinks) {
+      layer.sinks = zeros(1, heads.query.size());
+      place(source_.whole(Part::sinks, index), heads.query, layer.sinks, 0);
     }
     layer.local_kv = Buffer(backend_, heads.local_kv.size() * sizeof(std::int32_t));
     if (!heads.local_kv.empty())

@@ -22,11 +22,23 @@ struct ShardBlock {
   OwnedWeight out;
 };
 
+// One shard's part of one expert: its columns, or all of them where experts are dealt whole.
+struct ShardExpert {
+  std::int64_t id = 0;
+  ShardBlock block;
+};
+
 struct ShardLayer {
   std::int64_t query_heads = 0;
   std::int64_t kv_heads = 0;
-  Buffer local_kv;  // int32 [query_heads]
-  std::array<ShardBlock, kBlocks.size()> blocks;
+  Buffer local_kv;                                // int32 [query_heads]
+  OwnedMatrix sinks;                              // [1, query_heads]; empty where the layer has none
+  std::array<ShardBlock, kBlocks.size()> blocks;  // the MLP's is empty where the layer is a mixture
+  std::vector<ShardExpert> experts;               // by id
+  // Of a mixture's down biases those that this shard adds to its experts' outputs: [experts, hidden] on the
+  // shard that has them to add (the first; every one where experts are dealt whole), its own rows of the
+  // output under --row-linear gather; else empty.
+  OwnedMatrix expert_out_bias;
   const ShardBlock& operator[](Block block) const { return blocks[static_cast<std::size_t>(block)]; }
 };
 
@@ -39,6 +51,8 @@ struct BlockVectors {
 
 struct LayerWeights {
   std::array<BlockVectors, kBlocks.size()> blocks;
+  OwnedWeight router;                // [experts, hidden]; empty where the layer is no mixture
+  OwnedMatrix router_bias;           // [1, experts]
   OwnedMatrix query_norm, key_norm;  // [1, head_dim], or [1, heads · head_dim] of a norm over whole rows
   std::vector<ShardLayer> shards;
   const BlockVectors& operator[](Block block) const { return blocks[static_cast<std::size_t>(block)]; }

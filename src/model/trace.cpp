@@ -47,6 +47,9 @@ std::vector<Operation> traced_operations(const ModelConfig& config, const Plan& 
     if (operation == Operation::mlp_norm &&
         !any([](const LayerSpec& layer) { return layer[Block::mlp].norm_before; }))
       continue;
+    if (operation == Operation::router &&
+        !any([](const LayerSpec& layer) { return layer.experts.count > 0; }))
+      continue;
     operations.push_back(operation);
   }
   return operations;
@@ -55,6 +58,7 @@ std::vector<Operation> traced_operations(const ModelConfig& config, const Plan& 
 Trace::Trace(const ModelConfig& config, const Plan& plan, const Place& place, Backend& backend,
              const TraceOptions& options, std::int64_t rows)
     : config_(config),
+      plan_(plan),
       backend_(backend),
       options_(options),
       first_of_group_(place.t == 0),
@@ -149,6 +153,33 @@ void Trace::observe(const record::Point& point, std::size_t s, const Matrix& m) 
   if (first_of_group_) add(point, m, {0, m.cols}, 0);
 }
 
+void Trace::observe_expert(const record::Point& point, std::size_t s, std::int64_t expert, const Matrix& m,
+                           std::span<const std::int32_t> rows) {
+  if (options_.not_finite) look(point, m, rows);
+  if (!options_.checksums || m.rows == 0) return;
+  std::vector<std::int32_t> targets;
+  for (const std::int32_t row : rows) {
+    const auto found = std::lower_bound(traced_.begin(), traced_.end(), row);
+    const bool traced = found != traced_.end() && *found == row;
+    targets.push_back(traced ? static_cast<std::int32_t>(found - traced_.begin()) : -1);
+  }
+  if (targets.size() > targets_fit_) {
+    targets_ = Buffer(backend_, targets.size() * sizeof(std::int32_t));
+    targets_fit_ = targets.size();
+  }
+  backend_.upload(targets_.data(), targets.data(), targets.size() * sizeof(std::int32_t));
+  const std::int64_t all = config_.specs[static_cast<std::size_t>(point.layer)].experts.intermediate;
+  const Range columns = plan_.expert_parallel
+                            ? Range{0, all}
+                            : deal_columns(all, plan_.shards, static_cast<int>(shards_[s].shard));
+  auto* sums = device_sums_.as<std::uint64_t>() + record::index_of(point, config_.layers) * this->rows();
+  // Of each expert the model has as many columns: gates, then ups, or activations.
+  const std::int64_t parts = m.cols / columns.size();
+  for (std::int64_t part = 0; part < parts; ++part)
+    backend_.checksum(m, {part * columns.size(), (part + 1) * columns.size()},
+                      (expert * parts + part) * all + columns.begin, sums, targets_.as<std::int32_t>());
+}
+
 void Trace::add_heads(const record::Point& point, std::size_t s, const Matrix& m, bool values) {
   const auto& [heads, counted, columns, vocabulary, shard] = shards_[s];
   const std::int64_t dim = config_.head_dim;
@@ -163,13 +194,15 @@ void Trace::add_heads(const record::Point& point, std::size_t s, const Matrix& m
   }
 }
 
-void Trace::look(const record::Point& point, const Matrix& m) {
+void Trace::look(const record::Point& point, const Matrix& m, std::span<const std::int32_t> rows) {
   if (not_finite_ || m.bytes() == 0) return;
   std::vector<std::byte> words(m.bytes());
   backend_.download(words.data(), m.data, words.size());
   const std::size_t row_bytes = words.size() / static_cast<std::size_t>(m.rows);
   for (std::int64_t i = 0; i < m.rows; ++i) {
-    const std::int64_t row = narrowed_ < 0 ? i : traced_[static_cast<std::size_t>(narrowed_ + i)];
+    const std::int64_t row = !rows.empty()   ? rows[static_cast<std::size_t>(i)]
+                             : narrowed_ < 0 ? i
+                                             : traced_[static_cast<std::size_t>(narrowed_ + i)];
     if (!looked_at_.contains(row)) continue;
     const auto words_of_row = std::span(words).subspan(static_cast<std::size_t>(i) * row_bytes, row_bytes);
     const auto at = first_not_finite(words_of_row, m.dtype);

@@ -51,6 +51,10 @@ class Trace {
   // own.
   void observe(const record::Point& point, std::size_t s, const Matrix& m);
 
+  // The same of one expert's matrix of a shard, whose rows are these rows of the pass, ascending.
+  void observe_expert(const record::Point& point, std::size_t s, std::int64_t expert, const Matrix& m,
+                      std::span<const std::int32_t> rows);
+
   // Of the passes to come: looks at these of their rows alone.
   void look_at(Range rows) { looked_at_ = rows; }
   const std::optional<NotFinite>& not_finite() const { return not_finite_; }
@@ -66,7 +70,8 @@ class Trace {
  private:
   void add(const record::Point& point, const Matrix& m, Range columns, std::int64_t index);
   void add_heads(const record::Point& point, std::size_t s, const Matrix& m, bool values);
-  void look(const record::Point& point, const Matrix& m);
+  // rows: of the pass, that m has; none: it has all, or those narrowed to.
+  void look(const record::Point& point, const Matrix& m, std::span<const std::int32_t> rows = {});
   void keep_stream(std::int64_t stream, const Matrix& residual);
 
   // Traced rows that lie together in a matrix: its rows [from, from + count) are [to, to + count) traced.
@@ -85,6 +90,7 @@ class Trace {
   };
 
   const ModelConfig& config_;
+  const Plan& plan_;
   Backend& backend_;
   TraceOptions options_;
   bool first_of_group_;
@@ -94,6 +100,8 @@ class Trace {
   std::vector<Window> windows_;       // of the matrices to come
   std::int64_t narrowed_ = -1;  // first traced row that they have, where they have no other rows; else -1
   Buffer device_sums_;
+  Buffer targets_;  // int32: of an expert's rows, as many as fit
+  std::size_t targets_fit_ = 0;
   std::vector<std::uint64_t> sums_;
   std::vector<std::byte> words_;
   Range looked_at_{0, std::numeric_limits<std::int64_t>::max()};

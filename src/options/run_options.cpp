@@ -117,6 +117,12 @@ void check(const RunOptions& o) {
   if (!o.follow.empty() && !o.prompts.empty())
     throw usage_error(
         "--prompts and --follow: a followed record brings its own prompts, leave --prompts out");
+  if (o.mode == Mode::greedy && !o.replay_routes.empty())
+    throw usage_error(
+        "--replay-routes {}: a greedy run chooses its own tokens, which have no routes there; add --mode "
+        "follow "
+        "or --mode score with --follow of that record",
+        o.replay_routes.string());
   if (o.mode != Mode::score && o.plan.batch >= 1 && o.plan.prefill_batch > o.plan.batch)
     throw usage_error(
         "--prefill-batch {} with --batch {}: only prompts that are decoded together are prefilled together; "

@@ -31,6 +31,7 @@ struct RunOptions {
   std::filesystem::path output;
   std::filesystem::path follow;              // record whose tokens are fed
   std::filesystem::path collective_profile;  // what --reduction profile folds by
+  std::filesystem::path replay_routes;       // record whose tokens' experts are taken
   bool overwrite = false;
   bool no_output_lock = false;
   bool quiet = false;
@@ -85,6 +86,10 @@ constexpr auto fields_of(std::type_identity<RunOptions>) {
           "wait for ever)"},
       RunField{"collective_profile", &RunOptions::collective_profile, FlagGroup::numerics, any_value,
                "the profile that --reduction profile folds by"},
+      RunField{"replay_routes", &RunOptions::replay_routes, FlagGroup::numerics, any_value,
+               "of a mixture of experts: a record of the same tokens, whose choice of experts is taken in "
+               "place of "
+               "the routers' (--mode follow or score)"},
       RunField{"mode", &RunOptions::mode, mode, same_value,
                "greedy: free running; follow: fed another record's tokens; score: one pass over the prompt"},
       RunField{"follow", &RunOptions::follow, mode, any_value,

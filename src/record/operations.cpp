@@ -9,9 +9,9 @@ constexpr std::array<std::string_view, kOperations> kNames{
     "embedding",          "attention_norm", "qkv",
     "query_key_norm",     "rope",           "attention",
     "attention_partials", "attention_sum",  "attention_residual",
-    "mlp_norm",           "gate_up",        "activation",
-    "mlp_partials",       "mlp_sum",        "mlp_residual",
-    "final_norm",         "logits"};
+    "mlp_norm",           "router",         "gate_up",
+    "activation",         "mlp_partials",   "mlp_sum",
+    "mlp_residual",       "final_norm",     "logits"};
 
 }  // namespace
 
@@ -32,7 +32,8 @@ std::optional<Operation> operation_from_name(std::string_view name) {
 std::vector<Operation> first_operations() {
   std::vector<Operation> operations;
   for (int i = 0; i < kOperations; ++i)
-    if (operation_at(i) != Operation::query_key_norm) operations.push_back(operation_at(i));
+    if (operation_at(i) != Operation::query_key_norm && operation_at(i) != Operation::router)
+      operations.push_back(operation_at(i));
   return operations;
 }
 

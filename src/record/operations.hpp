@@ -20,16 +20,17 @@ enum class Operation {
   attention_sum,       // their sum and its bias, before a norm after it or a multiplier
   attention_residual,  // the stream after that
   mlp_norm,
-  gate_up,       // both products
+  router,        // a mixture's router logits; only of models that have them
+  gate_up,       // both products; of a mixture, of the experts that a row goes to
   activation,    // silu(gate) · up
-  mlp_partials,  // each shard's down_proj product
+  mlp_partials,  // each shard's down_proj product; of a mixture, its experts' weighted sum
   mlp_sum,
   mlp_residual,  // … to here: the layer's output
   final_norm,
   logits,
 };
-inline constexpr int kOperations = 17;
-inline constexpr int kLayerOperations = 14;
+inline constexpr int kOperations = 18;
+inline constexpr int kLayerOperations = 15;
 
 std::string_view name_of(Operation operation);
 std::optional<Operation> operation_from_name(std::string_view name);

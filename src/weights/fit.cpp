@@ -1,5 +1,6 @@
 #include "weights/fit.hpp"
 
+#include <algorithm>
 #include <cstring>
 #include <map>
 #include <set>
@@ -221,6 +222,18 @@ Fit fit(const ModelConfig& model, const Checkpoint& checkpoint, const Architectu
 
 Fit fit(const ModelConfig& model, const Checkpoint& checkpoint) {
   return fit(model, checkpoint, architecture_of(model));
+}
+
+void require_fits(const Plan& plan, const ModelConfig& model) {
+  const auto most = std::max_element(
+      model.specs.begin(), model.specs.end(),
+      [](const LayerSpec& a, const LayerSpec& b) { return a.experts.count < b.experts.count; });
+  if (most == model.specs.end() || most->experts.count > 0) return;
+  if (plan.expert_parallel)
+    throw usage_error("--expert-parallel: {} has no experts; leave it out", model.architecture);
+  if (plan.expert_sum != ExpertSum::model)
+    throw usage_error("--expert-sum {}: {} has no experts; leave it out", name_of(plan.expert_sum),
+                      model.architecture);
 }
 
 std::vector<std::string> fit_to_checkpoint(ModelConfig& model, const Checkpoint& checkpoint) {

@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "parallel/plan/plan.hpp"
 #include "weights/architectures/architecture.hpp"
 #include "weights/safetensors.hpp"
 
@@ -22,5 +23,8 @@ Fit fit(const ModelConfig& model, const Checkpoint& checkpoint, const Architectu
 
 // Throws bad_data with the first problem; unties a head that the checkpoint has apart. Returns the notes.
 std::vector<std::string> fit_to_checkpoint(ModelConfig& model, const Checkpoint& checkpoint);
+
+// Throws usage_error where the plan asks for what the model has not: experts to deal or to sum.
+void require_fits(const Plan& plan, const ModelConfig& model);
 
 }  // namespace shardrift

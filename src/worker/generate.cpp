@@ -20,6 +20,7 @@ struct Generator::Sequence {
   const Job* job = nullptr;
   record::PromptRecord record;
   RowTraces trace;
+  TokenRoutes routes;
   std::int64_t length = 0;  // tokens fed so far
   std::int64_t rows = 0;    // recorded so far, known to every rank
   std::int32_t chosen = 0;  // of the newest row; on other ranks than the writer only after share()
@@ -57,12 +58,14 @@ bool Generator::run_group(std::span<const Job> jobs) {
   // ended.
   std::vector<Sequence> sequences(
       options_.mode == Mode::score ? jobs.size() : static_cast<std::size_t>(options_.plan.batch));
+  if (replay_ != nullptr) replay_->forget();
   for (std::size_t i = 0; i < sequences.size(); ++i) {
     Sequence& sequence = sequences[i];
     sequence.done = i >= jobs.size();
     if (sequence.done) continue;
     sequence.job = &jobs[i];
     sequence.record.prompt = jobs[i].prompt;
+    if (replay_ != nullptr) replay_->open(jobs[i].prompt.id);
   }
   for (const Range& pass : prefill_passes(options_.plan, static_cast<std::int64_t>(jobs.size()))) {
     const auto first = static_cast<std::size_t>(pass.begin);
@@ -125,6 +128,7 @@ double Generator::timed_pass(const Pass& pass, std::span<const std::byte>& logit
   ++forward_calls_;
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   if (traces_ != nullptr) traces_->collect();
+  if (routes_ != nullptr) routes_->collect(pass.rows());
   return seconds;
 }
 
@@ -145,12 +149,16 @@ void Generator::prefill(std::span<Sequence> members, std::int32_t first_slot) {
     pass.slots.insert(pass.slots.end(), tokens.size(), first_slot + static_cast<std::int32_t>(i));
     for (std::int32_t row = first; row <= last; ++row) {
       pass.positions.push_back(row - first);
+      if (replay_ != nullptr) replay_->add_row(sequence.job->prompt.id, row - first);
       if (options_.mode == Mode::score || row == last) pass.wanted.push_back(row);
     }
     ids.push_back(sequence.job->prompt.id);
   }
+  if (replay_ != nullptr) pass.routes = replay_->take();
   std::span<const std::byte> logits;
   const double seconds = timed_pass(pass, logits);
+  if (routes_ != nullptr && recorder_ != nullptr)
+    for (auto& member : members) routes_->append(member.pass_rows, member.routes);
   timing_.prefill_seconds += seconds;
   timing_.prefill_tokens += pass.rows();
   const std::size_t row_bytes = logits.size() / pass.wanted.size();
@@ -175,7 +183,11 @@ void Generator::decode(std::vector<Sequence>& sequences, const std::vector<std::
     if (sequences[i].job != nullptr) ids.push_back(sequences[i].job->prompt.id);
     pass.positions.push_back(sequences[i].done ? 0 : static_cast<std::int32_t>(sequences[i].length));
     pass.slots.push_back(static_cast<std::int32_t>(i));
+    if (replay_ != nullptr)
+      replay_->add_row(sequences[i].done ? std::string() : sequences[i].job->prompt.id,
+                       pass.positions.back());
   }
+  if (replay_ != nullptr) pass.routes = replay_->take();
   pass.wanted = pass.slots;
   std::span<const std::byte> logits;
   const double seconds = timed_pass(pass, logits);
@@ -190,6 +202,7 @@ void Generator::decode(std::vector<Sequence>& sequences, const std::vector<std::
     ++sequence.length;
     ++timing_.decode_tokens;
     if (ids.size() > 1) sequence.record.decoded_with = ids;
+    if (routes_ != nullptr && recorder_ != nullptr) routes_->append(sequence.pass_rows, sequence.routes);
     take_row(sequence, logits.empty() ? logits : logits.subspan(i * row_bytes, row_bytes), i,
              {fed[i], pass.positions[i], 0, forward_calls_ - 1, static_cast<std::int32_t>(pass.rows()),
               static_cast<std::int32_t>(i), record::Phase::decode, seconds});
@@ -256,6 +269,7 @@ void Generator::finish(Sequence& sequence) {
   ++progress_.prompts_done;
   if (recorder_ == nullptr) return;
   if (traces_ != nullptr) traces_->finish(sequence.trace, sequence.record);
+  if (routes_ != nullptr) routes_->finish(sequence.routes, sequence.record);
   sequence.record.device = device_label_;
   sequence.record.replica = replica_index_;
   recorder_->add(std::move(sequence.record));

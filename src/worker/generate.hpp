@@ -13,6 +13,7 @@
 #include "worker/hold.hpp"
 #include "worker/prompts.hpp"
 #include "worker/recorder.hpp"
+#include "worker/routes.hpp"
 #include "worker/traces.hpp"
 
 namespace shardrift {
@@ -35,6 +36,10 @@ class Generator {
 
   // Passes are traced: what the ranks traced is recorded with each row. Null: nothing is.
   void trace_with(PassTraces* traces) { traces_ = traces; }
+  // Passes of a model with mixtures: the routes are recorded with each prompt, …
+  void collect_routes_with(RouteCollector* routes) { routes_ = routes; }
+  // … and given, where they are replayed.
+  void replay_with(RouteReplay* replay) { replay_ = replay; }
   // Asked once before each choice of tokens, by every rank of the replica; all get the same answer.
   void stop_where(std::function<bool()> stops_here) { stops_here_ = std::move(stops_here); }
   // Makes the trace that finds the operation whose output is not finite, once logits are not.
@@ -61,6 +66,8 @@ class Generator {
   int writer_rank_;
   Recorder* recorder_;
   PassTraces* traces_ = nullptr;
+  RouteCollector* routes_ = nullptr;
+  RouteReplay* replay_ = nullptr;
   std::string device_label_;
   int replica_index_;
   Hold hold_;

@@ -31,6 +31,7 @@
 #include "worker/prompts.hpp"
 #include "worker/rank_device.hpp"
 #include "worker/recorder.hpp"
+#include "worker/routes.hpp"
 #include "worker/run_output.hpp"
 #include "worker/singletons.hpp"
 #include "worker/stated.hpp"
@@ -131,12 +132,13 @@ record::RunInfo describe_run(const World& world, const RunOptions& options, cons
 
 // Once the weights are known: what the run is, to the last byte that it reads.
 void identify(record::RunInfo& run, const RunOptions& options, const std::string& weights,
-              const std::optional<CollectiveProfile>& profile) {
+              const std::optional<CollectiveProfile>& profile, const std::string& replayed) {
   record::ModelInfo& model = run.model;
   model.weights = weights;
   run.resume_key = resume_key(options, {run.version, model.identity, run.prompts_hash,
                                         profile ? sha256_hex(profile_to_json(*profile)) : "",
-                                        weights + "|" + model.generation_config + "|" + model.tokenizer});
+                                        weights + "|" + model.generation_config + "|" + model.tokenizer +
+                                            (replayed.empty() ? "" : "|" + replayed)});
 }
 
 // SHA-256 over the recorded prompts' logits hashes, in order: two runs with the same hash gave the same bits.
@@ -215,10 +217,16 @@ int run_plan(const World& world, const RunOptions& options, ModelConfig config, 
   std::optional<CollectiveProfile> profile;
   world.together([&] { profile = open_profile(options, counts); });
   require_agreement(world, "the collective profile", profile ? profile_to_json(*profile) : "", kSameCommand);
+  std::optional<RouteReplay> replay;
+  world.together([&] {
+    if (!options.replay_routes.empty()) replay.emplace(options.replay_routes, config, jobs);
+  });
+  if (replay) require_agreement(world, "the routes that are replayed", replay->hash(), kSameCommand);
   auto run =
       describe_run(world, options, config, *checkpoint, jobs,
                    gather_environment(world, device.info, plan.device, kernel_threads(options, world)));
   if (root) run.model.vocab = given.vocab;
+  if (replay) run.environment.settings["routes"] = "replayed: " + replay->hash().substr(0, 16);
   if (plan.device == Device::cuda) world.together([&] { check_devices(run.environment.devices); });
   RunOutput output(world, options, jobs, progress);
   // Which weights: known before anything of an earlier run is touched; else hashed while they are loaded.
@@ -226,7 +234,7 @@ int run_plan(const World& world, const RunOptions& options, ModelConfig config, 
   const auto settle = [&] {
     const auto hash = identity.hash(
         [&](double share) { progress.show(fmt::format("hashing weights {:3.0f}%", 100 * share)); });
-    identify(run, options, hash, profile);
+    identify(run, options, hash, profile, replay ? replay->hash() : "");
     return output.prepare(run);
   };
   std::set<std::string> finished;
@@ -286,6 +294,12 @@ int run_plan(const World& world, const RunOptions& options, ModelConfig config, 
   Generator generator(options, config, *forward, groups.replica_ranks, writing_rank(plan), recorder.get(),
                       fmt::format("{} ({})", device.info.name, world.host()), place.replica);
   if (traces) generator.trace_with(&*traces);
+  std::optional<RouteCollector> routes;
+  if (!mixture_layers(config).empty()) {
+    routes.emplace(*forward, config, plan, place, groups.replica_ranks);
+    generator.collect_routes_with(&*routes);
+  }
+  if (replay) generator.replay_with(&*replay);
   const int replica_ranks = plan.tensor_parallel * plan.pipeline;
   world.steps_with(place.replica * replica_ranks, replica_ranks);
   generator.look_with(
@@ -385,8 +399,10 @@ int run_command(const World& world, const std::vector<std::string>& arguments, c
     config = read_model_config(options.model);
   });
   require_agreement(world, stated_config(options, config), kSameModel);
-  world.together(
-      [&] { options.plan = validated(options.plan, static_cast<int>(config.layers), world.size()); });
+  world.together([&] {
+    options.plan = validated(options.plan, static_cast<int>(config.layers), world.size());
+    require_fits(options.plan, config);
+  });
   world.together([&] {
     const progress::Doing opening("opening the device");
     device = open_rank_device(options.plan.device, options.plan.dtype == DType::tf32,

@@ -25,7 +25,8 @@ std::string joined(const Ids& ids) {
 // What lies among the parts of the output may be removed with them.
 void refuse_inside(const RunOptions& options) {
   const auto parts = resolved(options.output.string() + ".parts");
-  for (const auto& input : {options.prompts, options.follow, options.collective_profile})
+  for (const auto& input :
+       {options.prompts, options.follow, options.collective_profile, options.replay_routes})
     if (!input.empty() && resolved(input).parent_path() == parts)
       throw usage_error("--output {}: {} lies among its parts: name another output", options.output.string(),
                         input.string());
@@ -43,7 +44,8 @@ RunOutput::RunOutput(const World& world, const RunOptions& options, const std::v
     if (world.rank() != 0) return;
     record::require_room(options.output);
     auto inputs = files_in(options.model);
-    for (const auto& input : {options.prompts, options.follow, options.collective_profile})
+    for (const auto& input :
+         {options.prompts, options.follow, options.collective_profile, options.replay_routes})
       inputs.push_back(input.string());
     for (const auto* name :
          {"config.json", "generation_config.json", "tokenizer.json", "tokenizer.model",

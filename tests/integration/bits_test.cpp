@@ -48,12 +48,15 @@ std::string hash_of(const fs::path& path) {
   for (const auto& id : reader.prompt_ids()) {
     const auto prompt = reader.prompt(id);
     hash.update(prompt.hash);
-    // In the order and extent that bits.txt was written with: before norms of queries and keys had a place.
+    // In the order and extent that bits.txt was written with: before norms of queries and keys, and routers,
+    // had a place.
     const auto& checksums = prompt.checksums;
     for (std::int64_t point = 0; !checksums.empty() && point < record::point_count(checksums.layers);
          ++point) {
       const auto operation = record::point_at(point, checksums.layers).operation;
-      if (operation == record::Operation::query_key_norm && !checksums.has(operation)) continue;
+      const bool newer =
+          operation == record::Operation::query_key_norm || operation == record::Operation::router;
+      if (newer && !checksums.has(operation)) continue;
       const auto* sums = checksums.sums.data() + point * checksums.rows;
       hash.update(
           {reinterpret_cast<const char*>(sums), static_cast<std::size_t>(checksums.rows) * sizeof(*sums)});

@@ -25,10 +25,12 @@ const C* widened(const void* cache, std::int64_t at, std::int64_t count, std::ve
   }
 }
 
+// sink: a logit beside the scores that takes part in the sum alone; or null.
 template <typename C>
-void softmax(C* scores, std::int64_t begin, std::int64_t end) {
-  const C top = *std::max_element(scores + begin, scores + end);
-  C sum = 0;
+void softmax(C* scores, std::int64_t begin, std::int64_t end, const C* sink) {
+  C top = *std::max_element(scores + begin, scores + end);
+  if (sink != nullptr) top = std::max(top, *sink);
+  C sum = sink != nullptr ? std::exp(*sink - top) : C(0);
   for (std::int64_t j = begin; j < end; ++j) sum += scores[j] = std::exp(scores[j] - top);
   for (std::int64_t j = begin; j < end; ++j) scores[j] /= sum;
 }
@@ -81,7 +83,9 @@ class Attention {
         score = cap * std::tanh(score / cap);
       }
     }
-    softmax(scores_.data(), begin, end);
+    C sink = 0;
+    if (shape_.sinks != nullptr) sink = static_cast<C>(static_cast<const T*>(shape_.sinks)[head]);
+    softmax(scores_.data(), begin, end, shape_.sinks != nullptr ? &sink : nullptr);
     attention_values(scores_.data(), values, begin, end, dim, sum_.data());
     T* to = static_cast<T*>(out_.data) + row * out_.cols + head * dim;
     for (std::int64_t d = 0; d < dim; ++d) to[d] = static_cast<T>(sum_[static_cast<std::size_t>(d)]);

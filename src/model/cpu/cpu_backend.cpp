@@ -16,6 +16,7 @@
 #include "model/cpu/vector_kernels.hpp"
 #include "model/device_order_map.hpp"
 #include "model/formulas.hpp"
+#include "model/routing.hpp"
 #include "model/scalar.hpp"
 
 namespace shardrift {
@@ -151,6 +152,30 @@ class CpuBackend final : public Backend {
     });
   }
 
+  void route(const Matrix& logits, const ExpertsSpec& spec, bool given, std::int32_t* ids,
+             void* weights) override {
+    visit_dtype(logits.dtype, [&]<typename T>() {
+      for (std::int64_t r = 0; r < logits.rows; ++r)
+        route_row(row_of<T>(logits, r), spec, given, ids + r * spec.active,
+                  static_cast<Compute<T>*>(weights) + r * spec.active);
+    });
+  }
+
+  void combine_experts(const ExpertOutputs& outputs, const Matrix& out) override {
+    visit_dtype(out.dtype, [&]<typename P>() {
+      visit_dtype(outputs.bias.dtype, [&]<typename T>() {
+        if constexpr (can_be_partial<P, T>) {
+          const auto* weights = static_cast<const Compute<P>*>(outputs.weights);
+          threads_.for_range(out.rows, 8, [&](std::int64_t begin, std::int64_t end) {
+            for (std::int64_t r = begin; r < end; ++r)
+              for (std::int64_t c = 0; c < out.cols; ++c)
+                row_of<P>(out, r)[c] = combined_element<P, T>(outputs, weights, r, c);
+          });
+        }
+      });
+    });
+  }
+
   void scale(const Matrix& m, double factor) override {
     visit_dtype(m.dtype, [&]<typename T>() {
       using C = Compute<T>;
@@ -223,27 +248,31 @@ class CpuBackend final : public Backend {
     }
   }
 
-  void checksum(const Matrix& m, Range columns, std::int64_t index, std::uint64_t* sums) override {
+  void checksum(const Matrix& m, Range columns, std::int64_t index, std::uint64_t* sums,
+                const std::int32_t* targets) override {
     switch (size_of(m.dtype)) {
       case 8:
-        return add_checksums<std::uint64_t>(m, columns, index, sums);
+        return add_checksums<std::uint64_t>(m, columns, index, sums, targets);
       case 4:
-        return add_checksums<std::uint32_t>(m, columns, index, sums);
+        return add_checksums<std::uint32_t>(m, columns, index, sums, targets);
       default:
-        return add_checksums<std::uint16_t>(m, columns, index, sums);
+        return add_checksums<std::uint16_t>(m, columns, index, sums, targets);
     }
   }
 
  private:
   template <typename Word>
-  void add_checksums(const Matrix& m, Range columns, std::int64_t index, std::uint64_t* sums) {
+  void add_checksums(const Matrix& m, Range columns, std::int64_t index, std::uint64_t* sums,
+                     const std::int32_t* targets) {
     threads_.for_range(m.rows, 8, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t r = begin; r < end; ++r) {
+        const std::int64_t target = targets == nullptr ? r : targets[r];
+        if (target < 0) continue;
         const Word* words = row_of<Word>(m, r) + columns.begin;
         std::uint64_t sum = 0;
         for (std::int64_t j = 0; j < columns.size(); ++j)
           sum += mix64(static_cast<std::uint64_t>(index + j), words[j]);
-        sums[r] += sum;
+        sums[target] += sum;
       }
     });
   }

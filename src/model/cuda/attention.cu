@@ -167,6 +167,11 @@ __global__ void __launch_bounds__(kTile* kSplits)
     C highest = -infinity;
     for (int w = 0; w < kSplits; ++w) highest = max(highest, tops[w * kRows + r]);
     C total = 0;
+    if (shape.sinks != nullptr) {  // a logit without a value
+      const C sink = static_cast<C>(static_cast<const T*>(shape.sinks)[head]);
+      highest = max(highest, sink);
+      total = exp(sink - highest);
+    }
     C element = 0;
     for (int w = 0; w < kSplits; ++w) {
       const C factor = exp(tops[w * kRows + r] - highest);  // 0 for a warp that saw no key

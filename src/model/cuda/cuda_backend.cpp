@@ -96,6 +96,15 @@ class CudaBackend final : public Backend {
     cuda::activate(gate_up, activation, limit, out, stream_);
     launched("activate");
   }
+  void route(const Matrix& logits, const ExpertsSpec& spec, bool given, std::int32_t* ids,
+             void* weights) override {
+    cuda::route(logits, spec, given, ids, weights, stream_);
+    launched("route");
+  }
+  void combine_experts(const ExpertOutputs& outputs, const Matrix& out) override {
+    cuda::combine_experts(outputs, out, stream_);
+    launched("combine_experts");
+  }
   void scale(const Matrix& m, double factor) override {
     cuda::scale(m, factor, stream_);
     launched("scale");
@@ -127,9 +136,10 @@ class CudaBackend final : public Backend {
     cuda::join_columns(slices, out, stream_);
     launched("join_columns");
   }
-  void checksum(const Matrix& m, Range columns, std::int64_t index, std::uint64_t* sums) override {
+  void checksum(const Matrix& m, Range columns, std::int64_t index, std::uint64_t* sums,
+                const std::int32_t* targets) override {
     if (m.rows == 0 || columns.empty()) return;
-    cuda::checksum(m, columns, index, sums, stream_);
+    cuda::checksum(m, columns, index, sums, targets, stream_);
     launched("checksum");
   }
 

@@ -20,6 +20,9 @@ void attention(const Matrix& qkv, const AttentionShape& shape, const RowIndex& i
                const Matrix& out, cudaStream_t stream);
 void activate(const Matrix& gate_up, Activation activation, double limit, const Matrix& out,
               cudaStream_t stream);
+void route(const Matrix& logits, const ExpertsSpec& spec, bool given, std::int32_t* ids, void* weights,
+           cudaStream_t stream);
+void combine_experts(const ExpertOutputs& outputs, const Matrix& out, cudaStream_t stream);
 void scale(const Matrix& m, double factor, cudaStream_t stream);
 void divide_and_cap(const Matrix& m, double divisor, double softcap, cudaStream_t stream);
 void copy_columns(const Matrix& from, Range columns, const Matrix& to, std::int64_t at, cudaStream_t stream);
@@ -28,6 +31,7 @@ void fill_negative_zero(const Matrix& out, cudaStream_t stream);
 void fold(const void* partials, std::size_t stride, DType partial_dtype, const DeviceOrderMap& map,
           Accumulator accumulator, const Matrix& out, cudaStream_t stream);
 void join_columns(const ColumnSlices& slices, const Matrix& out, cudaStream_t stream);
-void checksum(const Matrix& m, Range columns, std::int64_t index, std::uint64_t* sums, cudaStream_t stream);
+void checksum(const Matrix& m, Range columns, std::int64_t index, std::uint64_t* sums,
+              const std::int32_t* targets, cudaStream_t stream);
 
 }  // namespace shardrift::cuda

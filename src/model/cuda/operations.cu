@@ -185,7 +185,9 @@ __global__ void join_kernel(ColumnSlices slices, std::int64_t cols, std::int64_t
 // One block a row.
 template <typename Word>
 __global__ void checksum_kernel(const Word* m, std::int64_t cols, Range columns, std::int64_t index,
-                                std::uint64_t* sums) {
+                                std::uint64_t* sums, const std::int32_t* targets) {
+  const std::int64_t target = targets == nullptr ? blockIdx.x : targets[blockIdx.x];
+  if (target < 0) return;
   __shared__ std::uint64_t parts[kThreads];
   const Word* words = m + blockIdx.x * cols + columns.begin;
   std::uint64_t sum = 0;
@@ -196,14 +198,14 @@ __global__ void checksum_kernel(const Word* m, std::int64_t cols, Range columns,
     __syncthreads();
     if (threadIdx.x < half) parts[threadIdx.x] += parts[threadIdx.x + half];
   }
-  if (threadIdx.x == 0) sums[blockIdx.x] += parts[0];
+  if (threadIdx.x == 0) sums[target] += parts[0];
 }
 
 template <typename Word>
 void launch_checksum(const Matrix& m, Range columns, std::int64_t index, std::uint64_t* sums,
-                     cudaStream_t stream) {
+                     const std::int32_t* targets, cudaStream_t stream) {
   checksum_kernel<Word><<<static_cast<unsigned>(m.rows), kThreads, 0, stream>>>(
-      static_cast<const Word*>(m.data), m.cols, columns, index, sums);
+      static_cast<const Word*>(m.data), m.cols, columns, index, sums, targets);
 }
 
 }  // namespace
@@ -313,14 +315,15 @@ void join_columns(const ColumnSlices& slices, const Matrix& out, cudaStream_t st
   });
 }
 
-void checksum(const Matrix& m, Range columns, std::int64_t index, std::uint64_t* sums, cudaStream_t stream) {
+void checksum(const Matrix& m, Range columns, std::int64_t index, std::uint64_t* sums,
+              const std::int32_t* targets, cudaStream_t stream) {
   switch (size_of(m.dtype)) {
     case 8:
-      return launch_checksum<std::uint64_t>(m, columns, index, sums, stream);
+      return launch_checksum<std::uint64_t>(m, columns, index, sums, targets, stream);
     case 4:
-      return launch_checksum<std::uint32_t>(m, columns, index, sums, stream);
+      return launch_checksum<std::uint32_t>(m, columns, index, sums, targets, stream);
     default:
-      return launch_checksum<std::uint16_t>(m, columns, index, sums, stream);
+      return launch_checksum<std::uint16_t>(m, columns, index, sums, targets, stream);
   }
 }
 

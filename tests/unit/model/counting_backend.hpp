@@ -51,6 +51,13 @@ class CountingBackend final : public Backend {
                  const CacheView& cache, const Matrix& out) override {
     device_->attention(qkv, shape, index, cache, out);
   }
+  void route(const Matrix& logits, const ExpertsSpec& spec, bool given, std::int32_t* ids,
+             void* weights) override {
+    device_->route(logits, spec, given, ids, weights);
+  }
+  void combine_experts(const ExpertOutputs& outputs, const Matrix& out) override {
+    device_->combine_experts(outputs, out);
+  }
   void activate(const Matrix& gate_up, Activation activation, double limit, const Matrix& out) override {
     device_->activate(gate_up, activation, limit, out);
   }
@@ -70,8 +77,9 @@ class CountingBackend final : public Backend {
   void join_columns(const ColumnSlices& slices, const Matrix& out) override {
     device_->join_columns(slices, out);
   }
-  void checksum(const Matrix& m, Range columns, std::int64_t index, std::uint64_t* sums) override {
-    device_->checksum(m, columns, index, sums);
+  void checksum(const Matrix& m, Range columns, std::int64_t index, std::uint64_t* sums,
+                const std::int32_t* targets) override {
+    device_->checksum(m, columns, index, sums, targets);
   }
 
  private:
