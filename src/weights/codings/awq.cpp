@@ -56,16 +56,10 @@ class AwqCoding : public LinearCoding {
     codes.groups = inputs / codes.group_size;
     codes.dtype = dtype(matrix);
     codes.unpack = [&](Range some, std::uint8_t* unpacked) {
-      for (std::int64_t in = 0; in < inputs; ++in)
-        for (std::int64_t word = some.begin / kInWord; word * kInWord < some.end; ++word) {
-          const auto packed =
-              word_at<std::uint32_t>(from.qweight.data, static_cast<std::size_t>(in * words + word));
-          const std::int64_t first =
-              word * kInWord - some.begin;  // negative where the rows begin within the word
-          for (std::int64_t i = std::max<std::int64_t>(-first, 0); i < kInWord && first + i < some.size();
-               ++i)
-            unpacked[(first + i) * inputs + in] = code_in(packed, i);
-        }
+      for (std::int64_t in = 0; in < inputs; in += kTileRows) {
+        const std::int64_t width = std::min(kTileRows, inputs - in);
+        unpack_square(from.qweight, words, some, {in, in + width}, unpacked + in, inputs);
+      }
     };
     codes.groups_of_row = [&](std::int64_t row, float* scales, std::int32_t* zeros) {
       for (std::int64_t group = 0; group < codes.groups; ++group) {
@@ -85,6 +79,23 @@ class AwqCoding : public LinearCoding {
   struct Parts {
     StoredTensor qweight, qzeros, scales;
   };
+
+  // A square at a time, which stays in the cache while it is turned over.
+  static void unpack_square(const StoredTensor& qweight, std::int64_t words, Range rows, Range inputs,
+                            std::uint8_t* unpacked, std::int64_t stride) {
+    std::array<std::array<std::uint8_t, kTileRows>, kTileRows> square;  // [rows of whole words, inputs]
+    const Range of_words{rows.begin / kInWord, (rows.end + kInWord - 1) / kInWord};
+    for (std::int64_t in = inputs.begin; in < inputs.end; ++in)
+      for (std::int64_t word = of_words.begin; word < of_words.end; ++word) {
+        const auto packed = word_at<std::uint32_t>(qweight.data, static_cast<std::size_t>(in * words + word));
+        for (std::int64_t i = 0; i < kInWord; ++i)
+          square[static_cast<std::size_t>((word - of_words.begin) * kInWord + i)]
+                [static_cast<std::size_t>(in - inputs.begin)] = code_in(packed, i);
+      }
+    for (std::int64_t row = rows.begin; row < rows.end; ++row, unpacked += stride)
+      std::memcpy(unpacked, square[static_cast<std::size_t>(row - of_words.begin * kInWord)].data(),
+                  static_cast<std::size_t>(inputs.size()));
+  }
 
   static std::uint8_t code_in(std::uint32_t word, std::int64_t output) {
     return (word >> (4 * kPlace[static_cast<std::size_t>(output)])) & 15U;

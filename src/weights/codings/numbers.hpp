@@ -54,7 +54,13 @@ struct BFloat16 {
 };
 struct Float16 {
   using Word = std::uint16_t;
-  static Word from(float value) { return float16_from_float(value); }
+  static Word from(float value) {  // float16_from_float, inline for normal numbers
+    const auto bits = std::bit_cast<std::uint32_t>(value);
+    const std::uint32_t magnitude = bits & 0x7FFFFFFFU;
+    if (magnitude < 0x38800000U || magnitude >= 0x477FF000U) return float16_from_float(value);
+    const std::uint32_t rounded = magnitude + 0xFFFU + ((magnitude >> 13) & 1U);
+    return static_cast<Word>(((bits >> 16) & 0x8000U) | ((rounded - 0x38000000U) >> 13));
+  }
 };
 
 // `f` with the type that rounds to `dtype`: float32, bfloat16 or float16.

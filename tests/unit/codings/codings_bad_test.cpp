@@ -184,10 +184,10 @@ TEST(BadCoding, SizesThatDoNotDivide) {
 TEST(BadCoding, OtherGroupsThanTheConfigSays) {
   Damaged gptq("gptq");
   gptq.config["group_size"] = 48;
-  gptq.expect_refused_unread({"qzeros", "[3,4]", "[2,4]"});
+  gptq.expect_refused_unread({"qzeros", "[3,12]", "[2,12]"});
   Damaged bits("gptq");
   bits.config["bits"] = 8;
-  bits.expect_refused_unread({"qweight", "[12,32]", "[24,32]"});
+  bits.expect_refused_unread({"qweight", "[12,96]", "[24,96]"});
 }
 
 TEST(BadCoding, IndicesOutOfRange) {

@@ -91,6 +91,7 @@ TEST(Numbers, AreThoseOfTheirFormats) {
     for (const std::uint32_t low : {0x0U, 0x7FFFU, 0x8000U, 0x8001U, 0xFFFFU}) {
       const auto value = std::bit_cast<float>(high << 16 | low);
       EXPECT_EQ(BFloat16::from(value), bfloat16_from_float(value)) << value;
+      EXPECT_EQ(Float16::from(value), float16_from_float(value)) << value;
     }
 }
 
@@ -122,7 +123,7 @@ TEST(Coding, OtherMatricesArePlain) {
 TEST(Coding, ABiasOfZerosIsTheMatrixs) {
   const TemporaryDirectory folder;
   auto tensors = Tensors::of(references() / "gptq");
-  auto& bias = tensors.by_name["model.layers.0.mlp.up_proj.bias"] = {"F16", {32}, std::string(64, '\0')};
+  auto& bias = tensors.by_name["model.layers.0.mlp.up_proj.bias"] = {"F16", {96}, std::string(192, '\0')};
   const auto claimed = [&] {
     tensors.write(folder.path());
     const auto checkpoint = Checkpoint::open(folder.path());

@@ -81,7 +81,7 @@ def awq() -> None:
     packing = without_init("awq", "utils", "packing_utils")
     for case, group, dtype in (("awq", 16, torch.float16), ("awq-channel", -1, torch.float16),
                                ("awq-bfloat16", 32, torch.bfloat16)):
-        inputs, outputs, size = 64, 24, 64 if group == -1 else group
+        inputs, outputs, size = 64, 72 if case == "awq" else 24, 64 if group == -1 else group
         order = [0, 2, 4, 6, 1, 3, 5, 7]
         pack = lambda values: words(values.reshape(values.shape[0], -1, 8)[..., order].reshape(values.shape), 4)
         qweight = pack(codes((inputs, outputs), 16, 1))
@@ -94,10 +94,10 @@ def awq() -> None:
 
 def gptq() -> None:
     linear = without_init("auto_gptq", "nn_modules", "qlinear", "qlinear_cuda").QuantLinear
-    inputs, outputs = 96, 32
+    inputs = 96
 
     def case(name: str, bits: int, group: int, order: bool, form: str = "gptq", dtype: torch.dtype = torch.float16) -> None:
-        size = inputs if group == -1 else group
+        outputs, size = 96 if name == "gptq" else 32, inputs if group == -1 else group
         groups = inputs // size
         layer = linear(bits, group, inputs, outputs, False)
         stored = codes((inputs, outputs), 2**bits, 11)
