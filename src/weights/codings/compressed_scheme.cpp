@@ -43,6 +43,20 @@ bool orders_groups(const JsonObject& weights) {
   throw weights.wrong("actorder", name, "group or weight is expected");
 }
 
+// [128, 128]; older: "128x128".
+std::vector<std::int64_t> block_of(const JsonObject& weights) {
+  constexpr const char* kKey = "block_structure";
+  nlohmann::json sizes = weights.required(kKey);
+  std::smatch parts;
+  if (const auto* text = sizes.get_ptr<const std::string*>();
+      text != nullptr && std::regex_match(*text, parts, std::regex("([0-9]{1,9})x([0-9]{1,9})")))
+    sizes = {std::stoll(parts[1]), std::stoll(parts[2])};
+  if (!sizes.is_array() || sizes.size() != 2) throw weights.wrong(kKey, sizes, "two numbers are expected");
+  std::vector<std::int64_t> block;
+  for (const auto& size : sizes) block.push_back(weights.integer_of(kKey, size, 1, kMostSize));
+  return block;
+}
+
 CompressedScheme scheme_of(const JsonObject& group, const std::string& format) {
   CompressedScheme scheme{.format = format};
   if (format == "pack-quantized") {
@@ -68,9 +82,7 @@ CompressedScheme scheme_of(const JsonObject& group, const std::string& format) {
     throw weights.wrong("symmetric", false, "true is expected of floats");
   scheme.scope = scope_of(weights);
   if (scheme.scope == CompressedScope::group) scheme.group_size = weights.integer("group_size", 1, kMostSize);
-  if (scheme.scope == CompressedScope::block)
-    for (const auto& size : weights.list("block_structure", 2, 2))
-      scheme.block.push_back(weights.integer_of("block_structure", size, 1, kMostSize));
+  if (scheme.scope == CompressedScope::block) scheme.block = block_of(weights);
   if (packed && scheme.scope == CompressedScope::block)
     throw weights.wrong("strategy", "block", "tensor, channel or group is expected of packed weights");
   scheme.act_order = orders_groups(weights);

@@ -275,6 +275,12 @@ TEST(BadCoding, ForeignFormatsAreNamed) {
   damaged.expect_refused_unread({"quant_method", "4"});
 }
 
+json with_block(json block) {
+  json config = config_of("compressed-fp8-block");
+  config["config_groups"]["group_0"]["weights"]["block_structure"] = std::move(block);
+  return config;
+}
+
 TEST(BadCoding, VariantsThatAreNotDecoded) {
   struct Bad {
     const char* reference;
@@ -289,6 +295,10 @@ TEST(BadCoding, VariantsThatAreNotDecoded) {
            Bad{"gptq", {{"bits", 5}}, {"bits", "5"}},
            Bad{"gptq", {{"checkpoint_format", "marlin"}}, {"checkpoint_format", "marlin"}},
            Bad{"gptq", {{"dynamic", {{"+:.*up_proj", {{"bits", 8}}}}}}, {"dynamic", "up_proj"}},
+           Bad{"compressed-fp8-block", with_block({16}), {"block_structure", "[16]"}},
+           Bad{"compressed-fp8-block", with_block({16, -32}), {"block_structure", "-32"}},
+           Bad{"compressed-fp8-block", with_block("16x"), {"block_structure", "16x"}},
+           Bad{"compressed-fp8-block", with_block(nullptr), {"block_structure"}},
            Bad{"fp8-blocks", {{"weight_block_size", {16}}}, {"weight_block_size"}},
            Bad{"fp8-blocks", {{"weight_block_size", {16, 0}}}, {"weight_block_size", "0"}},
            Bad{"fp8-blocks", {{"fmt", "e5m2"}}, {"fmt", "e5m2"}},
@@ -313,6 +323,7 @@ TEST(Coding, OtherSpellingsOfTheConfig) {
   loads("awq", {{"version", nullptr}, {"format", "gemm"}});
   loads("gptq",
         {{"checkpoint_format", nullptr}, {"format", "gptq"}, {"dynamic", {{"-:.*lm_head", json::object()}}}});
+  loads("compressed-fp8-block", with_block("16x32"));
   loads("fp8-channels", {{"weight_block_size", nullptr}});
   loads("bitsandbytes-nf4", {{"quant_method", nullptr}});
   loads("compressed-packed-4-bits", {{"sparsity_config", json::object()}, {"kv_cache_scheme", nullptr}});
