@@ -243,5 +243,34 @@ INSTANTIATE_TEST_SUITE_P(Formats, Quantized, ::testing::Range<std::size_t>(0, fo
                            return name;
                          });
 
+// gpt-oss: experts of one tensor, [experts, rows, columns] where they are coded, the other way round where
+// not.
+TEST(Quantized, Mxfp4ExpertsRunAsTheirDecodedTwin) {
+  const fs::path source = fixture("tiny-gpt-oss-mxfp4"), folder = scratch("quantized-mxfp4");
+  auto config = read_config(source);
+  const auto coded = Tensors::of(source);
+  write_model(folder / "coded", config, coded);
+  const auto checkpoint = Checkpoint::open(folder / "coded");
+  const auto coding = matrix_coding(model_of(config.at("quantization_config")), checkpoint);
+  auto decoded = coded;
+  for (const auto& [name, scales] : coded.by_name) {
+    if (!name.ends_with("_scales")) continue;
+    const auto matrix = name.substr(0, name.size() - std::string("_scales").size());
+    const std::int64_t experts = scales.shape[0], rows = scales.shape[1], cols = scales.shape[2] * 32;
+    const auto tensor = plain(*coding, matrix, {experts * rows, cols});
+    auto& transposed = decoded.by_name[matrix] = {"BF16", {experts, cols, rows}, tensor.bytes};
+    for (std::int64_t i = 0; i < experts * rows * cols; ++i) {
+      const std::int64_t expert = i / (rows * cols), row = i / cols % rows, col = i % cols;
+      std::memcpy(&transposed.bytes[static_cast<std::size_t>(2 * ((expert * cols + col) * rows + row))],
+                  &tensor.bytes[static_cast<std::size_t>(2 * i)], 2);
+    }
+    decoded.by_name.erase(name);
+    decoded.by_name.erase(matrix + "_blocks");
+  }
+  config.erase("quantization_config");
+  write_model(folder / "plain", config, decoded);
+  expect_same_bits(folder, {"--dtype", "float32"});
+}
+
 }  // namespace
 }  // namespace shardrift::testing
