@@ -39,15 +39,23 @@ struct Model {
   std::string coding;  // of its matrices, described; empty: plain numbers
 };
 
-// Words after `shardrift-run run`. record: of the run it follows.
-std::vector<std::string> words_of(const Settings& settings, const fs::path& followed) {
+// The records of other runs that a run reads; empty: none.
+struct ReadRecords {
+  fs::path follow;
+  fs::path replay_routes;
+};
+
+// Words after `shardrift-run run`.
+std::vector<std::string> words_of(const Settings& settings, const ReadRecords& records) {
   std::vector<std::string> words;
   for (const auto& [flag, setting] : settings) {
     if (setting.is_switch && !setting.on) continue;
     words.push_back("--" + flag);
     if (!setting.is_switch) words.push_back(setting.text);
   }
-  if (!followed.empty()) words.insert(words.end(), {"--follow", followed.string()});
+  if (!records.follow.empty()) words.insert(words.end(), {"--follow", records.follow.string()});
+  if (!records.replay_routes.empty())
+    words.insert(words.end(), {"--replay-routes", records.replay_routes.string()});
   return words;
 }
 
@@ -214,10 +222,15 @@ class Planner {
     one.compare_with = entry.compare_with;
     one.line = entry.line;
     one.gpu = entry.gpu;
-    const fs::path followed = entry.follow.empty() ? fs::path() : options_.output / (entry.follow + ".h5");
-    if (!entry.follow.empty()) one.after.push_back(entry.follow);
+    const auto record_of = [&](const std::string& name) {
+      return name.empty() ? fs::path() : options_.output / (name + ".h5");
+    };
+    const ReadRecords records{record_of(entry.follow), record_of(entry.replay_routes)};
+    for (const auto& name : {entry.follow, entry.replay_routes})
+      if (!name.empty() && std::find(one.after.begin(), one.after.end(), name) == one.after.end())
+        one.after.push_back(name);
 
-    RunOptions options = parsed(words_of(settings, followed), one.output);
+    RunOptions options = parsed(words_of(settings, records), one.output);
     const Model& model = model_at(options.model);
     one.model = options.model;
     const auto layers = static_cast<int>(model.config.layers);
@@ -235,8 +248,12 @@ class Planner {
                 describe(plan));
       return;
     }
-    if (!entry.follow.empty() && planned(entry.follow) == nullptr) {
-      leave_out(entry, fmt::format("follows {}, which cannot run here", entry.follow), describe(plan));
+    for (const auto& name : one.after) {
+      if (planned(name) != nullptr) continue;
+      leave_out(entry,
+                fmt::format("{} {}, which cannot run here",
+                            name == entry.follow ? "follows" : "replays the routes of", name),
+                describe(plan));
       return;
     }
     if (!entry.compare_with.empty() && planned(entry.compare_with) == nullptr &&
@@ -263,14 +280,14 @@ class Planner {
       one.asked = describe(plan);
       one.prediction = prediction.why;
       settings = prediction.settings;
-      options = parsed(words_of(settings, followed), one.output);
+      options = parsed(words_of(settings, records), one.output);
       plan = validated(options.plan, layers, world_size(options.plan));
       plan_.notes.push_back(fmt::format("{} is predicted: {}", one.name, one.prediction));
     }
     one.ranks = world_size(plan);
     one.plan = describe(plan);
     one.plan_json = plan_to_json(plan);
-    one.arguments = words_of(settings, followed);
+    one.arguments = words_of(settings, records);
 
     work_[entry.name] = work;
     const auto cost = estimate(options, model.config, work, machine_);

@@ -24,11 +24,12 @@ using Settings = std::map<std::string, Setting>;  // by flag, without its dashes
 struct Entry {
   std::string name;
   Role role = Role::candidate;
-  Settings settings;         // [run]'s, the section's own and the matrix's, the later ones winning
-  std::string follow;        // name of the entry whose recorded tokens are fed; empty: none
-  std::string compare_with;  // name of the entry it is compared with; empty: nothing (a reference)
-  int gpu = -1;              // single-device runs: on this device of the machine; -1: any
-  bool predict = false;      // as shards on one device, also where the machine has the ranks
+  Settings settings;          // [run]'s, the section's own and the matrix's, the later ones winning
+  std::string follow;         // name of the entry whose recorded tokens are fed; empty: none
+  std::string replay_routes;  // name of the entry whose recorded routes are taken; empty: none
+  std::string compare_with;   // name of the entry it is compared with; empty: nothing (a reference)
+  int gpu = -1;               // single-device runs: on this device of the machine; -1: any
+  bool predict = false;       // as shards on one device, also where the machine has the ranks
   int line = 0;
 };
 
@@ -45,7 +46,7 @@ struct Study {
   std::string text;            // the file as read: its copy is kept beside the records
   std::string name;
   std::string question;
-  std::vector<Entry> entries;  // references first within their group; followed entries before followers
+  std::vector<Entry> entries;  // references first within their group; entries after those they read
   Judgement judgement;
 
   const Entry* find(const std::string& name) const;

@@ -44,6 +44,7 @@ struct Section {
   std::string title;
   std::string name;  // a pattern; empty: made of what varies
   std::string follow;
+  std::string replay_routes;
   std::string compare_with;
   std::int64_t repeats = 0;
   int gpu = -1;
@@ -181,7 +182,7 @@ class StudyFile {
 
   void apply_overrides(const std::vector<Axis>& each) {
     for (const auto& [flag, value] : overrides_) {
-      if (one_of(flag, kRunnersOwn) || flag == "follow")
+      if (one_of(flag, kRunnersOwn) || flag == "follow" || flag == "replay-routes")
         throw usage_error("--set {}: the runner gives this flag itself", flag);
       for (const auto& axis : each)
         if (axis.flag == flag)
@@ -204,6 +205,7 @@ class StudyFile {
       section.line = table.line();
       section.name = table.text("name").value_or("");
       section.follow = table.text("follow").value_or("");
+      section.replay_routes = table.text("replay-routes").value_or("");
       section.compare_with = table.text("compare-with").value_or("");
       section.repeats = table.integer("repeats", 0, kMaxRepeats).value_or(0);
       section.gpu = static_cast<int>(table.integer("gpu", 0, 4095).value_or(-1));
@@ -230,12 +232,12 @@ class StudyFile {
   // Probes run no model: [run] and [each] say nothing about them.
   void add_probes(const std::vector<Section>& probes) {
     for (const auto& section : probes) {
-      if (!section.follow.empty() || !section.compare_with.empty() || section.repeats > 0 ||
-          section.gpu >= 0 || section.predict)
+      if (!section.follow.empty() || !section.replay_routes.empty() || !section.compare_with.empty() ||
+          section.repeats > 0 || section.gpu >= 0 || section.predict)
         throw error_at(
             name_, section.line,
-            "[[probe]] takes flags of shardrift-run probe and ranks; follow, compare-with, repeats, "
-            "gpu and predict are for runs of a model");
+            "[[probe]] takes flags of shardrift-run probe and ranks; follow, replay-routes, compare-with, "
+            "repeats, gpu and predict are for runs of a model");
       for (const auto& combination : multiply(section.axes, section.exclusions, section.settings, name_)) {
         Entry entry;
         entry.role = Role::probe;
@@ -267,6 +269,7 @@ class StudyFile {
         if (section.role != Role::reference)
           entry.compare_with = section.compare_with.empty() ? reference : named(section.compare_with);
         if (section.compare_with == kNothing) entry.compare_with.clear();
+        if (!section.replay_routes.empty()) entry.replay_routes = named(section.replay_routes);
         if (!section.follow.empty()) {
           entry.follow = named(section.follow);
           const auto mode = entry.settings.find("mode");
@@ -328,7 +331,7 @@ class StudyFile {
       throw error_at(name_, study_.find(kNothing)->line, "name '{}': it means no run in compare-with",
                      kNothing);
     for (const auto& entry : study_.entries)
-      for (const auto& other : {entry.follow, entry.compare_with})
+      for (const auto& other : {entry.follow, entry.replay_routes, entry.compare_with})
         if (!other.empty() && !names.contains(other))
           throw error_at(name_, entry.line, "'{}' names '{}', but there is no such run (there are {})",
                          entry.name, other, fmt::join(names, ", "));
@@ -354,18 +357,21 @@ class StudyFile {
     }
   }
 
-  // Followers after what they follow; apart from that the file's order.
+  // After what they follow or replay; apart from that the file's order.
   void put_in_order() {
     std::vector<Entry> ordered;
     std::set<std::string> done;
     auto waiting = std::move(study_.entries);
     while (!waiting.empty()) {
       const auto ready = std::find_if(waiting.begin(), waiting.end(), [&](const Entry& entry) {
-        return entry.follow.empty() || done.contains(entry.follow);
+        return (entry.follow.empty() || done.contains(entry.follow)) &&
+               (entry.replay_routes.empty() || done.contains(entry.replay_routes));
       });
       if (ready == waiting.end())
-        throw error_at(name_, waiting.front().line, "'{}' follows '{}', which in the end follows it back",
-                       waiting.front().name, waiting.front().follow);
+        throw error_at(
+            name_, waiting.front().line, "'{}' reads the record of '{}', which in the end reads its own",
+            waiting.front().name,
+            waiting.front().follow.empty() ? waiting.front().replay_routes : waiting.front().follow);
       done.insert(ready->name);
       ordered.push_back(std::move(*ready));
       waiting.erase(ready);

@@ -153,6 +153,9 @@ TEST(Equality, QuantizedWeights) {
   }
   expect_equal("tiny-phi3", "quantize-packed",
                {shards(3, 1, {"--quantize", "fp8-block"}), shards(3, 3, {"--quantize", "fp8-block"})});
+  expect_equal("tiny-mixtral", "quantize-experts",
+               {shards(4, 1, {"--quantize", "int4"}), shards(4, 2, {"--quantize", "int4"}),
+                shards(4, 4, {"--quantize", "int4"})});
   expect_equal("tiny-exact", "quantize-exact",
                {{1, {"--quantize", "nf4"}},
                 {3, {"--tensor-parallel", "3", "--quantize", "nf4"}},

@@ -5,6 +5,7 @@
 
 #include <csignal>
 #include <fstream>
+#include <nlohmann/json.hpp>
 
 #include "common/json_file.hpp"
 #include "experiments/runner/status.hpp"
@@ -259,17 +260,45 @@ TEST(StudyOnRanks, NeighboursChangeNoBits) {
 TEST(ShippedStudies, RunOnAFixtureModel) {
   const fs::path folder = scratch("shipped-studies");
   const auto prompts = write_prompts(folder, 2);
-  for (const std::string name : {"batch-size", "reduction-order", "row-linear", "same-gpu-twice"}) {
+  for (const std::string name :
+       {"batch-size", "quantization", "reduction-order", "row-linear", "same-gpu-twice"}) {
     const auto finished = run_program(
         {SHARDRIFT_BINARY_DIR "/bin/shardrift", "study",
          SHARDRIFT_SOURCE_DIR "/experiments/studies/" + name + ".toml", "--model",
          fixture("tiny-llama").string(), "--prompts", prompts.string(), "--set", "max-new-tokens=3",
          "--output", (folder / name).string(), "--device", "cpu", "--devices", "2", "--jobs", "2"});
     // GPUs 1 to 3, and sums of four ranks that nothing predicts: not possible on two cores, which is said.
-    const bool whole = name == "batch-size" || name == "reduction-order";
+    const bool whole = name == "batch-size" || name == "quantization" || name == "reduction-order";
     EXPECT_EQ(finished.code, whole ? 0 : 2) << finished.output;
     EXPECT_EQ(finished.output.find("not possible here") == std::string::npos, whole) << name;
     EXPECT_THAT(finished.output, HasSubstr("verdict: "));
+  }
+  // Every quantization beside plain weights.
+  const auto table = run_program({SHARDRIFT_SOURCE_DIR "/.venv/bin/python",
+                                  SHARDRIFT_SOURCE_DIR "/scripts/python/amplification.py",
+                                  (folder / "quantization").string()});
+  EXPECT_EQ(table.code, 0) << table.output;
+  EXPECT_EQ(std::count(table.output.begin(), table.output.end(), '\n'), 2 + 5 * 2) << table.output;
+  EXPECT_THAT(table.output, AllOf(HasSubstr("| none | s2 | 0 of 2 |"), HasSubstr("| fp8 | s4 | 0 of 2 |")));
+}
+
+// Candidates that take the reference's routes have them, in every row.
+TEST(ShippedStudies, RoutesAreReplayed) {
+  const fs::path folder = scratch("moe-routing");
+  const auto finished =
+      run_program({SHARDRIFT_BINARY_DIR "/bin/shardrift", "study",
+                   SHARDRIFT_SOURCE_DIR "/experiments/studies/moe-routing.toml", "--model",
+                   fixture("tiny-mixtral").string(), "--prompts", write_prompts(folder, 4, 103).string(),
+                   "--set", "max-new-tokens=5", "--output", (folder / "out").string(), "--device", "cpu",
+                   "--devices", "2", "--jobs", "2"});
+  ASSERT_EQ(finished.code, 0) << finished.output;
+  EXPECT_THAT(finished.output, AllOf(HasSubstr("verdict: "), HasSubstr("s4-replayed: done")));
+  const auto reference = record::Reader::open(folder / "out/reference.h5").prompt("p2");
+  ASSERT_FALSE(reference.routes.experts.empty());
+  for (const std::string name : {"s2-replayed", "s4-replayed"}) {
+    const auto replayed = record::Reader::open(folder / "out" / (name + ".h5")).prompt("p2");
+    EXPECT_EQ(replayed.routes.experts, reference.routes.experts) << name;
+    EXPECT_NE(first_difference(folder / "out/reference.h5", folder / "out" / (name + ".h5")), "") << name;
   }
 }
 
@@ -305,8 +334,52 @@ TEST(ScaleOut, EndsWithTableVerdictAndReport) {
             HasSubstr("prediction checked: tp2-check gave every bit of the live tp2, in all 4 prompts"),
             HasSubstr("verdict: "), HasSubstr("report")));
   EXPECT_TRUE(fs::exists(folder / "out/report-reference.html"));
+  EXPECT_THAT(finished.output, HasSubstr("By mean KL, "));
   // The prediction was checked where it could be.
   EXPECT_EQ(first_difference(folder / "out/tp2.h5", folder / "out/tp2-check.h5"), "");
+}
+
+// Quantized weights of one device as yardsticks: fed the reference's tokens, in its dtype.
+TEST(ScaleOut, SaysHowManyTimesAsMuchAsQuantizing) {
+  const fs::path folder = scratch("scale-out-yardsticks");
+  std::vector<std::string> command{SHARDRIFT_BINARY_DIR "/bin/shardrift",
+                                   "scale-out",
+                                   "--model",
+                                   fixture("tiny-llama").string(),
+                                   "--to",
+                                   "2",
+                                   "--prompts",
+                                   write_prompts(folder, 4).string(),
+                                   "--max-new-tokens",
+                                   "4",
+                                   "--dtype",
+                                   "bfloat16",
+                                   "--output",
+                                   (folder / "out").string(),
+                                   "--device",
+                                   "cpu",
+                                   "--devices",
+                                   "2",
+                                   "--yardstick",
+                                   "int8,nf4"};
+  const auto finished = run_program(command);
+  ASSERT_EQ(finished.code, 0) << finished.output;
+  EXPECT_THAT(finished.output, AllOf(HasSubstr(" moves this model "), HasSubstr(" as much as "),
+                                     HasSubstr("one device, batch 8, bfloat16, int8 weights, cpu"),
+                                     HasSubstr("vs int8"), HasSubstr("vs nf4")));
+  std::ifstream file(folder / "out/verdict-reference.json");
+  const auto verdict = nlohmann::json::parse(file);
+  EXPECT_THAT(verdict.at("answer").get<std::string>(), HasSubstr("the nearest of int8 and nf4"));
+  for (const auto& candidate : verdict.at("candidates")) EXPECT_EQ(candidate.at("yardsticks").size(), 2U);
+  const auto run = record::Reader::open(folder / "out/int8.h5").run();
+  EXPECT_THAT(run.plan, AllOf(HasSubstr(R"("quantize":"int8")"), HasSubstr(R"("dtype":"bfloat16")")));
+  EXPECT_EQ(run.mode, "follow");
+  EXPECT_EQ(run.model.quantization, "none");  // the checkpoint's own
+  command.back() = "int8,int5";
+  const auto wrong = run_program(command);
+  EXPECT_EQ(wrong.code, 64);
+  EXPECT_THAT(wrong.output,
+              HasSubstr("unknown --yardstick 'int5': use one or several of int8, int4, nf4, fp8"));
 }
 
 }  // namespace

@@ -65,32 +65,47 @@ Range out_columns(const ModelConfig& config, Block block, int shards, int s) {
   return {heads.query.begin * config.head_dim, heads.query.end * config.head_dim};
 }
 
+// What a shard has of a block against the same rows and columns of what one device has of it.
+void expect_slice(const ShardBlock& whole, const ShardBlock& slice, const std::vector<Range>& in_rows,
+                  Range out_columns, const std::string& where) {
+  std::string in;
+  for (const Range& rows : in_rows) in += cut(whole.in.matrix.view, rows, {0, whole.in.matrix.view.cols});
+  const Matrix& mine = slice.in.matrix.view;
+  EXPECT_EQ(in, cut(mine, {0, mine.rows}, {0, mine.cols})) << where;
+  const Matrix& out = slice.out.matrix.view;
+  EXPECT_EQ(cut(whole.out.matrix.view, {0, out.rows}, out_columns), cut(out, {0, out.rows}, {0, out.cols}))
+      << where;
+}
+
 void expect_slices(const std::string& name, int shards, Quantization quantize, DType dtype) {
   const Loaded one = loaded(name, 1, quantize, dtype);
   const Loaded many = loaded(name, shards, quantize, dtype);
-  for (std::size_t layer = 0; layer < one.weights.layers.size(); ++layer)
-    for (const Block block : kBlocks)
-      for (int s = 0; s < shards; ++s) {
-        const ShardBlock& whole = one.weights.layers[layer].shards[0][block];
-        const ShardBlock& slice = many.weights.layers[layer].shards[static_cast<std::size_t>(s)][block];
-        const auto where = name + ", " + std::string(name_of(quantize)) + ", layer " + std::to_string(layer) +
-                           ", shard " + std::to_string(s) + " of " + std::to_string(shards);
-        std::string in;
-        for (const Range& rows : in_rows(one.config, block, shards, s))
-          in += cut(whole.in.matrix.view, rows, {0, one.config.hidden});
-        const Matrix& mine = slice.in.matrix.view;
-        EXPECT_EQ(in, cut(mine, {0, mine.rows}, {0, mine.cols})) << where;
-        const Matrix& out = slice.out.matrix.view;
-        EXPECT_EQ(cut(whole.out.matrix.view, {0, out.rows}, out_columns(one.config, block, shards, s)),
-                  cut(out, {0, out.rows}, {0, out.cols}))
-            << where;
-      }
+  for (std::size_t index = 0; index < one.weights.layers.size(); ++index) {
+    const ExpertsSpec& experts = one.config.specs[index].experts;
+    for (int s = 0; s < shards; ++s) {
+      const ShardLayer& whole = one.weights.layers[index].shards[0];
+      const ShardLayer& slice = many.weights.layers[index].shards[static_cast<std::size_t>(s)];
+      const auto where = name + ", " + std::string(name_of(quantize)) + ", layer " + std::to_string(index) +
+                         ", shard " + std::to_string(s) + " of " + std::to_string(shards);
+      for (const Block block : kBlocks)
+        if (block == Block::attention || experts.count == 0)
+          expect_slice(whole[block], slice[block], in_rows(one.config, block, shards, s),
+                       out_columns(one.config, block, shards, s), where);
+      ASSERT_EQ(static_cast<std::int64_t>(slice.experts.size()), experts.count) << where;
+      const Range columns = deal_columns(experts.intermediate, shards, s);
+      const Range ups{experts.intermediate + columns.begin, experts.intermediate + columns.end};
+      for (std::size_t e = 0; e < slice.experts.size(); ++e)
+        expect_slice(whole.experts[e].block, slice.experts[e].block, {columns, ups}, columns,
+                     where + ", expert " + std::to_string(e));
+    }
+  }
 }
 
 TEST(QuantizedSlices, AreThoseOfOneShard) {
   for (const auto quantize : {Quantization::none, Quantization::int8, Quantization::int4, Quantization::nf4,
                               Quantization::fp8, Quantization::fp8_block})
-    for (const auto* name : {"tiny-llama", "tiny-llama-mixed", "tiny-phi3", "tiny-internlm2"})
+    for (const auto* name :
+         {"tiny-llama", "tiny-llama-mixed", "tiny-phi3", "tiny-internlm2", "tiny-mixtral", "tiny-qwen3-moe"})
       for (const int shards : {3, 4}) {
         expect_slices(name, shards, quantize, DType::float32);
         expect_slices(name, shards, quantize, DType::bfloat16);
@@ -138,6 +153,21 @@ TEST(QuantizedSlices, OnlyLayersLinearsChange) {
     if (!plain.config.tied_head) {
       EXPECT_TRUE(same(plain.weights.head[0].rows.matrix.view, other.weights.head[0].rows.matrix.view));
     }
+  }
+}
+
+TEST(QuantizedSlices, ExpertsChangeAndTheirRouterDoesNot) {
+  const auto bytes = [](const Matrix& m) { return cut(m, {0, m.rows}, {0, m.cols}); };
+  const Loaded plain = loaded("tiny-mixtral", 1, Quantization::none, DType::float32);
+  const Loaded other = loaded("tiny-mixtral", 1, Quantization::int8, DType::float32);
+  const LayerWeights& a = plain.weights.layers[0];
+  const LayerWeights& b = other.weights.layers[0];
+  EXPECT_EQ(bytes(a.router.matrix.view), bytes(b.router.matrix.view));
+  for (std::size_t e = 0; e < a.shards[0].experts.size(); ++e) {
+    EXPECT_NE(bytes(a.shards[0].experts[e].block.in.matrix.view),
+              bytes(b.shards[0].experts[e].block.in.matrix.view));
+    EXPECT_NE(bytes(a.shards[0].experts[e].block.out.matrix.view),
+              bytes(b.shards[0].experts[e].block.out.matrix.view));
   }
 }
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <map>
+#include <nlohmann/json.hpp>
 
 #include "experiments/study/estimate.hpp"
 #include "experiments/study/plan_study.hpp"
@@ -184,6 +185,23 @@ TEST_F(PlanStudy, FollowersReadWhatTheyFollow) {
   EXPECT_NE(named(longer, "float64").fingerprint, one.fingerprint);
 }
 
+TEST_F(PlanStudy, RoutesAreReplayedFromTheRecordOfARun) {
+  const auto planned = plan(
+      "[[candidate]]\nname = 'replayed'\nshards = 2\nfollow = 'reference'\nreplay-routes = 'reference'\n"
+      "[[candidate]]\nname = 'other'\nshards = 2\nfollow = 'reference'\nreplay-routes = 'replayed'\n"
+      "[[candidate]]\nname = 'far'\ntensor-parallel = 5\nfollow = 'reference'\n"
+      "[[candidate]]\nname = 'too-far'\nshards = 4\nfollow = 'reference'\nreplay-routes = 'far'\n",
+      cpu(2));
+  const auto& one = named(planned, "replayed");
+  EXPECT_THAT(one.after, ElementsAre("reference"));
+  EXPECT_THAT(words(one),
+              AllOf(HasSubstr("--follow /out/reference.h5"), HasSubstr("--replay-routes /out/reference.h5")));
+  EXPECT_THAT(named(planned, "other").after, ElementsAre("reference", "replayed"));
+  EXPECT_THAT(words(named(planned, "other")), HasSubstr("--replay-routes /out/replayed.h5"));
+  ASSERT_EQ(planned.not_possible.size(), 2U);
+  EXPECT_EQ(planned.not_possible[1].reason, "replays the routes of far, which cannot run here");
+}
+
 TEST_F(PlanStudy, FollowersOfWhatIsNotPossibleAreNotEither) {
   const auto planned = plan(
       "[[candidate]]\ntensor-parallel = 5\n[[yardstick]]\nname = 'y'\nfollow = 'tp5'\n"
@@ -191,6 +209,22 @@ TEST_F(PlanStudy, FollowersOfWhatIsNotPossibleAreNotEither) {
       cpu(2));
   ASSERT_EQ(planned.not_possible.size(), 3U);
   EXPECT_THAT(planned.not_possible[1].reason, HasSubstr("tp5, which cannot run here"));
+}
+
+TEST_F(PlanStudy, AQuantizedCheckpointIsNotQuantizedAgain) {
+  std::ifstream file(folder_ / "model/config.json");
+  auto config = nlohmann::json::parse(file);
+  config["quantization_config"] = {
+      {"quant_method", "gptq"}, {"bits", 4}, {"group_size", 128}, {"desc_act", false}};
+  std::ofstream(folder_ / "model/config.json") << config;
+  EXPECT_NO_THROW(plan("", cpu(1)));
+  try {
+    plan("[[yardstick]]\nquantize = 'int8'\n", cpu(1));
+    FAIL() << "accepted";
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(),
+                AllOf(HasSubstr("s.toml:5: int8: --quantize int8"), HasSubstr("GPTQ"), HasSubstr("twice")));
+  }
 }
 
 TEST_F(PlanStudy, FingerprintsAreOfWhatDecidesTheBits) {
@@ -295,9 +329,9 @@ TEST(Estimate, CountsParametersAndBytes) {
   options.level = RecordLevel::top;
   EXPECT_LT(estimate(options, smollm2, work, cpu(1)).disk_bytes, 8 << 20);
   const auto without = estimate(options, smollm2, work, cpu(1)).disk_bytes;
-  options.checksums = true;  // 3 + 14 a layer
+  options.checksums = true;  // 3 + 15 a layer
   EXPECT_EQ(estimate(options, smollm2, work, cpu(1)).disk_bytes - without,
-            6400LL * (3 + 14 * smollm2.layers) * 8);
+            6400LL * (3 + 15 * smollm2.layers) * 8);
   options.plan.tensor_parallel = options.plan.shards = 2;
   EXPECT_LT(estimate(options, smollm2, work, cpu(2)).memory_bytes, one.memory_bytes * 6 / 10);
   EXPECT_GT(one.seconds, 1);
@@ -415,8 +449,12 @@ TEST(ShippedStudies, CanAllBePlanned) {
   for (const auto& entry : fs::directory_iterator(SHARDRIFT_SOURCE_DIR "/experiments/studies")) {
     if (entry.path().extension() != ".toml") continue;
     const bool probes = entry.path().stem() == "nonassociative";  // without a model
-    const auto study =
-        load_study(entry.path(), probes ? Overrides{} : Overrides{{"model", (folder / "model").string()}});
+    Overrides overrides;
+    if (!probes) overrides.emplace_back("model", (folder / "model").string());
+    // Its ids are of another vocabulary.
+    if (entry.path().stem() == "moe-routing")
+      overrides.emplace_back("prompts", make_prompts(folder / "prompts.jsonl", 3, 5).string());
+    const auto study = load_study(entry.path(), overrides);
     names.push_back(study.name);
     EXPECT_EQ(study.name, entry.path().stem());
     EXPECT_FALSE(study.question.empty()) << study.name;
@@ -429,9 +467,9 @@ TEST(ShippedStudies, CanAllBePlanned) {
     EXPECT_GE(one_device.configurations.size(), 2U) << study.name;
   }
   std::sort(names.begin(), names.end());
-  EXPECT_THAT(names,
-              ElementsAre("batch-size", "envelope", "forecast", "nonassociative", "prompt-length",
-                          "quantization", "reduction-order", "row-linear", "same-gpu-twice", "scale-out"));
+  EXPECT_THAT(names, ElementsAre("batch-size", "envelope", "forecast", "moe-routing", "nonassociative",
+                                 "prompt-length", "quantization", "reduction-order", "row-linear",
+                                 "same-gpu-twice", "scale-out"));
 }
 
 }  // namespace

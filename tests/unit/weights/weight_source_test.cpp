@@ -236,5 +236,55 @@ TEST(WeightSource, QuantizesWhatIsStoredInAnyDtype) {
   EXPECT_EQ(source.whole(Part::final_norm).dtype, DType::bfloat16);  // as it is
 }
 
+TEST(WeightSource, DoesNotQuantizeTwice) {
+  const TemporaryDirectory folder;
+  folder.write("model.safetensors", safetensors("{}", ""));
+  const auto checkpoint = Checkpoint::open(folder.path());
+  ModelConfig model = small(*find_architecture("LlamaForCausalLM"));
+  model.quantization =
+      R"({"quant_method": "gptq", "bits": 4, "group_size": 128, "desc_act": false, "sym": true})";
+  WeightSource source(checkpoint, model);
+  EXPECT_NO_THROW(source.quantize(Quantization::none));
+  try {
+    source.quantize(Quantization::int8);
+    FAIL() << "quantized twice";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ExitCode::usage);
+    EXPECT_THAT(error.what(),
+                testing::AllOf(testing::HasSubstr("--quantize int8"), testing::HasSubstr("GPTQ")));
+  }
+}
+
+// Of a mixture each expert's matrix by itself, where all stand in one tensor: blocks do not reach into the
+// next expert.
+TEST(WeightSource, QuantizesEveryExpertByItself) {
+  const TemporaryDirectory folder;
+  constexpr std::int64_t kRows = 130, kCols = 2, kExperts = 3;
+  folder.write(
+      "model.safetensors",
+      safetensors(
+          R"({"layers.0.experts": {"dtype": "F32", "shape": [3, 130, 2], "data_offsets": [0, 3120]}})",
+          counted(static_cast<std::size_t>(kExperts * kRows * kCols))));
+  const auto checkpoint = Checkpoint::open(folder.path());
+  ModelConfig model = small(*architectures().front());
+  model.specs[0].experts = {.count = kExperts, .active = 1, .intermediate = kRows};
+  const std::vector<TensorName> names{{Part::expert_gate, "layers.{}.experts"}};
+  const Architecture joined{
+      "Joined", "joined", nullptr, names, [](const ModelConfig&, Part) {
+        return PackedRows{.tensor_rows = kRows, .rows = {{0, kRows}}, .experts = kExperts};
+      }};
+  WeightSource plain(checkpoint, model, joined);
+  WeightSource source(checkpoint, model, joined);
+  source.quantize(Quantization::fp8_block);
+  for (std::int64_t expert = 0; expert < kExperts; ++expert) {
+    auto expected = values_of(plain.whole(Part::expert_gate, 0, expert));
+    quantize_rows(Quantization::fp8_block, expected, kCols);
+    EXPECT_EQ(values_of(source.whole(Part::expert_gate, 0, expert)), expected) << expert;
+    const auto some = source.rows(Part::expert_gate, 0, {128, 130}, expert);
+    EXPECT_EQ(values_of(some), std::vector<float>(expected.end() - 2 * kCols, expected.end()));
+    EXPECT_EQ(some.stored_at(1, 1), fmt::format("[{}, 129, 1]", expert));
+  }
+}
+
 }  // namespace
 }  // namespace shardrift
