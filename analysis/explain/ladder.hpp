@@ -21,6 +21,7 @@ enum class RungKind {
   hops,        // rounded at every add as well, in shard order
   order,       // … in the order of the real collective
   prediction,  // … of the products the library itself rounds: all that a real run does, on one device
+  routes,      // of a mixture, whose rungs so far had the reference's experts: each token's own
   real,        // several devices and their collective
 };
 // In the ladder's order.
@@ -32,6 +33,7 @@ constexpr auto names_of(RungKind) {
                                          {RungKind::hops, "hops"},
                                          {RungKind::order, "order"},
                                          {RungKind::prediction, "prediction"},
+                                         {RungKind::routes, "routes"},
                                          {RungKind::real, "real"}});
 }
 std::string_view changes(RungKind kind);  // against the rung before it, in words
@@ -42,21 +44,24 @@ std::optional<RungKind> rung_of(const Plan& plan);
 // The plans of the rungs between reference and real run, in order, on one device. Rungs that would repeat
 // the one before are left out: in float32 and float64 there is no narrower product to round, two shards have
 // one order, --row-linear gather sums nothing. real: the plan that is explained, its ranks and stages
-// ignored. has_profile: without one, three shards and more have no order and prediction. Throws usage_error
-// for S = 1.
+// ignored. has_profile: without one, three shards and more have no order and prediction. mixture: the rungs
+// after the reference replay its routes, but for a last one, whose step is then what other routes alone
+// cause. Throws usage_error for S = 1.
 struct PlannedRung {
   RungKind kind = RungKind::reference;
   Plan plan;
+  bool replays_routes = false;  // the reference's
 };
-std::vector<PlannedRung> planned_rungs(const Plan& real, bool has_profile);
+std::vector<PlannedRung> planned_rungs(const Plan& real, bool has_profile, bool mixture = false);
 
 struct RungFile {
   std::string name;
   std::optional<RungKind> kind;
   std::filesystem::path path;
 };
-// Recognises each file by its plan and puts them in order. Throws usage_error where one is no rung or two are
-// the same, naming --rung.
+// Recognises each file by its plan, and of two with one plan that with routes of its own by what the other
+// replays, and puts them in order. Throws usage_error where one is no rung or two are the same, naming
+// --rung.
 std::vector<RungFile> recognised(const std::vector<std::filesystem::path>& paths);
 
 // Two runs' logits over the ladder's rows.

@@ -15,62 +15,8 @@ bool rounds_products(const Plan& plan) {
   return size_of(plan.dtype) < size_of(DType::float32);
 }
 
-RungKind local_rung(bool profile, bool library_products) {
-  if (library_products) return RungKind::prediction;
-  return profile ? RungKind::order : RungKind::hops;
-}
-
-}  // namespace
-
-std::string_view changes(RungKind kind) {
-  switch (kind) {
-    case RungKind::reference:
-      return "one device, one shard";
-    case RungKind::product:
-      return "row-parallel products in float32, rounded by us (kernel)";
-    case RungKind::shards:
-      return "cut into shards, added exactly (shape)";
-    case RungKind::partials:
-      return "each shard's product rounded before the sum";
-    case RungKind::hops:
-      return "rounded at every add, in shard order";
-    case RungKind::order:
-      return "the collective's own order";
-    case RungKind::prediction:
-      return "products as the library rounds them (kernel)";
-    case RungKind::real:
-      return "several devices";
-  }
-  return "";
-}
-
-std::optional<RungKind> rung_of(const Plan& plan) {
-  const auto& [order, tree, permutation, partial, accumulator] = plan.reduction;
-  const bool narrow = rounds_products(plan);
-  if (plan.shards == 1)
-    return partial == PartialDType::model || !narrow ? RungKind::reference : RungKind::product;
-  if (plan.row_linear == RowLinear::gather)
-    return plan.tensor_parallel == 1 ? RungKind::shards : RungKind::real;
-  if (order == ReductionOrder::native) return RungKind::real;
-  if (order == ReductionOrder::exact) {
-    if (!narrow || partial == PartialDType::float32) return RungKind::shards;
-    return partial == PartialDType::rounded ? std::optional(RungKind::partials) : std::nullopt;
-  }
-  if (accumulator != Accumulator::message || partial == PartialDType::float32) return std::nullopt;
-  const bool profile = order == ReductionOrder::profile;
-  const bool library = partial == PartialDType::model;
-  // In float32 a product is what the library makes of it: the real order is the prediction. Two shards have
-  // one order.
-  if (!narrow) {
-    if (profile) return RungKind::prediction;
-    return order == ReductionOrder::linear ? std::optional(RungKind::hops) : std::nullopt;
-  }
-  if (!profile && order != ReductionOrder::linear) return std::nullopt;
-  if (library && !profile && plan.shards > 2) return std::nullopt;
-  return local_rung(profile, library);
-}
-
-std::vector<PlannedRung> planned_rungs(const Plan& real, bool has_profile) {
+// As planned_rungs, where there are no routes.
+std::vector<PlannedRung> rungs_of_dense(const Plan& real, bool has_profile) {
   if (real.shards < 2)
     throw usage_error("explain --run: one shard has nothing to explain: give --shards N, at least 2");
   Plan base = real;
@@ -117,9 +63,81 @@ std::vector<PlannedRung> planned_rungs(const Plan& real, bool has_profile) {
   return rungs;
 }
 
+// As the worker says it.
+bool replays_routes(const record::RunInfo& run) {
+  const auto found = run.environment.settings.find("routes");
+  return found != run.environment.settings.end() && found->second.starts_with("replayed");
+}
+
+RungKind local_rung(bool profile, bool library_products) {
+  if (library_products) return RungKind::prediction;
+  return profile ? RungKind::order : RungKind::hops;
+}
+
+}  // namespace
+
+std::string_view changes(RungKind kind) {
+  switch (kind) {
+    case RungKind::reference:
+      return "one device, one shard";
+    case RungKind::product:
+      return "row-parallel products in float32, rounded by us (kernel)";
+    case RungKind::shards:
+      return "cut into shards, added exactly (shape)";
+    case RungKind::partials:
+      return "each shard's product rounded before the sum";
+    case RungKind::hops:
+      return "rounded at every add, in shard order";
+    case RungKind::order:
+      return "the collective's own order";
+    case RungKind::prediction:
+      return "products as the library rounds them (kernel)";
+    case RungKind::routes:
+      return "each token to the experts of its own router, not the reference's";
+    case RungKind::real:
+      return "several devices";
+  }
+  return "";
+}
+
+std::optional<RungKind> rung_of(const Plan& plan) {
+  const auto& [order, tree, permutation, partial, accumulator] = plan.reduction;
+  const bool narrow = rounds_products(plan);
+  if (plan.shards == 1)
+    return partial == PartialDType::model || !narrow ? RungKind::reference : RungKind::product;
+  if (plan.row_linear == RowLinear::gather)
+    return plan.tensor_parallel == 1 ? RungKind::shards : RungKind::real;
+  if (order == ReductionOrder::native) return RungKind::real;
+  if (order == ReductionOrder::exact) {
+    if (!narrow || partial == PartialDType::float32) return RungKind::shards;
+    return partial == PartialDType::rounded ? std::optional(RungKind::partials) : std::nullopt;
+  }
+  if (accumulator != Accumulator::message || partial == PartialDType::float32) return std::nullopt;
+  const bool profile = order == ReductionOrder::profile;
+  const bool library = partial == PartialDType::model;
+  // In float32 a product is what the library makes of it: the real order is the prediction. Two shards have
+  // one order.
+  if (!narrow) {
+    if (profile) return RungKind::prediction;
+    return order == ReductionOrder::linear ? std::optional(RungKind::hops) : std::nullopt;
+  }
+  if (!profile && order != ReductionOrder::linear) return std::nullopt;
+  if (library && !profile && plan.shards > 2) return std::nullopt;
+  return local_rung(profile, library);
+}
+
+std::vector<PlannedRung> planned_rungs(const Plan& real, bool has_profile, bool mixture) {
+  auto rungs = rungs_of_dense(real, has_profile);
+  if (!mixture) return rungs;
+  for (std::size_t i = 1; i < rungs.size(); ++i) rungs[i].replays_routes = true;
+  rungs.push_back({RungKind::routes, rungs.back().plan, false});
+  return rungs;
+}
+
 std::vector<RungFile> recognised(const std::vector<std::filesystem::path>& paths) {
   std::vector<RungFile> files;
-  std::set<RungKind> seen;
+  std::set<RungKind> replayed;  // kinds with a file that replays routes
+  std::vector<bool> replays;
   for (const auto& path : paths) {
     const auto reader = record::Reader::open(path);
     const Plan plan = plan_from_json(reader.run().plan);
@@ -127,10 +145,18 @@ std::vector<RungFile> recognised(const std::vector<std::filesystem::path>& paths
     if (!kind)
       throw usage_error("{}: '{}' is no rung of the ladder: name it yourself, --rung NAME={}", path.string(),
                         describe(plan), path.string());
+    replays.push_back(replays_routes(reader.run()));
+    if (replays.back()) replayed.insert(*kind);
+    files.push_back({std::string(), kind, path});
+  }
+  std::set<RungKind> seen;
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    auto& [name, kind, path] = files[i];
+    if (!replays[i] && replayed.contains(*kind)) kind = RungKind::routes;
+    name = name_of(*kind);
     if (!seen.insert(*kind).second)
       throw usage_error("{}: is the second '{}' among the files: leave one out, or name them, --rung NAME={}",
-                        path.string(), name_of(*kind), path.string());
-    files.push_back({std::string(name_of(*kind)), kind, path});
+                        path.string(), name, path.string());
   }
   std::sort(files.begin(), files.end(), [](const auto& a, const auto& b) { return *a.kind < *b.kind; });
   return files;

@@ -1,5 +1,6 @@
 #include "cli/explain_run.hpp"
 
+#include <algorithm>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
@@ -157,11 +158,11 @@ fs::path profile_for(const ExplainRunFlags& flags, const Subject& subject, const
   return full_path(file);
 }
 
-study::Study ladder_study(const Subject& subject, const fs::path& profile, bool live) {
+study::Study ladder_study(const Subject& subject, const fs::path& profile, bool live, bool mixture) {
   study::Study study;
   study.name = "explain";
   study.question = fmt::format("Why does {} not say what one device says?", describe(subject.plan));
-  const auto add = [&](std::string_view name, const Plan& plan) {
+  const auto add = [&](std::string_view name, const Plan& plan, bool replays_routes = false) {
     study::Entry entry;
     entry.name = name;
     entry.settings = subject.common;
@@ -169,18 +170,25 @@ study::Study ladder_study(const Subject& subject, const fs::path& profile, bool 
     entry.settings["record"] = value("hidden");
     entry.settings["checksums"] = switched_on();
     if (plan.reduction.needs_profile()) entry.settings["collective-profile"] = value(profile.string());
+    if (replays_routes) entry.replay_routes = study.entries.front().name;
     if (!study.entries.empty()) entry.compare_with = study.entries.front().name;
     entry.role = study.entries.empty() ? study::Role::reference : study::Role::candidate;
     study.entries.push_back(std::move(entry));
   };
-  for (const auto& rung : analysis::planned_rungs(subject.plan, !profile.empty()))
-    add(name_of(rung.kind), rung.plan);
+  for (const auto& rung : analysis::planned_rungs(subject.plan, !profile.empty(), mixture))
+    add(name_of(rung.kind), rung.plan, rung.replays_routes);
   if (live) {
     Plan plan = subject.plan;
     plan.reduction = Reduction();
     add(name_of(analysis::RungKind::real), plan);
   }
   return study;
+}
+
+bool is_mixture(const fs::path& model) {
+  const auto config = read_model_config(model);
+  return std::any_of(config.specs.begin(), config.specs.end(),
+                     [](const LayerSpec& layer) { return layer.experts.count > 0; });
 }
 
 bool belongs_to_model(const fs::path& file) {
@@ -263,7 +271,7 @@ ExitCode explain_run(const ExplainRunFlags& flags, ExplainOutput& output) {
   const fs::path profile = profile_for(flags, subject, machine, note);
   // Ranks may share cores: a live rung is run for its bits, not for its speed.
   if (flags.live && machine.device == "cpu") machine.devices = std::max(machine.devices, flags.shards);
-  const auto study = ladder_study(subject, profile, flags.live);
+  const auto study = ladder_study(subject, profile, flags.live, is_mixture(flags.model));
   study::PlanOptions planning;
   planning.output = options.output;
   const auto plan = study::plan_study(study, machine, planning);

@@ -20,6 +20,9 @@ using nlohmann::json;
 const std::vector<std::string> kArchitectures{
     "tiny-qwen3",  "tiny-qwen3-v5", "tiny-qwen2", "tiny-qwen2-yarn", "tiny-internlm2", "tiny-gemma2",
     "tiny-gemma3", "tiny-phi3",     "tiny-olmo2", "tiny-olmo3",      "tiny-granite"};
+// Mixtures of experts: the same, and what is theirs.
+const std::vector<std::string> kMixtures{"tiny-mixtral",        "tiny-mixtral-window", "tiny-qwen3-moe",
+                                         "tiny-qwen3-moe-step", "tiny-gpt-oss",        "tiny-gpt-oss-mxfp4"};
 // Llamas, whose plans golden_test.cpp has too: with some.
 const std::vector<std::string> kLlamas{"tiny-llama-linear", "tiny-llama-dynamic", "tiny-llama-attention-bias",
                                        "tiny-llama-mixed"};
@@ -51,6 +54,15 @@ const Plan& kOne = kPlans.front();
 const Plan& kTensorAndPipeline = kPlans.back();
 const Plan kShards4{"shards4", 1, {"--shards", "4"}};
 const Plan kShards4On2{"shards4_on_2", 2, {"--shards", "4", "--tensor-parallel", "2"}};
+
+// Whole experts dealt to shards, where the others cut each expert.
+const std::vector<Plan> kDealt{
+    {"ep2", 2, {"--tensor-parallel", "2", "--expert-parallel"}},
+    {"ep4", 4, {"--tensor-parallel", "4", "--expert-parallel"}},
+    {"ep2_pp2", 4, {"--tensor-parallel", "2", "--pipeline", "2", "--expert-parallel"}},
+};
+const Plan kDealt4{"dealt4", 1, {"--shards", "4", "--expert-parallel"}};
+const Plan kDealt4On2{"dealt4_on_2", 2, {"--shards", "4", "--tensor-parallel", "2", "--expert-parallel"}};
 
 std::vector<std::string> with(std::vector<std::string> flags, const std::vector<std::string>& more) {
   flags.insert(flags.end(), more.begin(), more.end());
@@ -132,6 +144,48 @@ TEST_P(Kinds, FourShardsHaveOneSetOfBits) {
 INSTANTIATE_TEST_SUITE_P(Tiny, Kinds, ::testing::ValuesIn(kArchitectures),
                          [](const auto& instance) { return underscored(instance.param); });
 
+INSTANTIATE_TEST_SUITE_P(Mixtures, Kinds, ::testing::ValuesIn(kMixtures),
+                         [](const auto& instance) { return underscored(instance.param); });
+
+class Mixtures : public ::testing::TestWithParam<std::string> {};
+
+TEST_P(Mixtures, WithDealtExpertsAreContinuedAsByTransformers) {
+  const json reference = read_reference(GetParam());
+  for (const auto& plan : kDealt) expect_continued(GetParam(), reference, plan);
+}
+
+TEST_P(Mixtures, FourShardsWithDealtExpertsHaveOneSetOfBits) {
+  const json reference = read_reference(GetParam());
+  const auto one = expect_continued(GetParam(), reference, kDealt4);
+  const auto two = expect_continued(GetParam(), reference, kDealt4On2);
+  EXPECT_EQ(testing::first_difference(one.path(), two.path()), "");
+}
+
+// The experts that transformers' routers choose, and their weights, under plans that keep them on other
+// ranks.
+TEST_P(Mixtures, RouteAsTransformersDoes) {
+  const json reference = read_reference(GetParam());
+  const json& routes = reference["routes"];
+  std::vector<Plan> plans{kOne, kTensorAndPipeline};
+  plans.insert(plans.end(), kDealt.begin(), kDealt.end());
+  for (const auto& plan : plans) {
+    SCOPED_TRACE(plan.name);
+    const auto reader =
+        run_worker({model_directory(GetParam()), GetParam() + "." + plan.name + ".routes",
+                    token_prompts(reference), plan.ranks, with(plan.flags, {"--mode", "score"})});
+    const auto ours = reader.prompt(routes["prompt"]).routes;
+    EXPECT_EQ(ours.layers, routes["layers"].get<std::vector<std::int32_t>>());
+    EXPECT_EQ(ours.k, routes["k"]);
+    EXPECT_EQ(ours.experts, from_base64<std::int32_t>(routes["experts"]));
+    const auto weights = from_base64<float>(routes["weights"]);
+    ASSERT_EQ(ours.weights.size(), weights.size());
+    for (std::size_t i = 0; i < weights.size(); ++i) EXPECT_NEAR(ours.weights[i], weights[i], 1e-5) << i;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Tiny, Mixtures, ::testing::ValuesIn(kMixtures),
+                         [](const auto& instance) { return underscored(instance.param); });
+
 class Llamas : public ::testing::TestWithParam<std::string> {};
 
 TEST_P(Llamas, AgreeWithTransformers) {
@@ -200,6 +254,19 @@ const std::vector<Change> kChanges{
     {"tiny-granite", "scores", {{"attention_multiplier", 0.288675}}},
     {"tiny-granite", "residual", {{"residual_multiplier", 1.0}}},
     {"tiny-granite", "logits", {{"logits_scaling", 1.0}}},
+    {"tiny-mixtral", "active", {{"num_experts_per_tok", 3}}},
+    {"tiny-mixtral", "theta", {{"rope_theta", 20000.0}}},
+    {"tiny-mixtral-window", "window", {{"sliding_window", 8}}},
+    {"tiny-qwen3-moe", "renormalized", {{"norm_topk_prob", false}}},
+    {"tiny-qwen3-moe", "active", {{"num_experts_per_tok", 2}}},
+    {"tiny-qwen3-moe-step", "renormalized", {{"norm_topk_prob", true}}},
+    {"tiny-gpt-oss", "limit", {{"swiglu_limit", 7.0}}},
+    {"tiny-gpt-oss", "truncate", {{"rope_scaling", {{"truncate", true}}}}},
+    {"tiny-gpt-oss", "window", {{"sliding_window", 7}}},
+    {"tiny-gpt-oss",
+     "layer_types",
+     {{"layer_types",
+       json::array({"full_attention", "sliding_attention", "full_attention", "sliding_attention"})}}},
     {"tiny-llama-linear", "factor", {{"rope_scaling", {{"factor", 3.0}}}}},
     {"tiny-llama-dynamic", "factor", {{"rope_parameters", {{"factor", 2.0}}}}},
     {"tiny-llama-attention-bias", "theta", {{"rope_theta", 20000.0}}},

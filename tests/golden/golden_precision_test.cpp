@@ -12,15 +12,13 @@ namespace {
 
 using nlohmann::json;
 
-const std::vector<std::string> kModels{"tiny-qwen3",         "tiny-qwen3-v5",
-                                       "tiny-qwen2",         "tiny-qwen2-yarn",
-                                       "tiny-internlm2",     "tiny-gemma2",
-                                       "tiny-gemma3",        "tiny-phi3",
-                                       "tiny-olmo2",         "tiny-olmo3",
-                                       "tiny-granite",       "tiny-llama-linear",
-                                       "tiny-llama-dynamic", "tiny-llama-attention-bias",
-                                       "tiny-llama-mixed",   "tiny-llama-float64",
-                                       "tiny-llama-float16", "tiny-llama-bfloat16"};
+const std::vector<std::string> kModels{
+    "tiny-qwen3",          "tiny-qwen3-v5",      "tiny-qwen2",          "tiny-qwen2-yarn",
+    "tiny-internlm2",      "tiny-gemma2",        "tiny-gemma3",         "tiny-phi3",
+    "tiny-olmo2",          "tiny-olmo3",         "tiny-granite",        "tiny-mixtral",
+    "tiny-mixtral-window", "tiny-qwen3-moe",     "tiny-qwen3-moe-step", "tiny-gpt-oss",
+    "tiny-gpt-oss-mxfp4",  "tiny-llama-linear",  "tiny-llama-dynamic",  "tiny-llama-attention-bias",
+    "tiny-llama-mixed",    "tiny-llama-float64", "tiny-llama-float16",  "tiny-llama-bfloat16"};
 
 // 1e-15 is reached: rope's tables hold the same float32 words, all else is float64 in both.
 constexpr double kFloat64Tolerance = 1e-12;

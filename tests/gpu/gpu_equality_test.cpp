@@ -59,9 +59,9 @@ std::vector<Comparison> comparisons_of(const std::string& dtype) {
                                 {2, {"--pipeline", "2", "--stage-layers", "1,4"}},
                                 {2, {"--replicas", "2"}},
                                 {4, {"--pipeline", "4"}}}}};
-  for (const std::string model :
-       {"tiny-llama", "tiny-mistral", "tiny-qwen2", "tiny-qwen3", "tiny-internlm2", "tiny-gemma2",
-        "tiny-gemma3", "tiny-phi3", "tiny-olmo2", "tiny-olmo3", "tiny-granite"})
+  for (const std::string model : {"tiny-llama", "tiny-mistral", "tiny-qwen2", "tiny-qwen3", "tiny-internlm2",
+                                  "tiny-gemma2", "tiny-gemma3", "tiny-phi3", "tiny-olmo2", "tiny-olmo3",
+                                  "tiny-granite", "tiny-mixtral", "tiny-qwen3-moe", "tiny-gpt-oss"})
     all.push_back({"shards-" + model, model, What::logits, {shards(4, 1), shards(4, 2), shards(4, 4)}});
   // The order is the plan's: the same bits on every number of GPUs.
   for (const std::string order : {"chain", "ring", "tree", "tree:7", "perm:2,0,3,1", "exact"})

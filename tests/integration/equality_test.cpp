@@ -245,11 +245,22 @@ TEST(Equality, FourShardsOnOneTwoAndFourRanks) {
 
 // What sharding must not see beside the products: norms of heads and of whole rows, scales, caps, every rope.
 TEST(Equality, FourShardsOfEveryKindOfModel) {
-  for (const auto* model : {"tiny-qwen3", "tiny-qwen2", "tiny-internlm2", "tiny-gemma2", "tiny-gemma3",
-                            "tiny-phi3", "tiny-olmo2", "tiny-olmo3", "tiny-granite"}) {
+  for (const auto* model :
+       {"tiny-qwen3", "tiny-qwen2", "tiny-internlm2", "tiny-gemma2", "tiny-gemma3", "tiny-phi3", "tiny-olmo2",
+        "tiny-olmo3", "tiny-granite", "tiny-mixtral", "tiny-qwen3-moe", "tiny-gpt-oss"}) {
     expect_equal(model, std::string("shards-") + model,
                  {shards(4, 1, {"--dtype", "bfloat16"}), shards(4, 2, {"--dtype", "bfloat16"}),
                   shards(4, 4, {"--dtype", "bfloat16"})});
+  }
+}
+
+// Whole experts, dealt to shards: a rank has those of its shards.
+TEST(Equality, DealtExpertsOnOneTwoAndFourRanks) {
+  for (const auto* model : {"tiny-mixtral-window", "tiny-qwen3-moe-step", "tiny-gpt-oss"}) {
+    expect_equal(model, std::string("dealt-") + model,
+                 {shards(4, 1, {"--dtype", "bfloat16", "--expert-parallel"}),
+                  shards(4, 2, {"--dtype", "bfloat16", "--expert-parallel"}),
+                  shards(4, 4, {"--dtype", "bfloat16", "--expert-parallel"})});
   }
 }
 

@@ -27,14 +27,15 @@ struct Explained {
   }
 };
 
-// shardrift explain --run on tiny-llama.
-Explained explain(const fs::path& folder, const std::string& name, const std::vector<std::string>& flags) {
+// shardrift explain --run on a fixture.
+Explained explain(const fs::path& folder, const std::string& name, const std::vector<std::string>& flags,
+                  const std::string& model = "tiny-llama") {
   const fs::path out = folder / (name + ".json");
   std::vector<std::string> command{SHARDRIFT_BINARY_DIR "/bin/shardrift",
                                    "explain",
                                    "--run",
                                    "--model",
-                                   fixture("tiny-llama").string(),
+                                   fixture(model).string(),
                                    "--output",
                                    (folder / name).string(),
                                    "--json",
@@ -119,6 +120,47 @@ TEST(ExplainRun, AWrongOrderLeavesAResidue) {
   const auto right = explain(folder, "rungs", {"--real", chain.string(), "--rerun-changed"});
   EXPECT_EQ(right.finished.code, 0) << right.finished.output;
   EXPECT_EQ(residue(right), 0);
+}
+
+// Routes of two records of a ladder's folder, as compare tells them apart.
+json routes_between(const fs::path& folder, const std::string& reference, const std::string& candidate) {
+  const auto path = [&](const std::string& name) { return (folder / (name + ".h5")).string(); };
+  const fs::path out = folder / (candidate + ".compared.json");
+  run_program({SHARDRIFT_BINARY_DIR "/bin/shardrift", "compare", path(reference), path(candidate),
+               "--no-cache", "--json", out.string()});
+  return json::parse(std::ifstream(out)).at("candidates")[0].at("routes");
+}
+
+// Of a mixture: arithmetic alone under the reference's routes, then all flips at once.
+TEST(ExplainRun, OtherRoutesAreARungOfTheirOwn) {
+  const fs::path folder = scratch("explain-routes");
+  const auto prompts = write_prompts(folder, 32, 101).string();
+  const auto four =
+      explain(folder, "four", {"--shards", "4", "--live", "--dtype", "bfloat16", "--prompts", prompts},
+              "tiny-mixtral-window");
+  ASSERT_EQ(four.finished.code, 0) << four.finished.output;
+  EXPECT_THAT(four.rungs(), ElementsAre("reference", "product", "shards", "partials", "hops", "order",
+                                        "prediction", "routes", "real"));
+  EXPECT_EQ(residue(four), 0);
+  for (const auto* rung : {"product", "shards", "partials", "hops", "order", "prediction"}) {
+    const auto routes = routes_between(folder / "four", "reference", rung);
+    EXPECT_EQ(routes.at("pairs_flipped"), 0) << rung;
+    if (rung != std::string("product")) {  // which may be the same kernel
+      EXPECT_GT(routes.at("max_drift"), 0) << rung;
+    }
+  }
+  const auto own = routes_between(folder / "four", "reference", "routes");
+  EXPECT_GT(own.at("pairs_flipped"), 0);
+  EXPECT_GT(four.ladder.at("rungs")[7].at("step").at("bits"), 0);
+  EXPECT_EQ(four.ladder.at("rungs")[7].at("kind"), "routes");
+  // A record is explained likewise.
+  const auto greedy =
+      record_of("tiny-qwen3-moe", {2, {"--tensor-parallel", "2", "--dtype", "bfloat16"}}, folder, "greedy");
+  const auto two = explain(folder, "two", {"--real", greedy.string()}, "tiny-qwen3-moe");
+  ASSERT_EQ(two.finished.code, 0) << two.finished.output;
+  EXPECT_THAT(two.rungs(), ElementsAre("reference", "product", "shards", "partials", "hops", "prediction",
+                                       "routes", "real"));
+  EXPECT_EQ(residue(two), 0);
 }
 
 TEST(ExplainRun, WhatCannotBeIsRefused) {

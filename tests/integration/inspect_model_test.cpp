@@ -78,6 +78,16 @@ TEST_F(InspectModel, GroupsLayersThatAreMadeAlike) {
                           HasSubstr("embedding scale"), HasSubstr("window ")));
 }
 
+TEST_F(InspectModel, DescribesMixtures) {
+  for (const auto* name : {"tiny-mixtral", "tiny-qwen3-moe", "tiny-gpt-oss"}) {
+    const auto mixture = inspected(fixture(name), 0);
+    EXPECT_EQ(mixture.at("stored")[0].at("bytes"), mixture.at("model").at("parameters").get<int>() * 4)
+        << name;
+  }
+  EXPECT_THAT(said, AllOf(HasSubstr("5 experts of 54 columns, 2 a token"), HasSubstr("attention sinks"),
+                          HasSubstr("swish clamped at 0.9"), HasSubstr("router bias")));
+}
+
 // All that is wrong is named, not only the first.
 TEST_F(InspectModel, NamesEveryProblem) {
   change_config([](json& config) {

@@ -1,6 +1,8 @@
 // Which rungs a plan needs, and which a plan is.
 #include <gmock/gmock.h>
 
+#include <nlohmann/json.hpp>
+
 #include "analysis/explain/ladder.hpp"
 #include "common/error.hpp"
 #include "tests/unit/record/example_record.hpp"
@@ -65,6 +67,65 @@ TEST(Rungs, ThatWouldRepeatAreLeftOut) {
   EXPECT_EQ(planned_rungs(real(3, DType::bfloat16), false).back().kind, RungKind::hops);
   EXPECT_EQ(planned_rungs(real(3, DType::float64), true).back().kind, RungKind::prediction);
   EXPECT_EQ(planned_rungs(real(3, DType::float64), true).size(), 3U);
+}
+
+// Of a mixture all rungs after the reference have its routes, and one more has its own.
+TEST(Rungs, OfAMixtureEndWithItsOwnRoutes) {
+  for (const auto dtype : {DType::float32, DType::bfloat16})
+    for (const auto row_linear : {RowLinear::reduce, RowLinear::scatter, RowLinear::gather})
+      for (const bool profile : {false, true}) {
+        const auto dense = planned_rungs(real(4, dtype, row_linear), profile);
+        const auto rungs = planned_rungs(real(4, dtype, row_linear), profile, true);
+        ASSERT_EQ(rungs.size(), dense.size() + 1);
+        EXPECT_FALSE(rungs.front().replays_routes);
+        for (std::size_t i = 0; i < dense.size(); ++i) {
+          EXPECT_EQ(rungs[i].kind, dense[i].kind);
+          EXPECT_EQ(describe(rungs[i].plan), describe(dense[i].plan));
+          EXPECT_EQ(rungs[i].replays_routes, i > 0);
+          EXPECT_FALSE(dense[i].replays_routes);
+        }
+        EXPECT_EQ(rungs.back().kind, RungKind::routes);
+        EXPECT_FALSE(rungs.back().replays_routes);
+        EXPECT_EQ(describe(rungs.back().plan), describe(dense.back().plan));
+      }
+}
+
+// Two files of one plan: that which does not replay has its own routes.
+TEST(Rungs, OfAMixtureAreRecognised) {
+  const record::testing::Scratch scratch;
+  const auto write = [&](const std::string& name, const std::string& more, bool replays) {
+    auto run = record::testing::example_run();
+    run.plan =
+        R"({"accumulate":"message","batch":1,"device":"cpu","dtype":"float32","logits_dtype":"float32",)"
+        R"("partial":"model","pipeline":1,"reduction":"native","replicas":1,"row_linear":"reduce","shards":1,)"
+        R"("stage_layers":[2],"tensor_parallel":1)" +
+        more + "}";
+    auto plan = nlohmann::json::parse(run.plan);  // the later of two keys counts
+    run.plan = plan.dump();
+    if (replays) run.environment.settings["routes"] = "replayed: 0123456789abcdef";
+    record::testing::write_record(scratch / (name + ".h5"), run,
+                                  {record::testing::example_prompt(run, "a", 0)});
+    return scratch / (name + ".h5");
+  };
+  const std::string hops = R"(,"shards":2,"reduction":"linear")";
+  const std::string shards = R"(,"shards":2,"reduction":"exact","accumulate":"float64")";
+  const auto one = write("one", "", false);
+  const auto own = write("own", hops, false);
+  const auto cut = write("cut", shards, true);
+  const auto replayed = write("replayed", hops, true);
+  const auto real_one = write("real", R"(,"shards":2,"tensor_parallel":2)", false);
+  std::vector<std::string> names;
+  for (const auto& file : recognised({real_one, own, replayed, one, cut}))
+    names.push_back(file.name + " " + file.path.stem().string());
+  EXPECT_THAT(names, ElementsAre("reference one", "shards cut", "hops replayed", "routes own", "real real"));
+  EXPECT_THAT(record::testing::error_of([&] {
+                recognised({one, own, own});
+              }).what(),
+              HasSubstr("second 'hops'"));
+  EXPECT_THAT(record::testing::error_of([&] {
+                recognised({one, own, own, replayed});
+              }).what(),
+              HasSubstr("second 'routes'"));
 }
 
 TEST(Rungs, ScatterHasItsOwnOrder) {
