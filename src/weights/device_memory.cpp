@@ -1,6 +1,7 @@
 #include "weights/device_memory.hpp"
 
 #include <algorithm>
+#include <span>
 
 #include "parallel/plan/prompt_groups.hpp"
 
@@ -25,7 +26,7 @@ class Sizes {
     for (auto s = place.shards.begin; s < place.shards.end; ++s) {
       const auto shard = static_cast<int>(s);
       const auto heads = deal_heads(config.query_heads, config.kv_heads, plan.shards, shard);
-      shards_.push_back({heads.query.size() * config.head_dim, heads.kv.size() * config.head_dim,
+      shards_.push_back({shard, heads.query.size() * config.head_dim, heads.kv.size() * config.head_dim,
                          deal_columns(config.intermediate, plan.shards, shard).size()});
     }
   }
@@ -34,8 +35,18 @@ class Sizes {
 
  private:
   struct Shard {
-    std::int64_t queries, keys, columns;  // of queries, of keys (values alike), of the MLP
+    int index;
+    std::int64_t queries, keys, columns;  // of queries, of keys (values alike), of a dense MLP
   };
+  // What a shard has of a mixture.
+  struct Experts {
+    std::int64_t count, columns;  // of them
+  };
+
+  Experts experts_of(const ExpertsSpec& spec, int shard) const {
+    if (plan_.expert_parallel) return {deal(spec.count, plan_.shards, shard).size(), spec.intermediate};
+    return {spec.count, deal_columns(spec.intermediate, plan_.shards, shard).size()};
+  }
 
   std::int64_t vocabulary_slice() const { return deal_vocabulary(config_.vocabulary, plan_.shards, 0).width; }
 
@@ -43,10 +54,12 @@ class Sizes {
     const std::int64_t hidden = config_.hidden;
     const BlockSpec& attention = spec[Block::attention];
     const BlockSpec& mlp = spec[Block::mlp];
+    const bool mixture = spec.experts.count > 0;
     std::int64_t count = 0;
     for (const BlockSpec* block : {&attention, &mlp})
-      count += hidden *
-               ((block->norm_before ? 1 : 0) + (block->norm_after ? 1 : 0) + (block->output_bias ? 1 : 0));
+      count += hidden * ((block->norm_before ? 1 : 0) + (block->norm_after ? 1 : 0) +
+                         (block->output_bias && !(mixture && block == &mlp) ? 1 : 0));
+    if (mixture) count += spec.experts.count * (hidden + (spec.experts.router_bias ? 1 : 0));
     if (spec.query_key_norm == QueryKeyNorm::per_head) count += 2 * config_.head_dim;
     if (spec.query_key_norm == QueryKeyNorm::per_row)
       count += (config_.query_heads + config_.kv_heads) * config_.head_dim;
@@ -54,11 +67,21 @@ class Sizes {
     const bool gathers = plan_.row_linear == RowLinear::gather;
     for (const Shard& shard : shards_) {
       const std::int64_t in = shard.queries + 2 * shard.keys;
-      count += hidden * (in + 2 * shard.columns);
-      if (attention.input_bias) count += in;
-      if (mlp.input_bias) count += 2 * shard.columns;
-      count += gathers ? own_rows * (config_.query_heads * config_.head_dim + config_.intermediate)
-                       : hidden * (shard.queries + shard.columns);
+      count += (hidden + (attention.input_bias ? 1 : 0)) * in;
+      count += gathers ? own_rows * config_.query_heads * config_.head_dim : hidden * shard.queries;
+      if (spec.sinks) count += shard.queries / config_.head_dim;
+      const std::int64_t bias = mlp.input_bias ? 1 : 0;
+      if (!mixture) {
+        count += (hidden + bias) * 2 * shard.columns;
+        count += gathers ? own_rows * config_.intermediate : hidden * shard.columns;
+        continue;
+      }
+      const Experts experts = experts_of(spec.experts, shard.index);
+      count += experts.count * (hidden + bias) * 2 * experts.columns;
+      count += experts.count * (gathers ? own_rows * spec.experts.intermediate : hidden * experts.columns);
+      // Biases of all experts, where they are added.
+      if (mlp.output_bias && (plan_.expert_parallel || gathers || shard.index == 0))
+        count += spec.experts.count * (gathers ? own_rows : hidden);
     }
     return count;
   }
@@ -93,9 +116,13 @@ class Sizes {
       bytes += padded / plan_.tensor_parallel;
     }
     bytes += partials;
+    const auto layers = stage_layers();
+    const bool dense = std::any_of(layers.begin(), layers.end(),
+                                   [](const LayerSpec& layer) { return layer.experts.count == 0; });
     for (const Shard& shard : shards_) {
-      bytes += rows * element_ * (shard.queries + 2 * shard.keys + 2 * shard.columns);
-      if (!gathers_) bytes += rows * element_ * (shard.queries + shard.columns);
+      const std::int64_t columns = dense ? shard.columns : 0;
+      bytes += rows * element_ * (shard.queries + 2 * shard.keys + 2 * columns);
+      if (!gathers_) bytes += rows * element_ * (shard.queries + columns);
     }
     std::int64_t gathered = plan_.shards > 1 ? plan_.shards * aligned(stream * partial) : 0;
     const std::int64_t queries = config_.query_heads * config_.head_dim;
@@ -119,6 +146,7 @@ class Sizes {
       bytes += hosted * slice + rows * (queries + config_.kv_heads * config_.head_dim) * element_;
       gathered = std::max(gathered, plan_.shards * slice);
     }
+    bytes += mixtures(partial, gathered);
     if (place_.last_stage) {
       const std::int64_t logit_rows = std::min(capacity_.logit_rows, kHeadRows);
       const auto logit = static_cast<std::int64_t>(size_of(plan_.logits_dtype));
@@ -129,6 +157,42 @@ class Sizes {
     }
     if (place_.first_stage && plan_.tensor_parallel > 1) bytes += 4 * config_.vocabulary;
     return bytes + gathered + ropes();
+  }
+
+  // Of the stage's mixtures: routes, each expert's rows and outputs, and one expert's columns at a time.
+  std::int64_t mixtures(std::int64_t partial, std::int64_t& gathered) const {
+    std::int64_t count = 0, active = 0, experts = 0, intermediate = 0, inner = 0, slice = 0;
+    for (const LayerSpec& layer : stage_layers()) {
+      const ExpertsSpec& spec = layer.experts;
+      if (spec.count == 0) continue;
+      ++count;
+      active = spec.active;
+      experts = std::max(experts, spec.count);
+      intermediate = std::max(intermediate, spec.intermediate);
+      for (const Shard& shard : shards_) inner = std::max(inner, experts_of(spec, shard.index).columns);
+      for (int s = 0; s < plan_.shards; ++s)
+        slice = std::max(slice, deal_columns(spec.intermediate, plan_.shards, s).size());
+    }
+    if (count == 0) return 0;
+    const std::int64_t rows = capacity_.rows;
+    const std::int64_t pairs = rows * active;
+    const std::int64_t route_weight = plan_.dtype == DType::float64 ? 8 : 4;
+    std::int64_t bytes = rows * experts * element_ + count * pairs * (4 + route_weight) + pairs * (4 + 8);
+    bytes += pairs * config_.hidden * element_ + experts * kAligned;
+    const std::int64_t output = gathers_ ? deal_vocabulary(config_.hidden, plan_.shards, 0).width * element_
+                                         : config_.hidden * partial;
+    bytes += pairs * output + experts * kAligned;
+    bytes += rows * (2 * inner + (gathers_ ? intermediate : inner)) * element_;
+    if (!gathers_) return bytes;
+    const std::int64_t stride = aligned(pairs * slice * element_);
+    gathered = std::max(gathered, plan_.shards * stride);
+    return bytes + static_cast<std::int64_t>(shards_.size()) * stride + pairs * intermediate * element_;
+  }
+
+  std::span<const LayerSpec> stage_layers() const {
+    return std::span(config_.specs)
+        .subspan(static_cast<std::size_t>(place_.layers.begin),
+                 static_cast<std::size_t>(place_.layers.size()));
   }
 
   // Cosines and sines of each kind of rope, float32.

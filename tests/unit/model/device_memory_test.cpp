@@ -45,7 +45,8 @@ TEST(DeviceMemory, IsWhatIsAllocated) {
   const Capacity decode{57, 8, 90, 8};
   const Capacity score{300, 300, 90, 2};
   for (const auto* model : {"tiny-llama", "tiny-llama-biases", "tiny-llama-tied-rope3", "tiny-mistral",
-                            "tiny-qwen3", "tiny-gemma2", "tiny-gemma3", "tiny-olmo2", "tiny-phi3"})
+                            "tiny-qwen3", "tiny-gemma2", "tiny-gemma3", "tiny-olmo2", "tiny-phi3",
+                            "tiny-mixtral", "tiny-qwen3-moe", "tiny-gpt-oss"})
     for (const Capacity& capacity : {decode, score}) {
       expect_allocated(model, plan_of(1), capacity);
       expect_allocated(model, plan_of(4, 1, DType::bfloat16), capacity);
@@ -58,6 +59,16 @@ TEST(DeviceMemory, IsWhatIsAllocated) {
       rounded.reduction.partial = PartialDType::rounded;
       expect_allocated(model, rounded, capacity);
     }
+}
+
+TEST(DeviceMemory, OfDealtExperts) {
+  for (const auto* model : {"tiny-mixtral", "tiny-qwen3-moe-step", "tiny-gpt-oss"})
+    for (const int shards : {2, 4})
+      for (const int pipeline : {1, 2}) {
+        Plan plan = plan_of(shards, pipeline, DType::bfloat16);
+        plan.expert_parallel = true;
+        expect_allocated(model, plan, {57, 8, 90, 8});
+      }
 }
 
 TEST(DeviceMemory, CapacityFollowsFromPromptsAndPlan) {
