@@ -73,6 +73,19 @@ std::vector<Comparison> comparisons_of(const std::string& dtype) {
            {shards(4, 1, order, partial), shards(4, 2, order, partial), shards(4, 4, order, partial)}});
   // NCCL's all-reduce of two ranks has one order.
   all.push_back({"native", "tiny-llama", What::logits, {shards(2, 1), {2, {"--tensor-parallel", "2"}}}});
+  // Weights are quantized before they are sharded.
+  for (const std::string quantize : {"int8", "int4", "nf4", "fp8", "fp8-block"}) {
+    const Words words{"--quantize", quantize};
+    all.push_back(
+        {"quantize-" + quantize,
+         "tiny-llama",
+         What::logits,
+         {shards(4, 1, "linear", words), shards(4, 2, "linear", words), shards(4, 4, "linear", words)}});
+    all.push_back({"quantize-native-" + quantize,
+                   "tiny-llama",
+                   What::logits,
+                   {shards(2, 1, "linear", words), {2, joined({"--tensor-parallel", "2"}, words)}}});
+  }
   // Several prompts in one prefill pass.
   const Words together{"--batch", "4", "--prefill-batch", "3"};
   all.push_back({"prefill-batch",

@@ -178,5 +178,26 @@ TEST(ExplainRun, WhatCannotBeIsRefused) {
   refused(65, "no such file", {"--real", (folder / "none.h5").string()});
 }
 
+// Every rung has the weights of the run that is explained: quantized ones, by a flag or by the record's plan.
+TEST(ExplainRun, QuantizedWeightsOnEveryRung) {
+  const fs::path folder = scratch("explain-quantized");
+  const auto prompts = write_prompts(folder).string();
+  const auto live =
+      explain(folder, "live",
+              {"--shards", "3", "--live", "--dtype", "bfloat16", "--quantize", "nf4", "--prompts", prompts});
+  ASSERT_EQ(live.finished.code, 0) << live.finished.output;
+  EXPECT_EQ(residue(live), 0);
+  EXPECT_THAT(live.finished.output, HasSubstr("nf4 weights"));
+  const auto real =
+      record_of("tiny-llama", {2, {"--tensor-parallel", "2", "--dtype", "bfloat16", "--quantize", "int8"}},
+                folder, "tp2");
+  const auto recorded = explain(folder, "recorded", {"--real", real.string()});
+  ASSERT_EQ(recorded.finished.code, 0) << recorded.finished.output;
+  EXPECT_EQ(residue(recorded), 0);
+  const auto both = explain(folder, "both", {"--real", real.string(), "--quantize", "int8"});
+  EXPECT_EQ(both.finished.code, 64);
+  EXPECT_THAT(both.finished.output, HasSubstr("leave out --quantize"));
+}
+
 }  // namespace
 }  // namespace shardrift::testing

@@ -54,6 +54,27 @@ TEST_P(Prediction, OneDeviceGivesTheBitsOfRealRanks) {
   }
 }
 
+// Quantized weights are the same on both sides.
+TEST_P(Prediction, OfQuantizedWeights) {
+  const int ranks = GetParam();
+  const std::string n = std::to_string(ranks);
+  const fs::path folder = scratch("prediction-quantized-" + n);
+  const fs::path profile = folder / "profile.json";
+  probe(ranks, profile, "bfloat16");
+  for (const std::string quantize : {"int8", "int4", "nf4", "fp8", "fp8-block"}) {
+    const std::vector<std::string> flags{"--dtype", "bfloat16", "--quantize", quantize};
+    Case live{ranks, flags};
+    live.flags.insert(live.flags.end(), {"--tensor-parallel", n});
+    Case local{1, flags};
+    local.flags.insert(local.flags.end(),
+                       {"--shards", n, "--reduction", "profile", "--collective-profile", profile.string()});
+    EXPECT_EQ(first_difference(record_of("tiny-llama", live, folder, "real-" + quantize),
+                               record_of("tiny-llama", local, folder, "predicted-" + quantize)),
+              "")
+        << ranks << " ranks, " << quantize;
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Ranks, Prediction, ::testing::Values(2, 3, 4));
 
 // Messages of several prompts at once are other messages: their sizes are probed and predicted as well.
