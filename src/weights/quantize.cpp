@@ -86,12 +86,20 @@ SHARDRIFT_CLONES void to_normal_float(float* values, std::int64_t count, float l
   const float divisor = std::max(largest, kLeast);
   const float inverse = 1.0F / divisor;
   const float scale = whole ? largest : divisor;
-  for (std::int64_t i = 0; i < count; ++i) {
-    const float scaled = std::min(std::max(whole ? values[i] * inverse : values[i] / divisor, -1.0F), 1.0F);
-    std::uint32_t code = 0;
-    for (const float midpoint : kMidpoints) code += scaled > midpoint ? 1U : 0U;
-    values[i] = kNormalFloat[code] * scale;
+  std::array<float, kGroup> scaled{};
+  std::array<float, kGroup> nearest{};
+  for (std::int64_t i = 0; i < count; ++i)
+    scaled[i] = std::min(std::max(whole ? values[i] * inverse : values[i] / divisor, -1.0F), 1.0F);
+  nearest.fill(kNormalFloat.front());
+  for (std::size_t code = 0; code < kMidpoints.size(); ++code) {
+    const float midpoint = kMidpoints[code];
+    const float above = kNormalFloat[code + 1];
+    for (std::size_t i = 0; i < nearest.size(); ++i) {
+      const float before = nearest[i];
+      nearest[i] = scaled[i] > midpoint ? above : before;
+    }
   }
+  for (std::int64_t i = 0; i < count; ++i) values[i] = nearest[i] * scale;
 }
 
 // Values of one scale that stand side by side; `largest`: of all that share it.
