@@ -79,6 +79,9 @@ class Loader {
     return layer;
   }
 
+  // Of the experts, those that one row does not go to (dealt whole: on average).
+  std::size_t idle_bytes() const { return idle_bytes_; }
+
  private:
   // What a block is made of; `in`: its column-parallel matrices, one below the other.
   struct BlockParts {
@@ -191,12 +194,15 @@ class Loader {
     const Range here = plan_.expert_parallel ? deal(experts.count, plan_.shards, s) : Range{0, experts.count};
     const Range columns = plan_.expert_parallel ? Range{0, experts.intermediate}
                                                 : deal_columns(experts.intermediate, plan_.shards, s);
+    const std::size_t before = weights_.bytes;
     for (auto id = here.begin; id < here.end; ++id) {
       ShardExpert& expert = layer.experts.emplace_back();
       expert.id = id;
       load_in(index, parts, spec[Block::mlp].input_bias, {columns, columns}, expert.block, id);
       load_out(index, parts.out, s, columns, expert.block, id);
     }
+    idle_bytes_ += (weights_.bytes - before) / static_cast<std::size_t>(experts.count) *
+                   static_cast<std::size_t>(experts.count - experts.active);
     const bool gathers = plan_.row_linear == RowLinear::gather;
     if (!spec[Block::mlp].output_bias || !(plan_.expert_parallel || gathers || s == 0)) return;
     const VocabShare own = deal_vocabulary(config_.hidden, plan_.shards, s);
@@ -244,6 +250,7 @@ class Loader {
   const Plan& plan_;
   Backend& backend_;
   ModelWeights& weights_;
+  std::size_t idle_bytes_ = 0;
   std::vector<std::byte> raw_;
   std::vector<std::byte> converted_;
 };
@@ -259,7 +266,7 @@ ModelWeights load_weights(const Checkpoint& checkpoint, const ModelConfig& confi
     progress(static_cast<double>(index + 1 - place.layers.begin) /
              static_cast<double>(place.layers.size() + 1));
   }
-  weights.bytes_per_token = weights.bytes;
+  weights.bytes_per_token = weights.bytes - loader.idle_bytes();
   const std::size_t before = weights.bytes;
   if (place.first_stage || (place.last_stage && config.tied_head))
     weights.embedding = loader.vocabulary(Part::embedding, place.shards);

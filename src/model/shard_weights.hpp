@@ -69,7 +69,9 @@ struct ModelWeights {
   std::vector<ShardVocabulary> head;       // last stage, untied
   OwnedMatrix final_norm;                  // last stage
   std::size_t bytes = 0;                   // of all of the above, on the device
-  std::size_t bytes_per_token = 0;         // read by one decode step: everything but the embedding rows
+  // Read by one decode step: everything but the embedding rows, and of a mixture the experts that one row
+  // goes to (more of them in a batch).
+  std::size_t bytes_per_token = 0;
 };
 
 // Checks names and shapes of everything it reads. `progress` is told the share done, 0 to 1.
