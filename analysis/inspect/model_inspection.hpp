@@ -1,4 +1,4 @@
-// What a Hugging Face directory is, and whether it will run: from config.json, the headers of its safetensors
+// What a Hugging Face directory or a GGUF file is, and whether it will run: from config.json, the headers of its safetensors
 // files and its tokenizer. Weights are not read, but for a tied head that is stored apart, which is held
 // against the embedding.
 #pragma once

@@ -8,6 +8,7 @@
 #include "analysis/explain/recorded_profile.hpp"
 #include "cli/commands.hpp"
 #include "common/durable_file.hpp"
+#include "common/input_files.hpp"
 #include "experiments/runner/runner.hpp"
 #include "experiments/study/profiles.hpp"
 #include "parallel/plan/plan_fields.hpp"
@@ -70,7 +71,7 @@ void check_flags(const ExplainRunFlags& flags) {
   refuse_beside_real(flags.prefill_batch != 0, "--prefill-batch");
   refuse_beside_real(flags.live, "--live");
   if (flags.model.empty())
-    throw usage_error("explain --run: --model DIR is needed: a Hugging Face directory");
+    throw usage_error("explain --run: --model DIR is needed: a Hugging Face directory or a GGUF file");
   if (!flags.real.empty()) return;
   if (flags.shards < 2)
     throw usage_error("explain --run: --shards N, at least 2, or --real FILE: what is to be explained?");
@@ -193,9 +194,10 @@ bool is_mixture(const fs::path& model) {
 
 bool belongs_to_model(const fs::path& file) {
   const std::string name = file.filename().string();
-  return file.extension() == ".safetensors" || name == "model.safetensors.index.json" ||
-         name == "config.json" || name == "generation_config.json" || name == "tokenizer.json" ||
-         name == "tokenizer.model" || name == "tokenizer_config.json" || name == "added_tokens.json";
+  return file.extension() == ".safetensors" || file.extension() == ".gguf" ||
+         name == "model.safetensors.index.json" || name == "config.json" ||
+         name == "generation_config.json" || name == "tokenizer.json" || name == "tokenizer.model" ||
+         name == "tokenizer_config.json" || name == "added_tokens.json";
 }
 
 void require_one_model(const record::Reader& real, const fs::path& reference) {
@@ -219,7 +221,7 @@ study::Settings settings_of(const Plan& plan) {
 
 void add_explain_run_options(Arguments& known, ExplainRunFlags& flags) {
   known.group(kWithRun)
-      .option("model", flags.model, "DIR", "Hugging Face directory")
+      .option("model", flags.model, "DIR", "Hugging Face directory, or a GGUF file")
       .option("real", flags.real, "FILE",
               "the record to explain: prompts, plan and the order of its collective are its own")
       .option("prompts", flags.prompts, "FILE", "without --real: texts that every rung scores")
@@ -243,9 +245,8 @@ void add_explain_run_options(Arguments& known, ExplainRunFlags& flags) {
 std::vector<std::string> read_by(const ExplainRunFlags& flags) {
   std::vector<std::string> files{flags.real.string(), flags.prompts.string(), flags.follow.string(),
                                  flags.profile.string()};
-  std::error_code ignored;
-  for (const auto& entry : fs::directory_iterator(flags.model, ignored))
-    if (belongs_to_model(entry.path())) files.push_back(entry.path().string());
+  for (const auto& file : files_in(flags.model))
+    if (belongs_to_model(file)) files.push_back(file);
   for (const auto rung : all_names<analysis::RungKind>())
     files.push_back((flags.output / fmt::format("{}.h5", rung)).string());
   files.push_back((flags.output / kPrompts).string());

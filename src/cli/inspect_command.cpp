@@ -30,7 +30,7 @@ compare keeps.
   shardrift inspect tp2.h5 --verify             is every prompt what its hashes say?
   shardrift inspect tp2.vs.one.metrics
 
-With --model: what a Hugging Face directory is, whether shardrift-run will run it,
+With --model: what a Hugging Face directory or a GGUF file is, whether shardrift-run will run it,
 in how much memory on 1, 2 and 4 devices, and if not, why. Reads config.json, the
 headers of the safetensors files and the tokenizer; no weights, but for a tied
 head that is stored apart.
@@ -98,7 +98,7 @@ ExitCode inspect(const std::vector<std::string>& arguments) {
   analysis::ModelQuestion question;
   std::string directory;
   known.group(kWithModel)
-      .option("model", directory, "DIR", "a Hugging Face directory")
+      .option("model", directory, "DIR", "a Hugging Face directory, or a GGUF file")
       .option("dtype", question.dtype, "NAME", "of the run whose memory is shown (default: the checkpoint's)")
       .option("batch", question.batch, "N", "prompts decoded together (default 1)")
       .option("max-length", question.max_length, "N",

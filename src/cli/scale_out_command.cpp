@@ -47,7 +47,8 @@ ExitCode scale_out(const std::vector<std::string>& arguments) {
   Arguments known("scale-out", kHelp);
   add_study_options(known, flags);
   known
-      .option("model", wanted.model, "DIR", "Hugging Face directory: config.json, *.safetensors, a tokenizer")
+      .option("model", wanted.model, "DIR",
+              "Hugging Face directory (config.json, *.safetensors, a tokenizer), or a GGUF file")
       .option("to", wanted.to, "N", "devices to go to, 2 to 8 (default 4)")
       .option("prompts", wanted.prompts, "FILE", "prompts of your own, all of them are run")
       .option("dtype", wanted.dtype, "NAME", "default: the checkpoint's")
@@ -59,7 +60,8 @@ ExitCode scale_out(const std::vector<std::string>& arguments) {
   if (!known.read(arguments)) return ExitCode::ok;
   if (wanted.model.empty())
     throw usage_error(
-        "scale-out: --model DIR is needed: a Hugging Face directory (scripts/fetch-model gets one)");
+        "scale-out: --model DIR is needed: a Hugging Face directory (scripts/fetch-model gets one) or a GGUF "
+        "file");
   if (flags.output.empty()) {
     const auto name = fs::absolute(wanted.model / ".").lexically_normal().parent_path().filename().string();
     flags.output = fs::path("out") / ("scale-out-" + name);

@@ -25,8 +25,9 @@ void refuse_input(const std::string& flag, const std::string& path, const std::v
 }
 
 std::vector<std::string> files_in(const fs::path& folder) {
-  std::vector<std::string> files;
   std::error_code error;
+  if (fs::is_regular_file(folder, error)) return {folder.string()};
+  std::vector<std::string> files;
   for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error))
     files.push_back(it->path().string());
   return files;

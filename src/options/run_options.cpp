@@ -103,7 +103,7 @@ Plan plan_from(Given given) {
 }
 
 void check(const RunOptions& o) {
-  if (o.model.empty()) throw usage_error("--model DIR is needed: a Hugging Face directory");
+  if (o.model.empty()) throw usage_error("--model DIR is needed: a Hugging Face directory or a GGUF file");
   if (o.output.empty()) throw usage_error("--output FILE.h5 is needed");
   if (o.mode == Mode::follow && o.follow.empty())
     throw usage_error("--mode follow needs --follow REF.h5: the record whose tokens are fed");

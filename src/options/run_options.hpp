@@ -71,7 +71,7 @@ constexpr auto fields_of(std::type_identity<RunOptions>) {
   constexpr auto mode = FlagGroup::mode;
   return std::tuple{
       RunField{"model", &RunOptions::model, files, any_value,
-               "Hugging Face directory: config.json, *.safetensors, a tokenizer"},
+               "Hugging Face directory (config.json, *.safetensors, a tokenizer), or a GGUF file"},
       RunField{"prompts", &RunOptions::prompts, files, any_value, "prompts, one JSON object a line"},
       RunField{"output", &RunOptions::output, files, any_value, "HDF5 record to write"},
       RunField{"overwrite", &RunOptions::overwrite, files, any_value, "replace an existing output"},

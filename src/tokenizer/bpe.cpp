@@ -8,7 +8,7 @@
 #include "common/error.hpp"
 #include "common/json_file.hpp"
 #include "common/json_reader.hpp"
-#include "tokenizer/utf8.hpp"
+#include "common/utf8.hpp"
 
 namespace shardrift {
 namespace {

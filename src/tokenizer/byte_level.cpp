@@ -2,7 +2,7 @@
 
 #include <array>
 
-#include "tokenizer/utf8.hpp"
+#include "common/utf8.hpp"
 
 namespace shardrift {
 namespace {

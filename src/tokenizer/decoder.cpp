@@ -7,10 +7,10 @@
 #include "common/error.hpp"
 #include "common/json_file.hpp"
 #include "common/json_reader.hpp"
+#include "common/utf8.hpp"
 #include "tokenizer/byte_level.hpp"
 #include "tokenizer/metaspace.hpp"
 #include "tokenizer/replacement.hpp"
-#include "tokenizer/utf8.hpp"
 
 namespace shardrift {
 namespace {

@@ -6,7 +6,7 @@
 #include "common/error.hpp"
 #include "common/json_reader.hpp"
 #include "common/named_enum.hpp"
-#include "tokenizer/utf8.hpp"
+#include "common/utf8.hpp"
 
 namespace shardrift {
 namespace {

@@ -7,10 +7,10 @@
 #include "common/json_file.hpp"
 #include "common/json_reader.hpp"
 #include "common/named_enum.hpp"
+#include "common/utf8.hpp"
 #include "tokenizer/byte_level.hpp"
 #include "tokenizer/replacement.hpp"
 #include "tokenizer/unicode_form.hpp"
-#include "tokenizer/utf8.hpp"
 
 namespace shardrift {
 

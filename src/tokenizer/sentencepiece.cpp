@@ -9,11 +9,11 @@
 #include "common/error.hpp"
 #include "common/json_file.hpp"
 #include "common/json_reader.hpp"
+#include "common/utf8.hpp"
 #include "tokenizer/added_tokens.hpp"
 #include "tokenizer/sentencepiece_file.hpp"
 #include "tokenizer/sentencepiece_library.hpp"
 #include "tokenizer/tokenizer_kind.hpp"
-#include "tokenizer/utf8.hpp"
 
 namespace shardrift {
 namespace {

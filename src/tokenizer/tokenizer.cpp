@@ -1,12 +1,17 @@
 #include "tokenizer/tokenizer.hpp"
 
 #include "common/error.hpp"
+#include "common/utf8.hpp"
 #include "tokenizer/tokenizer_kind.hpp"
-#include "tokenizer/utf8.hpp"
+#include "weights/gguf/gguf_file.hpp"
+#include "weights/gguf/gguf_tokenizer.hpp"
 
 namespace shardrift {
 
 Tokenizer Tokenizer::open(const std::filesystem::path& file) {
+  if (is_gguf(file))
+    return Tokenizer(
+        open_tokenizer_text(gguf_tokenizer_text(GgufFile::open(file).metadata()), file.string()));
   return Tokenizer(file.extension() == ".model" ? open_sentencepiece(file) : open_tokenizer_json(file));
 }
 

@@ -13,7 +13,8 @@ class TokenizerKind;
 
 class Tokenizer {
  public:
-  // A tokenizer.json, as `tokenizers` computes it, or a SentencePiece model (*.model) with what
+  // A tokenizer.json, as `tokenizers` computes it; a GGUF file, by the tokenizer.json that it stands for
+  // (weights/gguf/gguf_tokenizer.hpp); or a SentencePiece model (*.model) with what
   // tokenizer_config.json and added_tokens.json beside it say, as transformers' Python tokenizers do. Throws
   // bad_data naming file and key: damaged, or with a part that this version does not compute (named).
   static Tokenizer open(const std::filesystem::path& file);

@@ -86,8 +86,11 @@ class JsonTokenizer : public TokenizerKind {
 }  // namespace
 
 std::unique_ptr<const TokenizerKind> open_tokenizer_json(const std::filesystem::path& file) {
-  const auto name = file.string();
-  const auto whole = parse_json_object(read_text_file(file, kMaxBytes), name);
+  return open_tokenizer_text(read_text_file(file, kMaxBytes), file.string());
+}
+
+std::unique_ptr<const TokenizerKind> open_tokenizer_text(std::string_view text, const std::string& name) {
+  const auto whole = parse_json_object(text, name);
   return std::make_unique<JsonTokenizer>(JsonObject(whole, name), name);
 }
 

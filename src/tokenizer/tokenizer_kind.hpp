@@ -25,6 +25,8 @@ class TokenizerKind {
 };
 
 std::unique_ptr<const TokenizerKind> open_tokenizer_json(const std::filesystem::path& file);
+// Its text; `name` begins messages.
+std::unique_ptr<const TokenizerKind> open_tokenizer_text(std::string_view text, const std::string& name);
 std::unique_ptr<const TokenizerKind> open_sentencepiece(const std::filesystem::path& file);
 
 }  // namespace shardrift

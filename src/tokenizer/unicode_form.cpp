@@ -8,7 +8,7 @@
 #include <memory>
 
 #include "common/error.hpp"
-#include "tokenizer/utf8.hpp"
+#include "common/utf8.hpp"
 
 namespace shardrift {
 namespace {

@@ -3,6 +3,7 @@
 #include "common/error.hpp"
 #include "common/hash.hpp"
 #include "common/json_file.hpp"
+#include "weights/gguf/gguf_weights.hpp"
 #include "weights/safetensors.hpp"
 
 namespace shardrift {
@@ -24,22 +25,37 @@ void check_shard_name(const std::string& name, const std::string& index) {
 }  // namespace
 
 struct Checkpoint::State {
-  std::filesystem::path directory;
-  std::map<std::string, SafetensorsFile> files;  // by file name
-  // Which file holds a tensor. The pointers stay valid: nodes of `files` do not move.
-  std::map<std::string, const SafetensorsFile*> tensors;
+  std::filesystem::path directory;                               // or file
+  std::unique_ptr<const GgufModel> gguf;                         // null: a directory's
+  std::map<std::string, std::unique_ptr<CheckpointFile>> files;  // by file name
+  std::map<std::string, const CheckpointFile*> tensors;          // which file holds a tensor
+
+  const CheckpointFile& add(const std::string& name, std::unique_ptr<CheckpointFile> file) {
+    return *files.emplace(name, std::move(file)).first->second;
+  }
+  const CheckpointFile& add_safetensors(const std::string& name) {
+    return add(name, std::make_unique<SafetensorsFile>(SafetensorsFile::open(directory / name)));
+  }
+  void take_all_tensors_of(const CheckpointFile& file) {
+    for (auto& name : file.names()) tensors.emplace(std::move(name), &file);
+  }
 };
 
 Checkpoint Checkpoint::open(const std::filesystem::path& directory) {
   auto state = std::make_unique<State>();
   state->directory = directory;
+  if (std::error_code error; std::filesystem::is_regular_file(directory, error)) {
+    state->gguf = std::make_unique<const GgufModel>(GgufModel::open(directory));
+    for (std::size_t f = 0; f < state->gguf->files().size(); ++f) {
+      auto file = std::make_unique<GgufWeights>(*state->gguf, f);
+      const auto name = file->path().filename().string();
+      state->take_all_tensors_of(state->add(name, std::move(file)));
+    }
+    return Checkpoint(std::move(state));
+  }
   std::error_code error;
   if (std::filesystem::exists(directory / kSingle, error)) {
-    const auto& file =
-        state->files.emplace(kSingle, SafetensorsFile::open(directory / kSingle)).first->second;
-    for (auto& name : file.names()) {
-      state->tensors.emplace(std::move(name), &file);
-    }
+    state->take_all_tensors_of(state->add_safetensors(kSingle));
     return Checkpoint(std::move(state));
   }
   if (!std::filesystem::exists(directory / kIndex, error)) {
@@ -60,22 +76,23 @@ Checkpoint Checkpoint::open(const std::filesystem::path& directory) {
                      shown(tensor));
     }
     const auto name = value.get<std::string>();
-    auto found = state->files.find(name);
-    if (found == state->files.end()) {
+    const auto found = state->files.find(name);
+    const CheckpointFile* file = found == state->files.end() ? nullptr : found->second.get();
+    if (file == nullptr) {
       check_shard_name(name, index);
       if (!std::filesystem::exists(directory / name, error)) {
         throw bad_data("{}: weight_map names {}, which is not in {} (incomplete download?)", index,
                        shown(name), directory.string());
       }
-      found = state->files.emplace(name, SafetensorsFile::open(directory / name)).first;
+      file = &state->add_safetensors(name);
     }
-    state->tensors.emplace(tensor, &found->second);
+    state->tensors.emplace(tensor, file);
   }
   for (const auto& [name, file] : state->files) {
-    const auto held = file.names();  // sorted
+    const auto held = file->names();  // sorted
     const std::set<std::string_view> present(held.begin(), held.end());
     for (const auto& [tensor, holder] : state->tensors) {
-      if (holder == &file && present.count(tensor) == 0) {
+      if (holder == file.get() && present.count(tensor) == 0) {
         throw bad_data("{}: weight_map puts tensor {} into {}, but that file does not hold it", index,
                        shown(tensor), shown(name));
       }
@@ -126,6 +143,10 @@ const std::filesystem::path& Checkpoint::directory() const {
   return state_->directory;
 }
 
+const GgufModel* Checkpoint::gguf() const {
+  return state_->gguf.get();
+}
+
 std::vector<std::string> Checkpoint::names() const {
   std::vector<std::string> names;
   for (const auto& [name, file] : state_->tensors) names.push_back(name);
@@ -133,8 +154,8 @@ std::vector<std::string> Checkpoint::names() const {
 }
 
 std::vector<StoredTensor> Checkpoint::stored() const {
-  std::map<const SafetensorsFile*, std::size_t> number;
-  for (const auto& [name, file] : state_->files) number.emplace(&file, number.size());
+  std::map<const CheckpointFile*, std::size_t> number;
+  for (const auto& [name, file] : state_->files) number.emplace(file.get(), number.size());
   std::vector<StoredTensor> tensors;
   for (const auto& [name, file] : state_->tensors) {
     auto tensor = file->stored(name);
@@ -147,12 +168,12 @@ std::vector<StoredTensor> Checkpoint::stored() const {
 
 std::vector<FileStamp> Checkpoint::stamps() const {
   std::vector<FileStamp> stamps;
-  for (const auto& [name, file] : state_->files) stamps.push_back(file.stamp());
+  for (const auto& [name, file] : state_->files) stamps.push_back(file->stamp());
   return stamps;
 }
 
 void Checkpoint::require_unchanged() const {
-  for (const auto& [name, file] : state_->files) file.require_unchanged();
+  for (const auto& [name, file] : state_->files) file->require_unchanged();
 }
 
 std::string Checkpoint::identity(std::string_view config_text) const {
@@ -165,8 +186,8 @@ std::string Checkpoint::identity(std::string_view config_text) const {
   feed(config_text);
   for (const auto& [name, file] : state_->files) {
     feed(name);
-    feed(file.header());
-    feed(fmt::format("{}", file.file_size()));
+    feed(file->header());
+    feed(fmt::format("{}", file->file_size()));
   }
   return hash.hex();
 }

@@ -5,6 +5,7 @@
 
 #include "common/json_file.hpp"
 #include "weights/architectures/architecture.hpp"
+#include "weights/gguf/gguf_config.hpp"
 
 namespace shardrift {
 namespace {
@@ -120,6 +121,8 @@ ModelConfig parse_model_config(std::string text, const std::string& where) {
 }
 
 ModelConfig read_model_config(const std::filesystem::path& directory) {
+  if (std::error_code error; std::filesystem::is_regular_file(directory, error))
+    return parse_model_config(gguf_config_text(GgufModel::open(directory)), directory.string());
   const auto path = directory / "config.json";
   ModelConfig model = parse_model_config(read_text_file(path, kMaxConfigBytes), path.string());
   const auto generation = directory / "generation_config.json";

@@ -39,7 +39,7 @@ struct ModelConfig {
 // Throws bad_data naming file, key and value: missing or unreadable file, no JSON, missing keys, non-positive
 // or absurd sizes, query_heads not a multiple of kv_heads, odd head_dim, an architecture, activation (only
 // silu) or rope type this version does not compute. generation_config.json's eos_token_id, where there is
-// one, is added to eos_ids.
+// one, is added to eos_ids. Of a GGUF file: config.json is written from its metadata first.
 ModelConfig read_model_config(const std::filesystem::path& directory);
 // config.json alone, from its text; `where` begins messages.
 ModelConfig parse_model_config(std::string text, const std::string& where);

@@ -2,6 +2,8 @@
 
 #include "common/hash.hpp"
 #include "common/json_file.hpp"
+#include "weights/gguf/gguf_file.hpp"
+#include "weights/gguf/gguf_tokenizer.hpp"
 #include "weights/safetensors.hpp"
 #include "weights/weight_hash.hpp"
 
@@ -19,6 +21,7 @@ std::string hash_of_file(const std::filesystem::path& path) {
 std::string hash_of_tokenizer(const std::filesystem::path& directory) {
   const auto file = tokenizer_file(directory);
   if (file.empty()) return {};
+  if (file == directory) return sha256_hex(gguf_tokenizer_text(GgufFile::open(file).metadata()));
   auto hash = hash_of_file(file);
   if (file.filename() != "tokenizer.model") return hash;
   for (const auto* beside : {"tokenizer_config.json", "added_tokens.json"})
@@ -29,6 +32,8 @@ std::string hash_of_tokenizer(const std::filesystem::path& directory) {
 }  // namespace
 
 std::filesystem::path tokenizer_file(const std::filesystem::path& directory) {
+  if (std::error_code error; std::filesystem::is_regular_file(directory, error))
+    return has_tokenizer(GgufFile::open(directory).metadata()) ? directory : std::filesystem::path();
   for (const auto* name : {"tokenizer.json", "tokenizer.model"}) {
     std::error_code error;
     if (std::filesystem::exists(directory / name, error)) return directory / name;

@@ -9,11 +9,13 @@ namespace shardrift {
 struct ModelFiles {
   std::string weights;            // weight_hash.hpp
   std::string generation_config;  // SHA-256 of generation_config.json; empty: there is none
-  std::string tokenizer;          // of tokenizer_file, likewise; empty, too, where no prompt has text
+  std::string tokenizer;  // of tokenizer_file, likewise (of a GGUF file: of the tokenizer.json that it
+                          // stands for); empty, too, where no prompt has text
   bool operator==(const ModelFiles&) const = default;
 };
 
-// The file that texts are encoded with: tokenizer.json, else tokenizer.model; empty where there is neither.
+// The file that texts are encoded with: tokenizer.json, else tokenizer.model; of a GGUF file with a tokenizer
+// the file itself; empty where there is none.
 std::filesystem::path tokenizer_file(const std::filesystem::path& directory);
 
 // Those two beside the weights, in a Hugging Face directory; the tokenizer only with prompts of text (of

@@ -14,55 +14,28 @@
 #include <string_view>
 #include <vector>
 
-#include "common/dtype.hpp"
-#include "weights/mapped_file.hpp"
+#include "weights/checkpoint_file.hpp"
 
 namespace shardrift {
 
-struct TensorView {  // valid while its SafetensorsFile lives
-  std::string name;
-  DType dtype = DType::float32;  // F64, F32, F16, BF16; other dtypes are refused when asked for
-  std::vector<std::int64_t> shape;
-  const std::byte* data = nullptr;  // row-major, may be unaligned
-  std::size_t bytes = 0;
-  // Where this is a matrix out of the tensor, [out, in] (weight_source.hpp): its row's row in the whole.
-  std::int64_t first_row = 0;             // of the first, where they follow one another;
-  std::vector<std::int64_t> stored_rows;  // else of each
-  std::int64_t expert_rows = 0;           // rows of each expert, where the tensor has all experts' rows
-  bool transposed = false;                // the tensor is [in, out]
-  bool vector = false;                    // its rows or columns are one dimension of the tensor
+class GgufModel;
 
-  // "[3, 5]": where this view's element is in the whole tensor.
-  std::string stored_at(std::int64_t row, std::int64_t col) const;
-};
-
-// A tensor of any dtype, as it lies in its file.
-struct StoredTensor {
-  std::string name;
-  std::string dtype;  // as the file spells it
-  std::vector<std::int64_t> shape;
-  const std::byte* data = nullptr;
-  std::uint64_t bytes = 0;
-  std::size_t file = 0;  // of Checkpoint::stamps()
-};
-
-class SafetensorsFile {
+class SafetensorsFile final : public CheckpointFile {
  public:
   // Throws bad_data: not found, truncated, header too long or no JSON, offsets out of bounds, overlapping or
   // leaving holes, shape x dtype differing from the offsets, integer overflow, duplicate names.
   static SafetensorsFile open(const std::filesystem::path& path);
   SafetensorsFile(SafetensorsFile&&) noexcept;
   SafetensorsFile& operator=(SafetensorsFile&&) noexcept;
-  ~SafetensorsFile();
-  const std::filesystem::path& path() const;
-  std::string_view header() const;  // the JSON text
-  std::size_t file_size() const;
-  std::vector<std::string> names() const;
-  // nullopt if absent; throws bad_data if its dtype is not one of the four.
-  std::optional<TensorView> find(const std::string& name) const;
-  std::optional<StoredTensor> stored(const std::string& name) const;
-  const FileStamp& stamp() const;
-  void require_unchanged() const;  // MappedFile's
+  ~SafetensorsFile() override;
+  const std::filesystem::path& path() const override;
+  std::string_view header() const override;  // the JSON text
+  std::size_t file_size() const override;
+  std::vector<std::string> names() const override;
+  std::optional<TensorView> find(const std::string& name) const override;
+  std::optional<StoredTensor> stored(const std::string& name) const override;
+  const FileStamp& stamp() const override;
+  void require_unchanged() const override;
 
  private:
   struct State;
@@ -70,10 +43,12 @@ class SafetensorsFile {
   std::unique_ptr<State> state_;
 };
 
-// All weights of a Hugging Face directory: model.safetensors, or the files of model.safetensors.index.json.
+// All weights of a model: of a Hugging Face directory those of model.safetensors, or of the files of
+// model.safetensors.index.json; or a GGUF file's, under the names of the Hugging Face checkpoint it was made
+// of.
 class Checkpoint {
  public:
-  static Checkpoint open(const std::filesystem::path& directory);
+  static Checkpoint open(const std::filesystem::path& model);
   Checkpoint(Checkpoint&&) noexcept;
   Checkpoint& operator=(Checkpoint&&) noexcept;
   ~Checkpoint();
@@ -83,8 +58,9 @@ class Checkpoint {
   std::optional<StoredTensor> raw(const std::string& name) const;
   std::filesystem::path file_of(const std::string& tensor) const;  // for messages; empty: there is none
   bool contains(const std::string& name) const;
-  std::vector<std::string> names() const;  // sorted
-  const std::filesystem::path& directory() const;
+  std::vector<std::string> names() const;          // sorted
+  const std::filesystem::path& directory() const;  // or the GGUF file
+  const GgufModel* gguf() const;                   // null: a directory's
   // Every tensor, by name, whether a model uses it or not.
   std::vector<StoredTensor> stored() const;
   std::vector<FileStamp> stamps() const;  // of the files, in name order, when they were opened

@@ -99,7 +99,7 @@ void print_notes(const std::vector<std::string>& notes) {
 
 std::string quantization_of(const ModelConfig& config, const Checkpoint& checkpoint) {
   const auto coding = matrix_coding(config, checkpoint);
-  return coding == nullptr ? "none" : coding->description();
+  return coding == nullptr || !coding->quantized() ? "none" : coding->description();
 }
 
 record::RunInfo describe_run(const World& world, const RunOptions& options, const ModelConfig& config,

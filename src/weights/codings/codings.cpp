@@ -3,6 +3,7 @@
 #include "common/error.hpp"
 #include "common/json_file.hpp"
 #include "weights/codings/formats.hpp"
+#include "weights/gguf/gguf_coding.hpp"
 
 namespace shardrift {
 namespace {
@@ -34,6 +35,7 @@ std::string method_of(const JsonObject& config) {
 }  // namespace
 
 std::unique_ptr<MatrixCoding> matrix_coding(const ModelConfig& model, const Checkpoint& checkpoint) {
+  if (const auto* gguf = checkpoint.gguf()) return gguf_coding(*gguf);
   if (model.quantization.empty()) return nullptr;
   const auto where = (checkpoint.directory() / "config.json").string() + ": quantization_config";
   const auto json = parse_json_object(model.quantization, where);

@@ -19,7 +19,8 @@ namespace shardrift {
 class MatrixCoding {
  public:
   virtual ~MatrixCoding() = default;
-  virtual std::string description() const = 0;  // for people and records: "GPTQ, 4 bits, groups of 128"
+  virtual std::string description() const = 0;     // for people and records: "GPTQ, 4 bits, groups of 128"
+  virtual bool quantized() const { return true; }  // false: numbers are stored, in another order or shifted
   virtual bool holds(const std::string& matrix) const = 0;  // false: it is plain, or not there
   virtual std::vector<std::string> tensors(
       const std::string& matrix) const = 0;                  // of the checkpoint, that it is made of

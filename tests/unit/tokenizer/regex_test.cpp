@@ -5,7 +5,7 @@
 
 #include "common/error.hpp"
 #include "tokenizer/regex.hpp"
-#include "tokenizer/utf8.hpp"
+#include "common/utf8.hpp"
 
 namespace shardrift {
 namespace {

@@ -9,7 +9,7 @@
 #include "tokenizer/normalizer.hpp"
 #include "tokenizer/punctuation.hpp"
 #include "tokenizer/regex.hpp"
-#include "tokenizer/utf8.hpp"
+#include "common/utf8.hpp"
 #include "tokenizer_files.hpp"
 
 namespace shardrift {

@@ -1,7 +1,7 @@
 #include <gtest/gtest.h>
 
 #include "tokenizer/byte_level.hpp"
-#include "tokenizer/utf8.hpp"
+#include "common/utf8.hpp"
 
 namespace shardrift {
 namespace {

@@ -1,4 +1,4 @@
-#include "tokenizer/utf8.hpp"
+#include "common/utf8.hpp"
 
 namespace shardrift {
 namespace {

@@ -1,0 +1,91 @@
+// Whole runs of GGUF files against the checkpoints they were made of, and against what their types decode to.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "program.hpp"
+#include "record/reader.hpp"
+#include "recorded.hpp"
+
+namespace shardrift::testing {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::HasSubstr;
+
+// Records with the same flags of DIR/NAME.gguf and of DIR/NAME.
+void expect_equal_logits(const std::string& name, const Case& what) {
+  const auto folder = scratch("gguf-" + name);
+  const auto file = record_of(name + ".gguf", what, folder, "file.h5");
+  const auto directory = record_of(name, what, folder, "directory.h5");
+  EXPECT_EQ(first_difference(file, directory), "");
+}
+
+// Without the gguf package the files are not made.
+void require_files() {
+  if (!fs::exists(fixture("gguf-types.gguf"))) GTEST_SKIP() << "no GGUF files: the gguf package is missing";
+}
+
+class OfAGguf : public ::testing::TestWithParam<std::string> {
+ protected:
+  void SetUp() override { require_files(); }
+};
+class OfAQuantizedGguf : public ::testing::Test {
+ protected:
+  void SetUp() override { require_files(); }
+};
+using OfAGgufFile = OfAQuantizedGguf;
+
+TEST_P(OfAGguf, LogitsAreTheSourceCheckpoints) {
+  const auto dtype = GetParam().ends_with("16") ? GetParam().substr(GetParam().rfind('-') + 1) : "float32";
+  expect_equal_logits(GetParam(), {1, {"--dtype", dtype}});
+}
+
+INSTANTIATE_TEST_SUITE_P(Architectures, OfAGguf,
+                         ::testing::Values("tiny-llama", "tiny-llama-headdim", "tiny-llama-tied-rope3",
+                                           "tiny-llama-biases", "tiny-llama-linear", "tiny-llama-float16",
+                                           "tiny-llama-bfloat16", "tiny-mistral", "tiny-qwen2-yarn",
+                                           "tiny-qwen3", "tiny-gemma2", "tiny-gemma3", "tiny-phi3",
+                                           "tiny-olmo2", "tiny-granite", "tiny-mixtral", "gguf-qwen3-moe",
+                                           "gguf-gpt-oss"),
+                         [](const auto& info) {
+                           auto name = info.param;
+                           std::replace(name.begin(), name.end(), '-', '_');
+                           return name;
+                         });
+
+// Matrices of every type that is decoded.
+TEST_F(OfAQuantizedGguf, LogitsAreThoseOfTheDecodedWeights) {
+  expect_equal_logits("gguf-types", {1, {"--dtype", "float32"}});
+}
+
+TEST_F(OfAQuantizedGguf, EveryNumberOfShardsSeesTheSameWeights) {
+  expect_equal_logits("gguf-types",
+                      {2, {"--tensor-parallel", "2", "--shards", "4", "--reduction", "linear"}});
+}
+
+// The dtype of the matrices is the run's, without a flag.
+TEST_F(OfAGgufFile, TheRunsDtypeAndIdentityAreRecorded) {
+  const auto folder = scratch("gguf-dtype");
+  const auto half = record::Reader::open(record_of("tiny-llama-float16.gguf", {}, folder, "half.h5"));
+  EXPECT_EQ(half.run().plan.dtype, DType::float16);
+  EXPECT_EQ(half.run().model.weights.size(), 64U);
+  const auto other = record::Reader::open(record_of("tiny-llama-float16", {}, folder, "other.h5"));
+  EXPECT_NE(half.run().model.weights, other.run().model.weights);  // other bytes are stored
+}
+
+TEST_F(OfAGgufFile, IsNotWrittenOver) {
+  const auto folder = scratch("gguf-output");
+  fs::copy(fixture("tiny-llama.gguf"), folder / "model.gguf");
+  const auto prompts = write_prompts(folder);
+  const auto run = run_program(worker_command(
+      1, {"run", "--model", (folder / "model.gguf").string(), "--prompts", prompts.string(), "--output",
+          (folder / "model.gguf").string(), "--overwrite", "--max-new-tokens", "2"}));
+  EXPECT_EQ(run.code, 64) << run.output;
+  EXPECT_THAT(run.output, HasSubstr("is one of the files that are read"));
+}
+
+}  // namespace
+}  // namespace shardrift::testing
