@@ -75,7 +75,7 @@ void read_checkpoint(ModelInspection& model) {
   tried(model.problems, [&] {
     const auto coding = matrix_coding(
         model.config ? *model.config : quantization_of(model.directory / "config.json"), *checkpoint);
-    if (coding != nullptr) model.quantization = coding->description();
+    if (const auto by = quantization_by(coding.get()); !by.empty()) model.quantization = by;
     if (!model.config) return;
     const auto found = fit(*model.config, *checkpoint);
     model.problems.insert(model.problems.end(), found.problems.begin(), found.problems.end());

@@ -117,7 +117,7 @@ class Planner {
     model.config = read_model_config(directory);
     const auto checkpoint = Checkpoint::open(directory);
     model.identity = checkpoint.identity(model.config.text);
-    if (const auto coding = matrix_coding(model.config, checkpoint)) model.coding = coding->description();
+    model.coding = quantization_by(matrix_coding(model.config, checkpoint).get());
     return models_.emplace(directory, std::move(model)).first->second;
   }
 

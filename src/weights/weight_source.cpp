@@ -112,7 +112,7 @@ TensorView WeightSource::transposed_rows(const TensorView& tensor, std::int64_t 
 }
 
 void WeightSource::quantize(Quantization kind) {
-  refuse_quantized_twice(kind, coding_ == nullptr || !coding_->quantized() ? "" : coding_->description());
+  refuse_quantized_twice(kind, quantization_by(coding_.get()));
   quantization_ = kind;
 }
 

@@ -98,8 +98,8 @@ void print_notes(const std::vector<std::string>& notes) {
 }
 
 std::string quantization_of(const ModelConfig& config, const Checkpoint& checkpoint) {
-  const auto coding = matrix_coding(config, checkpoint);
-  return coding == nullptr || !coding->quantized() ? "none" : coding->description();
+  const auto quantization = quantization_by(matrix_coding(config, checkpoint).get());
+  return quantization.empty() ? "none" : quantization;
 }
 
 record::RunInfo describe_run(const World& world, const RunOptions& options, const ModelConfig& config,

@@ -50,8 +50,8 @@ INSTANTIATE_TEST_SUITE_P(Architectures, OfAGguf,
                                            "tiny-qwen3", "tiny-gemma2", "tiny-gemma3", "tiny-phi3",
                                            "tiny-olmo2", "tiny-granite", "tiny-mixtral", "gguf-qwen3-moe",
                                            "gguf-gpt-oss"),
-                         [](const auto& info) {
-                           auto name = info.param;
+                         [](const auto& tested) {
+                           auto name = tested.param;
                            std::replace(name.begin(), name.end(), '-', '_');
                            return name;
                          });

@@ -49,4 +49,8 @@ std::unique_ptr<MatrixCoding> matrix_coding(const ModelConfig& model, const Chec
       where, shown(method), known_formats());
 }
 
+std::string quantization_by(const MatrixCoding* coding) {
+  return coding == nullptr || !coding->quantized() ? std::string() : coding->description();
+}
+
 }  // namespace shardrift

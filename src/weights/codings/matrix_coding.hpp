@@ -38,4 +38,7 @@ class MatrixCoding {
 // known, naming it and those that are. The checkpoint must outlive it.
 std::unique_ptr<MatrixCoding> matrix_coding(const ModelConfig& model, const Checkpoint& checkpoint);
 
+// By what the checkpoint is quantized; empty: by nothing. The coding may be null.
+std::string quantization_by(const MatrixCoding* coding);
+
 }  // namespace shardrift
