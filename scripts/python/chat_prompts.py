@@ -44,6 +44,32 @@ def read_object(path: Path, text: str, where: str) -> dict:
     return value
 
 
+def gguf_settings(path: Path) -> dict:
+    """What tokenizer_config.json would say, out of a GGUF file's keys."""
+    try:
+        import gguf
+    except ImportError:
+        fail(f"{path}: reading a GGUF file takes the gguf package: scripts/setup installs it")
+    try:
+        fields = gguf.GGUFReader(path).fields
+        tokens = fields["tokenizer.ggml.tokens"] if "tokenizer.ggml.tokens" in fields else None
+        template = fields.get("tokenizer.chat_template")
+        if template is None:
+            fail(f"{path}: no chat template (key tokenizer.chat_template): this is no chat model's file")
+        settings: dict[str, Any] = {"chat_template": template.contents()}
+        others = {key.removeprefix("tokenizer.chat_template."): field.contents() for key, field in fields.items()
+                  if key.startswith("tokenizer.chat_template.")}
+        if others:
+            settings["chat_template"] = {"default": template.contents(), **others}
+        for name, key in (("bos_token", "bos"), ("eos_token", "eos"), ("unk_token", "unknown"), ("pad_token", "padding")):
+            field = fields.get(f"tokenizer.ggml.{key}_token_id")
+            if field is not None and tokens is not None:
+                settings[name] = tokens.contents(int(field.contents()))
+    except (ValueError, KeyError, IndexError, OSError, UnicodeDecodeError) as error:
+        fail(f"{path}: cannot be read as a GGUF file: {error}")
+    return settings
+
+
 # -- the template --------------------------------------------------------------------------------------------
 
 
@@ -180,10 +206,13 @@ def aliased(message: dict) -> dict:
 
 def prompts(arguments: argparse.Namespace) -> list[dict]:
     directory: Path = arguments.directory
-    if not directory.is_dir():
-        fail(f"{directory}: no directory: give a model's, with tokenizer_config.json")
-    path = directory / "tokenizer_config.json"
-    config = read_object(path, read(path), str(path)) if path.exists() else {}
+    if directory.is_file():
+        config = gguf_settings(directory)
+    elif directory.is_dir():
+        path = directory / "tokenizer_config.json"
+        config = read_object(path, read(path), str(path)) if path.exists() else {}
+    else:
+        fail(f"{directory}: no directory: give a model's, with tokenizer_config.json, or a GGUF file")
     source, where = template_source(directory, config, arguments.template)
     questions = read_questions(arguments.questions)
     variables = {"tools": None, "documents": None, "add_generation_prompt": not arguments.no_generation_prompt,
@@ -233,7 +262,7 @@ def main() -> None:
         description="Writes a prompts file: each question in the chat template of the model in DIR, as transformers'\n"
                     "apply_chat_template writes it, up to where the assistant begins to answer.",
         epilog="example: scripts/chat-prompts models/Qwen3-8B questions.txt --set enable_thinking=false -o prompts.jsonl")
-    parser.add_argument("directory", metavar="DIR", type=Path, help="the model's: tokenizer_config.json, chat_template.jinja")
+    parser.add_argument("directory", metavar="DIR", type=Path, help="the model's: tokenizer_config.json, chat_template.jinja; or a GGUF file")
     parser.add_argument("questions", metavar="QUESTIONS", type=Path,
                         help="a text, one question a line; or *.jsonl: {\"id\": …, \"question\": …} or {\"id\": …, \"messages\": "
                              "[{\"role\": …, \"content\": …}]} a line")

@@ -62,7 +62,13 @@ Json vocabulary(const Tokens& tokens) {
   return vocabulary;
 }
 
-Json added_tokens(const Tokens& tokens) {
+// GGUF does not say that Phi-3's take spaces behind them along; llama.cpp knows it, too.
+bool takes_spaces_along(const GgufMetadata& metadata, std::string_view token) {
+  return metadata.text("general.architecture") == "phi3" && metadata.text(kModel) == "llama" &&
+         token != "<unk>" && token != "<s>" && token != "<|endoftext|>";
+}
+
+Json added_tokens(const GgufMetadata& metadata, const Tokens& tokens) {
   auto added = Json::array();
   for (std::size_t id = 0; id < tokens.texts.size(); ++id)
     if (const auto type = tokens.types[id];
@@ -71,7 +77,7 @@ Json added_tokens(const Tokens& tokens) {
                        {"content", tokens.texts[id]},
                        {"single_word", false},
                        {"lstrip", false},
-                       {"rstrip", false},
+                       {"rstrip", takes_spaces_along(metadata, tokens.texts[id])},
                        {"normalized", false},
                        {"special", type != user_defined}});
   return added;
@@ -217,7 +223,7 @@ std::string gguf_tokenizer_text(const GgufMetadata& metadata) {
   const auto tokens = read_tokens(metadata);
   Json tokenizer = name == "gpt2" ? gpt2(metadata, tokens) : llama(metadata, tokens);
   tokenizer["version"] = "1.0";
-  tokenizer["added_tokens"] = added_tokens(tokens);
+  tokenizer["added_tokens"] = added_tokens(metadata, tokens);
   return tokenizer.dump();
 }
 

@@ -146,6 +146,27 @@ class ChatPrompts(unittest.TestCase):
         self.refused(64, "NAME=VALUE", arguments=[questions, "--set", "x"])
         self.refused(64, "required", arguments=[])
 
+    def test_a_gguf_files_template_is_the_directorys(self):
+        try:
+            import gguf
+        except ImportError:
+            self.skipTest("the gguf package is not installed")
+        config = {"chat_template": self.SIMPLE, "bos_token": "<s>"}
+        self.write("tokenizer_config.json", config)
+        questions = self.write("q.txt", "What?\nWhy?\n")
+        wanted = self.prompts(questions)
+        writer = gguf.GGUFWriter(self.folder / "model.gguf", "llama")
+        writer.add_token_list(["<unk>", "<s>"])
+        writer.add_bos_token_id(1)
+        writer.add_chat_template(self.SIMPLE)
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.close()
+        self.folder = self.folder / "model.gguf"
+        self.assertEqual(self.prompts(questions), wanted)
+        self.folder.write_bytes(b"GGUF" + bytes(3))
+        self.refused(65, "model.gguf", arguments=[questions])
+
 
 if __name__ == "__main__":
     # A GPU machine may come without; scripts/test installs it and insists.

@@ -181,6 +181,16 @@ TEST(GgufTokenizer, NoSpaceIsPutFirstWhereTheFileSaysSo) {
   EXPECT_EQ(without.decode(with), " the");
 }
 
+TEST(GgufTokenizer, PhisAddedTokensTakeSpacesBehindThemAlong) {
+  const TemporaryFolder folder;
+  auto pairs = pairs_of(pieces_of(bytes_of(fixture("sentencepiece.model"))));
+  EXPECT_NE(Tokenizer::open(write(folder, pairs)).encode("</s> \n the", false),
+            Tokenizer::open(write(folder, pairs)).encode("</s>the", false));
+  pairs.push_back(gguf_text("general.architecture", "phi3"));
+  EXPECT_EQ(Tokenizer::open(write(folder, pairs)).encode("</s> \n the", false),
+            Tokenizer::open(write(folder, pairs)).encode("</s>the", false));
+}
+
 // -- whole ones, where they are there
 // ------------------------------------------------------------------------
 
