@@ -13,13 +13,14 @@ namespace shardrift::testing {
 namespace {
 
 namespace fs = std::filesystem;
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 
 // Records with the same flags of DIR/NAME.gguf and of DIR/NAME.
 void expect_equal_logits(const std::string& name, const Case& what) {
   const auto folder = scratch("gguf-" + name);
-  const auto file = record_of(name + ".gguf", what, folder, "file.h5");
-  const auto directory = record_of(name, what, folder, "directory.h5");
+  const auto file = record_of(name + ".gguf", what, folder, "file");
+  const auto directory = record_of(name, what, folder, "directory");
   EXPECT_EQ(first_difference(file, directory), "");
 }
 
@@ -66,13 +67,16 @@ TEST_F(OfAQuantizedGguf, EveryNumberOfShardsSeesTheSameWeights) {
                       {2, {"--tensor-parallel", "2", "--shards", "4", "--reduction", "linear"}});
 }
 
-// The dtype of the matrices is the run's, without a flag.
-TEST_F(OfAGgufFile, TheRunsDtypeAndIdentityAreRecorded) {
+TEST_F(OfAGgufFile, WhatItHoldsIsRecorded) {
   const auto folder = scratch("gguf-dtype");
-  const auto half = record::Reader::open(record_of("tiny-llama-float16.gguf", {}, folder, "half.h5"));
-  EXPECT_EQ(half.run().plan.dtype, DType::float16);
+  const auto half = record::Reader::open(record_of("tiny-llama-float16.gguf", {}, folder, "half"));
+  EXPECT_THAT(half.run().model.config, HasSubstr(R"("torch_dtype": "float16")"));
+  EXPECT_EQ(half.run().model.quantization, "none");
+  const auto types = record::Reader::open(record_of("gguf-types.gguf", {}, folder, "types"));
+  EXPECT_THAT(types.run().model.quantization,
+              AllOf(HasSubstr("GGUF "), HasSubstr("Q4_K"), HasSubstr("Q8_0")));
   EXPECT_EQ(half.run().model.weights.size(), 64U);
-  const auto other = record::Reader::open(record_of("tiny-llama-float16", {}, folder, "other.h5"));
+  const auto other = record::Reader::open(record_of("tiny-llama-float16", {}, folder, "other"));
   EXPECT_NE(half.run().model.weights, other.run().model.weights);  // other bytes are stored
 }
 
