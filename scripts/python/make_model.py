@@ -284,7 +284,7 @@ def main() -> None:
     generator = a.generator
     if generator == "auto":
         generator = "numpy"
-        if a.preset and not a.exact:
+        if a.preset and not a.exact and not a.mxfp4:
             try:
                 import torch
 
