@@ -63,7 +63,7 @@ TEST(Quantize, GivesTheReferencePackagesBits) {
     const auto name = std::string(name_of(kind));
     const Values large = quantized(kind, counted(130 * 140), 140);
     EXPECT_EQ(sha256_hex({reinterpret_cast<const char*>(large.data()), large.size() * sizeof(float)}),
-              references().at("large").at(name));
+              references().at("large").at(name).get<std::string>());
     const auto cols = references().at("cols").get<std::int64_t>();
     EXPECT_EQ(words_of(quantized(kind, from_words(references().at("small")), cols)),
               words_of(from_words(references().at("quantized").at(name))));
