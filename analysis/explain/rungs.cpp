@@ -32,6 +32,7 @@ std::vector<PlannedRung> rungs_of_dense(const Plan& real, bool has_profile) {
   const auto add = [&](RungKind kind, int shards, ReductionOrder order, PartialDType partial) {
     Plan plan = base;
     plan.shards = shards;
+    if (shards == 1) plan.expert_parallel = false;  // no one to deal experts to
     plan.reduction.order = order;
     plan.reduction.partial = partial;
     if (order == ReductionOrder::exact) plan.reduction.accumulator = Accumulator::float64;

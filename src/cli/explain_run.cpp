@@ -67,6 +67,7 @@ void check_flags(const ExplainRunFlags& flags) {
   refuse_beside_real(!flags.logits_dtype.empty(), "--logits-dtype");
   refuse_beside_real(!flags.row_linear.empty(), "--row-linear");
   refuse_beside_real(!flags.quantize.empty(), "--quantize");
+  refuse_beside_real(flags.expert_parallel, "--expert-parallel");
   refuse_beside_real(flags.batch != 0, "--batch");
   refuse_beside_real(flags.prefill_batch != 0, "--prefill-batch");
   refuse_beside_real(flags.live, "--live");
@@ -115,6 +116,7 @@ Subject subject_of(const ExplainRunFlags& flags, const study::Machine& machine) 
     throw usage_error("unknown --logits-dtype '{}': use model or float32", flags.logits_dtype);
   if (!flags.row_linear.empty()) plan.row_linear = named<RowLinear>("--row-linear", flags.row_linear);
   if (!flags.quantize.empty()) plan.quantize = named<Quantization>("--quantize", flags.quantize);
+  plan.expert_parallel = flags.expert_parallel;
   if (flags.batch != 0) plan.batch = flags.batch;
   if (flags.prefill_batch != 0) plan.prefill_batch = flags.prefill_batch;
   if (!flags.prompts.empty()) {
@@ -213,8 +215,12 @@ void require_one_model(const record::Reader& real, const fs::path& reference) {
 study::Settings settings_of(const Plan& plan) {
   study::Settings settings;
   for_each_field(plan, [&](const auto& row, const auto& field) {
-    const auto text = text_of(field);
-    if (!text.empty() && says_something(row, plan)) settings[flag_of(row.key)] = value(text);
+    if constexpr (std::is_same_v<std::decay_t<decltype(field)>, bool>) {
+      if (field) settings[flag_of(row.key)] = switched_on();
+    } else {
+      const auto text = text_of(field);
+      if (!text.empty() && says_something(row, plan)) settings[flag_of(row.key)] = value(text);
+    }
   });
   return settings;
 }
@@ -233,6 +239,7 @@ void add_explain_run_options(Arguments& known, ExplainRunFlags& flags) {
       .option("dtype", flags.dtype, "NAME", "default: the checkpoint's")
       .option("logits-dtype", flags.logits_dtype, "NAME", "model or float32")
       .option("row-linear", flags.row_linear, "NAME", "reduce, scatter or gather")
+      .flag("expert-parallel", flags.expert_parallel, "of a mixture: devices have whole experts")
       .option("quantize", flags.quantize, "NAME", "what weights are quantized to when they are loaded")
       .option("batch", flags.batch, "N", "with --follow: sequences in one decode pass")
       .option("prefill-batch", flags.prefill_batch, "N", "prompts in one prefill pass")

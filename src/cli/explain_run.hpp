@@ -29,7 +29,8 @@ struct ExplainRunFlags {
   std::string logits_dtype;  // empty: model
   std::string row_linear;    // empty: reduce
   std::string quantize;      // empty: none
-  int batch = 0;             // 0: 1
+  bool expert_parallel = false;
+  int batch = 0;  // 0: 1
   int prefill_batch = 0;
 };
 

@@ -153,14 +153,20 @@ TEST(ExplainRun, OtherRoutesAreARungOfTheirOwn) {
   EXPECT_GT(own.at("pairs_flipped"), 0);
   EXPECT_GT(four.ladder.at("rungs")[7].at("step").at("bits"), 0);
   EXPECT_EQ(four.ladder.at("rungs")[7].at("kind"), "routes");
-  // A record is explained likewise.
+  // A record is explained likewise, here of whole experts on each device.
   const auto greedy =
-      record_of("tiny-qwen3-moe", {2, {"--tensor-parallel", "2", "--dtype", "bfloat16"}}, folder, "greedy");
+      record_of("tiny-qwen3-moe", {2, {"--tensor-parallel", "2", "--expert-parallel", "--dtype", "bfloat16"}},
+                folder, "greedy");
   const auto two = explain(folder, "two", {"--real", greedy.string()}, "tiny-qwen3-moe");
   ASSERT_EQ(two.finished.code, 0) << two.finished.output;
   EXPECT_THAT(two.rungs(), ElementsAre("reference", "product", "shards", "partials", "hops", "prediction",
                                        "routes", "real"));
   EXPECT_EQ(residue(two), 0);
+  const auto dealt =
+      explain(folder, "dealt", {"--shards", "2", "--live", "--expert-parallel", "--prompts", prompts},
+              "tiny-mixtral-window");
+  ASSERT_EQ(dealt.finished.code, 0) << dealt.finished.output;
+  EXPECT_EQ(residue(dealt), 0);
 }
 
 TEST(ExplainRun, WhatCannotBeIsRefused) {
@@ -174,6 +180,7 @@ TEST(ExplainRun, WhatCannotBeIsRefused) {
   refused(64, "no run on several devices", {"--real", one.string()});
   refused(64, "at least 2", {"--shards", "1", "--prompts", write_prompts(folder).string()});
   refused(64, "leave out --shards", {"--real", one.string(), "--shards", "4"});
+  refused(64, "leave out --expert-parallel", {"--real", one.string(), "--expert-parallel"});
   refused(64, "either --prompts", {"--shards", "4"});
   refused(65, "no such file", {"--real", (folder / "none.h5").string()});
 }

@@ -90,6 +90,17 @@ TEST(Rungs, OfAMixtureEndWithItsOwnRoutes) {
       }
 }
 
+// Dealt whole, experts are dealt in every rung that has shards.
+TEST(Rungs, OfDealtExpertsAreValid) {
+  Plan live = real(4, DType::bfloat16);
+  live.expert_parallel = true;
+  for (const auto& rung : planned_rungs(live, true, true)) {
+    EXPECT_EQ(rung.plan.expert_parallel, rung.plan.shards > 1) << name_of(rung.kind);
+    const auto kind = rung.kind == RungKind::routes ? RungKind::prediction : rung.kind;
+    EXPECT_EQ(rung_of(validated(rung.plan, 4, 1)), kind);
+  }
+}
+
 // Two files of one plan: that which does not replay has its own routes.
 TEST(Rungs, OfAMixtureAreRecognised) {
   const record::testing::Scratch scratch;
