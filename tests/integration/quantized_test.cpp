@@ -272,5 +272,21 @@ TEST(Quantized, Mxfp4ExpertsRunAsTheirDecodedTwin) {
   expect_same_bits(folder, {"--dtype", "float32"});
 }
 
+// Found by the rank that decodes it; all end with what it says.
+TEST(Quantized, AScaleThatCannotBeEndsEveryRank) {
+  const fs::path source = fixture("tiny-gpt-oss-mxfp4"), folder = scratch("quantized-bad-scale");
+  auto tensors = Tensors::of(source);
+  tensors.by_name.at("model.layers.2.mlp.experts.down_proj_scales").bytes.back() = static_cast<char>(0xFF);
+  write_model(folder / "coded", read_config(source), tensors);
+  const Case what{2, {"--tensor-parallel", "2"}};
+  const auto ended =
+      run_program(worker_command(2, run_arguments((folder / "coded").string(), what, folder / "bad.h5", 1)));
+  EXPECT_EQ(ended.code, 65) << ended.output;
+  EXPECT_NE(ended.output.find("tensor model.layers.2.mlp.experts.down_proj_scales has nan at [6, 63, 2]"),
+            std::string::npos)
+      << ended.output;
+  EXPECT_FALSE(fs::exists(folder / "bad.h5"));
+}
+
 }  // namespace
 }  // namespace shardrift::testing
