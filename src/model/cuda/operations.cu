@@ -186,7 +186,8 @@ __global__ void join_kernel(ColumnSlices slices, std::int64_t cols, std::int64_t
 template <typename Word>
 __global__ void checksum_kernel(const Word* m, std::int64_t cols, Range columns, std::int64_t index,
                                 std::uint64_t* sums, const std::int32_t* targets) {
-  const std::int64_t target = targets == nullptr ? blockIdx.x : targets[blockIdx.x];
+  const std::int64_t row = blockIdx.x;
+  const std::int64_t target = targets == nullptr ? row : targets[row];
   if (target < 0) return;
   __shared__ std::uint64_t parts[kThreads];
   const Word* words = m + blockIdx.x * cols + columns.begin;
