@@ -16,14 +16,15 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// What `action` refuses, as a problem. False: it did.
+// What `action` refuses, as a problem, once: a GGUF file is all of a model's files. False: it did.
 template <typename Action>
 bool tried(std::vector<std::string>& problems, Action&& action) {
   try {
     action();
     return true;
   } catch (const Error& error) {
-    problems.emplace_back(error.what());
+    if (std::find(problems.begin(), problems.end(), error.what()) == problems.end())
+      problems.emplace_back(error.what());
     return false;
   }
 }
@@ -42,7 +43,8 @@ ModelConfig quantization_of(const fs::path& path) {
 }
 
 void read_tokenizer(ModelInspection& model) {
-  const auto file = tokenizer_file(model.directory);
+  fs::path file;
+  if (!tried(model.problems, [&] { file = tokenizer_file(model.directory); })) return;
   if (file.empty()) {
     model.notes.emplace_back("no tokenizer: prompts have to be token ids");
     return;

@@ -63,7 +63,9 @@ std::string memory_text(const ModelInspection& model) {
 }  // namespace
 
 std::string inspect_text(const ModelInspection& model) {
-  std::string text = line("directory", model.directory.string());
+  std::error_code error;
+  const bool file = std::filesystem::is_regular_file(model.directory, error);
+  std::string text = line(file ? "file" : "directory", model.directory.string());
   if (model.config) text += model_text(model);
   std::vector<std::string> stored;
   for (const auto& [dtype, what] : model.stored)

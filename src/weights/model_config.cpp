@@ -93,6 +93,20 @@ void add_eos(const JsonObject& config, std::vector<std::int32_t>& ids) {
   }
 }
 
+// What else would be said, that config.json is missing, helps nobody there.
+void refuse_folder_of_gguf(const std::filesystem::path& directory) {
+  std::error_code error;
+  if (std::filesystem::exists(directory / "config.json", error)) return;
+  std::string first;
+  for (std::filesystem::directory_iterator it(directory, error), end; !error && it != end;
+       it.increment(error))
+    if (it->path().extension() == ".gguf" && (first.empty() || it->path().string() < first))
+      first = it->path().string();
+  if (!first.empty())
+    throw bad_data("{}: has no config.json; of a GGUF file give the file itself: {}", directory.string(),
+                   first);
+}
+
 }  // namespace
 
 ModelConfig parse_model_config(std::string text, const std::string& where) {
@@ -124,6 +138,7 @@ ModelConfig read_model_config(const std::filesystem::path& directory) {
   if (std::error_code error; std::filesystem::is_regular_file(directory, error))
     return parse_model_config(gguf_config_text(GgufModel::open(directory)), directory.string());
   const auto path = directory / "config.json";
+  refuse_folder_of_gguf(directory);
   ModelConfig model = parse_model_config(read_text_file(path, kMaxConfigBytes), path.string());
   const auto generation = directory / "generation_config.json";
   std::error_code error;

@@ -79,7 +79,8 @@ void refuse_others(const Keys& keys, const std::vector<std::string>& read) {
     if (keys.metadata().is_array(name))
       throw bad_data("{}: key {}: this version does not compute what it asks for", keys.metadata().file(),
                      name);
-    if (const auto value = keys.metadata().number(name); *value != 0)
+    const bool factor = name.find("scale") != std::string::npos;  // one changes nothing
+    if (const auto value = keys.metadata().number(name); *value != 0 && !(factor && *value == 1))
       throw bad_data("{}: key {} is {}: this version does not compute what it asks for",
                      keys.metadata().file(), name, *value);
   }

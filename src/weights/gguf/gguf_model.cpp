@@ -133,7 +133,9 @@ void GgufModel::name_tensors() {
         add(name, std::move(matrix));
         continue;
       }
-      const auto where = [&] { return fmt::format("{}: tensor {}", files_[f].path().string(), shown(name)); };
+      const auto where = [&, &name = name] {
+        return fmt::format("{}: tensor {}", files_[f].path().string(), shown(name));
+      };
       matrix.plus_one = architecture_->norms_plus_one && is_norm(name);
       if (architecture_->interleaved && (is_query(name) || is_key(name))) {
         const auto count = heads(metadata(), *architecture_, is_key(name));

@@ -21,6 +21,7 @@ constexpr const char* kTypes = "tokenizer.ggml.token_type";
 constexpr const char* kScores = "tokenizer.ggml.scores";
 constexpr const char* kMerges = "tokenizer.ggml.merges";
 constexpr const char* kPre = "tokenizer.ggml.pre";
+constexpr std::size_t kLongestPiece = 1024;
 constexpr const char* kSpace = "\u2581";
 
 // tokenizer.ggml.token_type, as SentencePiece numbers them.
@@ -148,7 +149,7 @@ Json gpt2(const GgufMetadata& metadata, const Tokens& tokens) {
 
 // SentencePiece joins the two pieces whose join has the highest score: as merges, in the order in which
 // Hugging Face's converter puts them.
-Json merges_by_score(const Tokens& tokens, const std::vector<double>& scores) {
+Json merges_by_score(const GgufMetadata& metadata, const Tokens& tokens, const std::vector<double>& scores) {
   struct Merge {
     std::string_view left, right;
     double score;
@@ -163,6 +164,9 @@ Json merges_by_score(const Tokens& tokens, const std::vector<double>& scores) {
     const auto text = tokens.texts[id];
     const auto type = tokens.types[id];
     if ((type != normal && type != user_defined) || tokens.ids.at(text) != id) continue;
+    if (text.size() > kLongestPiece)  // each of its cuts is looked at
+      throw bad_data("{}: key {}: element {} has {} bytes, at most {} are expected", metadata.file(), kTokens,
+                     id, text.size(), kLongestPiece);
     std::vector<std::pair<std::pair<std::size_t, std::size_t>, std::size_t>> cuts;
     for (std::size_t at = utf8_length(text, 0); at < text.size(); at += utf8_length(text, at)) {
       const auto left = tokens.ids.find(text.substr(0, at)), right = tokens.ids.find(text.substr(at));
@@ -199,7 +203,7 @@ Json llama(const GgufMetadata& metadata, const Tokens& tokens) {
                 {"byte_fallback", true},
                 {"fuse_unk", true},
                 {"vocab", vocabulary(tokens)},
-                {"merges", merges_by_score(tokens, scores)}};
+                {"merges", merges_by_score(metadata, tokens, scores)}};
   if (const auto token = named(metadata, tokens, "tokenizer.ggml.unknown_token_id"))
     model["unk_token"] = token->first;
   return {{"normalizer", prefix ? Json{{"type", "Sequence"}, {"normalizers", {prepend, spaces}}} : spaces},

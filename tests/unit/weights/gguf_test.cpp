@@ -226,6 +226,10 @@ TEST(Gguf, WhatItCannotBeIsRefusedByName) {
         tiny.pairs[4] = gguf_ints("llama.feed_forward_length", {8, 9});
       },
       {"feed_forward_length", "layer to layer"});
+  Tiny one;
+  one.add_all();
+  one.pairs.push_back(gguf_f32("llama.logit_scale", 1));
+  EXPECT_EQ(read_model_config(directory.write("one.gguf", one.bytes())).layers, 1);
   refused([](Tiny& tiny) { tiny.pairs.push_back(gguf_text("llama.rope.scaling.type", "spiral")); },
           {"llama.rope.scaling.type is \"spiral\"", "linear, yarn"});
   refused([](Tiny& tiny) { tiny.pairs.push_back(gguf_text("llama.rope.scaling.type", "linear")); },
@@ -241,6 +245,16 @@ TEST(Gguf, WhatItCannotBeIsRefusedByName) {
         tiny.pairs.push_back(gguf_u32("split.no", 1));
       },
       {"file 2 of 2", "give the first"});
+}
+
+TEST(Gguf, AFolderOfFilesNamesTheOneToGive) {
+  const TemporaryDirectory directory;
+  Tiny tiny;
+  tiny.add_all();
+  directory.write("b.gguf", tiny.bytes());
+  const auto first = directory.write("a.gguf", tiny.bytes());
+  expect_bad_data([&] { read_model_config(directory.path()); },
+                  {directory.path().string(), "give the file itself", first.string()});
 }
 
 TEST(Gguf, ATypeThatIsNotDecodedIsRefusedWhereItIsUsed) {
@@ -336,6 +350,14 @@ TEST(GgufTokenizer, WhatItCannotBeIsRefusedByName) {
         tokenizer_of({gguf_text("tokenizer.ggml.model", "llama"), tokens});
       },
       {"tokenizer.ggml.scores is missing"});
+  const std::string longest(2000, 'a');
+  expect_bad_data(
+      [&] {
+        tokenizer_of({gguf_text("tokenizer.ggml.model", "llama"),
+                      gguf_texts("tokenizer.ggml.tokens", {"a", longest}),
+                      gguf_floats("tokenizer.ggml.scores", {0, 0})});
+      },
+      {"tokenizer.ggml.tokens", "element 1 has 2000 bytes"});
 }
 
 }  // namespace
