@@ -17,7 +17,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto path = fuzz::write("model.gguf", fuzz::text_of(data, size));
   fuzz::read_or_refuse([&] {
     const auto model = GgufModel::open(path);
-    for (const auto& [name, matrix] : model.matrices()) {
+    for (const auto& named : model.matrices()) {
+      const GgufMatrix& matrix = named.second;
       if (!decodes(*matrix.type) || matrix.shape.empty()) continue;
       fuzz::read_or_refuse([&] {
         // The last row, exactly as long as it may be: what is written beyond it is found.
