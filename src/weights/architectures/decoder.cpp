@@ -72,6 +72,9 @@ void read_sizes(const JsonObject& config, ModelConfig& model) {
   model.hidden = config.size("hidden_size");
   model.intermediate = config.size("intermediate_size");
   model.layers = config.size("num_hidden_layers");
+  if (model.layers > kMostLayers)  // each has a description
+    throw config.wrong("num_hidden_layers", model.layers,
+                       fmt::format("at most {} are expected", kMostLayers));
   model.vocabulary = config.size("vocab_size");
   model.max_positions = config.size("max_position_embeddings");
   model.rms_norm_eps = config.positive("rms_norm_eps", model.rms_norm_eps);

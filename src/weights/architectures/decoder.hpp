@@ -17,6 +17,9 @@ extern const std::span<const TensorName> kFourNormTensors;
 // files are written without what equals them. defaults: a JSON object.
 nlohmann::json with_defaults(const JsonObject& config, const char* defaults);
 
+// What no model comes near: more would be room for descriptions of layers that no file can hold.
+constexpr std::int64_t kMostLayers = 10000;
+
 // hidden, intermediate, layers, vocabulary, max_positions, rms_norm_eps, tied_head.
 void read_sizes(const JsonObject& config, ModelConfig& model);
 // query_heads, kv_heads (absent: as many), head_dim (absent: hidden / query_heads).

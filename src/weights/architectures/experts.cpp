@@ -5,6 +5,8 @@
 namespace shardrift {
 namespace {
 
+constexpr std::int64_t kMostExperts = 4096;  // of a layer
+
 // Transformers' classes of these architectures do not look at such keys: a file that has them is another
 // model's.
 void refuse_other_routers(const JsonObject& config) {
@@ -37,6 +39,8 @@ ExpertsSpec read_experts(const JsonObject& config, const ExpertsDefaults& defaul
   refuse_other_routers(config);
   ExpertsSpec experts;
   experts.count = read_one(config, "num_local_experts", "num_experts", defaults.count);
+  if (experts.count > kMostExperts)  // each has tensors of its own
+    throw bad_data("{}: {} experts, at most {} are expected", config.where(), experts.count, kMostExperts);
   experts.active = read_one(config, "num_experts_per_tok", "experts_per_token", defaults.active);
   if (experts.active > experts.count)
     throw bad_data("{}: num_experts_per_tok is {}, but there are {} experts", config.where(), experts.active,

@@ -8,6 +8,7 @@
 
 #include "common/error.hpp"
 #include "common/json_file.hpp"
+#include "weights/architectures/decoder.hpp"
 #include "weights/gguf/gguf_rope.hpp"
 
 namespace shardrift {
@@ -246,7 +247,7 @@ void describe_gemma3(nlohmann::json& config, const Read& read) {
   const auto layers = read.keys.required("block_count");
   const auto window = read.keys.integer("attention.sliding_window").value_or(0);
   if (window > 0) config["sliding_window"] = window;
-  if (layers > 0 && layers < 10000)  // else refused by its own name later
+  if (layers > 0 && layers <= kMostLayers)  // else refused by its own name later
     set_layer_types(config, window > 0 ? sliding_layers(read.keys, layers, kPeriod)
                                        : std::vector<bool>(static_cast<std::size_t>(layers), false));
   if (const auto cap = read.keys.number("final_logit_softcapping")) config["final_logit_softcapping"] = *cap;
@@ -273,7 +274,8 @@ void describe_olmo2(nlohmann::json& config, const Read& read) {
   if (window > 0) {
     config["architectures"] = {"Olmo3ForCausalLM"};
     config["sliding_window"] = window;
-    if (layers > 0 && layers < 10000) set_layer_types(config, sliding_layers(read.keys, layers, kPeriod));
+    if (layers > 0 && layers <= kMostLayers)
+      set_layer_types(config, sliding_layers(read.keys, layers, kPeriod));
     set_two_ropes(config, read, read.theta);
   } else {
     config["architectures"] = {"Olmo2ForCausalLM"};

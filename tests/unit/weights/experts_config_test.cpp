@@ -128,6 +128,7 @@ TEST(Experts, ThatCannotBeAreRefused) {
        R"({"num_local_experts": 2, "num_experts_per_tok": 3})",
        {"num_experts_per_tok is 3", "2 experts"}},
       {mixtral, R"({"num_local_experts": 0})", {"num_local_experts is 0"}},
+      {mixtral, R"({"num_local_experts": 4097})", {"4097 experts", "at most 4096"}},
       {mixtral, R"({"num_experts_per_tok": 0})", {"num_experts_per_tok is 0"}},
       {mixtral, R"({"num_local_experts": 5, "num_experts": 6})", {"num_experts is 6", "remove one"}},
       {mixtral,

@@ -211,6 +211,8 @@ TEST(Gguf, WhatItCannotBeIsRefusedByName) {
           {"\"rwkv\"", "llama, qwen2"});
   refused([](Tiny& tiny) { tiny.pairs.erase(tiny.pairs.begin()); }, {"general.architecture is missing"});
   refused([](Tiny& tiny) { tiny.pairs.erase(tiny.pairs.begin() + 2); }, {"llama.context_length is missing"});
+  refused([](Tiny& tiny) { tiny.pairs[1] = gguf_u32("llama.block_count", 1U << 27U); },
+          {"num_hidden_layers", "134217728", "at most 10000"});
   refused([](Tiny& tiny) { tiny.pairs[5] = gguf_u32("llama.attention.head_count", 3); },
           {"blk.0.attn_q", "3 heads"});
   refused([](Tiny& tiny) { tiny.pairs[5] = gguf_u32("llama.attention.head_count", 0); }, {"head"});

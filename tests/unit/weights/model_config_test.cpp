@@ -355,6 +355,7 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{"-architectures", {"architectures is missing"}}, Bad{"-hidden_size", {"hidden_size is missing"}},
         Bad{"-intermediate_size", {"intermediate_size is missing"}},
         Bad{"-num_hidden_layers", {"num_hidden_layers is missing"}},
+        Bad{R"({"num_hidden_layers": 10001})", {"num_hidden_layers", "10001", "at most 10000"}},
         Bad{"-num_attention_heads", {"num_attention_heads is missing"}},
         Bad{"-vocab_size", {"vocab_size is missing"}},
         Bad{"-max_position_embeddings", {"max_position_embeddings is missing"}},
