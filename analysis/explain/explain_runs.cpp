@@ -136,6 +136,7 @@ Comparability comparability(const record::RunInfo& reference, const record::RunI
   } else {
     // A product of float32 and one of the model's dtype differ in every word, whatever their values.
     result.partials = r->shards == c->shards && r->row_linear == c->row_linear &&
+                      r->expert_parallel == c->expert_parallel &&
                       partial_dtype(r->reduction, r->dtype) == partial_dtype(c->reduction, c->dtype);
     result.logits = storage_of(reference.logits_dtype) == storage_of(candidate.logits_dtype);
   }

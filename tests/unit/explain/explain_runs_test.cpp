@@ -95,6 +95,7 @@ TEST_F(ExplainRuns, PartialsCountOnlyBetweenEqualShards) {
   EXPECT_FALSE(cut.partials_compared);
   EXPECT_EQ(operation(cut, {Operation::attention_partials, 0}).rows, 0);
   EXPECT_THAT(cut.notes, Contains(HasSubstr("cut the model differently")));
+  EXPECT_FALSE(explain(score_run(R"(,"expert_parallel":true)")).partials_compared);
 }
 
 TEST_F(ExplainRuns, OtherDtypesAreNotCompared) {
