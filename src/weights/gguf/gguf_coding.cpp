@@ -95,7 +95,8 @@ class GgufCoding : public MatrixCoding {
     if (!fits)
       throw bad_data("{}: tensor {} ({}) has shape {}, the metadata ask for {}", file(matrix),
                      shown(matrix.tensor), name, shown(matrix.shape), shown(shape));
-    if (!decodes(*matrix.type))
+    const bool copied = is_float(*matrix.type) && !matrix.plus_one;
+    if (!copied && !decodes(*matrix.type))
       throw bad_data(
           "{}: tensor {} is of type {}; this version decodes {} (quantize the model to one of these)",
           file(matrix), shown(matrix.tensor), matrix.type->name, decoded_types());

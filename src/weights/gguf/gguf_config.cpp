@@ -22,13 +22,7 @@ class Keys {
 
   std::string name(const char* key) const { return prefix_ + key; }
   std::optional<std::int64_t> integer(const char* key) const {
-    if (!metadata_.is_array(name(key))) return metadata_.integer(name(key));
-    const auto values = *metadata_.integers(name(key));  // one a layer
-    if (values.empty() ||
-        std::adjacent_find(values.begin(), values.end(), std::not_equal_to<>()) != values.end())
-      throw bad_data("{}: key {} differs from layer to layer, which this version does not compute",
-                     metadata_.file(), name(key));
-    return values.front();
+    return metadata_.integer_of_layers(name(key));
   }
   std::int64_t required(const char* key) const {
     const auto value = integer(key);

@@ -21,18 +21,18 @@ constexpr int kDeepestArray = 4;
 constexpr std::uint64_t kLeastPair = 13, kLeastTensor = 24;
 constexpr std::size_t kLeastString = 8, kLeastArray = 12;  // their lengths
 
-// Reads on in the mapped bytes; what is beyond them throws.
+// Reads on in the mapped bytes; what is beyond them throws. what: of which file.
 class Cursor {
  public:
-  Cursor(std::string_view bytes, std::string file) : bytes_(bytes), file_(std::move(file)) {}
+  explicit Cursor(std::string_view bytes) : bytes_(bytes) {}
   std::uint64_t at() const { return at_; }
   std::uint64_t left() const { return bytes_.size() - at_; }
   std::string_view since(std::uint64_t begin) const { return bytes_.substr(begin, at_ - begin); }
 
   std::string_view take(std::uint64_t size, const std::string& what) {
     if (size > left())
-      throw bad_data("{}: {} takes {} bytes at byte {}, but only {} follow (truncated download?)", file_,
-                     what, size, at_, left());
+      throw bad_data("{} takes {} bytes at byte {}, but only {} follow (truncated download?)", what, size,
+                     at_, left());
     const auto taken = bytes_.substr(at_, size);
     at_ += size;
     return taken;
@@ -50,18 +50,17 @@ class Cursor {
   std::string name(const std::string& what) {
     const auto name = string(what);
     if (name.empty() || name.size() > kLongestName)
-      throw bad_data("{}: {} has {} bytes, 1 to {} are expected", file_, what, name.size(), kLongestName);
+      throw bad_data("{} has {} bytes, 1 to {} are expected", what, name.size(), kLongestName);
     return std::string(name);
   }
 
  private:
   std::string_view bytes_;
-  std::string file_;
   std::uint64_t at_ = 0;
 };
 
 GgufKind read_kind(Cursor& cursor, const std::string& where) {
-  const auto kind = cursor.number<std::uint32_t>("a kind of value");
+  const auto kind = cursor.number<std::uint32_t>(where + ": a kind of value");
   if (kind > static_cast<std::uint32_t>(GgufKind::float64))
     throw bad_data("{}: its value is of kind {}, 0 to 12 are known", where, kind);
   return static_cast<GgufKind>(kind);
@@ -212,15 +211,16 @@ GgufFile GgufFile::open(const std::filesystem::path& path) {
         "{}: no GGUF file (it does not begin with \"GGUF\"); a model is a Hugging Face directory or a GGUF "
         "file",
         file);
-  Cursor cursor(bytes, file);
-  cursor.take(kMagic.size(), "the magic number");
-  check_version(cursor.number<std::uint32_t>("the version"), file);
-  const auto tensors = cursor.number<std::uint64_t>("the number of tensors");
-  const auto pairs = cursor.number<std::uint64_t>("the number of keys");
+  Cursor cursor(bytes);
+  const auto of_file = [&](const auto& what) { return fmt::format("{}: {}", file, what); };
+  cursor.take(kMagic.size(), of_file("the magic number"));
+  check_version(cursor.number<std::uint32_t>(of_file("the version")), file);
+  const auto tensors = cursor.number<std::uint64_t>(of_file("the number of tensors"));
+  const auto pairs = cursor.number<std::uint64_t>(of_file("the number of keys"));
   check_count("keys", pairs, kLeastPair, cursor.left(), file);
   check_count("tensors", tensors, kLeastTensor, cursor.left(), file);
   for (std::uint64_t i = 0; i < pairs; ++i) {
-    auto key = cursor.name(fmt::format("key {}", i));
+    auto key = cursor.name(fmt::format("{}: key {}", file, i));
     const auto where = fmt::format("{}: key {}", file, shown(key));
     const auto kind = read_kind(cursor, where);
     const auto value = read_value(cursor, kind, where);
@@ -229,7 +229,7 @@ GgufFile GgufFile::open(const std::filesystem::path& path) {
   const auto alignment = alignment_of(state->metadata);
   std::map<std::string, Described> described;
   for (std::uint64_t i = 0; i < tensors; ++i) {
-    auto name = cursor.name(fmt::format("tensor {}'s name", i));
+    auto name = cursor.name(fmt::format("{}: tensor {}'s name", file, i));
     const auto where = fmt::format("{}: tensor {}", file, shown(name));
     auto one = read_tensor(cursor, where, bytes.size());
     if (!described.emplace(std::move(name), std::move(one)).second)

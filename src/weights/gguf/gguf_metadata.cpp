@@ -1,5 +1,6 @@
 #include "weights/gguf/gguf_metadata.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <cstring>
@@ -116,6 +117,15 @@ std::optional<std::int64_t> GgufMetadata::integer(const std::string& key) const 
   const auto number = integer_of(value->kind, value->bytes);
   if (!number) throw bad_data("{}: {} is too large", where(key), read<std::uint64_t>(value->bytes));
   return number;
+}
+
+std::optional<std::int64_t> GgufMetadata::integer_of_layers(const std::string& key) const {
+  if (!is_array(key)) return integer(key);
+  const auto values = *integers(key);
+  if (values.empty() ||
+      std::adjacent_find(values.begin(), values.end(), std::not_equal_to<>()) != values.end())
+    throw bad_data("{} differs from layer to layer, which this version does not compute", where(key));
+  return values.front();
 }
 
 std::optional<double> GgufMetadata::number(const std::string& key) const {

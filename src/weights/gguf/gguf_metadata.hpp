@@ -45,6 +45,8 @@ class GgufMetadata {
   // Nothing where the key is absent. Throw bad_data naming file, key and value: of another kind, texts that
   // are no UTF-8, numbers that are not finite or do not fit.
   std::optional<std::int64_t> integer(const std::string& key) const;
+  // One number, or a list of one a layer: all have to be the same.
+  std::optional<std::int64_t> integer_of_layers(const std::string& key) const;
   // float32, as the shortest decimal that gives just it: 1e-05, where the model's own config had that.
   std::optional<double> number(const std::string& key) const;
   std::optional<bool> flag(const std::string& key) const;

@@ -10,10 +10,6 @@
 namespace shardrift {
 namespace {
 
-bool is_float(const GgufType& type) {
-  return type.name == "F32" || type.name == "F16" || type.name == "BF16" || type.name == "F64";
-}
-
 // "model-00001-of-00003.gguf" -> the third: "model-00003-of-00003.gguf".
 std::filesystem::path sibling(const std::filesystem::path& first, std::int64_t number, std::int64_t count) {
   const auto name = first.filename().string();
@@ -83,9 +79,9 @@ const GgufArchitecture& architecture_in(const GgufMetadata& metadata) {
 // Over which the rows are interleaved: query heads, key heads.
 std::int64_t heads(const GgufMetadata& metadata, const GgufArchitecture& architecture, bool keys) {
   const auto name = std::string(architecture.name) + ".attention.head_count";
-  const auto queries = metadata.integer(name);
+  const auto queries = metadata.integer_of_layers(name);
   if (!queries) throw bad_data("{}: key {} is missing", metadata.file(), name);
-  return keys ? metadata.integer(name + "_kv").value_or(*queries) : *queries;
+  return keys ? metadata.integer_of_layers(name + "_kv").value_or(*queries) : *queries;
 }
 
 }  // namespace

@@ -18,6 +18,10 @@ inline bool is_quantized(const GgufType& type) {
   return type.block > 1;
 }
 
+inline bool is_float(const GgufType& type) {
+  return type.name == "F32" || type.name == "F16" || type.name == "BF16" || type.name == "F64";
+}
+
 // Null for ids that no version of the format had, or that it gave up. The types' places do not change.
 const GgufType* gguf_type(std::uint32_t id);
 

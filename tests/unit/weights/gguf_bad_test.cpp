@@ -23,6 +23,12 @@ TEST_P(BadGguf, IsRefusedByName) {
   auto parts = GetParam().message;
   parts.push_back(path.string());
   expect_bad_data([&] { GgufFile::open(path); }, parts);
+  try {
+    GgufFile::open(path);
+  } catch (const std::exception& error) {
+    const std::string text = error.what();
+    EXPECT_EQ(text.find(path.string()), text.rfind(path.string())) << "the file is named twice: " << text;
+  }
 }
 
 constexpr std::uint64_t kHuge = ~std::uint64_t{0};

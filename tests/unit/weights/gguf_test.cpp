@@ -274,6 +274,39 @@ TEST(Gguf, ATypeThatIsNotDecodedIsRefusedWhereItIsUsed) {
       {path.string(), "blk.0.ffn_up.weight", "IQ2_XXS", "Q4_K"});
 }
 
+TEST(Gguf, QueriesOfDoublesChangePlacesToo) {
+  const TemporaryDirectory directory;
+  Tiny tiny;
+  tiny.add_floats("token_embd.weight", {8, 3});
+  std::string rows;
+  for (int i = 0; i < 64; ++i) rows += little(static_cast<double>(i / 8));
+  tiny.add("blk.0.attn_q.weight", {8, 8}, 28, rows);  // F64
+  const auto path = directory.write("tiny.gguf", tiny.bytes());
+  const auto checkpoint = Checkpoint::open(path);
+  const auto coding = matrix_coding(read_model_config(path), checkpoint);
+  const std::string query = "model.layers.0.self_attn.q_proj.weight";
+  coding->check(query, {8, 8});
+  ASSERT_EQ(coding->dtype(query), DType::float64);
+  std::vector<double> decoded(64), stored_rows;
+  coding->decode(query, {8, 8}, {0, 8}, reinterpret_cast<std::byte*>(decoded.data()));
+  for (std::size_t row = 0; row < 8; ++row) stored_rows.push_back(decoded[row * 8]);
+  EXPECT_THAT(stored_rows, ElementsAre(0, 2, 1, 3, 4, 6, 5, 7));
+}
+
+TEST(Gguf, HeadsMayStandOnceALayer) {
+  const TemporaryDirectory directory;
+  Tiny tiny;
+  tiny.add_all();
+  tiny.pairs[5] = gguf_ints("llama.attention.head_count", {2});
+  tiny.pairs[6] = gguf_ints("llama.attention.head_count_kv", {1});
+  const auto path = directory.write("tiny.gguf", tiny.bytes());
+  EXPECT_EQ(read_model_config(path).query_heads, 2);
+  EXPECT_EQ(Checkpoint::open(path).names().size(), 11U);
+  tiny.pairs[6] = gguf_ints("llama.attention.head_count_kv", {1, 2});
+  expect_bad_data([&] { Checkpoint::open(directory.write("tiny.gguf", tiny.bytes())); },
+                  {"head_count_kv", "layer to layer"});
+}
+
 TEST(Gguf, FilesOfASplitModelAreOne) {
   const TemporaryDirectory directory;
   Tiny first, second;
