@@ -186,6 +186,13 @@ Fit fit(const ModelConfig& model, const Checkpoint& checkpoint, const Architectu
   const auto coded = [&](const std::string& name) { return coding != nullptr && coding->holds(name); };
   check_used(model, checkpoint, architecture, used, coding.get(), fit.problems);
 
+  if (fit.problems.empty() && coding != nullptr && coding->quantized() &&
+      std::none_of(used.begin(), used.end(), [&](const auto& tensor) { return coded(tensor.first); }))
+    fit.problems.push_back(
+        fmt::format("{}: config.json's quantization_config asks for {}, but no tensor is stored so: take it "
+                    "out of config.json if the weights are plain",
+                    directory, coding->description()));
+
   const auto head = wrapped(wrapping, name_in(architecture, Part::head, 0));
   const auto embedding = wrapped(wrapping, name_in(architecture, Part::embedding, 0));
   if (fit.problems.empty() && model.tied_head && (coded(head) || coded(embedding))) {

@@ -119,6 +119,17 @@ TEST(Fit, AVocabularyLargerThanTheEmbeddingIsRefused) {
   expect_bad_data([&] { notes_of(model, all_tensors()); }, {"embed_tokens.weight", "[3,2]", "[4,2]"});
 }
 
+TEST(Fit, AQuantizationThatNoTensorHasIsRefused) {
+  for (const char* quantization : {R"({"quant_method": "gptq", "bits": 4, "group_size": 32, "desc_act": false,
+                                        "sym": true})",
+                                   R"({"quant_method": "fp8", "weight_block_size": [128, 128]})"}) {
+    auto model = tied();
+    model.quantization = quantization;
+    expect_bad_data([&] { notes_of(model, all_tensors()); },
+                    {"quantization_config asks for", "no tensor is stored so", "if the weights are plain"});
+  }
+}
+
 TEST(Fit, TensorsThatNoPartUsesAreRefusedInOneLine) {
   const auto extra = [](const std::string& name) { return Tensor{name, "[0]", ""}; };
   refused(with(all_tensors(), {extra("model.layers.0.self_attn.q_norm.weight"),
