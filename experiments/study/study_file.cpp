@@ -367,11 +367,12 @@ class StudyFile {
         return (entry.follow.empty() || done.contains(entry.follow)) &&
                (entry.replay_routes.empty() || done.contains(entry.replay_routes));
       });
-      if (ready == waiting.end())
-        throw error_at(
-            name_, waiting.front().line, "'{}' reads the record of '{}', which in the end reads its own",
-            waiting.front().name,
-            waiting.front().follow.empty() ? waiting.front().replay_routes : waiting.front().follow);
+      if (ready == waiting.end()) {
+        const Entry& first = waiting.front();
+        const bool follows = !first.follow.empty() && !done.contains(first.follow);
+        throw error_at(name_, first.line, "'{}' reads the record of '{}', which in the end reads its own",
+                       first.name, follows ? first.follow : first.replay_routes);
+      }
       done.insert(ready->name);
       ordered.push_back(std::move(*ready));
       waiting.erase(ready);

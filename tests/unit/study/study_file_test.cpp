@@ -179,6 +179,9 @@ INSTANTIATE_TEST_SUITE_P(
               ":1: 'a' reads the record of 'b', which in the end reads its own"},
         Wrong{"[[candidate]]\nname='a'\nshards = 2\nreplay-routes='b'\n[[candidate]]\nname='b'\nfollow='a'",
               ":1: 'a' reads the record of 'b', which in the end reads its own"},
+        Wrong{"[[candidate]]\nname='a'\nfollow='reference'\nreplay-routes='b'\n[[candidate]]\nname='b'"
+              "\nfollow='a'",
+              ":1: 'a' reads the record of 'b', which in the end reads its own"},
         Wrong{"[[candidate]]\nname='a'\nshards = 2\nreplay-routes='b'",
               ":1: 'a' names 'b', but there is no such run"},
         Wrong{"[[candidate]]\nname='a'\nfollow='reference'\nmode='greedy'",
