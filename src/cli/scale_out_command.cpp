@@ -30,7 +30,8 @@ two devices, and yardsticks, how far people already go without worry: one device
 with quantized weights (int8, int4, nf4, fp8, fp8-block) or another dtype (float16,
 bfloat16, float32), fed the reference's tokens. The answer then says how many times
 as much as the nearest of them the model is moved. Without --prompts: 36 of the
-shipped short prompts, in English, Chinese and Japanese. Ends with a table, a verdict and a report.
+shipped short prompts, in English, Chinese and Japanese. Ends with a table, a
+verdict and a report.
 
 Ctrl-C shows the answer so far; the same command goes on from there.
 
