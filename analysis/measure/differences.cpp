@@ -116,7 +116,9 @@ bool other_weights(const record::RunInfo& reference, const record::RunInfo& cand
 
 std::string describe_plan(const record::RunInfo& run) {
   try {
-    return describe(plan_from_json(run.plan));
+    // Another run's choice of experts: no plan that can be served with.
+    const bool replays = run.environment.settings.contains("routes");
+    return describe(plan_from_json(run.plan)) + (replays ? ", routes replayed" : "");
   } catch (const Error&) {  // a newer version's plan is still a record to compare
     return run.plan;
   }

@@ -17,9 +17,10 @@ struct Difference {
 // variables.
 std::vector<Difference> differences_of(const record::RunInfo& reference, const record::RunInfo& candidate);
 
-// "TP=2, native, bfloat16, cpu"; where the plan is one this version does not understand, its JSON.
 // Both say which weights they are of, and these are not the same.
 bool other_weights(const record::RunInfo& reference, const record::RunInfo& candidate);
+// "TP=2, native, bfloat16, cpu", and ", routes replayed"; where the plan is one this version does not
+// understand, its JSON.
 std::string describe_plan(const record::RunInfo& run);
 // Shards of the plan; 0 where it does not say.
 int shards_of(const record::RunInfo& run);

@@ -285,7 +285,7 @@ class Planner {
       plan_.notes.push_back(fmt::format("{} is predicted: {}", one.name, one.prediction));
     }
     one.ranks = world_size(plan);
-    one.plan = describe(plan);
+    one.plan = describe(plan) + (options.replay_routes.empty() ? "" : ", routes replayed");
     one.plan_json = plan_to_json(plan);
     one.arguments = words_of(settings, records);
 

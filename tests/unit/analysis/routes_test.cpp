@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "analysis/compare/comparison_presenters.hpp"
+#include "analysis/measure/differences.hpp"
 #include "analysis/measure/measure_all_rows.hpp"
 #include "analysis/measure/metrics_file.hpp"
 #include "tests/unit/analysis/every_value.hpp"
@@ -230,6 +231,14 @@ TEST_F(MeasuredRoutes, KeptOnesThatCannotBeAreRefused) {
   refused([](PromptRoutes& routes) { routes.layers[0].flips = 13; });
   refused([](PromptRoutes& routes) { routes.layers[0].first_flip = -1; });
   refused([](PromptRoutes& routes) { routes.layers[1].first_flip = 12; });
+}
+
+// Such a run cannot be served with: wherever a plan is named, it says so.
+TEST(ReplayedRoutes, StandBesideThePlan) {
+  auto run = small_run();
+  const auto plain = describe_plan(run);
+  run.environment.settings["routes"] = "replayed: 0123456789abcdef";
+  EXPECT_EQ(describe_plan(run), plain + ", routes replayed");
 }
 
 }  // namespace

@@ -196,6 +196,7 @@ TEST_F(PlanStudy, RoutesAreReplayedFromTheRecordOfARun) {
   EXPECT_THAT(one.after, ElementsAre("reference"));
   EXPECT_THAT(words(one),
               AllOf(HasSubstr("--follow /out/reference.h5"), HasSubstr("--replay-routes /out/reference.h5")));
+  EXPECT_THAT(one.plan, HasSubstr("routes replayed"));
   EXPECT_THAT(named(planned, "other").after, ElementsAre("reference", "replayed"));
   EXPECT_THAT(words(named(planned, "other")), HasSubstr("--replay-routes /out/replayed.h5"));
   ASSERT_EQ(planned.not_possible.size(), 2U);
