@@ -18,6 +18,21 @@ SHARDRIFT_DEVICE C rank_value(C logit) {
   return logit == logit ? logit : -std::numeric_limits<C>::infinity();
 }
 
+template <typename T>
+SHARDRIFT_DEVICE void softmax_of(const T* logits, const std::int32_t* experts, std::int32_t active,
+                                 Compute<T>* weights) {
+  using C = Compute<T>;
+  using std::exp;
+  C top = static_cast<C>(logits[experts[0]]);
+  for (std::int32_t n = 1; n < active; ++n) {
+    const C value = static_cast<C>(logits[experts[n]]);
+    top = value > top ? value : top;
+  }
+  C sum = 0;
+  for (std::int32_t n = 0; n < active; ++n) sum += exp(static_cast<C>(logits[experts[n]]) - top);
+  for (std::int32_t n = 0; n < active; ++n) weights[n] = exp(static_cast<C>(logits[experts[n]]) - top) / sum;
+}
+
 // logits: [spec.count] of one row; experts, weights: [spec.active].
 template <typename T>
 SHARDRIFT_DEVICE void route_row(const T* logits, const ExpertsSpec& spec, bool given, std::int32_t* experts,
@@ -53,25 +68,23 @@ SHARDRIFT_DEVICE void route_row(const T* logits, const ExpertsSpec& spec, bool g
       experts[at] = best_id;
     }
   }
-  C sum = 0;
   if (spec.weights == RouteWeights::softmax_of_chosen) {
-    C highest = static_cast<C>(logits[experts[0]]);
-    for (std::int32_t n = 1; n < active; ++n) {
-      const C value = static_cast<C>(logits[experts[n]]);
-      highest = value > highest ? value : highest;
-    }
-    top = highest;
-    for (std::int32_t n = 0; n < active; ++n) sum += exp(static_cast<C>(logits[experts[n]]) - top);
-  } else {
-    for (std::int32_t e = 0; e < count; ++e) sum += exp(static_cast<C>(logits[e]) - top);
+    softmax_of<T>(logits, experts, active, weights);
+    return;
   }
+  C sum = 0;
+  for (std::int32_t e = 0; e < count; ++e) sum += exp(static_cast<C>(logits[e]) - top);
   C chosen = 0;
   for (std::int32_t n = 0; n < active; ++n) {
     weights[n] = exp(static_cast<C>(logits[experts[n]]) - top) / sum;
     chosen += weights[n];
   }
-  if (spec.weights == RouteWeights::softmax_renormalized)
+  if (spec.weights != RouteWeights::softmax_renormalized) return;
+  if (chosen > 0) {
     for (std::int32_t n = 0; n < active; ++n) weights[n] /= chosen;
+  } else {  // given experts, all of which this router's softmax gives 0: the same quotients
+    softmax_of<T>(logits, experts, active, weights);
+  }
 }
 
 // Of a partial of type P in a model of type T.

@@ -71,6 +71,13 @@ TEST_F(ExpertsTest, WeightsAreThoseOfTheirKind) {
   }
 }
 
+// Of another run's experts, which this router would never take: they share the row all the same.
+TEST_F(ExpertsTest, GivenExpertsThatUnderflowHaveWeights) {
+  const auto routed = route({0, -10000, -10001}, {.count = 3, .active = 2}, {1, 2});
+  EXPECT_NEAR(routed.weights[0], 1 / (1 + std::exp(-1.0)), 1e-6);
+  EXPECT_NEAR(routed.weights[1], 1 / (1 + std::exp(1.0)), 1e-6);
+}
+
 TEST_F(ExpertsTest, TheSumRoundsWhereItSays) {
   // bfloat16 has 8 bits: 256 + 1 is 256, and 1 + 1 + 256 is 258.
   const std::vector<std::uint16_t> outputs{bfloat16_from_float(256), bfloat16_from_float(1),
