@@ -3,6 +3,7 @@
 #include <set>
 
 #include "analysis/explain/ladder.hpp"
+#include "analysis/measure/differences.hpp"
 #include "common/error.hpp"
 #include "parallel/plan/plan_json.hpp"
 #include "record/reader.hpp"
@@ -62,12 +63,6 @@ std::vector<PlannedRung> rungs_of_dense(const Plan& real, bool has_profile) {
   if ((ordered || real.shards == 2) && (narrow || ordered))
     in_order(RungKind::prediction, PartialDType::model);
   return rungs;
-}
-
-// As the worker says it.
-bool replays_routes(const record::RunInfo& run) {
-  const auto found = run.environment.settings.find("routes");
-  return found != run.environment.settings.end() && found->second.starts_with("replayed");
 }
 
 RungKind local_rung(bool profile, bool library_products) {

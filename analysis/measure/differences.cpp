@@ -114,11 +114,15 @@ bool other_weights(const record::RunInfo& reference, const record::RunInfo& cand
   return !r.empty() && !c.empty() && r != c;
 }
 
+bool replays_routes(const record::RunInfo& run) {
+  const auto found = run.environment.settings.find("routes");
+  return found != run.environment.settings.end() && found->second.starts_with("replayed");
+}
+
 std::string describe_plan(const record::RunInfo& run) {
   try {
     // Another run's choice of experts: no plan that can be served with.
-    const bool replays = run.environment.settings.contains("routes");
-    return describe(plan_from_json(run.plan)) + (replays ? ", routes replayed" : "");
+    return describe(plan_from_json(run.plan)) + (replays_routes(run) ? ", routes replayed" : "");
   } catch (const Error&) {  // a newer version's plan is still a record to compare
     return run.plan;
   }

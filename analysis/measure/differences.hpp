@@ -19,6 +19,8 @@ std::vector<Difference> differences_of(const record::RunInfo& reference, const r
 
 // Both say which weights they are of, and these are not the same.
 bool other_weights(const record::RunInfo& reference, const record::RunInfo& candidate);
+// Whether the experts are another run's choice, as the worker says it (--replay-routes).
+bool replays_routes(const record::RunInfo& run);
 // "TP=2, native, bfloat16, cpu", and ", routes replayed"; where the plan is one this version does not
 // understand, its JSON.
 std::string describe_plan(const record::RunInfo& run);

@@ -188,12 +188,6 @@ study::Study ladder_study(const Subject& subject, const fs::path& profile, bool 
   return study;
 }
 
-bool is_mixture(const fs::path& model) {
-  const auto config = read_model_config(model);
-  return std::any_of(config.specs.begin(), config.specs.end(),
-                     [](const LayerSpec& layer) { return layer.experts.count > 0; });
-}
-
 bool belongs_to_model(const fs::path& file) {
   const std::string name = file.filename().string();
   return file.extension() == ".safetensors" || file.extension() == ".gguf" ||
@@ -279,7 +273,7 @@ ExitCode explain_run(const ExplainRunFlags& flags, ExplainOutput& output) {
   const fs::path profile = profile_for(flags, subject, machine, note);
   // Ranks may share cores: a live rung is run for its bits, not for its speed.
   if (flags.live && machine.device == "cpu") machine.devices = std::max(machine.devices, flags.shards);
-  const auto study = ladder_study(subject, profile, flags.live, is_mixture(flags.model));
+  const auto study = ladder_study(subject, profile, flags.live, has_experts(read_model_config(flags.model)));
   study::PlanOptions planning;
   planning.output = options.output;
   const auto plan = study::plan_study(study, machine, planning);

@@ -76,6 +76,7 @@ class Loader {
     }
     for (auto s = shards.begin; s < shards.end; ++s)
       layer.shards.push_back(shard(index, spec, static_cast<int>(s)));
+    load_outs(index, spec, shards, layer);
     return layer;
   }
 
@@ -188,21 +189,59 @@ class Loader {
     }
   }
 
+  // Matrix by matrix, all shards of one before the next: a matrix that is decoded or quantized is asked for
+  // whole by each of them, and the source keeps the last.
+  void load_outs(std::int64_t index, const LayerSpec& spec, Range shards, LayerWeights& layer) {
+    const auto each_shard = [&](const auto& load) {
+      for (std::size_t i = 0; i < layer.shards.size(); ++i)
+        load(static_cast<int>(shards.begin) + static_cast<int>(i), layer.shards[i]);
+    };
+    for (const Block block : kBlocks) {
+      if (block == Block::mlp && spec.experts.count > 0) continue;
+      each_shard([&](int s, ShardLayer& shard) {
+        load_out(index, parts_of(block).out, s,
+                 block == Block::attention ? query_columns(s)
+                                           : deal_columns(config_.intermediate, plan_.shards, s),
+                 shard.blocks[static_cast<std::size_t>(block)]);
+      });
+    }
+    const std::size_t before = weights_.bytes;
+    for (std::int64_t id = 0; id < spec.experts.count; ++id)
+      each_shard([&](int s, ShardLayer& shard) {
+        for (ShardExpert& expert : shard.experts)
+          if (expert.id == id)
+            load_out(index, parts_of_expert().out, s, expert_columns(spec.experts, s), expert.block, id);
+      });
+    add_idle(spec.experts, before);
+  }
+
+  Range query_columns(int s) const {
+    const Range heads = deal_heads(config_.query_heads, config_.kv_heads, plan_.shards, s).query;
+    return {heads.begin * config_.head_dim, heads.end * config_.head_dim};
+  }
+  Range expert_columns(const ExpertsSpec& experts, int s) const {
+    return plan_.expert_parallel ? Range{0, experts.intermediate}
+                                 : deal_columns(experts.intermediate, plan_.shards, s);
+  }
+  // Of what experts have been given since.
+  void add_idle(const ExpertsSpec& experts, std::size_t before) {
+    if (experts.count > 0)
+      idle_bytes_ += (weights_.bytes - before) / static_cast<std::size_t>(experts.count) *
+                     static_cast<std::size_t>(experts.count - experts.active);
+  }
+
   void load_experts(std::int64_t index, const LayerSpec& spec, int s, ShardLayer& layer) {
     const BlockParts& parts = parts_of_expert();
     const ExpertsSpec& experts = spec.experts;
     const Range here = plan_.expert_parallel ? deal(experts.count, plan_.shards, s) : Range{0, experts.count};
-    const Range columns = plan_.expert_parallel ? Range{0, experts.intermediate}
-                                                : deal_columns(experts.intermediate, plan_.shards, s);
+    const Range columns = expert_columns(experts, s);
     const std::size_t before = weights_.bytes;
     for (auto id = here.begin; id < here.end; ++id) {
       ShardExpert& expert = layer.experts.emplace_back();
       expert.id = id;
       load_in(index, parts, spec[Block::mlp].input_bias, {columns, columns}, expert.block, id);
-      load_out(index, parts.out, s, columns, expert.block, id);
     }
-    idle_bytes_ += (weights_.bytes - before) / static_cast<std::size_t>(experts.count) *
-                   static_cast<std::size_t>(experts.count - experts.active);
+    add_idle(experts, before);
     const bool gathers = plan_.row_linear == RowLinear::gather;
     if (!spec[Block::mlp].output_bias || !(plan_.expert_parallel || gathers || s == 0)) return;
     const VocabShare own = deal_vocabulary(config_.hidden, plan_.shards, s);
@@ -213,10 +252,11 @@ class Loader {
       place(source_.whole(parts.out_bias, index, id), added, layer.expert_out_bias, id * width);
   }
 
+  // All but its row-parallel matrices.
   ShardLayer shard(std::int64_t index, const LayerSpec& spec, int s) {
     const std::int64_t dim = config_.head_dim;
     const auto heads = deal_heads(config_.query_heads, config_.kv_heads, plan_.shards, s);
-    const Range query{heads.query.begin * dim, heads.query.end * dim};
+    const Range query = query_columns(s);
     const Range kv{heads.kv.begin * dim, heads.kv.end * dim};
     const Range columns = deal_columns(config_.intermediate, plan_.shards, s);
     ShardLayer layer;
@@ -232,7 +272,6 @@ class Loader {
       ShardBlock& weights = layer.blocks[static_cast<std::size_t>(block)];
       load_in(index, parts, spec[block].input_bias,
               attention ? std::vector{query, kv, kv} : std::vector{columns, columns}, weights);
-      load_out(index, parts.out, s, attention ? query : columns, weights);
     }
     if (spec.sinks) {
       layer.sinks = zeros(1, heads.query.size());

@@ -47,9 +47,7 @@ std::vector<Operation> traced_operations(const ModelConfig& config, const Plan& 
     if (operation == Operation::mlp_norm &&
         !any([](const LayerSpec& layer) { return layer[Block::mlp].norm_before; }))
       continue;
-    if (operation == Operation::router &&
-        !any([](const LayerSpec& layer) { return layer.experts.count > 0; }))
-      continue;
+    if (operation == Operation::router && !has_experts(config)) continue;
     operations.push_back(operation);
   }
   return operations;

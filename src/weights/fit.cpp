@@ -1,6 +1,5 @@
 #include "weights/fit.hpp"
 
-#include <algorithm>
 #include <cstring>
 #include <map>
 #include <set>
@@ -232,10 +231,7 @@ Fit fit(const ModelConfig& model, const Checkpoint& checkpoint) {
 }
 
 void require_fits(const Plan& plan, const ModelConfig& model) {
-  const auto most = std::max_element(
-      model.specs.begin(), model.specs.end(),
-      [](const LayerSpec& a, const LayerSpec& b) { return a.experts.count < b.experts.count; });
-  if (most == model.specs.end() || most->experts.count > 0) return;
+  if (has_experts(model)) return;
   if (plan.expert_parallel)
     throw usage_error("--expert-parallel: {} has no experts; leave it out", model.architecture);
   if (plan.expert_sum != ExpertSum::model)

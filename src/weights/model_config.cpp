@@ -149,6 +149,11 @@ ModelConfig read_model_config(const std::filesystem::path& directory) {
   return model;
 }
 
+bool has_experts(const ModelConfig& config) {
+  return std::any_of(config.specs.begin(), config.specs.end(),
+                     [](const LayerSpec& layer) { return layer.experts.count > 0; });
+}
+
 // Per layer: query and output projections, keys and values, three matrices of the MLP or of each expert with
 // the router, two norms. (Where the layers have four norms, or none before their blocks, vectors are counted
 // roughly; they are less than 0.1%.)

@@ -44,6 +44,8 @@ ModelConfig read_model_config(const std::filesystem::path& directory);
 // config.json alone, from its text; `where` begins messages.
 ModelConfig parse_model_config(std::string text, const std::string& where);
 
+bool has_experts(const ModelConfig& config);  // in any layer
+
 // Of the unsharded model, biases left out.
 std::int64_t parameter_count(const ModelConfig& config);
 

@@ -114,6 +114,7 @@ TensorView WeightSource::transposed_rows(const TensorView& tensor, std::int64_t 
 void WeightSource::quantize(Quantization kind) {
   refuse_quantized_twice(kind, quantization_by(coding_.get()));
   quantization_ = kind;
+  quantized_key_ = {};
 }
 
 TensorView WeightSource::rows(Part part, std::int64_t layer, Range rows, std::int64_t expert) {
@@ -123,6 +124,9 @@ TensorView WeightSource::rows(Part part, std::int64_t layer, Range rows, std::in
 
 TensorView WeightSource::quantized_rows(Part part, std::int64_t layer, Range rows, std::int64_t expert) {
   const PartShape shape = shape_of(model_, part, layer);
+  const QuantizedKey key{part, layer, expert, rows};
+  if (key == quantized_key_) return quantized_view_;
+  quantized_key_ = {};
   const Range together = rows_quantized_with(quantization_, rows, shape.rows);
   TensorView view = plain_rows(part, layer, together, expert);
   quantized_.resize(static_cast<std::size_t>(together.size() * shape.cols));
@@ -141,7 +145,8 @@ TensorView WeightSource::quantized_rows(Part part, std::int64_t layer, Range row
   view.dtype = DType::float32;
   view.data = words.data() + static_cast<std::size_t>(rows.begin - together.begin) * row_bytes;
   view.bytes = static_cast<std::size_t>(rows.size()) * row_bytes;
-  return view;
+  quantized_key_ = key;
+  return quantized_view_ = std::move(view);
 }
 
 TensorView WeightSource::plain_rows(Part part, std::int64_t layer, Range rows, std::int64_t expert) {

@@ -295,7 +295,7 @@ int run_plan(const World& world, const RunOptions& options, ModelConfig config, 
                       fmt::format("{} ({})", device.info.name, world.host()), place.replica);
   if (traces) generator.trace_with(&*traces);
   std::optional<RouteCollector> routes;
-  if (!mixture_layers(config).empty()) {
+  if (has_experts(config)) {
     routes.emplace(*forward, config, plan, place, groups.replica_ranks);
     generator.collect_routes_with(&*routes);
   }
