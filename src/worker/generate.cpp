@@ -7,12 +7,11 @@
 #include <memory>
 #include <numeric>
 
+#include "common/argmax.hpp"
 #include "common/error.hpp"
-#include "common/not_finite.hpp"
 #include "common/progress.hpp"
 #include "common/stop_request.hpp"
 #include "parallel/plan/prompt_groups.hpp"
-#include "worker/logits.hpp"
 
 namespace shardrift {
 
@@ -216,11 +215,12 @@ void Generator::take_row(Sequence& sequence, std::span<const std::byte> row, std
   ++progress_.tokens;
   if (recorder_ == nullptr || sequence.chosen == kNotFinite) return;
   record::Row recorded = where;
-  if (first_not_finite(row, options_.plan.logits_dtype) >= 0) {
+  const Choice choice = choose(row, options_.plan.logits_dtype);
+  if (!choice.finite) {
     sequence.chosen = kNotFinite;  // the other ranks learn it where they would learn the token
     return;
   }
-  recorded.chosen = argmax(row, options_.plan.logits_dtype);
+  recorded.chosen = choice.token;
   sequence.chosen = recorded.chosen;
   sequence.record.rows.push_back(recorded);
   sequence.record.logits.insert(sequence.record.logits.end(), row.begin(), row.end());

@@ -8,7 +8,7 @@
 #include <thread>
 
 #include "common/hash.hpp"
-#include "worker/logits.hpp"
+#include "record/row_top.hpp"
 
 namespace shardrift {
 
@@ -39,8 +39,13 @@ struct Recorder::State {
     prompt.hash = sha256_hex(prompt.logits);
     prompt.top.k = top_k;
     const auto row_bytes = static_cast<std::size_t>(vocabulary) * size_of(dtype);
+    const auto k = static_cast<std::size_t>(top_k);
+    prompt.top.ids.resize(prompt.rows.size() * k);
+    prompt.top.log_probabilities.resize(prompt.rows.size() * k);
     for (std::size_t row = 0; row < prompt.rows.size(); ++row)
-      append_top({prompt.logits.data() + row * row_bytes, row_bytes}, dtype, prompt.top);
+      record::top_of({prompt.logits.data() + row * row_bytes, row_bytes}, dtype,
+                     std::span(prompt.top.ids).subspan(row * k, k),
+                     std::span(prompt.top.log_probabilities).subspan(row * k, k));
     if (!keep_logits) prompt.logits.clear();
   }
 

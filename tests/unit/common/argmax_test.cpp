@@ -11,24 +11,14 @@
 #include <random>
 #include <vector>
 
+#include "tests/support/stored_rows.hpp"
+
 namespace shardrift {
 namespace {
 
-double value_of(const std::byte* word, DType dtype) {
-  if (dtype == DType::float64) {
-    double value = 0;
-    std::memcpy(&value, word, sizeof value);
-    return value;
-  }
-  if (dtype == DType::float32) {
-    float value = 0;
-    std::memcpy(&value, word, sizeof value);
-    return value;
-  }
-  std::uint16_t bits = 0;
-  std::memcpy(&bits, word, sizeof bits);
-  return dtype == DType::float16 ? float_from_float16(bits) : float_from_bfloat16(bits);
-}
+using testing::kDTypes;
+using testing::row_of;
+using testing::value_of;
 
 std::int32_t plainly(const std::vector<std::byte>& row, DType dtype) {
   std::int32_t best = -1;
@@ -42,22 +32,6 @@ std::int32_t plainly(const std::vector<std::byte>& row, DType dtype) {
   }
   return best;
 }
-
-std::vector<std::byte> row_of(const std::vector<double>& values, DType dtype) {
-  std::vector<std::byte> row(values.size() * size_of(dtype));
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    auto* const to = row.data() + i * size_of(dtype);
-    const auto narrow = static_cast<float>(values[i]);
-    const std::uint16_t bits =
-        dtype == DType::float16 ? float16_from_float(narrow) : bfloat16_from_float(narrow);
-    if (dtype == DType::float64) std::memcpy(to, &values[i], sizeof(double));
-    if (dtype == DType::float32) std::memcpy(to, &narrow, sizeof(float));
-    if (size_of(dtype) == 2) std::memcpy(to, &bits, sizeof bits);
-  }
-  return row;
-}
-
-constexpr std::array kDTypes{DType::float64, DType::float32, DType::float16, DType::bfloat16};
 
 TEST(Argmax, TiesZerosInfinitiesAndNaN) {
   const double inf = std::numeric_limits<double>::infinity();
@@ -78,6 +52,27 @@ TEST(Argmax, TiesZerosInfinitiesAndNaN) {
   for (const auto dtype : kDTypes)
     for (std::size_t i = 0; i < cases.size(); ++i)
       EXPECT_EQ(argmax(row_of(cases[i].first, dtype), dtype), cases[i].second) << name_of(dtype) << " " << i;
+}
+
+TEST(Choose, SaysWhetherAllIsFinite) {
+  const double inf = std::numeric_limits<double>::infinity();
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  for (const auto dtype : kDTypes) {
+    EXPECT_TRUE(choose(row_of({}, dtype), dtype).finite);
+    for (const std::size_t count : {1U, 2049U, 5000U})
+      for (const std::size_t at : {std::size_t{0}, count / 2, count - 1}) {
+        std::vector<double> values(count, -1);
+        values[at] = 60000;  // near the largest half
+        const auto fine = choose(row_of(values, dtype), dtype);
+        EXPECT_TRUE(fine.finite);
+        EXPECT_EQ(fine.token, static_cast<std::int32_t>(at));
+        for (const double bad : {inf, -inf, nan, -nan}) {
+          values[at] = bad;
+          EXPECT_FALSE(choose(row_of(values, dtype), dtype).finite)
+              << name_of(dtype) << " " << at << " " << bad;
+        }
+      }
+  }
 }
 
 TEST(Argmax, OfRandomRowsIsThePlainLoops) {
