@@ -18,6 +18,7 @@ else()
   add_library(shardrift_dep::hdf5 ALIAS shardrift_hdf5)
 endif()
 find_package(OpenSSL REQUIRED COMPONENTS Crypto)
+find_package(ZLIB REQUIRED)
 
 # toml++: header only, whatever the distribution's package would rather link.
 find_path(TOMLPLUSPLUS_INCLUDE toml++/toml.h REQUIRED)

@@ -84,6 +84,15 @@ void write_dataset(hid_t parent, const std::string& name, hid_t type, std::span<
   dataset.close(what);
 }
 
+Handle create_dataset_anonymous(hid_t file, hid_t type, std::span<const hsize_t> dims,
+                                std::string_view description, const Layout& layout, const std::string& what) {
+  const Handle space(H5Screate_simple(static_cast<int>(dims.size()), dims.data(), nullptr), H5Sclose, what);
+  const Handle properties = dataset_properties(dims, layout, what);
+  Handle dataset(H5Dcreate_anon(file, type, space, properties, H5P_DEFAULT), H5Dclose, what);
+  write_attribute(dataset, "description", description);
+  return dataset;
+}
+
 void write_text(hid_t parent, const std::string& name, std::string_view text, std::string_view description) {
   const std::string bytes = text.empty() ? std::string(1, '\0') : std::string(text);
   // One row, not a scalar: only chunked data carry a checksum.

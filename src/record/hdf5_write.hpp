@@ -30,6 +30,9 @@ struct Layout {
 // `type`.
 void write_dataset(hid_t parent, const std::string& name, hid_t type, std::span<const hsize_t> dims,
                    const void* data, std::string_view description, Layout layout = {});
+// One that is filled later and has no name until it is linked. what: for errors.
+Handle create_dataset_anonymous(hid_t file, hid_t type, std::span<const hsize_t> dims,
+                                std::string_view description, const Layout& layout, const std::string& what);
 void write_text(hid_t parent, const std::string& name, std::string_view text, std::string_view description);
 // One string a row, padded to the longest.
 void write_texts(hid_t parent, const std::string& name, const std::vector<std::string>& texts,

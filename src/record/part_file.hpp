@@ -4,18 +4,45 @@
 #include <functional>
 #include <new>
 #include <string>
+#include <vector>
 
 #include "record/crash_guard.hpp"
 #include "record/hdf5_read.hpp"
 #include "record/schema.hpp"
+#include "record/seal.hpp"
 
 namespace shardrift::record {
 
 // Write a new HDF5 file under a temporary name and publish() it as `path`. `fill` gets the open file.
 // Throws failure naming `path`; then nothing of that name has changed.
 void write_durably(const std::filesystem::path& path, const std::function<void(hid_t root)>& fill);
-// The same for a file of a run's parts, which is sealed (seal.hpp). Throws failure, too, where the run no
-// longer owns its output.
+
+// A file of a run's parts while it is written, under its temporary name. All throw failure naming its path,
+// and what was written is removed then, and where it was not published.
+class PartFile {
+ public:
+  PartFile(const WriterOptions& options, std::filesystem::path path);
+  ~PartFile();
+  PartFile(const PartFile&) = delete;
+  PartFile& operator=(const PartFile&) = delete;
+  // Calls write(root) under the library's lock; makes the file where there is none yet.
+  void write(const std::function<void(hid_t root)>& write);
+  void start_flushing() const;  // what was written so far, without waiting for it
+  // Closes it and seals it (seal.hpp); extents: hashed before they were written. Throws, too, where the run
+  // no longer owns its output.
+  void close(std::vector<Extent> extents = {});
+  void publish();  // flushes it to the disk and gives it its name
+
+ private:
+  void discard();
+
+  const WriterOptions& options_;
+  std::filesystem::path path_, temporary_;
+  h5::Handle file_;
+  int descriptor_ = -1;  // HDF5's own
+  bool there_ = false;
+};
+// All of it at once.
 void write_part(const WriterOptions& options, const std::filesystem::path& path,
                 const std::function<void(hid_t root)>& fill);
 

@@ -8,15 +8,13 @@
 #include "record/content_hash.hpp"
 #include "record/hdf5_types.hpp"
 #include "record/hdf5_write.hpp"
+#include "record/logits_dataset.hpp"
 #include "record/schema.hpp"
 
 namespace shardrift::record {
 namespace {
 
 constexpr std::int64_t kMaxTop = 1 << 20;
-// Chunks of at least this many bytes: one row of a real vocabulary, several rows of a small one.
-constexpr std::int64_t kChunkBytes = 256 << 10;
-
 void write_int32(hid_t group, const char* name, const std::vector<std::int32_t>& values,
                  std::string_view description) {
   h5::write_dataset(group, name, h5::int32_type(), std::array<hsize_t, 1>{values.size()}, values.data(),
@@ -151,7 +149,7 @@ h5::Handle create_prompts_group(hid_t root) {
   return h5::create_group(root, "prompts", "one group for each prompt, in the order of the prompts file");
 }
 
-void write_prompt(hid_t prompts, const PromptRecord& record, const LogitsShape& shape, int compression) {
+void write_prompt(hid_t prompts, const PromptRecord& record, LogitsDataset* logits, int compression) {
   const Prompt& prompt = record.prompt;
   const auto group = h5::create_group(prompts, prompt.id, "one prompt; steps = recorded rows");
   h5::write_attribute(group, "index", prompt.index);
@@ -162,7 +160,7 @@ void write_prompt(hid_t prompts, const PromptRecord& record, const LogitsShape& 
   h5::write_attribute(group, "device", record.device);
   h5::write_attribute(group, "replica", std::int64_t{record.replica});
   h5::write_attribute(group, "content",
-                      content_hash(record, record.logits.empty() ? "" : record.hash,
+                      content_hash(record, logits == nullptr ? "" : record.hash,
                                    record.hidden.words.empty() ? "" : sha256_hex(record.hidden.words)));
   h5::write_text(group, "text", prompt.text, "the prompt; empty where it was given as token ids");
   write_int32(group, "tokens", prompt.tokens, "the prompt as fed, special tokens included, [prompt length]");
@@ -175,13 +173,7 @@ void write_prompt(hid_t prompts, const PromptRecord& record, const LogitsShape& 
   if (!record.hidden.words.empty()) write_hidden(group, record.hidden, compression);
   if (!record.checksums.empty()) write_checksums(group, record.checksums);
   if (!record.routes.empty()) write_routes(group, record.routes, compression);
-  if (record.logits.empty()) return;
-  const std::int64_t row_bytes = shape.vocabulary * static_cast<std::int64_t>(size_of(shape.dtype));
-  h5::write_dataset(group, "logits", h5::float_type(shape.dtype),
-                    std::array<hsize_t, 2>{record.rows.size(), static_cast<hsize_t>(shape.vocabulary)},
-                    record.logits.data(), "logits after each fed token, [steps, vocabulary], unnormalised",
-                    {.chunk_rows = static_cast<hsize_t>(std::max<std::int64_t>(1, kChunkBytes / row_bytes)),
-                     .deflate = compression});
+  if (logits != nullptr) logits->link(group);
 }
 
 PromptRecord read_prompt(const h5::Group& prompts, const std::string& id, const LogitsShape& shape) {

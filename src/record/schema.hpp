@@ -41,7 +41,9 @@ struct LogitsShape {
   DType dtype = DType::float32;
   std::int64_t vocabulary = 0;
 };
-void write_prompt(hid_t prompts, const PromptRecord& record, const LogitsShape& shape, int compression);
+class LogitsDataset;
+// logits: nullptr where they are not kept; they become the prompt's.
+void write_prompt(hid_t prompts, const PromptRecord& record, LogitsDataset* logits, int compression);
 PromptRecord read_prompt(const h5::Group& prompts, const std::string& id,
                          const LogitsShape& shape);  // but the logits
 // The logits of `steps` rows; nullopt where they were not recorded.

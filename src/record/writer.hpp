@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <set>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -44,20 +45,65 @@ bool has_earlier(const std::filesystem::path& output);
 std::set<std::string> prepare_output(const WriterOptions& options, const RunInfo& run,
                                      const Progress& progress = {});
 
-// Used by every writing rank (one a replica). Writes in a background thread; add() blocks only when two
-// finished prompts are already waiting. A failed write (disk full) is thrown from the next add() or finish().
-class PartWriter {
- public:
-  PartWriter(const WriterOptions& options, const RunInfo& run);
-  ~PartWriter();
-  PartWriter(const PartWriter&) = delete;
-  PartWriter& operator=(const PartWriter&) = delete;
-  void add(PromptRecord record);
-  void finish();  // returns when everything is on disk
+// What a PartWriter does with the rows beside writing them.
+struct RowOptions {
+  std::int64_t top_k = 0;   // of each row's most likely tokens; 0: the records bring their top lists along
+  bool keep_logits = true;  // else they are hashed and not written
+  int threads = 0;          // 0: as many as there are cores, up to 8
+  // Of rows that wait or are being worked on; whoever appends more waits until some are written. Beside them,
+  // every prompt that runs has one block that is being filled (kRowBlockBytes, or a row if that is longer).
+  std::size_t most_bytes = std::size_t{1} << 30U;
+  std::function<void()> before_write = {};  // for tests, which hold the writer there
+};
+inline constexpr std::size_t kRowBlockBytes = std::size_t{4} << 20U;
 
+// Used by every writing rank (one a replica), by one thread. Rows are hashed, ranked, checksummed and written
+// by threads in the background, and parts flushed by another. A failed write (disk full) is thrown from the
+// next call.
+class PartWriter {
  private:
   struct State;
-  std::unique_ptr<State> state_;
+  struct Stream;
+
+ public:
+  // One prompt whose rows are coming. Dropped before end(): nothing of it is recorded.
+  class Rows {
+   public:
+    Rows() = default;
+    Rows(Rows&& other) noexcept;
+    Rows& operator=(Rows&& other) noexcept;
+    ~Rows();
+    explicit operator bool() const { return stream_ != nullptr; }
+
+   private:
+    friend class PartWriter;
+    Rows(std::shared_ptr<State> state, std::shared_ptr<Stream> stream);
+    std::shared_ptr<State> state_;
+    std::shared_ptr<Stream> stream_;
+  };
+
+  PartWriter(const WriterOptions& options, const RunInfo& run, RowOptions rows = {});
+  ~PartWriter();  // what was added or ended still reaches the disk
+  PartWriter(const PartWriter&) = delete;
+  PartWriter& operator=(const PartWriter&) = delete;
+
+  Rows begin(const std::string& id, std::int64_t at_most);
+  // Whole rows of logits, raw words; copied. Waits while too many bytes do (RowOptions::most_bytes).
+  void append(Rows& rows, std::span<const std::byte> words);
+  // The rest of the record, without logits; with an empty hash, and no top list if one is made here.
+  void end(Rows rows, PromptRecord record);
+  void add(PromptRecord record);  // the three at once, or a record without logits
+  void finish();                  // returns when everything is on disk
+
+  struct Load {
+    std::size_t bytes = 0;      // of rows that wait or are being worked on
+    bool waits = false;         // whoever appends waits for room
+    double waited_seconds = 0;  // it has done so in all
+  };
+  Load load() const;
+
+ private:
+  std::shared_ptr<State> state_;
 };
 
 // Verifies all parts, by rank 0, after all writers finished. Those that are damaged or not this run's are

@@ -18,6 +18,7 @@ namespace shardrift {
 struct Generator::Sequence {
   const Job* job = nullptr;
   record::PromptRecord record;
+  Recorder::Rows logits;
   RowTraces trace;
   TokenRoutes routes;
   std::int64_t length = 0;  // tokens fed so far
@@ -208,6 +209,15 @@ void Generator::decode(std::vector<Sequence>& sequences, const std::vector<std::
   }
 }
 
+// Rows that may be recorded of a prompt.
+std::int64_t Generator::most_rows(const Job& job) const {
+  const auto tokens = static_cast<std::int64_t>(job.prompt.tokens.size());
+  if (options_.mode == Mode::score) return tokens;
+  if (options_.mode == Mode::follow) return static_cast<std::int64_t>(job.fed.size()) + 1;
+  return std::clamp<std::int64_t>(config_.max_positions - tokens + 1, 1,
+                                  std::max<std::int64_t>(1, options_.max_new_tokens));
+}
+
 // row: its logits; i: which of the pass's rows with logits it is.
 void Generator::take_row(Sequence& sequence, std::span<const std::byte> row, std::size_t i,
                          const record::Row& where) {
@@ -223,7 +233,8 @@ void Generator::take_row(Sequence& sequence, std::span<const std::byte> row, std
   recorded.chosen = choice.token;
   sequence.chosen = recorded.chosen;
   sequence.record.rows.push_back(recorded);
-  sequence.record.logits.insert(sequence.record.logits.end(), row.begin(), row.end());
+  if (!sequence.logits) sequence.logits = recorder_->begin(sequence.job->prompt.id, most_rows(*sequence.job));
+  recorder_->append(sequence.logits, row);
   if (traces_ != nullptr) traces_->append(i, sequence.trace);
   callback_(progress_);
 }
@@ -272,7 +283,7 @@ void Generator::finish(Sequence& sequence) {
   if (routes_ != nullptr) routes_->finish(sequence.routes, sequence.record);
   sequence.record.device = device_label_;
   sequence.record.replica = replica_index_;
-  recorder_->add(std::move(sequence.record));
+  recorder_->add(std::move(sequence.record), std::move(sequence.logits));
   callback_(progress_);
   hold_.after(sequence.job->prompt.id, stop_requested);
 }

@@ -54,6 +54,7 @@ class Generator {
   void decode(std::vector<Sequence>& sequences, const std::vector<std::int32_t>& fed);
   void take_row(Sequence& sequence, std::span<const std::byte> row, std::size_t i, const record::Row& where);
   bool share(std::vector<Sequence>& sequences, std::vector<std::int32_t>& next);
+  std::int64_t most_rows(const Job& job) const;
   void settle(Sequence& sequence, std::int32_t chosen) const;
   void finish(Sequence& sequence);
   [[noreturn]] void explain_not_finite(const Sequence& sequence);
