@@ -11,8 +11,6 @@
 namespace shardrift::record {
 namespace {
 
-constexpr std::uint32_t kDeflateSkipped = 1U << 1U;  // by its place among the filters
-
 // Byte j of every element, then byte j + 1 of every element.
 template <std::size_t kBytes>
 void shuffle_of(const std::byte* from, std::size_t elements, std::byte* to) {
@@ -63,11 +61,6 @@ EncodedChunk encode_chunk(std::byte* data, std::size_t bytes, std::size_t elemen
   if (compress2(reinterpret_cast<Bytef*>(chunk.own.data()), &size,
                 reinterpret_cast<const Bytef*>(shuffled.data()), static_cast<uLong>(bytes), deflate) != Z_OK)
     throw failure("zlib cannot compress {} bytes at level {}", bytes, deflate);
-  if (size >= bytes) {  // as HDF5 does
-    size = static_cast<uLong>(bytes);
-    std::memcpy(chunk.own.data(), shuffled.data(), bytes);
-    chunk.skipped_filters = kDeflateSkipped;
-  }
   const std::uint32_t checksum = stored_fletcher32(chunk.own.data(), size);
   std::memcpy(chunk.own.data() + size, &checksum, sizeof(checksum));
   chunk.bytes = {chunk.own.data(), size + kChecksumBytes};

@@ -48,8 +48,7 @@ void LogitsDataset::end_at(std::int64_t rows) {
 
 void LogitsDataset::write(std::int64_t first_row, const EncodedChunk& chunk) {
   const std::array<hsize_t, 2> offset{static_cast<hsize_t>(first_row), 0};
-  h5::check(H5Dwrite_chunk(dataset_, H5P_DEFAULT, chunk.skipped_filters, offset.data(), chunk.bytes.size(),
-                           chunk.bytes.data()),
+  h5::check(H5Dwrite_chunk(dataset_, H5P_DEFAULT, 0, offset.data(), chunk.bytes.size(), chunk.bytes.data()),
             kWhat);
 #if H5_VERSION_GE(1, 10, 5)
   unsigned skipped = 0;
