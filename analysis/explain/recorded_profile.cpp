@@ -40,6 +40,11 @@ std::optional<CollectiveProfile> recorded_profile(const record::RunInfo& run) {
     profile.library = info.library;
     profile.library_version = info.version;
     profile.transport = info.library;
+    // Our own name themselves, also where a run's short probe said nothing of rounding.
+    if (const auto ours = from_name<Collective>(info.algorithm); info.library == "shardrift" && ours) {
+      profile.transport = info.algorithm;
+      profile.model = PeerModel{*ours};
+    }
     profile.ranks = info.ranks;
   }
   if (profile.probed.empty()) return std::nullopt;

@@ -5,6 +5,7 @@
 #include "analysis/explain/ladder.hpp"
 #include "analysis/measure/differences.hpp"
 #include "common/error.hpp"
+#include "parallel/order_models/peer_order.hpp"
 #include "parallel/plan/plan_json.hpp"
 #include "record/reader.hpp"
 
@@ -27,7 +28,11 @@ std::vector<PlannedRung> rungs_of_dense(const Plan& real, bool has_profile) {
   base.stage_layers.clear();
   base.row_linear = RowLinear::reduce;
   base.reduction = Reduction();
+  base.collective = Collective::library;
   const bool narrow = rounds_products(base);
+  const auto rounds =
+      real.collective == Collective::library ? Accumulator::message : peer_accumulator(real.dtype);
+  const bool in_shard_order = real.shards == 2 || real.collective == Collective::one_shot;
 
   std::vector<PlannedRung> rungs;
   const auto add = [&](RungKind kind, int shards, ReductionOrder order, PartialDType partial) {
@@ -37,6 +42,8 @@ std::vector<PlannedRung> rungs_of_dense(const Plan& real, bool has_profile) {
     plan.reduction.order = order;
     plan.reduction.partial = partial;
     if (order == ReductionOrder::exact) plan.reduction.accumulator = Accumulator::float64;
+    if (order == ReductionOrder::linear || order == ReductionOrder::profile)
+      plan.reduction.accumulator = rounds;
     rungs.push_back({kind, plan});
   };
   add(RungKind::reference, 1, ReductionOrder::native, PartialDType::model);
@@ -52,16 +59,15 @@ std::vector<PlannedRung> rungs_of_dense(const Plan& real, bool has_profile) {
   if (narrow) add(RungKind::partials, real.shards, ReductionOrder::exact, rounded);
   // A float64 model's exact sum is its sum in shard order.
   if (base.dtype != DType::float64) add(RungKind::hops, real.shards, ReductionOrder::linear, rounded);
-  const bool ordered = real.shards > 2 && has_profile;
+  const bool ordered = !in_shard_order && has_profile;
   const bool scatter = real.row_linear == RowLinear::scatter;
   const auto in_order = [&](RungKind kind, PartialDType partial) {
-    add(kind, real.shards, real.shards > 2 ? ReductionOrder::profile : ReductionOrder::linear, partial);
+    add(kind, real.shards, in_shard_order ? ReductionOrder::linear : ReductionOrder::profile, partial);
     if (scatter && real.shards > 2)
       rungs.back().plan.row_linear = RowLinear::scatter;  // that collective's order
   };
   if (ordered && narrow) in_order(RungKind::order, PartialDType::rounded);
-  if ((ordered || real.shards == 2) && (narrow || ordered))
-    in_order(RungKind::prediction, PartialDType::model);
+  if ((ordered || in_shard_order) && (narrow || ordered)) in_order(RungKind::prediction, PartialDType::model);
   return rungs;
 }
 
@@ -108,17 +114,19 @@ std::optional<RungKind> rung_of(const Plan& plan) {
     if (!narrow || partial == PartialDType::float32) return RungKind::shards;
     return partial == PartialDType::rounded ? std::optional(RungKind::partials) : std::nullopt;
   }
-  if (accumulator != Accumulator::message || partial == PartialDType::float32) return std::nullopt;
+  const bool in_float32 = narrow && accumulator == Accumulator::float32;  // as our own all-reduces add
+  if ((accumulator != Accumulator::message && !in_float32) || partial == PartialDType::float32)
+    return std::nullopt;
   const bool profile = order == ReductionOrder::profile;
   const bool library = partial == PartialDType::model;
   // In float32 a product is what the library makes of it: the real order is the prediction. Two shards have
-  // one order.
+  // one order, and one-shot adds in shard order.
   if (!narrow) {
     if (profile) return RungKind::prediction;
     return order == ReductionOrder::linear ? std::optional(RungKind::hops) : std::nullopt;
   }
   if (!profile && order != ReductionOrder::linear) return std::nullopt;
-  if (library && !profile && plan.shards > 2) return std::nullopt;
+  if (library && !profile && plan.shards > 2 && !in_float32) return std::nullopt;
   return local_rung(profile, library);
 }
 

@@ -47,6 +47,7 @@ std::string prefix_of(const std::string& flag) {
                                                             {"prompts", ""},
                                                             {"model", ""},
                                                             {"row-linear", ""},
+                                                            {"collective", ""},
                                                             {"mode", ""},
                                                             {"quantize", ""},
                                                             {"accumulate", "sum-"},

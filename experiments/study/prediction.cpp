@@ -51,18 +51,23 @@ std::variant<Prediction, NoPrediction> predict(const Plan& plan, const Settings&
   if (ranks > machine.devices) {
     flags.erase("tensor-parallel");
     put(flags, "shards", std::to_string(plan.shards));
+    flags.erase("collective");
     const bool pinned = erase_pins(flags);
     const bool live = plan.row_linear != RowLinear::gather && !plan.reduction.is_local_fold();
     if (!live) {
       why.push_back(plan.row_linear == RowLinear::gather ? "no sum crosses shards"
                                                          : "the sum is a local fold, the same on any device");
+    } else if (plan.collective == Collective::one_shot) {
+      put(flags, "reduction", "linear");
+      put(flags, "accumulate", std::string(name_of(peer_accumulator(plan.dtype))));
+      why.emplace_back("one-shot adds in shard order and rounds once");
     } else if (plan.shards == 2) {
       put(flags, "reduction", "linear");
       why.emplace_back("two shards have one possible order of summing");
     } else {
       std::vector<std::string> passed;
-      const ProfileWanted wanted{plan.shards, operation_of(plan), plan.dtype, pinned,
-                                 called_counts(plan, counts)};
+      const ProfileWanted wanted{plan.shards, operation_of(plan),          plan.dtype,
+                                 pinned,      called_counts(plan, counts), plan.collective};
       const auto chosen = find_profile(wanted, machine, options.collective_profiles, passed);
       if (!chosen)
         return NoPrediction{fmt::format(
@@ -71,10 +76,12 @@ std::variant<Prediction, NoPrediction> predict(const Plan& plan, const Settings&
             "a machine that has them, mpirun -n {} shardrift-run probe --save-profile FILE, and give it with "
             "--collective-profile FILE",
             world_size(plan), machine.device == "cuda" ? "GPUs" : "ranks",
-            machine.devices == 1 ? "is" : "are", machine.devices, plan.shards, machine.collective_library,
+            machine.devices == 1 ? "is" : "are", machine.devices, plan.shards, wanted.transport(machine),
             passed.empty() ? "" : fmt::format("; looked at: {}", fmt::join(passed, ", ")), plan.shards)};
       put(flags, "reduction", "profile");
       put(flags, "collective-profile", chosen->profile.file.string());
+      if (plan.collective != Collective::library)
+        put(flags, "accumulate", std::string(name_of(chosen->profile.accumulator(plan.dtype))));
       why.push_back("summed in the order of " + chosen->described);
     }
     ranks = 1;

@@ -23,7 +23,7 @@ bool is_pinned(const CollectiveProfile& profile) {
 
 // Empty: it fits.
 std::string misfit(const CollectiveProfile& profile, const ProfileWanted& wanted, const Machine& machine) {
-  if (profile.transport != machine.collective_library) return fmt::format("is of {}", profile.transport);
+  if (profile.transport != wanted.transport(machine)) return fmt::format("is of {}", profile.transport);
   if (profile.ranks != wanted.ranks) return fmt::format("is of {} ranks", profile.ranks);
   if (is_pinned(profile) != wanted.pinned)
     return wanted.pinned ? "was probed without a pinned algorithm" : "was probed with a pinned algorithm";
@@ -63,6 +63,8 @@ std::string described(const CollectiveProfile& profile, const Machine& machine) 
                           profile.library == "nccl" ? "NCCL" : "", profile.library_version, profile.ranks,
                           profile.machine, profile.device, profile.date.substr(0, 10));
   if (const auto gap = text.find("  "); gap != std::string::npos) text.erase(gap, 1);
+  if (std::holds_alternative<PeerModel>(profile.model))
+    return text + "; " + describe(profile.model) + " on any machine";
   // MPI's order depends on message size and ranks, not on the CPU.
   if (!machine.library_version.empty() && machine.library_version != profile.library_version)
     text += fmt::format("; this machine has {}, which may add in another order", machine.library_version);
@@ -89,7 +91,7 @@ std::optional<ChosenProfile> find_profile(const ProfileWanted& wanted, const Mac
       return;
     }
     if (const auto reason = misfit(profile, wanted, machine); !reason.empty()) {
-      const bool alike = profile.transport == machine.collective_library && profile.ranks == wanted.ranks;
+      const bool alike = profile.transport == wanted.transport(machine) && profile.ranks == wanted.ranks;
       if (named || alike) passed.push_back(fmt::format("{} {}", file.filename().string(), reason));
       return;
     }

@@ -17,6 +17,13 @@ struct ProfileWanted {
   DType dtype = DType::float32;
   bool pinned = false;            // the collective's algorithm is pinned by flags
   std::set<std::int64_t> counts;  // elements of messages whose order must be known
+  Collective collective = Collective::library;
+
+  // As profiles name it: the machine's library, or one of our own all-reduces, which add alike on every
+  // machine.
+  std::string transport(const Machine& machine) const {
+    return collective == Collective::library ? machine.collective_library : std::string(name_of(collective));
+  }
 };
 
 struct ChosenProfile {

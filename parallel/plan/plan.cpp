@@ -33,6 +33,25 @@ void check_counts(const Plan& plan) {
         plan.tensor_parallel);
 }
 
+// Where another sum is asked for, or none.
+void check_collective(const Plan& plan) {
+  if (plan.collective == Collective::library) return;
+  const auto refuse = [&](const std::string& why) {
+    return usage_error("--collective {} with {}", name_of(plan.collective), why);
+  };
+  if (plan.row_linear != RowLinear::reduce)
+    throw refuse(
+        fmt::format("--row-linear {}: there is no all-reduce then; leave one out", name_of(plan.row_linear)));
+  if (plan.tensor_parallel == 1)
+    throw refuse(
+        "--tensor-parallel 1: nothing is summed between ranks; leave it out, or predict it on one device "
+        "with "
+        "--reduction profile");
+  if (plan.reduction.is_local_fold())
+    throw refuse(fmt::format("--reduction {}: that is a local fold and no collective; leave one out",
+                             order_text(plan.reduction)));
+}
+
 void check_numerics(const Plan& plan) {
   if (plan.row_linear != RowLinear::gather) {
     check_reduction(plan.reduction, plan.shards, plan.tensor_parallel, plan.dtype);
@@ -42,6 +61,7 @@ void check_numerics(const Plan& plan) {
         "(given: {}, {}, {}), or use --row-linear reduce",
         order_text(plan.reduction), name_of(plan.reduction.accumulator), name_of(plan.reduction.partial));
   }
+  check_collective(plan);
   if (plan.expert_parallel && plan.shards == 1)
     throw usage_error(
         "--expert-parallel with one shard: there is nothing to deal experts to; give --tensor-parallel or "
@@ -131,7 +151,9 @@ std::string describe(const Plan& plan) {
   std::string text = parts.empty() ? "one device" : fmt::format("{}", fmt::join(parts, " x "));
   if (plan.shards != plan.tensor_parallel) text += fmt::format(", {} shards", plan.shards);
   const bool sums = plan.row_linear != RowLinear::gather;
-  if (plan.shards > 1 && sums) text += fmt::format(", {}", order_text(plan.reduction));
+  const bool ours = plan.collective != Collective::library;
+  if (plan.shards > 1 && sums)
+    text += fmt::format(", {}", ours ? std::string(name_of(plan.collective)) : order_text(plan.reduction));
   if (plan.row_linear != RowLinear::reduce) text += fmt::format(", row-linear {}", name_of(plan.row_linear));
   if (plan.expert_parallel) text += ", expert-parallel";
   if (plan.expert_sum != ExpertSum::model) text += fmt::format(", {} expert sums", name_of(plan.expert_sum));

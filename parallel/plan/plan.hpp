@@ -11,6 +11,7 @@
 #include "common/dtype.hpp"
 #include "common/named_enum.hpp"
 #include "parallel/plan/dealing.hpp"
+#include "parallel/reduction/collective.hpp"
 #include "parallel/reduction/reduction.hpp"
 
 namespace shardrift {
@@ -60,6 +61,7 @@ struct Plan {
   std::vector<int>
       stage_layers;     // [P] layers of each stage; empty: dealt evenly, the first stages get one more
   Reduction reduction;  // where row_linear is gather: Reduction(), for nothing is summed
+  Collective collective = Collective::library;  // whose all-reduce a native reduction is
   RowLinear row_linear = RowLinear::reduce;
   bool expert_parallel = false;  // of a mixture, whole experts are dealt to shards, not each one's columns
   ExpertSum expert_sum = ExpertSum::model;
@@ -77,9 +79,9 @@ struct Plan {
 int world_size(const Plan& plan);
 
 // Refuses what cannot be: non-positive counts, S not a multiple of R, a reduction that cannot be
-// (check_reduction) or has nothing to sum (gather), a world of another size, more stages than layers,
-// stage_layers that do not add up. Throws usage_error naming the flag and the fix. Returns the plan with
-// stage_layers filled in.
+// (check_reduction) or has nothing to sum (gather), a collective of our own where the library sums or nothing
+// is summed, a world of another size, more stages than layers, stage_layers that do not add up. Throws
+// usage_error naming the flag and the fix. Returns the plan with stage_layers filled in.
 Plan validated(Plan plan, int model_layers, int ranks);
 
 // Where one rank stands.

@@ -69,6 +69,13 @@ constexpr auto fields_of(std::type_identity<Plan>) {
       FlagField{"accumulate", accumulator_of, in_numerics,
                 "where the sum rounds: message (every add, default), or once at the end of a float32 or "
                 "float64 sum"},
+      FlagField{
+          "collective", &Plan::collective, in_numerics,
+          "whose all-reduce --reduction native is. library: NCCL's or MPI's (default); ours, over memory "
+          "that "
+          "the ranks of one host share, in float32, rounded once: one-shot, every rank adds 0, 1, … R-1; "
+          "two-shot, each rank adds its part of the message, itself first, and the parts are gathered",
+          Since::later},
       FlagField{"row_linear", &Plan::row_linear, in_numerics,
                 "reduce: shards' products are summed (default); scatter: the same, as reduce-scatter and "
                 "all-gather of the padded message; gather: inputs and outputs are gathered, nothing is "

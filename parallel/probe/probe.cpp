@@ -218,7 +218,7 @@ std::int64_t first_other(const std::vector<std::byte>& a, const std::vector<std:
 }
 
 // One sum of random numbers, folded by the found map with every accumulator.
-void examine_rounding(const ProbedSum& sum, ProbeResult& result) {
+void examine_rounding(const ProbedSum& sum, Accumulator expected, ProbeResult& result) {
   const std::size_t bytes = size_of(result.dtype) * static_cast<std::size_t>(result.count);
   std::vector<std::byte> live(bytes);
   sum([&](int rank, void* partial) { fill_random(rank, result.count, result.dtype, partial); }, live.data());
@@ -229,7 +229,8 @@ void examine_rounding(const ProbedSum& sum, ProbeResult& result) {
     fill_random(rank, result.count, result.dtype, &partials[static_cast<std::size_t>(rank) * bytes]);
   const OrderMap map{result.count, result.segments, result.trees};
   std::vector<std::byte> folded(bytes);
-  for (const auto accumulator : {Accumulator::message, Accumulator::float32, Accumulator::float64}) {
+  for (const auto accumulator :
+       {expected, Accumulator::message, Accumulator::float32, Accumulator::float64}) {
     const bool narrower = accumulator == Accumulator::float32 && result.dtype == DType::float64;
     if (narrower) continue;
     scalar_fold(partials.data(), bytes, result.dtype, map, accumulator, folded.data(), result.dtype);
@@ -264,7 +265,8 @@ OrderMap ProbeResult::map() const {
   return {count, segments, trees};
 }
 
-ProbeResult probe_sum(int ranks, std::int64_t count, DType dtype, const ProbedSum& sum, bool examine) {
+ProbeResult probe_sum(int ranks, std::int64_t count, DType dtype, const ProbedSum& sum, bool examine,
+                      Accumulator expected) {
   if (ranks < 2 || ranks > kMaxProbeRanks)
     throw usage_error("a sum over {} ranks cannot be probed: 2 to {} can", ranks, kMaxProbeRanks);
   if (count < 1) throw failure("a sum of {} elements cannot be probed", count);
@@ -283,7 +285,7 @@ ProbeResult probe_sum(int ranks, std::int64_t count, DType dtype, const ProbedSu
       classes.add(sums, dtype, unit, ranks);
     }
   name_segments(classes, result);
-  if (examine) examine_rounding(sum, result);
+  if (examine) examine_rounding(sum, expected, result);
   return result;
 }
 

@@ -37,9 +37,9 @@ struct ProbeResult {
   int calls = 0;                       // sums that were made
   std::vector<OrderSegment> segments;  // as in OrderMap; tree kNotBinary: no binary tree gives what was seen
   std::vector<SumTree> trees;
-  // Where the sum rounds: the narrowest that reproduces the sum of random numbers, bit for bit; nullopt where
-  // nothing does, then first_unexplained is the first element that the found trees do not explain (-1: not
-  // examined).
+  // Where the sum rounds: what reproduces the sum of random numbers, bit for bit, of several that do the
+  // expected, else the narrowest; nullopt where nothing does, then first_unexplained is the first element
+  // that the found trees do not explain (-1: not examined).
   std::optional<Accumulator> accumulator;
   std::int64_t first_unexplained = -1;
 
@@ -49,9 +49,10 @@ struct ProbeResult {
   OrderMap map() const;
 };
 
-// `examine` makes the last call, the one of random numbers. Throws usage_error for other than 2 to 8 ranks,
-// failure for a count below 1.
-ProbeResult probe_sum(int ranks, std::int64_t count, DType dtype, const ProbedSum& sum, bool examine = true);
+// `examine` makes the last call, the one of random numbers; `expected` is looked at first. Throws usage_error
+// for other than 2 to 8 ranks, failure for a count below 1.
+ProbeResult probe_sum(int ranks, std::int64_t count, DType dtype, const ProbedSum& sum, bool examine = true,
+                      Accumulator expected = Accumulator::message);
 
 // "[0, 1024) ((1+2)+3)+0 / [1024, 2048) not binary", at most `most` segments.
 std::string describe(const ProbeResult& result, int most = 8);

@@ -186,17 +186,25 @@ std::optional<OrderMap> model_map(const CollectiveModel& model, CollectiveOperat
                                   std::int64_t count, DType dtype) {
   if (const auto* nccl = std::get_if<NcclModel>(&model))
     return nccl_model_map(*nccl, operation, ranks, count, dtype);
+  if (operation != CollectiveOperation::all_reduce) return std::nullopt;
+  if (const auto* peer = std::get_if<PeerModel>(&model))
+    return peer_map(peer->all_reduce, count, dtype, ranks);
   const auto* openmpi = std::get_if<OpenMpiModel>(&model);
-  if (openmpi == nullptr || operation != CollectiveOperation::all_reduce) return std::nullopt;
+  if (openmpi == nullptr) return std::nullopt;
   return openmpi_all_reduce_map(count, dtype, ranks, openmpi->all_reduce);
+}
+
+Accumulator model_accumulator(const CollectiveModel& model, DType dtype) {
+  return std::holds_alternative<PeerModel>(model) ? peer_accumulator(dtype) : Accumulator::message;
 }
 
 std::optional<bool> agrees(const CollectiveModel& model, const ProbedCollective& probed) {
   const auto& probe = probed.probe;
   const auto map = model_map(model, probed.operation, probe.ranks, probe.count, probe.dtype);
   if (!map) return std::nullopt;
-  const bool rounds_at_hops = !probe.accumulator || *probe.accumulator == Accumulator::message;
-  return probe.first_not_binary() < 0 && rounds_at_hops && probe.first_unexplained < 0 && *map == probe.map();
+  const auto rounds = model_accumulator(model, probe.dtype);
+  return probe.first_not_binary() < 0 && probe.accumulator.value_or(rounds) == rounds &&
+         probe.first_unexplained < 0 && *map == probe.map();
 }
 
 std::optional<NcclModel> infer_nccl_model(const std::vector<ProbedCollective>& probed, const NcclPins& pins,
@@ -248,6 +256,8 @@ NearMiss closest_nccl(const ProbeResult& probe, const NcclPins& pins) {
 std::string describe(const CollectiveModel& model) {
   if (const auto* openmpi = std::get_if<OpenMpiModel>(&model))
     return fmt::format("OpenMPI 4.1, all-reduce {}", name_of(openmpi->all_reduce));
+  if (const auto* peer = std::get_if<PeerModel>(&model))
+    return fmt::format("{}, float32 sums", name_of(peer->all_reduce));
   const auto* nccl = std::get_if<NcclModel>(&model);
   if (nccl == nullptr) return "none";
   std::string text = fmt::format("NCCL {}", name_of(nccl->algorithm));

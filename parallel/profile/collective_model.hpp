@@ -10,6 +10,7 @@
 
 #include "parallel/order_models/nccl_order.hpp"
 #include "parallel/order_models/openmpi_order.hpp"
+#include "parallel/order_models/peer_order.hpp"
 #include "parallel/probe/probe.hpp"
 #include "parallel/reduction/reduction.hpp"
 
@@ -37,11 +38,19 @@ struct OpenMpiModel {  // 4.1
   bool operator==(const OpenMpiModel&) const = default;
 };
 
-using CollectiveModel = std::variant<std::monostate, NcclModel, OpenMpiModel>;
+struct PeerModel {                               // our own: nothing about it depends on the machine
+  Collective all_reduce = Collective::one_shot;  // not library
+  bool operator==(const PeerModel&) const = default;
+};
+
+using CollectiveModel = std::variant<std::monostate, NcclModel, OpenMpiModel, PeerModel>;
 
 // nullopt: the model does not know (no model, another operation, parameters that disagree).
 std::optional<OrderMap> model_map(const CollectiveModel& model, CollectiveOperation operation, int ranks,
                                   std::int64_t count, DType dtype);
+
+// Where such a collective rounds: a library's at every add.
+Accumulator model_accumulator(const CollectiveModel& model, DType dtype);
 
 // What the library itself said it took for a message (NCCL's profiler interface).
 struct CollectiveChoice {

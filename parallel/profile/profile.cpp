@@ -15,8 +15,9 @@ auto key_of(const ProbedCollective& one) {
 std::string probing_command(const CollectiveProfile& profile, CollectiveOperation operation, DType dtype,
                             std::int64_t count) {
   return fmt::format(
-      "mpirun -np {} shardrift-run probe --device {}{} --dtype {} --count {} --save-profile {}",
+      "mpirun -np {} shardrift-run probe --device {}{}{} --dtype {} --count {} --save-profile {}",
       profile.ranks, profile.transport == "nccl" ? "cuda" : "cpu",
+      from_name<Collective>(profile.transport) ? " --collective " + profile.transport : "",
       operation == CollectiveOperation::all_reduce ? "" : " --operation reduce-scatter", name_of(dtype),
       count, profile.file.empty() ? "FILE.json" : profile.file.string());
 }
@@ -45,11 +46,12 @@ OrderMap CollectiveProfile::map_for(CollectiveOperation operation, DType dtype, 
           "so it "
           "cannot be predicted; probe and run there with --nccl-algorithm ring",
           file.string(), name_of(operation), count, name_of(dtype), ranks, first);
-    if (one->probe.accumulator.value_or(Accumulator::message) != Accumulator::message ||
-        one->probe.first_unexplained >= 0)
+    const auto rounds = accumulator(dtype);
+    if (one->probe.accumulator.value_or(rounds) != rounds || one->probe.first_unexplained >= 0)
       throw usage_error(
-          "{}: the {} of {} {} elements over {} ranks does not round at every add: cannot be predicted",
-          file.string(), name_of(operation), count, name_of(dtype), ranks);
+          "{}: the {} of {} {} elements over {} ranks does not {}: cannot be predicted", file.string(),
+          name_of(operation), count, name_of(dtype), ranks,
+          rounds == Accumulator::message ? "round at every add" : "add in float32 and round once");
     return one->probe.map();
   }
   bool any = false;

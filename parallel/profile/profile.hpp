@@ -4,12 +4,16 @@
 //
 // The file is JSON, one object:
 //   format            "shardrift collective profile 1"
-//   library, library_version, transport   "nccl", "2.28.9", "nccl"; "mpi", "Open MPI v4.1.4", "mpi"
+//   library, library_version, transport   "nccl", "2.28.9", "nccl"; "mpi", "Open MPI v4.1.4", "mpi"; of our
+//   own
+//                     collectives "shardrift", "0.1.0", "one-shot" or "two-shot"
 //   ranks             2 to 8
 //   device, machine   GPU or CPU model; host names
 //   variables         {name: value}: what pins or steers the library's choice, as found
 //   date              ISO 8601, of the last probe
-//   model             null, or {"kind": "openmpi", "all_reduce": "auto"}, or {"kind": "nccl", "algorithm":
+//   model             null, or {"kind": "openmpi", "all_reduce": "auto"}, or {"kind": "peer", "all_reduce":
+//   "one-shot"}
+//                     (sums 16-bit messages in float32, rounded once), or {"kind": "nccl", "algorithm":
 //   "ring",
 //                     "channels": [24], "rings": [[0, 1, 2, 3]], "spans": [[first bytes, last bytes, lowest
 //                     protocol, highest protocol], …], "trees": ["(0+2)+1", …] (each channel's; only
@@ -46,11 +50,14 @@ struct CollectiveProfile {
 
   const ProbedCollective* find(CollectiveOperation operation, DType dtype, std::int64_t count) const;
 
-  // The tree of every element of that message; it rounds at every add (Accumulator::message). The probed map
+  // The tree of every element of that message, to be folded with `accumulator`. The probed map
   // where that count was probed; else the model's, but only where that operation and dtype was probed at all
   // and the model reproduces every one of these probes. Throws usage_error naming the count and the command
   // that probes it. tf32 is float32.
   OrderMap map_for(CollectiveOperation operation, DType dtype, std::int64_t count) const;
+
+  // Where these sums round: a library's at every add (message), our own as model_accumulator says.
+  Accumulator accumulator(DType dtype) const { return model_accumulator(model, dtype); }
 
   // Adds or replaces one probe and keeps the order.
   void add(ProbedCollective collective);

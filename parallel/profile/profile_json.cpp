@@ -62,7 +62,14 @@ CollectiveModel read_model(const JsonObject& object, int ranks) {
     object.done();
     return model;
   }
-  if (kind != "nccl") throw object.wrong("kind", kind, "\"nccl\" or \"openmpi\" is expected");
+  if (kind == "peer") {
+    const PeerModel model{object.choice<Collective>("all_reduce")};
+    if (model.all_reduce == Collective::library)
+      throw object.wrong("all_reduce", name_of(model.all_reduce), "\"one-shot\" or \"two-shot\" is expected");
+    object.done();
+    return model;
+  }
+  if (kind != "nccl") throw object.wrong("kind", kind, "\"nccl\", \"openmpi\" or \"peer\" is expected");
   NcclModel model;
   model.algorithm = object.choice<NcclAlgorithm>("algorithm");
   for (const auto& item : object.list("channels", 1, 64)) {
@@ -146,6 +153,8 @@ ordered_json spans_to_json(const std::vector<NcclProtocolSpan>& spans) {
 ordered_json model_to_json(const CollectiveModel& model) {
   if (const auto* openmpi = std::get_if<OpenMpiModel>(&model))
     return {{"kind", "openmpi"}, {"all_reduce", name_of(openmpi->all_reduce)}};
+  if (const auto* peer = std::get_if<PeerModel>(&model))
+    return {{"kind", "peer"}, {"all_reduce", name_of(peer->all_reduce)}};
   const auto* nccl = std::get_if<NcclModel>(&model);
   if (nccl == nullptr) return nullptr;
   ordered_json object = {{"kind", "nccl"},

@@ -116,7 +116,9 @@ World::World(int& argc, char**& argv) {
   MPI_Get_processor_name(name.data(), &length);
   host_.assign(name.data(), static_cast<std::size_t>(length));
   // No collective before the ranks have compared what pins them: not MPI_Comm_split_type either.
-  const auto boots = gather_all(boot());
+  const std::string boot_id = boot();
+  machine_ = host_ + " " + boot_id;
+  const auto boots = gather_all(boot_id);
   const auto hosts = gather_all(host_);
   local_rank_ = local_size_ = 0;
   for (std::size_t rank = 0; rank < hosts.size(); ++rank) {
@@ -125,7 +127,7 @@ World::World(int& argc, char**& argv) {
     ++local_size_;
   }
   auto heartbeat = std::make_unique<Heartbeat>();
-  const auto introductions = gather_all(heartbeat->introduction(boot()));
+  const auto introductions = gather_all(heartbeat->introduction(boot_id));
   watchdog_ = std::make_unique<Watchdog>(rank_, std::move(heartbeat), hosts, introductions);
   note_unheard(hosts);
 }

@@ -58,6 +58,7 @@ class World {
   int local_rank() const { return local_rank_; }  // among the ranks of this host
   int local_size() const { return local_size_; }
   const std::string& host() const { return host_; }
+  const std::string& machine() const { return machine_; }  // equal where ranks share memory
 
   // Runs `step` on every rank. Where it throws anywhere, every rank throws, as AgreedError, the error of the
   // lowest rank that failed. For everything outside the passes, where no rank may go on alone.
@@ -89,6 +90,7 @@ class World {
   int local_rank_ = 0;
   int local_size_ = 1;
   std::string host_;
+  std::string machine_;
   std::unique_ptr<Watchdog> watchdog_;
 };
 

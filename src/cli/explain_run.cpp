@@ -66,6 +66,7 @@ void check_flags(const ExplainRunFlags& flags) {
   refuse_beside_real(!flags.dtype.empty(), "--dtype");
   refuse_beside_real(!flags.logits_dtype.empty(), "--logits-dtype");
   refuse_beside_real(!flags.row_linear.empty(), "--row-linear");
+  refuse_beside_real(!flags.collective.empty(), "--collective");
   refuse_beside_real(!flags.quantize.empty(), "--quantize");
   refuse_beside_real(flags.expert_parallel, "--expert-parallel");
   refuse_beside_real(flags.batch != 0, "--batch");
@@ -115,6 +116,7 @@ Subject subject_of(const ExplainRunFlags& flags, const study::Machine& machine) 
   if (!flags.logits_dtype.empty() && flags.logits_dtype != "float32" && flags.logits_dtype != "model")
     throw usage_error("unknown --logits-dtype '{}': use model or float32", flags.logits_dtype);
   if (!flags.row_linear.empty()) plan.row_linear = named<RowLinear>("--row-linear", flags.row_linear);
+  if (!flags.collective.empty()) plan.collective = named<Collective>("--collective", flags.collective);
   if (!flags.quantize.empty()) plan.quantize = named<Quantization>("--quantize", flags.quantize);
   plan.expert_parallel = flags.expert_parallel;
   if (flags.batch != 0) plan.batch = flags.batch;
@@ -134,7 +136,8 @@ Subject subject_of(const ExplainRunFlags& flags, const study::Machine& machine) 
 fs::path profile_for(const ExplainRunFlags& flags, const Subject& subject, const study::Machine& machine,
                      std::string& note) {
   if (!flags.profile.empty()) return full_path(flags.profile);
-  if (subject.plan.shards < 3 || subject.plan.row_linear == RowLinear::gather) return {};
+  const bool in_shard_order = subject.plan.shards < 3 || subject.plan.collective == Collective::one_shot;
+  if (in_shard_order || subject.plan.row_linear == RowLinear::gather) return {};
   const fs::path file = flags.output / kProfile;
   if (subject.real) {
     if (const auto profile = analysis::recorded_profile(subject.real->run())) {
@@ -146,6 +149,7 @@ fs::path profile_for(const ExplainRunFlags& flags, const Subject& subject, const
   study::ProfileWanted wanted;
   wanted.ranks = subject.plan.shards;
   wanted.dtype = storage_of(subject.plan.dtype);
+  wanted.collective = subject.plan.collective;
   if (subject.plan.row_linear == RowLinear::scatter) wanted.operation = CollectiveOperation::reduce_scatter;
   std::vector<std::string> passed;
   const auto chosen = study::find_profile(wanted, machine, study::shipped_profile_folders(), passed);
@@ -233,6 +237,7 @@ void add_explain_run_options(Arguments& known, ExplainRunFlags& flags) {
       .option("dtype", flags.dtype, "NAME", "default: the checkpoint's")
       .option("logits-dtype", flags.logits_dtype, "NAME", "model or float32")
       .option("row-linear", flags.row_linear, "NAME", "reduce, scatter or gather")
+      .option("collective", flags.collective, "NAME", "library, one-shot or two-shot")
       .flag("expert-parallel", flags.expert_parallel, "of a mixture: devices have whole experts")
       .option("quantize", flags.quantize, "NAME", "what weights are quantized to when they are loaded")
       .option("batch", flags.batch, "N", "with --follow: sequences in one decode pass")

@@ -28,6 +28,7 @@ struct ExplainRunFlags {
   std::string dtype;         // empty: the model's
   std::string logits_dtype;  // empty: model
   std::string row_linear;    // empty: reduce
+  std::string collective;    // empty: library
   std::string quantize;      // empty: none
   bool expert_parallel = false;
   int batch = 0;  // 0: 1

@@ -28,6 +28,8 @@ Examples:
   the all-reduces of a model with hidden size 576, prompts of 17 and 1400 tokens, kept as a profile
     mpirun -np 4 shardrift-run probe --device cuda --tokens 1,17,1400 --hidden 576 --dtype bfloat16 \
         --save-profile h100x4.json
+  do our own all-reduces add as they say?
+    mpirun -np 4 shardrift-run probe --collective two-shot --count 1,7,4096 --dtype bfloat16 --check
   does the order model predict it? (exit code 1 and the first element where it does not)
     mpirun -np 3 shardrift-run probe --count 1024 --check --mpi-allreduce ring
   three numbers whose sum depends on who meets whom first
@@ -43,8 +45,8 @@ failure inside, or a pinned setting that was not honoured.
 )";
 
 struct Texts {
-  std::string device = "cpu", counts, tokens, hidden, dtypes = "float32", operation = "all-reduce", local,
-              accumulate, given;
+  std::string device = "cpu", counts, tokens, hidden, dtypes = "float32", operation = "all-reduce",
+              collective = "library", local, accumulate, given;
 };
 
 po::options_description describe_options(ProbeOptions& o, Texts& t) {
@@ -57,8 +59,9 @@ po::options_description describe_options(ProbeOptions& o, Texts& t) {
       "float64, float32, float16, bfloat16, comma separated (default float32)")(
       "operation", taken_into(t.operation),
       "all-reduce (default) or reduce-scatter (with the all-gather after it; padded to equal parts of 16 "
-      "bytes)")("local", taken_into(t.local),
-                "a local fold instead: linear, chain, ring, tree, tree:K, perm:…, exact")(
+      "bytes)")("collective", taken_into(t.collective),
+                "library (default), or our own all-reduce: one-shot, two-shot")(
+      "local", taken_into(t.local), "a local fold instead: linear, chain, ring, tree, tree:K, perm:…, exact")(
       "shards", taken_into(o.shards), "shards of --local, 2 to 8 (default 4)")(
       "accumulate", taken_into(t.accumulate), "where --local rounds: message (every add), float32, float64")(
       "numbers", taken_into(t.given),
@@ -123,6 +126,7 @@ void apply(const Texts& t, ProbeOptions& o) {
   }
   if (o.dtypes.empty()) throw usage_error("--dtype is empty");
   o.operation = named<CollectiveOperation>("--operation", t.operation);
+  o.collective = named<Collective>("--collective", t.collective);
   std::sort(o.counts.begin(), o.counts.end());
   o.counts.erase(std::unique(o.counts.begin(), o.counts.end()), o.counts.end());
   if (!t.local.empty()) {
@@ -151,6 +155,11 @@ void check(const ProbeOptions& o) {
     throw usage_error("--local: collective profiles are of live collectives");
   if (o.local && o.operation != CollectiveOperation::all_reduce)
     throw usage_error("--local and --operation reduce-scatter: a local fold is one sum");
+  if (o.local && o.collective != Collective::library)
+    throw usage_error("--local and --collective {}: one or the other is probed", name_of(o.collective));
+  if (o.collective != Collective::library && o.operation != CollectiveOperation::all_reduce)
+    throw usage_error("--collective {} and --operation reduce-scatter: ours are all-reduces",
+                      name_of(o.collective));
   if (!o.profile.empty() && !o.check) throw usage_error("--collective-profile FILE goes with --check");
   check_stall_timeout(o.stall_timeout);
   if (o.segments < 1) throw usage_error("--segments {}: must be at least 1", o.segments);

@@ -15,6 +15,7 @@ struct ProbeOptions {
   std::vector<std::int64_t> counts;  // elements of a message; --tokens x --hidden added; each once, ascending
   std::vector<DType> dtypes;
   CollectiveOperation operation = CollectiveOperation::all_reduce;
+  Collective collective = Collective::library;
   std::optional<Reduction> local;  // a local order instead of a live collective
   int shards = 4;                  // of a local order
   bool check = false;

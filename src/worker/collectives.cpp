@@ -5,8 +5,12 @@
 #include "common/error.hpp"
 #include "parallel/probe/probe.hpp"
 #include "parallel/profile/messages.hpp"
+#include "parallel/transport/peer_transport.hpp"
 #include "worker/machine_profile.hpp"
 #include "worker/probed_sums.hpp"
+#ifdef SHARDRIFT_HAVE_CUDA
+#include "parallel/transport/cuda_peer_sum.hpp"
+#endif
 
 namespace shardrift {
 namespace {
@@ -34,6 +38,32 @@ record::CollectiveInfo info_of(CollectiveOperation operation, std::int64_t count
 
 }  // namespace
 
+void require_peer_sums(const World& world, const Plan& plan, const Pinning& pinning) {
+  if (plan.collective == Collective::library) return;
+  const auto machines = world.gather_all(world.machine());
+  const auto hosts = world.gather_all(world.host());
+  world.together([&] {
+    if (pinning != Pinning())
+      throw usage_error(
+          "--collective {}: the library's all-reduce is not called, so pinning it (--mpi-allreduce, "
+          "--nccl-…) says nothing; leave one out",
+          name_of(plan.collective));
+    require_one_host(plan, machines, hosts);
+  });
+#ifdef SHARDRIFT_HAVE_CUDA
+  if (plan.device != Device::cuda) return;
+  const auto bus_ids = world.gather_all(cuda_bus_id());
+  world.together([&] {
+    const auto group = bus_ids.begin() + world.rank() / plan.tensor_parallel * plan.tensor_parallel;
+    require_cuda_peer_access(plan.collective, {group, group + plan.tensor_parallel});
+  });
+#endif
+}
+
+std::size_t largest_message(const Plan& plan, const std::set<std::int64_t>& counts) {
+  return counts.empty() ? 0 : static_cast<std::size_t>(*counts.rbegin()) * size_of(plan.dtype);
+}
+
 std::set<std::int64_t> message_counts(const RunOptions& options, const ModelConfig& config,
                                       const std::vector<Job>& jobs) {
   return message_counts(options.plan, config.hidden, prompt_lengths(jobs), options.mode != Mode::score);
@@ -57,6 +87,12 @@ std::optional<CollectiveProfile> open_profile(const RunOptions& options,
     throw usage_error("{}: a profile of {} ranks predicts --shards {}, not {}",
                       options.collective_profile.string(), profile.ranks, profile.ranks, plan.shards);
   for (const auto count : called_counts(plan, counts)) profile.map_for(operation_of(plan), plan.dtype, count);
+  // Two shards are added once: there is one rounding wherever it is said to be.
+  const auto rounds = profile.accumulator(plan.dtype);
+  if (plan.shards > 2 && rounds != Accumulator::message && plan.reduction.accumulator != rounds)
+    throw usage_error("{}: that {} all-reduce adds {} messages in {} and rounds once: give --accumulate {}",
+                      options.collective_profile.string(), profile.transport, name_of(plan.dtype),
+                      name_of(rounds), name_of(rounds));
   return profile;
 }
 
@@ -75,6 +111,7 @@ std::vector<record::CollectiveInfo> predicted_collectives(const CollectiveProfil
     auto info = info_of(operation, count, plan.dtype, profile.ranks, map.segments, map.trees);
     info.library = profile.library;
     info.version = profile.library_version;
+    if (const auto* peer = std::get_if<PeerModel>(&profile.model)) info.algorithm = name_of(peer->all_reduce);
     info.source = profile.find(operation, storage_of(plan.dtype), count) != nullptr ? "profile" : "model";
     infos.push_back(std::move(info));
   }

@@ -11,6 +11,7 @@
 #include "options/pinning.hpp"
 #include "options/run_options.hpp"
 #include "parallel/profile/profile.hpp"
+#include "parallel/transport/mpi_world.hpp"
 #include "parallel/transport/transport.hpp"
 #include "record/record.hpp"
 #include "worker/prompts.hpp"
@@ -20,6 +21,14 @@ namespace shardrift {
 // Elements of every message that the row-parallel linears of this run will sum: rows · hidden.
 std::set<std::int64_t> message_counts(const RunOptions& options, const ModelConfig& config,
                                       const std::vector<Job>& jobs);
+
+// Collective, after the device was opened; where the plan's all-reduce is one of ours. Throws usage_error, on
+// every rank, where the ranks of a group are not on one host, their GPUs cannot read each other's memory, or
+// the library's all-reduce is pinned, which is not called.
+void require_peer_sums(const World& world, const Plan& plan, const Pinning& pinning);
+
+// Bytes of the largest of them.
+std::size_t largest_message(const Plan& plan, const std::set<std::int64_t>& counts);
 
 // The profile that --reduction profile names; nullopt for other orders. Throws usage_error where the flag is
 // missing or given in vain, where the profile is of another number of ranks than there are shards, or where

@@ -41,25 +41,33 @@ std::string joined_rings(const NcclModel& model) {
 
 }  // namespace
 
-CollectiveProfile describe_machine(Device device, int ranks, const record::Environment& environment,
-                                   const std::string& date) {
+CollectiveProfile describe_machine(Device device, Collective collective, int ranks,
+                                   const record::Environment& environment, const std::string& date) {
   CollectiveProfile profile;
-  profile.transport = device == Device::cuda ? "nccl" : "mpi";
-  profile.library = profile.transport;
-  const auto version = environment.libraries.find(profile.library);
-  if (version != environment.libraries.end()) profile.library_version = version->second;
+  const bool ours = collective != Collective::library;
+  if (ours) {
+    profile.transport = name_of(collective);
+    profile.library = "shardrift";
+    profile.library_version = SHARDRIFT_VERSION;
+  } else {
+    profile.transport = device == Device::cuda ? "nccl" : "mpi";
+    profile.library = profile.transport;
+    const auto version = environment.libraries.find(profile.library);
+    if (version != environment.libraries.end()) profile.library_version = version->second;
+  }
   profile.ranks = ranks;
   profile.device = environment.devices.front().name;
   std::set<std::string> hosts;
   for (const auto& info : environment.devices) hosts.insert(info.host);
   profile.machine = fmt::format("{}", fmt::join(hosts, ","));
   for (const auto& [name, value] : environment.variables)
-    if (steers(name)) profile.variables[name] = value;
+    if (!ours && steers(name)) profile.variables[name] = value;
   profile.date = date;
   return profile;
 }
 
 CollectiveModel model_of(const CollectiveProfile& profile, const Pinning& pinning) {
+  if (const auto ours = from_name<Collective>(profile.transport)) return PeerModel{*ours};
   if (profile.library == "mpi") return openmpi_model(profile);
   if (auto model = infer_nccl_model(profile.probed, pinning.nccl(), profile.told_spans)) return *model;
   return std::monostate{};
@@ -158,6 +166,8 @@ record::CollectiveInfo describe_collective(const CollectiveProfile& machine, con
       info.channels = std::to_string(nccl->channels.front());
       if (nccl->channels.size() > 1) info.channels += fmt::format(" to {}", nccl->channels.back());
       info.rings = joined_rings(*nccl);
+    } else if (const auto* peer = std::get_if<PeerModel>(&machine.model)) {
+      info.algorithm = name_of(peer->all_reduce);
     }
   }
   if (probed.told) {  // the library's own word before what the maps leave open
@@ -172,6 +182,13 @@ record::CollectiveInfo describe_collective(const CollectiveProfile& machine, con
 
 void require_honoured(const CollectiveProfile& machine, const std::vector<ProbedCollective>& fresh,
                       const Pinning& pinning) {
+  if (std::holds_alternative<PeerModel>(machine.model)) {
+    for (const auto& one : fresh)
+      if (const auto verdict = judge_by_model(machine, one, pinning); verdict.agrees == false)
+        throw failure("our own all-reduce of {} {} elements over {} ranks does not add as it should: {}",
+                      one.probe.count, name_of(one.probe.dtype), machine.ranks, verdict.text);
+    return;
+  }
   const auto pins = pinning.nccl();
   const bool pinned =
       machine.library == "mpi" ? pinning.mpi_all_reduce != OpenMpiAllReduce::automatic : pinning.pins_nccl();

@@ -14,8 +14,8 @@
 namespace shardrift {
 
 // An empty profile of this machine, as probes will fill it.
-CollectiveProfile describe_machine(Device device, int ranks, const record::Environment& environment,
-                                   const std::string& date);
+CollectiveProfile describe_machine(Device device, Collective collective, int ranks,
+                                   const record::Environment& environment, const std::string& date);
 // The order model that fits what was probed and pinned.
 CollectiveModel model_of(const CollectiveProfile& profile, const Pinning& pinning);
 
@@ -40,8 +40,9 @@ void record_map(record::CollectiveInfo& info, const std::vector<OrderSegment>& s
 record::CollectiveInfo describe_collective(const CollectiveProfile& machine, const ProbedCollective& probed,
                                            const std::optional<Reduction>& local = std::nullopt);
 
-// Throws failure where a pinned algorithm, protocol or channel count is not what the library told or the
-// probes show. Two ranks add in one order whatever the library does: there only what it told can be checked.
+// Throws failure where one of our own collectives adds otherwise than it is written to, or where a pinned
+// algorithm, protocol or channel count is not what the library told or the probes show. Two ranks add in one
+// order whatever the library does: there only what it told can be checked.
 void require_honoured(const CollectiveProfile& machine, const std::vector<ProbedCollective>& fresh,
                       const Pinning& pinning);
 

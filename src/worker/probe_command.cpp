@@ -18,6 +18,7 @@
 #include "parallel/profile/profile.hpp"
 #include "parallel/profile/protocol_spans.hpp"
 #include "record/environment_file.hpp"
+#include "worker/collectives.hpp"
 #include "worker/environment.hpp"
 #include "worker/machine_profile.hpp"
 #include "worker/probed_sums.hpp"
@@ -90,7 +91,10 @@ Probed probe_all(const World& world, const ProbeOptions& options, Transport& tra
                            ? fold_sum(backend, *options.local, options.shards, count, dtype)
                            : live_sum(transport, backend, options.device, options.operation, count, dtype);
       transport.take_calls();
-      fresh.push_back({options.operation, probe_sum(ranks, count, dtype, sum), std::nullopt, std::nullopt});
+      const auto expected =
+          options.collective == Collective::library ? Accumulator::message : peer_accumulator(dtype);
+      fresh.push_back({options.operation, probe_sum(ranks, count, dtype, sum, true, expected), std::nullopt,
+                       std::nullopt});
       fresh.back().told = told_of(transport.take_calls(), options.operation, fresh.back().probe);
       require_one_sum(world, fresh.back().probe);
       if (!options.numbers.empty())
@@ -226,12 +230,22 @@ int probe_command(const World& world, const std::vector<std::string>& arguments,
   constexpr int kThreads = 1;
   world.together([&] { device = open_rank_device(options.device, false, kThreads, world); });
   require_agreement(world, stated_libraries(device, options.device), kSameMachine);
+  Plan summed;
+  summed.tensor_parallel = world.size();
+  summed.device = options.device;
+  summed.collective = options.collective;
+  require_peer_sums(world, summed, pinning);
   auto environment = gather_environment(world, device.info, options.device, kThreads);
   if (options.device == Device::cuda) world.together([&] { check_devices(environment.devices); });
-  auto machine = describe_machine(options.device, world.size(), environment, world.broadcast(utc_now()));
+  auto machine = describe_machine(options.device, options.collective, world.size(), environment,
+                                  world.broadcast(utc_now()));
 
   const Communicator ranks = world.split(0, world.rank());
-  const auto transport = make_transport(ranks, options.device, *device.backend);
+  std::size_t largest = 0;
+  for (const DType dtype : options.dtypes)
+    largest = std::max(largest, static_cast<std::size_t>(options.counts.back()) * size_of(dtype));
+  const auto transport =
+      make_summing_transport(ranks, options.device, *device.backend, options.collective, largest);
   auto probed = probe_all(world, options, *transport, *device.backend);
   machine.told_spans = ask_protocols(world, options, *transport, *device.backend);
   int code = 0;

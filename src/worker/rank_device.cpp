@@ -2,8 +2,10 @@
 
 #include "common/error.hpp"
 #include "model/cuda/cuda_device.hpp"
+#include "parallel/transport/peer_transport.hpp"
 #include "worker/environment.hpp"
 #ifdef SHARDRIFT_HAVE_CUDA
+#include "parallel/transport/cuda_peer_sum.hpp"
 #include "parallel/transport/nccl_transport.hpp"
 #endif
 
@@ -50,6 +52,20 @@ std::unique_ptr<Transport> make_transport(const Communicator& ranks, [[maybe_unu
     return make_nccl_transport(ranks, static_cast<cudaStream_t>(cuda_stream(backend)));
 #endif
   return make_mpi_transport(ranks);
+}
+
+std::unique_ptr<Transport> make_summing_transport(const Communicator& ranks, Device device,
+                                                  const Backend& backend, Collective collective,
+                                                  std::size_t largest) {
+  auto library = make_transport(ranks, device, backend);
+  if (collective == Collective::library || ranks.size() == 1) return library;
+#ifdef SHARDRIFT_HAVE_CUDA
+  if (device == Device::cuda)
+    return with_peer_sum(
+        std::move(library), collective,
+        make_cuda_peer_sum(ranks, collective, largest, static_cast<cudaStream_t>(cuda_stream(backend))));
+#endif
+  return with_peer_sum(std::move(library), collective, make_shared_memory_sum(ranks, collective, largest));
 }
 
 }  // namespace shardrift

@@ -19,5 +19,9 @@ RankDevice open_rank_device(Device device, bool tf32, int threads, const World& 
 
 // A group of one: none. Else NCCL on GPUs, MPI on CPUs. `ranks` and `backend` must outlive it. Collective.
 std::unique_ptr<Transport> make_transport(const Communicator& ranks, Device device, const Backend& backend);
+// The same with this all-reduce; `largest`: bytes of the largest message that it is given.
+std::unique_ptr<Transport> make_summing_transport(const Communicator& ranks, Device device,
+                                                  const Backend& backend, Collective collective,
+                                                  std::size_t largest);
 
 }  // namespace shardrift

@@ -56,11 +56,12 @@ struct Groups {
   Communicator tensor_ranks, stage_ranks, replica_ranks;
   std::unique_ptr<Transport> tensor, stage;
 
-  Groups(const World& world, const Plan& plan, const Place& place, const Backend& backend)
+  Groups(const World& world, const Plan& plan, const Place& place, const Backend& backend,
+         std::size_t largest_message)
       : tensor_ranks(world.split(place.replica * plan.pipeline + place.stage, place.t)),
         stage_ranks(world.split(place.replica * plan.tensor_parallel + place.t, place.stage)),
         replica_ranks(world.split(place.replica, world.rank())),
-        tensor(make_transport(tensor_ranks, plan.device, backend)),
+        tensor(make_summing_transport(tensor_ranks, plan.device, backend, plan.collective, largest_message)),
         stage(make_transport(stage_ranks, plan.device, backend)) {}
 };
 
@@ -257,7 +258,7 @@ int run_plan(const World& world, const RunOptions& options, ModelConfig config, 
   });
   const double load_seconds = seconds_since(load_begin);
   if (!settled) finished = settle();
-  Groups groups(world, plan, place, *device.backend);
+  Groups groups(world, plan, place, *device.backend, largest_message(plan, counts));
   std::optional<Forward> forward;
   std::optional<Trace> trace;
   std::optional<PassTraces> traces;
@@ -283,7 +284,8 @@ int run_plan(const World& world, const RunOptions& options, ModelConfig config, 
     const progress::Doing probing("probing collectives");
     const auto machine = probed_machine(
         *groups.tensor, *device.backend, plan, counts,
-        describe_machine(plan.device, plan.tensor_parallel, run.environment, run.created), pinning);
+        describe_machine(plan.device, plan.collective, plan.tensor_parallel, run.environment, run.created),
+        pinning);
     world.together([&] { require_honoured(machine, machine.probed, pinning); });
     run.environment.collectives = observed_collectives(machine);
     groups.tensor->take_calls();
@@ -409,6 +411,7 @@ int run_command(const World& world, const std::vector<std::string>& arguments, c
                               kernel_threads(options, world), world);
   });
   require_agreement(world, stated_libraries(device, options.plan.device), kSameMachine);
+  require_peer_sums(world, options.plan, pinning);
   return run_plan(world, options, config, device, pinning);
 }
 

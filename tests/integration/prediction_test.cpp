@@ -103,6 +103,99 @@ TEST_P(Prediction, OfPromptsThatArePrefilledTogether) {
   }
 }
 
+// Our own all-reduces: by a profile that was probed, by the shipped one, and one-shot by its definition
+// alone.
+class OurCollectives : public ::testing::TestWithParam<std::tuple<std::string, int>> {};
+
+TEST_P(OurCollectives, OneDeviceGivesTheirBits) {
+  const auto& [collective, ranks] = GetParam();
+  const std::string n = std::to_string(ranks);
+  for (const std::string dtype : {"float32", "bfloat16", "float16"}) {
+    const fs::path folder = scratch("prediction-" + collective + "-" + n + "-" + dtype);
+    const fs::path profile = folder / "profile.json";
+    probe(ranks, profile, dtype, "1,5,17,40", {"--collective", collective, "--check"});
+    const auto real = record_of(
+        "tiny-llama", {ranks, {"--tensor-parallel", n, "--dtype", dtype, "--collective", collective}}, folder,
+        "real");
+    const std::string accumulate = dtype == "float32" ? "message" : "float32";
+    const auto one_device = [&](const std::string& name, std::vector<std::string> flags) {
+      flags.insert(flags.end(), {"--shards", n, "--dtype", dtype, "--accumulate", accumulate});
+      return record_of("tiny-llama", {1, flags}, folder, name);
+    };
+    const auto predicted =
+        one_device("predicted", {"--reduction", "profile", "--collective-profile", profile.string()});
+    EXPECT_EQ(first_difference(real, predicted), "") << collective << " " << dtype;
+    const auto shipped = one_device(
+        "shipped", {"--reduction", "profile", "--collective-profile",
+                    SHARDRIFT_SOURCE_DIR "/experiments/profiles/" + collective + "-" + n + "ranks.json"});
+    EXPECT_EQ(first_difference(real, shipped), "") << collective << " " << dtype;
+    if (collective == "one-shot") {
+      EXPECT_EQ(first_difference(real, one_device("linear", {"--reduction", "linear"})), "") << dtype;
+    }
+    // Controls: another order; of 16-bit messages, whose float32 sums are mostly exact in any order, another
+    // rounding.
+    if (ranks > 2 && dtype == "float32") {
+      EXPECT_NE(first_difference(real, one_device("chain", {"--reduction", "chain"})), "");
+    } else if (ranks > 2) {
+      const Case hops{1, {"--shards", n, "--dtype", dtype, "--reduction", "linear"}};
+      EXPECT_NE(first_difference(real, record_of("tiny-llama", hops, folder, "hops")), "") << dtype;
+    }
+
+    const auto seen = record::Reader::open(real).run().environment.collectives;
+    const auto used = record::Reader::open(predicted).run().environment.collectives;
+    ASSERT_EQ(seen.size(), 4U);
+    ASSERT_EQ(used.size(), 4U);
+    for (std::size_t i = 0; i < seen.size(); ++i) {
+      EXPECT_EQ(seen[i].library, "shardrift");
+      EXPECT_EQ(seen[i].algorithm, collective);
+      EXPECT_EQ(used[i].algorithm, collective);
+      EXPECT_EQ(seen[i].segments, used[i].segments);
+      EXPECT_EQ(seen[i].trees, used[i].trees);
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Ranks, OurCollectives,
+                         ::testing::Combine(::testing::Values("one-shot", "two-shot"),
+                                            ::testing::Values(2, 3, 4)));
+
+// Replicas and stages have groups of their own, each with its own memory.
+TEST(OurCollectivesInGroups, HaveTheBitsOfOneGroup) {
+  const fs::path folder = scratch("prediction-groups");
+  const auto bits_of = [&](const std::string& name, int ranks, const std::vector<std::string>& more) {
+    std::vector<std::string> flags{"--tensor-parallel", "2",       "--dtype", "bfloat16",
+                                   "--collective",      "two-shot"};
+    flags.insert(flags.end(), more.begin(), more.end());
+    return record_of("tiny-llama", {ranks, flags}, folder, name);
+  };
+  const auto one = bits_of("one", 2, {});
+  EXPECT_EQ(first_difference(one, bits_of("stages", 4, {"--pipeline", "2"})), "");
+  EXPECT_EQ(first_difference(one, bits_of("replicas", 4, {"--replicas", "2"})), "");
+}
+
+TEST(OurCollectivesRefusals, BeforeWeightsAreRead) {
+  const fs::path folder = scratch("collective-refusals");
+  const auto refused = [&](int ranks, std::vector<std::string> flags) {
+    auto arguments = run_arguments("tiny-llama", {ranks, std::move(flags)}, folder / "out.h5");
+    const auto finished = run_program(worker_command(ranks, arguments));
+    EXPECT_EQ(finished.code, 64) << finished.output;
+    EXPECT_FALSE(fs::exists(folder / "out.h5.parts"));
+    return finished.output;
+  };
+  using ::testing::HasSubstr;
+  EXPECT_THAT(refused(1, {"--collective", "one-shot"}), HasSubstr("nothing is summed between ranks"));
+  EXPECT_THAT(refused(2, {"--tensor-parallel", "2", "--collective", "one-shot", "--reduction", "linear"}),
+              HasSubstr("--reduction linear"));
+  EXPECT_THAT(refused(2, {"--tensor-parallel", "2", "--collective", "two-shot", "--mpi-allreduce", "ring"}),
+              HasSubstr("--collective two-shot: the library's all-reduce is not called"));
+  EXPECT_THAT(refused(2, {"--tensor-parallel", "2", "--collective", "three-shot"}),
+              HasSubstr("use library, one-shot or two-shot"));
+  EXPECT_THAT(
+      refused(1, {"--shards", "3", "--dtype", "bfloat16", "--reduction", "profile", "--collective-profile",
+                  SHARDRIFT_SOURCE_DIR "/experiments/profiles/two-shot-3ranks.json"}),
+      HasSubstr("adds bfloat16 messages in float32 and rounds once: give --accumulate float32"));
+}
+
 // A run says what its collectives did, a pinned algorithm included.
 TEST(PinnedRun, RecordsWhatItTook) {
   const fs::path folder = scratch("pinned-run");

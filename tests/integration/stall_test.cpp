@@ -87,6 +87,33 @@ TEST_F(Stall, ADeadRankIsNamed) {
   }
 }
 
+// The same inside an all-reduce of our own, which waits by looking at memory.
+TEST_F(Stall, ARankThatDoesNotComeToOurOwnAllReduceEndsTheOthers) {
+  for (const std::string collective : {"one-shot", "two-shot"})
+    for (const int signal : {SIGSTOP, SIGKILL}) {
+      Running job(holding("out:1", on(2, {"--tensor-parallel", "2", "--collective", collective},
+                                      signal == SIGSTOP ? 2 : 60)));
+      const HeldRun run(output);
+      ASSERT_TRUE(run.is_reached(job));
+      const auto ranks = rank_processes(job.pid());
+      ASSERT_EQ(ranks.size(), 2U);
+      kill(ranks[1], signal);
+      run.let_go();  // rank 0 chooses its tokens and goes on to the next sum
+      const auto finished = job.wait();
+      EXPECT_EQ(finished.code, signal == SIGSTOP ? 70 : 137) << finished.output;
+      EXPECT_THAT(finished.output, HasSubstr("shardrift-run: rank 1 on "));
+      if (signal == SIGSTOP) {
+        EXPECT_THAT(finished.output, AllOf(HasSubstr(" has not answered for 2 s"),
+                                           HasSubstr("waiting for other ranks in an all-reduce; all ranks")));
+      } else {
+        EXPECT_THAT(finished.output,
+                    AllOf(HasSubstr(" died; it was at: "), HasSubstr("all ranks are ended")));
+      }
+      says_once(finished);
+      run.hold_again();
+    }
+}
+
 // Stopped before there are ranks: nobody can name it, but nobody waits for ever. Takes the least limit, a
 // minute.
 TEST_F(Stall, ARankThatNeverArrivesEndsTheOthers) {

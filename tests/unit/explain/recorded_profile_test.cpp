@@ -45,6 +45,25 @@ TEST(RecordedProfile, HasTheMapsThatWereSeen) {
       HasSubstr("no binary tree"));
 }
 
+// What a run says of one of ours is enough to fold as it did.
+TEST(RecordedProfile, OfOneOfOurOwnRoundsAsItDoes) {
+  auto run = live_run();
+  run.environment.collectives.resize(1);
+  auto& info = run.environment.collectives.front();
+  info.library = "shardrift";
+  info.algorithm = "two-shot";
+  info.trees = {"(0+1)+2"};
+  info.segments = {{0, 8, 0}};
+  const auto profile = recorded_profile(run);
+  ASSERT_TRUE(profile);
+  const auto read_back = profile_from_json(profile_to_json(*profile), "test");
+  EXPECT_EQ(read_back.transport, "two-shot");
+  EXPECT_EQ(read_back.accumulator(DType::bfloat16), Accumulator::float32);
+  EXPECT_EQ(read_back.map_for(CollectiveOperation::all_reduce, DType::bfloat16, 8),
+            peer_map(Collective::two_shot, 8, DType::bfloat16, 3));
+  EXPECT_EQ(recorded_profile(live_run())->accumulator(DType::bfloat16), Accumulator::message);
+}
+
 TEST(RecordedProfile, PredictionsAndOneRankHaveNone) {
   EXPECT_FALSE(recorded_profile(record::testing::example_run()));
   auto run = live_run();

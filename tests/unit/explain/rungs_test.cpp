@@ -162,6 +162,39 @@ TEST(Rungs, EveryPlannedRungIsAValidPlanAndRecognised) {
       }
 }
 
+// A collective of our own adds 16-bit partials in float32, and so do the rungs from its hops on.
+TEST(Rungs, OfOurOwnCollectives) {
+  Plan live = real(4, DType::bfloat16);
+  live.collective = Collective::one_shot;
+  EXPECT_EQ(rung_of(validated(live, 4, 4)), RungKind::real);
+  for (const bool profile : {false, true})
+    EXPECT_THAT(
+        texts(planned_rungs(live, profile)),
+        ElementsAre("reference: one device, bfloat16, cpu",
+                    "product: one device, rounded partials, bfloat16, cpu",
+                    "shards: one device, 4 shards, exact, float32 partials, bfloat16, cpu",
+                    "partials: one device, 4 shards, exact, rounded partials, bfloat16, cpu",
+                    "hops: one device, 4 shards, linear, rounded partials, float32 sums, bfloat16, cpu",
+                    "prediction: one device, 4 shards, linear, float32 sums, bfloat16, cpu"));
+  live.collective = Collective::two_shot;
+  EXPECT_THAT(
+      texts(planned_rungs(live, true)),
+      ElementsAre(::testing::_, ::testing::_, ::testing::_, ::testing::_,
+                  "hops: one device, 4 shards, linear, rounded partials, float32 sums, bfloat16, cpu",
+                  "order: one device, 4 shards, profile, rounded partials, float32 sums, bfloat16, cpu",
+                  "prediction: one device, 4 shards, profile, float32 sums, bfloat16, cpu"));
+  for (const auto dtype : {DType::float32, DType::float16, DType::bfloat16, DType::float64})
+    for (const auto collective : {Collective::one_shot, Collective::two_shot})
+      for (const int shards : {2, 3, 4}) {
+        live = real(shards, dtype);
+        live.collective = collective;
+        for (const auto& rung : planned_rungs(live, true)) {
+          const Plan plan = validated(rung.plan, 4, 1);
+          EXPECT_EQ(rung_of(plan), rung.kind) << describe(plan);
+        }
+      }
+}
+
 TEST(Rungs, OtherPlansAreNone) {
   Plan plan = real(4, DType::bfloat16);
   plan.tensor_parallel = 1;

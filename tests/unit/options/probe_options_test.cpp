@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include "common/error.hpp"
+
 namespace shardrift {
 namespace {
 
@@ -17,6 +19,24 @@ TEST(ProbeOptions, PathsAreTakenAsTheyAre) {
     EXPECT_EQ(options.output, path);
   }
   EXPECT_FALSE(helped);
+}
+
+TEST(ProbeOptions, OurOwnCollectivesAreAllReduces) {
+  bool helped = false;
+  EXPECT_EQ(parse_probe_options({"--count", "4"}, helped).collective, Collective::library);
+  EXPECT_EQ(parse_probe_options({"--count", "4", "--collective", "two-shot"}, helped).collective,
+            Collective::two_shot);
+  for (const auto& more : {std::vector<std::string>{"--local", "tree"}, {"--operation", "reduce-scatter"}}) {
+    std::vector<std::string> arguments{"--count", "4", "--collective", "one-shot"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    try {
+      parse_probe_options(arguments, helped);
+      ADD_FAILURE() << "accepted " << more.front();
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ExitCode::usage);
+      EXPECT_NE(std::string(error.what()).find("--collective one-shot"), std::string::npos) << error.what();
+    }
+  }
 }
 
 }  // namespace

@@ -12,6 +12,7 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 Plan plan_of(int shards, int ranks, int stages, int replicas, std::string_view reduction = "") {
   Plan plan;
@@ -111,6 +112,35 @@ TEST(Plan, RowLinearModes) {
     EXPECT_EQ(plan_from_json(plan_to_json(reduce)), reduce);
   }
   EXPECT_THROW(named<RowLinear>("--row-linear", "sequence"), Error);
+}
+
+TEST(Plan, CollectivesOfOurOwnSumWhereTheLibraryWould) {
+  Plan plan = plan_of(4, 4, 1, 1, "native");
+  EXPECT_THAT(plan_to_json(plan),
+              Not(HasSubstr("collective")));  // records and resume keys stay what they were
+  for (const auto* name : {"one-shot", "two-shot"}) {
+    plan.collective = named<Collective>("--collective", name);
+    EXPECT_EQ(describe(validated(plan, 4, 4)), fmt::format("TP=4, {}, float32, cpu", name));
+    EXPECT_EQ(plan_from_json(plan_to_json(plan)), plan);
+  }
+  Plan other = plan;
+  other.row_linear = RowLinear::scatter;
+  EXPECT_EQ(refusal(other, 4, 4),
+            "--collective two-shot with --row-linear scatter: there is no all-reduce then; leave one out");
+  other.row_linear = RowLinear::gather;
+  EXPECT_THAT(refusal(other, 4, 4), HasSubstr("--row-linear gather"));
+  other = plan;
+  other.reduction.order = ReductionOrder::linear;
+  EXPECT_EQ(
+      refusal(other, 4, 4),
+      "--collective two-shot with --reduction linear: that is a local fold and no collective; leave one out");
+  other = plan;
+  other.reduction.accumulator = Accumulator::float32;
+  EXPECT_THAT(refusal(other, 4, 4), HasSubstr("--accumulate float32"));
+  other = plan;
+  other.shards = 1;
+  other.tensor_parallel = 1;
+  EXPECT_THAT(refusal(other, 4, 1), HasSubstr("--tensor-parallel 1: nothing is summed between ranks"));
 }
 
 TEST(Plan, StagesMayBeUneven) {

@@ -73,6 +73,21 @@ TEST(ProfileFile, ShippedProfiles) {
   EXPECT_GE(found, 3);
 }
 
+TEST(ProfileFile, KeepsOurOwnCollectives) {
+  for (const auto collective : {Collective::one_shot, Collective::two_shot}) {
+    auto profile = example_profile();
+    profile.probed.clear();
+    profile.model = PeerModel{collective};
+    const auto text = profile_to_json(profile);
+    EXPECT_EQ(profile_from_json(text, "test").model, profile.model);
+    const std::string name(name_of(collective));
+    auto damaged = text;
+    damaged.replace(damaged.find("\"" + name + "\""), name.size() + 2, "\"library\"");
+    EXPECT_THAT(message_of([&] { profile_from_json(damaged, "test"); }),
+                HasSubstr("\"two-shot\" is expected"));
+  }
+}
+
 // Every single replacement must be noticed, and the message must say where.
 TEST(ProfileFile, DamageIsRefused) {
   CollectiveProfile profile = example_profile();

@@ -80,6 +80,38 @@ TEST(Profile, NoBinaryTreeIsRefused) {
               HasSubstr("does not round at every add"));
 }
 
+// Of our own all-reduces the order is known at every size, and so is where it rounds.
+TEST(Profile, OfOurOwnAddsInFloat32) {
+  CollectiveProfile profile;
+  profile.library = "shardrift";
+  profile.transport = "two-shot";
+  profile.ranks = 3;
+  profile.model = PeerModel{Collective::two_shot};
+  for (const DType dtype : {DType::float32, DType::bfloat16}) {
+    auto one = as_probed(peer_map(Collective::two_shot, 100, dtype, 3), dtype);
+    one.probe.accumulator = peer_accumulator(dtype);
+    EXPECT_EQ(agrees(profile.model, one), true);
+    profile.add(one);
+    EXPECT_EQ(profile.map_for(kAllReduce, dtype, 100), one.probe.map());
+    EXPECT_EQ(profile.map_for(kAllReduce, dtype, 4096), peer_map(Collective::two_shot, 4096, dtype, 3));
+  }
+  EXPECT_EQ(profile.accumulator(DType::bfloat16), Accumulator::float32);
+  EXPECT_EQ(profile.accumulator(DType::tf32), Accumulator::message);
+  EXPECT_EQ(describe(profile.model), "two-shot, float32 sums");
+  EXPECT_THAT(message_of([&] { static_cast<void>(profile.map_for(kAllReduce, DType::float16, 4)); }),
+              HasSubstr("probe --device cpu --collective two-shot --dtype float16 --count 4"));
+  // A probe that says otherwise is no prediction, and no model's.
+  auto hops = as_probed(peer_map(Collective::two_shot, 100, DType::bfloat16, 3), DType::bfloat16);
+  EXPECT_EQ(agrees(profile.model, hops), false);
+  profile.add(hops);
+  EXPECT_THAT(message_of([&] { static_cast<void>(profile.map_for(kAllReduce, DType::bfloat16, 100)); }),
+              HasSubstr("does not add in float32 and round once"));
+  auto linear = as_probed(uniform_map(linear_tree(3), 100), DType::float32);
+  EXPECT_EQ(agrees(profile.model, linear), false);
+  linear.operation = CollectiveOperation::reduce_scatter;
+  EXPECT_EQ(agrees(profile.model, linear), std::nullopt);
+}
+
 TEST(Profile, AddReplacesTheSameMessage) {
   auto profile = example_profile();
   const auto before = profile.probed.size();

@@ -156,6 +156,34 @@ TEST_F(PlanStudy, AProfileSpeaksForItsOwnLibraryOnly) {
   EXPECT_THAT(none.not_possible.front().reason, HasSubstr("openmpi-4.1.4-4ranks.json is of mpi"));
 }
 
+// Our own all-reduces add alike on every machine: predicted wherever they cannot run.
+TEST_F(PlanStudy, CollectivesOfOurOwnArePredictedAnywhere) {
+  const auto predicted_as = [&](const std::string& collective, const std::string& dtype,
+                                const Machine& machine) {
+    const auto planned = plan(
+        "dtype = '" + dtype + "'\n[[candidate]]\ntensor-parallel = 4\ncollective = '" + collective + "'\n",
+        machine);
+    EXPECT_TRUE(planned.not_possible.empty());
+    EXPECT_EQ(words(planned.configurations.back()).find("--collective "), std::string::npos);
+    return planned.configurations.back();
+  };
+  Machine gpu = cpu(1);
+  gpu.device = "cuda";
+  gpu.collective_library = "nccl";
+  EXPECT_EQ(predicted_as("one-shot", "bfloat16", cpu(1)).plan,
+            "one device, 4 shards, linear, float32 sums, bfloat16, cpu");
+  EXPECT_EQ(predicted_as("one-shot", "float32", gpu).plan, "one device, 4 shards, linear, float32, cuda");
+  for (const auto& machine : {cpu(1), gpu}) {
+    const auto two_shot = predicted_as("two-shot", "bfloat16", machine);
+    EXPECT_THAT(two_shot.plan, HasSubstr("4 shards, profile, float32 sums, bfloat16"));
+    EXPECT_THAT(words(two_shot), HasSubstr("two-shot-4ranks.json"));
+    EXPECT_THAT(two_shot.prediction, HasSubstr("two-shot, float32 sums on any machine"));
+  }
+  // Where they can run, they do.
+  const auto live = plan("[[candidate]]\ntensor-parallel = 2\ncollective = 'two-shot'\n", cpu(2));
+  EXPECT_EQ(live.configurations.back().plan, "TP=2, two-shot, float32, cpu");
+}
+
 TEST_F(PlanStudy, APredictionCanBeAskedFor) {
   const auto planned = plan(
       "[[candidate]]\ntensor-parallel = 3\n[[candidate]]\nname = 'check'\n"
