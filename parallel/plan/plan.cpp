@@ -71,6 +71,10 @@ void check_numerics(const Plan& plan) {
         "--expert-parallel with --row-linear gather: dealt experts are summed, gather sums nothing; leave "
         "one "
         "out");
+  if (plan.products == Products::fixed && plan.device == Device::cuda)
+    throw usage_error(
+        "--products fixed with --device cuda: the kernels of fixed order are for CPUs so far; use --products "
+        "library, or --device cpu");
   if (plan.dtype == DType::tf32 && plan.device == Device::cpu)
     throw usage_error("--dtype tf32 needs --device cuda: CPUs multiply float32 in float32");
   if (plan.logits_dtype != storage_of(plan.dtype) && plan.logits_dtype != DType::float32)
@@ -157,6 +161,7 @@ std::string describe(const Plan& plan) {
   if (plan.row_linear != RowLinear::reduce) text += fmt::format(", row-linear {}", name_of(plan.row_linear));
   if (plan.expert_parallel) text += ", expert-parallel";
   if (plan.expert_sum != ExpertSum::model) text += fmt::format(", {} expert sums", name_of(plan.expert_sum));
+  if (plan.products != Products::library) text += fmt::format(", {} products", name_of(plan.products));
   if (plan.reduction.partial != PartialDType::model)
     text += fmt::format(", {} partials", name_of(plan.reduction.partial));
   const bool says_sums = plan.reduction.order == ReductionOrder::exact;

@@ -44,6 +44,15 @@ constexpr auto names_of(Quantization) {
                                              {Quantization::fp8_block, "fp8-block"}});
 }
 
+// Whose matrix products (docs/architecture.md, "Products").
+enum class Products {
+  library,  // MKL, oneDNN, cuBLAS: their order along K may depend on rows, columns and processor
+  fixed,    // ours, whose order along K depends on K alone
+};
+constexpr auto names_of(Products) {
+  return std::to_array<Named<Products>>({{Products::library, "library"}, {Products::fixed, "fixed"}});
+}
+
 // How a row's experts, weighted, become one row of a shard's partial: in ascending order of their ids, …
 enum class ExpertSum {
   model,    // each rounded to the partial's dtype, every add rounded (transformers)
@@ -65,6 +74,7 @@ struct Plan {
   RowLinear row_linear = RowLinear::reduce;
   bool expert_parallel = false;  // of a mixture, whole experts are dealt to shards, not each one's columns
   ExpertSum expert_sum = ExpertSum::model;
+  Products products = Products::library;
   DType dtype = DType::float32;                // of weights and activations
   Quantization quantize = Quantization::none;  // of weights, before they are sharded
   DType logits_dtype =

@@ -90,6 +90,12 @@ constexpr auto fields_of(std::type_identity<Plan>) {
           "of a mixture: where the sum of a row's weighted experts rounds. model: at every expert, to the "
           "model's dtype (default); float32: once",
           Since::later},
+      FlagField{
+          "products", &Plan::products, in_numerics,
+          "whose matrix products. library (default): cuBLAS; on CPUs MKL or oneDNN, but our own of one row "
+          "and, where there is no AMX, of 16-bit numbers. fixed (CPUs): our own, always, whose order along "
+          "K depends on K alone: a row has the same bits in a pass of 1 row and of 1000, on every CPU",
+          Since::later},
   };
 }
 // The row "reduction" holds three of its members; the two others have rows of their own.

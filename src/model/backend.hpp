@@ -165,7 +165,7 @@ class Backend {
                         const std::int32_t* targets = nullptr) = 0;
 };
 
-std::unique_ptr<Backend> make_cpu_backend(int threads);
+std::unique_ptr<Backend> make_cpu_backend(int threads, Products products = Products::library);
 
 // Device memory with an owner.
 class Buffer {

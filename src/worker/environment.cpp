@@ -9,6 +9,7 @@
 
 #include "common/error.hpp"
 #include "common/text.hpp"
+#include "model/cpu/products/product_kernels.hpp"
 #include "model/library_versions.hpp"
 #ifdef SHARDRIFT_HAVE_CUDA
 #include "parallel/transport/nccl_transport.hpp"
@@ -39,6 +40,12 @@ bool recorded_variable(std::string_view name) {
        {"NCCL_", "CUDA_", "CUBLAS_", "OMPI_MCA_", "OMP_", "MKL_", "TORCH_", "ATEN_", "SLURM_JOB_"})
     if (name.starts_with(prefix)) return true;
   return false;
+}
+
+std::string cpu_products() {
+  return fmt::format("ATen MKL/oneDNN on one thread; own kernels ({}) for one row and for 16-bit numbers{}",
+                     product_kernels().front()->name,
+                     has_matrix_unit(false) ? ", whose many rows are oneDNN's (AMX)" : "");
 }
 
 // Names that whoever started the ranks says matter: those a site profile exports (slurm/templates/task.sh).
@@ -73,9 +80,8 @@ record::Environment describe_here(Device device, int threads) {
 #ifdef SHARDRIFT_HAVE_CUDA
   if (device == Device::cuda) here.libraries["nccl"] = nccl_version();
 #endif
-  here.settings["matmul"] = device == Device::cuda
-                                ? "ATen cuBLAS, reduced-precision reductions off"
-                                : "ATen MKL/oneDNN on one thread; own kernel for one float32 row";
+  here.settings["matmul"] =
+      device == Device::cuda ? "ATen cuBLAS, reduced-precision reductions off" : cpu_products();
   here.settings["kernel_threads"] = std::to_string(threads);
   return here;
 }

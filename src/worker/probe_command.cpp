@@ -228,7 +228,7 @@ int probe_command(const World& world, const std::vector<std::string>& arguments,
       throw usage_error("{}: already exists; use --overwrite to replace it", options.output.string());
   });
   constexpr int kThreads = 1;
-  world.together([&] { device = open_rank_device(options.device, false, kThreads, world); });
+  world.together([&] { device = open_rank_device(options.device, {}, kThreads, world); });
   require_agreement(world, stated_libraries(device, options.device), kSameMachine);
   Plan summed;
   summed.tensor_parallel = world.size();

@@ -33,15 +33,15 @@ RankDevice open_cuda(bool tf32, const World& world) {
 
 }  // namespace
 
-RankDevice open_rank_device(Device device, [[maybe_unused]] bool tf32, int threads, const World& world) {
+RankDevice open_rank_device(Device device, const DeviceNumerics& numerics, int threads, const World& world) {
   if (device == Device::cuda) {
 #ifdef SHARDRIFT_HAVE_CUDA
-    return open_cuda(tf32, world);
+    return open_cuda(numerics.tf32, world);
 #else
     throw usage_error("--device cuda: this shardrift-run was built without CUDA; build the cuda preset");
 #endif
   }
-  return {make_cpu_backend(threads), describe_cpu(world), {}};
+  return {make_cpu_backend(threads, numerics.products), describe_cpu(world), {}};
 }
 
 std::unique_ptr<Transport> make_transport(const Communicator& ranks, [[maybe_unused]] Device device,

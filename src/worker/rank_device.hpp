@@ -14,8 +14,14 @@ struct RankDevice {
   std::string runtime;  // CUDA's version; empty on CPUs
 };
 
+// What a plan says of a device's arithmetic.
+struct DeviceNumerics {
+  bool tf32 = false;
+  Products products = Products::library;
+};
+
 // threads: of the CPU kernels. Throws usage_error where there is no such device, or fewer than ranks.
-RankDevice open_rank_device(Device device, bool tf32, int threads, const World& world);
+RankDevice open_rank_device(Device device, const DeviceNumerics& numerics, int threads, const World& world);
 
 // A group of one: none. Else NCCL on GPUs, MPI on CPUs. `ranks` and `backend` must outlive it. Collective.
 std::unique_ptr<Transport> make_transport(const Communicator& ranks, Device device, const Backend& backend);

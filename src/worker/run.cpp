@@ -407,7 +407,8 @@ int run_command(const World& world, const std::vector<std::string>& arguments, c
   });
   world.together([&] {
     const progress::Doing opening("opening the device");
-    device = open_rank_device(options.plan.device, options.plan.dtype == DType::tf32,
+    device = open_rank_device(options.plan.device,
+                              {.tf32 = options.plan.dtype == DType::tf32, .products = options.plan.products},
                               kernel_threads(options, world), world);
   });
   require_agreement(world, stated_libraries(device, options.plan.device), kSameMachine);

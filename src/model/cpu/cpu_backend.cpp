@@ -29,7 +29,7 @@ T* row_of(const Matrix& m, std::int64_t row) {
 
 class CpuBackend final : public Backend {
  public:
-  explicit CpuBackend(int threads) : threads_(threads) {
+  CpuBackend(int threads, Products products) : threads_(threads), products_(products) {
     // Bits of MKL's products depend on its thread count: one per rank, always.
     at::set_num_threads(1);
   }
@@ -94,7 +94,7 @@ class CpuBackend final : public Backend {
   }
 
   void linear(const Matrix& x, const Weight& weight, const Matrix& out) override {
-    cpu_linear(threads_, x, weight, out);
+    cpu_linear(threads_, products_, x, weight, out);
   }
 
   void rope_and_cache(const Matrix& qkv, std::int64_t query_heads, const RopeView& rope,
@@ -312,6 +312,7 @@ class CpuBackend final : public Backend {
   }
 
   Threads threads_;
+  Products products_;
 };
 
 double CpuBackend::read_bandwidth() {
@@ -331,8 +332,8 @@ double CpuBackend::read_bandwidth() {
 
 }  // namespace
 
-std::unique_ptr<Backend> make_cpu_backend(int threads) {
-  return std::make_unique<CpuBackend>(threads);
+std::unique_ptr<Backend> make_cpu_backend(int threads, Products products) {
+  return std::make_unique<CpuBackend>(threads, products);
 }
 
 }  // namespace shardrift

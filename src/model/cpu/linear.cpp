@@ -3,8 +3,8 @@
 #include <ATen/ops/mm.h>
 #include <c10/core/InferenceMode.h>
 
+#include "model/cpu/products/fixed_product.hpp"
 #include "model/cpu/vector_kernels.hpp"
-#include "model/scalar.hpp"
 #include "model/torch_view.hpp"
 
 namespace shardrift {
@@ -19,39 +19,21 @@ void one_row(Threads& threads, const Matrix& x, const Matrix& weight, const Matr
   });
 }
 
-// The float32 accumulators of a 16-bit product: 16-bit products are exact in float32, only sums round.
-template <typename T>
-void widened(Threads& threads, const Matrix& x, const Matrix& weight, const Matrix& out) {
-  std::vector<float> inputs(static_cast<std::size_t>(x.count()));
-  for (std::int64_t i = 0; i < x.count(); ++i)
-    inputs[static_cast<std::size_t>(i)] = static_cast<const T*>(x.data)[i];
-  threads.for_range(weight.rows, 64, [&](std::int64_t begin, std::int64_t end) {
-    std::vector<float> row(static_cast<std::size_t>(weight.cols));
-    for (std::int64_t n = begin; n < end; ++n) {
-      const T* source = static_cast<const T*>(weight.data) + n * weight.cols;
-      for (std::int64_t k = 0; k < weight.cols; ++k) row[static_cast<std::size_t>(k)] = source[k];
-      for (std::int64_t r = 0; r < x.rows; ++r)
-        matrix_vector(row.data(), inputs.data() + r * x.cols, 0, 1, x.cols,
-                      static_cast<float*>(out.data) + r * out.cols + n);
-    }
-  });
+// Which products --products library leaves to us. Many rows of 16-bit numbers are the library's where a
+// matrix unit multiplies them, many times as fast as vectors do; without one it takes twice the time it takes
+// in float32 (docs/results/cpu-speed.md).
+bool is_ours(const Matrix& x, const Matrix& out) {
+  if (size_of(x.dtype) > 2) return false;
+  const bool sums_wanted = storage_of(out.dtype) != storage_of(x.dtype);  // as they are, in float32
+  return sums_wanted || x.rows == 1 || !has_matrix_unit(x.dtype == DType::float16);
 }
 
 }  // namespace
 
-void cpu_linear(Threads& threads, const Matrix& x, const Weight& weight, const Matrix& out) {
-  if (storage_of(out.dtype) != storage_of(x.dtype)) {
-    if (x.dtype == DType::float16) {
-      widened<c10::Half>(threads, x, weight.matrix, out);
-    } else {
-      widened<c10::BFloat16>(threads, x, weight.matrix, out);
-    }
-    return;
-  }
-  if (x.rows == 1 && x.dtype == DType::float32) {
-    one_row(threads, x, weight.matrix, out);
-    return;
-  }
+void cpu_linear(Threads& threads, Products products, const Matrix& x, const Weight& weight,
+                const Matrix& out) {
+  if (products == Products::fixed || is_ours(x, out)) return fixed_product(threads, x, weight.matrix, out);
+  if (x.rows == 1 && x.dtype == DType::float32) return one_row(threads, x, weight.matrix, out);
   const c10::InferenceMode inference;
   at::Tensor result = torch_view(out, at::kCPU);
   at::mm_out(result, torch_view(x, at::kCPU), torch_view(weight.matrix, at::kCPU).t());

@@ -1,11 +1,13 @@
-// Matrix products on CPUs: ATen (MKL, oneDNN) on one thread, or our own kernel for one float32 row.
+// Matrix products on CPUs: a library's, through ATen on one thread, or our own (model/cpu/products).
 #pragma once
 #include "model/cpu/threads.hpp"
 #include "model/matrix.hpp"
+#include "parallel/plan/plan.hpp"
 
 namespace shardrift {
 
-// out = x · weightᵀ, see Backend::linear. The choice of kernel depends on shape and dtype alone.
-void cpu_linear(Threads& threads, const Matrix& x, const Weight& weight, const Matrix& out);
+// out = x · weightᵀ, see Backend::linear. Whose kernel depends on `products`, shape, dtype and the CPU alone.
+void cpu_linear(Threads& threads, Products products, const Matrix& x, const Weight& weight,
+                const Matrix& out);
 
 }  // namespace shardrift

@@ -13,6 +13,7 @@ namespace {
 
 constexpr std::int64_t kLanes = 16;
 using Lanes = float __attribute__((vector_size(kLanes * sizeof(float))));
+constexpr std::int64_t kAhead = 4096;  // from the weights that are multiplied to those that are fetched
 
 }  // namespace
 
@@ -29,6 +30,8 @@ void matrix_vector(const float* weight, const float* x, std::int64_t begin, std:
     Lanes sum2{};
     Lanes sum3{};
     for (std::int64_t k = 0; k < blocked; k += 4 * kLanes) {
+      for (std::int64_t line = 0; line < 4 * kLanes; line += kLanes)
+        __builtin_prefetch(row + k + kAhead + line, 0, 2);
       Lanes w0, w1, w2, w3, x0, x1, x2, x3;
       std::memcpy(&w0, row + k, sizeof w0);
       std::memcpy(&w1, row + k + kLanes, sizeof w1);

@@ -160,6 +160,17 @@ TEST(Plan, SaysWhatItsWeightsAreQuantizedTo) {
   EXPECT_EQ(describe(validated(plan, 4, 1)), "one device, float32, fp8-block weights, cpu");
 }
 
+TEST(Plan, SaysWhoseProductsItHas) {
+  Plan plan;
+  plan.products = Products::fixed;
+  EXPECT_EQ(describe(validated(plan, 4, 1)), "one device, fixed products, float32, cpu");
+  plan.device = Device::cuda;
+  EXPECT_EQ(
+      refusal(plan, 4, 1),
+      "--products fixed with --device cuda: the kernels of fixed order are for CPUs so far; use --products "
+      "library, or --device cpu");
+}
+
 TEST(Plan, BatchesOfOneToSixtyFour) {
   Plan plan;
   EXPECT_EQ(describe(validated(plan, 4, 1)), "one device, float32, cpu");
