@@ -103,6 +103,32 @@ TEST(ExplainRun, ARecordIsExplainedFromItself) {
 }
 
 // Control: an order that is not the run's leaves a residue; the run's own leaves none.
+// Our own all-reduces round once: live from the shipped profile of two-shot, a record from itself, one-shot
+// from its definition.
+TEST(ExplainRun, OurOwnCollectivesAreExplainedCompletely) {
+  const fs::path folder = scratch("explain-collectives");
+  const auto prompts = write_prompts(folder).string();
+  const auto live = explain(
+      folder, "live",
+      {"--shards", "3", "--live", "--collective", "two-shot", "--dtype", "bfloat16", "--prompts", prompts});
+  ASSERT_EQ(live.finished.code, 0) << live.finished.output;
+  EXPECT_THAT(live.finished.output, HasSubstr("two-shot-3ranks.json"));
+  EXPECT_THAT(live.rungs(), ElementsAre("reference", "product", "shards", "partials", "hops", "order",
+                                        "prediction", "real"));
+  EXPECT_EQ(residue(live), 0);
+  for (const std::string collective : {"one-shot", "two-shot"}) {
+    const auto real = record_of("tiny-llama",
+                                {3,
+                                 {"--tensor-parallel", "3", "--collective", collective, "--dtype", "bfloat16",
+                                  "--record", "hidden", "--checksums"}},
+                                folder, collective + "-real");
+    const auto explained = explain(folder, collective, {"--real", real.string()});
+    ASSERT_EQ(explained.finished.code, 0) << explained.finished.output;
+    EXPECT_EQ(explained.rungs().size(), collective == "one-shot" ? 7U : 8U);
+    EXPECT_EQ(residue(explained), 0) << collective;
+  }
+}
+
 TEST(ExplainRun, AWrongOrderLeavesAResidue) {
   const fs::path folder = scratch("explain-control");
   const auto chain = record_of(
