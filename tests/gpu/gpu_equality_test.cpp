@@ -73,6 +73,22 @@ std::vector<Comparison> comparisons_of(const std::string& dtype) {
            {shards(4, 1, order, partial), shards(4, 2, order, partial), shards(4, 4, order, partial)}});
   // NCCL's all-reduce of two ranks has one order.
   all.push_back({"native", "tiny-llama", What::logits, {shards(2, 1), {2, {"--tensor-parallel", "2"}}}});
+  // Our own add in a stated order, in float32, and round once.
+  const Words once{"--accumulate", "float32"};
+  for (const int ranks : {2, 3, 4}) {
+    const std::string n = std::to_string(ranks);
+    const auto live = [&](const std::string& collective) -> Case {
+      return {ranks, {"--tensor-parallel", n, "--collective", collective}};
+    };
+    const std::string profile = SHARDRIFT_SOURCE_DIR "/experiments/profiles/two-shot-" + n + "ranks.json";
+    all.push_back(
+        {"one-shot-" + n, "tiny-llama", What::logits, {shards(ranks, 1, "linear", once), live("one-shot")}});
+    all.push_back(
+        {"two-shot-" + n,
+         "tiny-llama",
+         What::logits,
+         {shards(ranks, 1, "profile", joined(once, {"--collective-profile", profile})), live("two-shot")}});
+  }
   // Weights are quantized before they are sharded.
   for (const std::string quantize : {"int8", "int4", "nf4", "fp8", "fp8-block"}) {
     const Words words{"--quantize", quantize};
