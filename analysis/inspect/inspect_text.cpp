@@ -14,10 +14,12 @@ namespace {
 
 std::string timing_text(const record::RunTiming& timing) {
   if (timing.prefill_tokens + timing.decode_tokens == 0) return "";
-  return line("timing",
-              fmt::format("load {:.3g} s, prefill {} tokens in {:.3g} s, decode {} tokens in {:.3g} s",
-                          timing.load_seconds, timing.prefill_tokens, timing.prefill_seconds,
-                          timing.decode_tokens, timing.decode_seconds));
+  return line(
+      "timing",
+      fmt::format("load {:.3g} s, prefill {} tokens in {:.3g} s, decode {} tokens in {:.3g} s, waited for "
+                  "recording {:.3g} s, last part on disk {:.3g} s later",
+                  timing.load_seconds, timing.prefill_tokens, timing.prefill_seconds, timing.decode_tokens,
+                  timing.decode_seconds, timing.recording_wait_seconds, timing.recording_flush_seconds));
 }
 
 std::string kept_text(const std::vector<std::string>& names) {

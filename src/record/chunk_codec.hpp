@@ -17,7 +17,7 @@ std::uint32_t stored_fletcher32(const std::byte* data, std::size_t bytes);
 
 struct EncodedChunk {
   std::span<const std::byte> bytes;  // for H5Dwrite_chunk; into `own`, or where the data lie
-  Extent extent;  // of the bytes, but for where they lie
+  Extent extent;                     // of the bytes, but for where they lie
   std::vector<std::byte> own;
 };
 

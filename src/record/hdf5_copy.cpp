@@ -48,7 +48,8 @@ bool advance(std::vector<hsize_t>& offset, const std::vector<hsize_t>& dims,
   return false;
 }
 
-void copy_chunks(hid_t from, hid_t to, hid_t space, hid_t properties, const std::string& name) {
+void copy_chunks(hid_t from, hid_t to, hid_t space, hid_t properties, const std::string& name,
+                 const std::function<void(std::size_t)>& copied) {
   const int rank = H5Sget_simple_extent_ndims(space);
   check(rank, name);
   std::vector<hsize_t> dims(static_cast<std::size_t>(rank));
@@ -66,6 +67,7 @@ void copy_chunks(hid_t from, hid_t to, hid_t space, hid_t properties, const std:
     std::uint32_t skipped_filters = 0;
     check(H5Dread_chunk(from, H5P_DEFAULT, offset.data(), &skipped_filters, bytes.data()), name);
     check(H5Dwrite_chunk(to, H5P_DEFAULT, skipped_filters, offset.data(), bytes.size(), bytes.data()), name);
+    copied(bytes.size());
   } while (advance(offset, dims, chunk));
 }
 
@@ -81,20 +83,22 @@ Handle group_properties(hid_t source, const std::string& name) {
   return properties;
 }
 
-void copy_dataset(hid_t source, const std::string& name, hid_t to) {
+void copy_dataset(hid_t source, const std::string& name, hid_t to,
+                  const std::function<void(std::size_t)>& copied) {
   const Handle type(H5Dget_type(source), H5Tclose, name);
   const Handle space(H5Dget_space(source), H5Sclose, name);
   const Handle properties(H5Dget_create_plist(source), H5Pclose, name);
   Handle copy(H5Dcreate2(to, name.c_str(), type, space, H5P_DEFAULT, properties, H5P_DEFAULT), H5Dclose,
               name);
   copy_attributes(source, copy);
-  copy_chunks(source, copy, space, properties, name);
+  copy_chunks(source, copy, space, properties, name, copied);
   copy.close(name);
 }
 
 }  // namespace
 
-void copy_group(hid_t from, const std::string& name, hid_t to) {
+void copy_group(hid_t from, const std::string& name, hid_t to,
+                const std::function<void(std::size_t)>& copied) {
   const Handle source(H5Gopen2(from, name.c_str(), H5P_DEFAULT), H5Gclose, name);
   const Handle properties = group_properties(source, name);
   const Handle copy(H5Gcreate2(to, name.c_str(), H5P_DEFAULT, properties, H5P_DEFAULT), H5Gclose, name);
@@ -104,9 +108,9 @@ void copy_group(hid_t from, const std::string& name, hid_t to) {
   for (const auto& child : names) {
     Handle object(H5Oopen(source, child.c_str(), H5P_DEFAULT), H5Oclose, child);
     if (H5Iget_type(object) == H5I_GROUP)
-      copy_group(source, child, copy);
+      copy_group(source, child, copy, copied);
     else
-      copy_dataset(object, child, copy);
+      copy_dataset(object, child, copy, copied);
   }
 }
 

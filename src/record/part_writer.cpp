@@ -1,7 +1,10 @@
 // PartWriter: rows and finished prompts go to disk in background threads, one small file a prompt.
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
+#include <cstdlib>
 #include <cstring>
 #include <deque>
 #include <exception>
@@ -38,9 +41,27 @@ std::size_t chunks_of_block(const ChunkLayout& layout) {
   return std::max<std::size_t>(1, kRowBlockBytes / layout.stride());
 }
 
+// Taken anew in large pages: blocks are filled once each at first, and a fault a small page would cost as
+// much as what is done with the rows.
+struct Freed {
+  void operator()(std::byte* memory) const { std::free(memory); }
+};
+using Memory = std::unique_ptr<std::byte[], Freed>;
+Memory new_memory(std::size_t bytes) {
+  constexpr std::size_t kLargePage = std::size_t{2} << 20U;
+  constexpr std::size_t kLine = 64;
+  const std::size_t alignment = bytes < kLargePage ? kLine : kLargePage;
+  auto* const memory = std::aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment);
+  if (memory == nullptr) throw std::bad_alloc();
+#ifdef MADV_HUGEPAGE
+  if (bytes >= kLargePage) (void)::madvise(memory, bytes, MADV_HUGEPAGE);
+#endif
+  return Memory(static_cast<std::byte*>(memory));
+}
+
 // Some rows of a prompt on their way, chunk after chunk.
 struct Block {
-  std::unique_ptr<std::byte[]> memory;
+  Memory memory;
   std::size_t bytes = 0;  // of the memory
   std::int64_t first = 0;
   std::int64_t rows = 0;
@@ -98,8 +119,8 @@ struct PartWriter::State {
   mutable std::mutex mutex;
   std::condition_variable work_changed, room_changed, all_changed;
   std::vector<std::shared_ptr<Stream>> streams;
-  std::vector<std::unique_ptr<std::byte[]>> spare;  // of blocks of the usual size
-  std::size_t spare_bytes = 0;                      // of each of them
+  std::vector<Memory> spare;    // of blocks of the usual size
+  std::size_t spare_bytes = 0;  // of each of them
   std::deque<std::unique_ptr<PartFile>> to_publish;
   bool publishing = false;
   bool writing = false;  // one task at a time calls HDF5
@@ -398,7 +419,7 @@ struct PartWriter::State {
       block->memory = std::move(spare.back());
       spare.pop_back();
     } else {
-      block->memory.reset(new std::byte[block->bytes]);
+      block->memory = new_memory(block->bytes);
     }
     return block;
   }

@@ -13,8 +13,8 @@ namespace shardrift::record {
 
 inline constexpr int kSchemaMajor = 1;
 // 1: /environment/collectives; 2: hidden, checksums; 3: hashes of weights, tokenizer and prompts' content;
-// 4: which prompts shared a pass; 5: routes
-inline constexpr int kSchemaMinor = 5;
+// 4: which prompts shared a pass; 5: routes; 6: what recording cost
+inline constexpr int kSchemaMinor = 6;
 
 struct DeviceInfo {
   int rank = 0;
@@ -173,6 +173,8 @@ struct RunTiming {
   double decode_seconds = 0;
   std::int64_t prefill_tokens = 0;
   std::int64_t decode_tokens = 0;
+  double recording_wait_seconds = 0;   // that the computation waited for the recording's room
+  double recording_flush_seconds = 0;  // from the last row to the last part on the disk
 };
 
 bool valid_id(const std::string& id);

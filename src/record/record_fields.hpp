@@ -90,12 +90,15 @@ static_assert(field_count<CollectiveInfo>() == member_count<CollectiveInfo>() - 
               "a member of CollectiveInfo has no row above");
 
 constexpr auto fields_of(std::type_identity<RunTiming>) {
+  using enum Compared;
   return std::tuple{
       RecordField{"load_seconds", &RunTiming::load_seconds},
       RecordField{"prefill_seconds", &RunTiming::prefill_seconds},
       RecordField{"decode_seconds", &RunTiming::decode_seconds},
       RecordField{"prefill_tokens", &RunTiming::prefill_tokens},
       RecordField{"decode_tokens", &RunTiming::decode_tokens},
+      RecordField{"recording_wait_seconds", &RunTiming::recording_wait_seconds, no, Since::later},
+      RecordField{"recording_flush_seconds", &RunTiming::recording_flush_seconds, no, Since::later},
   };
 }
 static_assert(field_count<RunTiming>() == member_count<RunTiming>(),

@@ -26,20 +26,14 @@ constexpr double kRounds = 0x1.8p52 + 1023;  // added to n: its low bits are the
   const double biased = x * 0x1.71547652b82fep0 + kRounds;
   const double n = biased - kRounds;
   const double r = (x - n * 0x1.62e42feep-1) - n * 0x1.a39ef35793c76p-33;
-  double sum = 1.0 / 6227020800.0;
-  sum = sum * r + 1.0 / 479001600.0;
-  sum = sum * r + 1.0 / 39916800.0;
-  sum = sum * r + 1.0 / 3628800.0;
-  sum = sum * r + 1.0 / 362880.0;
-  sum = sum * r + 1.0 / 40320.0;
-  sum = sum * r + 1.0 / 5040.0;
-  sum = sum * r + 1.0 / 720.0;
-  sum = sum * r + 1.0 / 120.0;
-  sum = sum * r + 1.0 / 24.0;
-  sum = sum * r + 1.0 / 6.0;
-  sum = sum * r + 0.5;
-  sum = sum * r + 1.0;
-  sum = sum * r + 1.0;
+  // By halves, so that few steps wait for one another.
+  const double r2 = r * r;
+  const double r4 = r2 * r2;
+  const double to_r3 = (1.0 + r) + (0.5 + r * (1.0 / 6)) * r2;
+  const double to_r7 = (1.0 / 24 + r * (1.0 / 120)) + (1.0 / 720 + r * (1.0 / 5040)) * r2;
+  const double to_r11 = (1.0 / 40320 + r * (1.0 / 362880)) + (1.0 / 3628800 + r * (1.0 / 39916800)) * r2;
+  const double to_r13 = 1.0 / 479001600 + r * (1.0 / 6227020800);
+  const double sum = (to_r3 + to_r7 * r4) + (to_r11 + to_r13 * r4) * (r4 * r4);
   return sum * std::bit_cast<double>(std::bit_cast<std::uint64_t>(biased) << 52U);
 }
 
@@ -62,12 +56,14 @@ constexpr double kRounds = 0x1.8p52 + 1023;  // added to n: its low bits are the
 template <typename Word, typename Number>
 [[gnu::always_inline]] inline void add_exponentials(const Word* words, std::size_t count, double highest,
                                                     double* lanes, Number&& number) {
-  std::array<double, kBlock> terms{};
-  for (std::size_t i = 0; i < count; ++i) {
-    const double x = number(words[i]) - highest;
-    terms[i] = exp_below_1(x < kLowest ? kLowest : x);
-  }
-  for (std::size_t i = 0; i < kBlock; i += kLanes)
+  // In steps, each of which is compiled to plain vectors.
+  std::array<double, kBlock> terms;
+  for (std::size_t i = 0; i < count; ++i) terms[i] = std::max(number(words[i]) - highest, kLowest);
+  for (std::size_t i = 0; i < count; ++i) terms[i] = exp_below_1(terms[i]);
+  const std::size_t end = (count + kLanes - 1) / kLanes * kLanes;
+  std::fill(terms.begin() + static_cast<std::ptrdiff_t>(count),
+            terms.begin() + static_cast<std::ptrdiff_t>(end), 0.0);
+  for (std::size_t i = 0; i < end; i += kLanes)
     for (std::size_t lane = 0; lane < kLanes; ++lane) lanes[lane] += terms[i + lane];
 }
 
@@ -108,15 +104,17 @@ SHARDRIFT_CLONES std::int64_t keys64(const std::int64_t* words, std::size_t coun
   return keys_of(words, count, keys);
 }
 
-// Calls visit(first element, words, count) for blocks, which it copies because rows may be unaligned.
+// Calls visit(first element, words, count) for blocks; unaligned ones are copied.
 template <typename Word, typename Visit>
 void in_blocks(std::span<const std::byte> row, Visit&& visit) {
   const std::size_t count = row.size() / sizeof(Word);
+  const bool aligned = reinterpret_cast<std::uintptr_t>(row.data()) % alignof(Word) == 0;
   std::array<Word, kBlock> words;
   for (std::size_t begin = 0; begin < count; begin += kBlock) {
     const std::size_t size = std::min(kBlock, count - begin);
-    std::memcpy(words.data(), row.data() + begin * sizeof(Word), size * sizeof(Word));
-    visit(begin, words.data(), size);
+    const std::byte* const block = row.data() + begin * sizeof(Word);
+    if (!aligned) std::memcpy(words.data(), block, size * sizeof(Word));
+    visit(begin, aligned ? reinterpret_cast<const Word*>(block) : words.data(), size);
   }
 }
 

@@ -6,11 +6,14 @@
 #include <xxhash.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstddef>
 #include <cstring>
+#include <future>
 #include <memory>
 #include <optional>
+#include <thread>
 
 #include "common/error.hpp"
 #include "common/system_reason.hpp"
@@ -188,6 +191,26 @@ Seal seal_of(const std::filesystem::path& path) {
   const auto extents = extents_in(lines);
   const auto rest = digest_of_rest(file, sealed, extents);
   return rest && *rest == digest && are_whole(file, extents) ? Seal::whole : Seal::broken;
+}
+
+void seals_of(const std::vector<std::filesystem::path>& paths,
+              const std::function<void(std::size_t, Seal)>& visit) {
+  constexpr std::size_t kMostThreads = 8;
+  std::vector<std::promise<Seal>> seals(paths.size());
+  std::atomic<std::size_t> next{0};
+  const auto work = [&] {
+    for (std::size_t i = next++; i < paths.size(); i = next++) {
+      try {
+        seals[i].set_value(seal_of(paths[i]));
+      } catch (...) {
+        seals[i].set_exception(std::current_exception());
+      }
+    }
+  };
+  std::vector<std::jthread> threads;
+  const auto cores = std::max<std::size_t>(1, std::thread::hardware_concurrency());
+  for (std::size_t i = 0; i < std::min({paths.size(), cores, kMostThreads}); ++i) threads.emplace_back(work);
+  for (std::size_t i = 0; i < paths.size(); ++i) visit(i, seals[i].get_future().get());
 }
 
 }  // namespace shardrift::record

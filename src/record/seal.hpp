@@ -9,6 +9,7 @@
 #include <array>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -30,5 +31,8 @@ enum class Seal {
 // Appends the seal. Throws failure naming the file.
 void seal(const std::filesystem::path& path, std::vector<Extent> extents = {});
 Seal seal_of(const std::filesystem::path& path);  // broken also where it cannot be read
+// The same of many, which several threads read; calls visit(index, seal) in order, in the calling thread.
+void seals_of(const std::vector<std::filesystem::path>& paths,
+              const std::function<void(std::size_t, Seal)>& visit);
 
 }  // namespace shardrift::record

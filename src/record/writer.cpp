@@ -61,9 +61,9 @@ bool is_this_runs(const WriterOptions& options, const Prompt& recorded) {
 }
 
 // A part is believed where its seal holds, and then where it is this run's. HDF5 sees no damaged file.
-bool is_sound(const WriterOptions& options, const RunInfo& run, const std::string& id) {
+bool is_sound(const WriterOptions& options, const RunInfo& run, const std::string& id, Seal seal) {
   const fs::path parts = parts_directory(options.output);
-  if (seal_of(part_path(parts, id)) != Seal::whole) return false;
+  if (seal != Seal::whole) return false;
   try {
     return is_this_runs(options, read_part(parts, id, run).prompt);
   } catch (const Error&) {
@@ -76,15 +76,17 @@ std::set<std::string> sound_parts(const WriterOptions& options, const RunInfo& r
                                   const Progress& progress) {
   const fs::path parts = parts_directory(options.output);
   const auto there = part_ids(parts);
+  std::vector<fs::path> files;
+  for (const auto& id : there) files.push_back(part_path(parts, id));
   Counted counted(there.size(), progress);
   std::set<std::string> ids;
-  for (const auto& id : there) {
-    if (is_sound(options, run, id))
-      ids.insert(id);
+  seals_of(files, [&](std::size_t i, Seal seal) {
+    if (is_sound(options, run, there[i], seal))
+      ids.insert(there[i]);
     else
-      remove_quietly(part_path(parts, id));
+      remove_quietly(files[i]);
     counted.one();
-  }
+  });
   return ids;
 }
 
@@ -145,10 +147,12 @@ void claim_parts(const WriterOptions& options, const RunInfo& run) {
   write_header(options, run);
 }
 
-void copy_prompt(const fs::path& from, const std::string& id, hid_t prompts) {
+void copy_prompt(
+    const fs::path& from, const std::string& id, hid_t prompts,
+    const std::function<void(std::size_t)>& copied = [](std::size_t) {}) {
   const auto file = open_record_file(from);
   const h5::Handle group(H5Gopen2(file.file, "prompts", H5P_DEFAULT), H5Gclose, from.string());
-  h5::copy_group(group, id, prompts);
+  h5::copy_group(group, id, prompts, copied);
 }
 
 // The prompts of a complete record that are what their hashes say.
@@ -174,7 +178,7 @@ void part_again(const WriterOptions& options, const RunInfo& run, const std::set
   claim_parts(options, run);
   const fs::path parts = parts_directory(options.output);
   for (const auto& id : sound) {
-    if (is_sound(options, run, id)) continue;
+    if (is_sound(options, run, id, seal_of(part_path(parts, id)))) continue;
     write_part(options, part_path(parts, id), [&](hid_t root) {
       write_schema(root);
       h5::write_attribute(root, "resume_key", run.resume_key);
@@ -293,8 +297,12 @@ void assemble(const WriterOptions& options, const RunInfo& run, const RunTiming&
       return;  // nothing was left to do
     throw failure("{}: the run's parts are gone, {} cannot be assembled", parts.string(), output.string());
   }
-  if (const auto missing = missing_prompts(options, run); !missing.empty())
-    throw failure("{}: {} of {} prompts have no whole part in {}, the first is '{}': rerun the same command",
+  require_owner(output, options.owner);
+  std::vector<std::string> missing;
+  for (const auto& prompt : options.prompts)
+    if (!is_there(part_path(parts, prompt.id))) missing.push_back(prompt.id);
+  if (!missing.empty())
+    throw failure("{}: {} of {} prompts have no part in {}, the first is '{}': rerun the same command",
                   output.string(), missing.size(), options.prompts.size(), parts.string(), missing.front());
   const fs::path temporary = assembling_path(output);
   const h5::Lock lock;
@@ -309,11 +317,14 @@ void assemble(const WriterOptions& options, const RunInfo& run, const RunTiming&
     write_timing(file, timing);
     {
       const auto prompts = create_prompts_group(file);
-      Counted counted(reader.prompt_ids().size(), progress);
-      for (const auto& id : reader.prompt_ids()) {
-        copy_prompt(part_path(parts, id), id, prompts);
-        counted.one();
-      }
+      const auto ids = reader.prompt_ids();
+      double all = 0, done = 0;
+      for (const auto& id : ids) all += static_cast<double>(regular_file_bytes(part_path(parts, id)));
+      const auto copied = [&](std::size_t bytes) {
+        done += static_cast<double>(bytes);
+        if (progress) progress(std::min(1.0, done / all));
+      };
+      for (const auto& id : ids) copy_prompt(part_path(parts, id), id, prompts, copied);
     }
     h5::finish_file(file);
   } catch (const h5::Hdf5Error& error) {

@@ -112,9 +112,9 @@ class PartWriter {
 std::vector<std::string> missing_prompts(const WriterOptions& options, const RunInfo& run,
                                          const Progress& progress = {});
 
-// Called once, by rank 0, after that: copies the parts into OUT.h5 (temporary name, fsync, rename, prompts
-// ordered by index) and removes them. Does nothing where prepare_output() found a complete OUT.h5. Throws
-// failure (disk full: the parts are kept; a prompt without a sound part).
+// Called once, by rank 0, after missing_prompts() found none: copies the parts into OUT.h5 (temporary name,
+// fsync, rename, prompts ordered by index) and removes them. Does nothing where prepare_output() found a
+// complete OUT.h5. Throws failure (disk full: the parts are kept; a prompt without a part).
 void assemble(const WriterOptions& options, const RunInfo& run, const RunTiming& timing,
               const Progress& progress = {});
 

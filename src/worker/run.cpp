@@ -316,6 +316,7 @@ int run_plan(const World& world, const RunOptions& options, ModelConfig config, 
                              rate * plan.replicas));
   });
   bool stopped = false;
+  double flush_seconds = 0;
   const auto run_what_is_missing = [&] {
     const auto groups_of_prompts = prompt_groups(plan, static_cast<std::int64_t>(jobs.size()));
     for (std::size_t group = 0; group < groups_of_prompts.size() && !stopped; ++group) {
@@ -330,7 +331,9 @@ int run_plan(const World& world, const RunOptions& options, ModelConfig config, 
     }
     world.together([&] {
       const progress::Doing writing("writing the last prompts");
+      const auto last_row = Clock::now();
       if (recorder) recorder->finish();
+      flush_seconds += seconds_since(last_row);
     });
     stopped = world.sum(stopped ? 1 : 0) > 0;
     if (stopped)
@@ -341,8 +344,11 @@ int run_plan(const World& world, const RunOptions& options, ModelConfig config, 
   };
   run_what_is_missing();
   // What is on the disk is what goes into the record. A part that was damaged meanwhile is run again.
+  double assembly_seconds = 0;  // and of what is verified for it
   for (int again = 0;; ++again) {
+    const auto verifying = Clock::now();
     const auto missing = output.missing(run);
+    assembly_seconds = seconds_since(verifying);
     if (missing.empty()) break;
     if (again == kTries)
       throw AgreedError(ExitCode::failure,
@@ -361,18 +367,25 @@ int run_plan(const World& world, const RunOptions& options, ModelConfig config, 
   const Totals totals = total(world, options, generator, weights, *device.backend, place);
   record::RunTiming timing = generator.timing();
   timing.load_seconds = load_seconds;
+  timing.recording_wait_seconds = world.maximum(recorder ? recorder->waited_seconds() : 0);
+  timing.recording_flush_seconds = world.maximum(flush_seconds);
   world.together([&] {
     if (!root) return;
+    const auto assembling = Clock::now();
     output.assemble(run, timing);
+    assembly_seconds += seconds_since(assembling);
     const auto reader = record::Reader::open(options.output);
     std::string speed = fmt::format("decode_tokens_per_s={:.2f} prefill_tokens_per_s={:.1f}",
                                     totals.decode_rate, totals.prefill_rate);
     if (totals.bytes_per_second > 0)
       speed += fmt::format(" GB_per_s={:.1f} roofline={:.0f}%", totals.bytes_per_second / 1e9,
                            100 * totals.roofline);
-    print(fmt::format("result plan=\"{}\" prompts={} {} load_s={:.1f} logits_sha256={} output={}\n",
-                      describe(plan), jobs.size(), speed, load_seconds, combined_hash(reader).substr(0, 16),
-                      options.output.string()));
+    const auto recording =
+        fmt::format("recording_wait_s={:.2f} recording_flush_s={:.2f} assembly_s={:.2f}",
+                    timing.recording_wait_seconds, timing.recording_flush_seconds, assembly_seconds);
+    print(fmt::format("result plan=\"{}\" prompts={} {} load_s={:.1f} {} logits_sha256={} output={}\n",
+                      describe(plan), jobs.size(), speed, load_seconds, recording,
+                      combined_hash(reader).substr(0, 16), options.output.string()));
   });
   return 0;
 }

@@ -4,6 +4,7 @@
 // flushed. In turns; prints each round and the medians of the ratios. Whoever computes the rows is left out:
 // they are the same block again and again. (docs/results/recording.md)
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define XXH_INLINE_ALL
@@ -31,6 +32,15 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point begin) {
   return std::chrono::duration<double>(Clock::now() - begin).count();
+}
+
+double processor_seconds() {  // of all threads
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  const auto seconds = [](const timeval& time) {
+    return static_cast<double>(time.tv_sec) + 1e-6 * static_cast<double>(time.tv_usec);
+  };
+  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
 }
 
 struct Shape {
@@ -117,17 +127,21 @@ record::RunInfo run_of(const Shape& shape) {
 }
 
 struct Round {
+  double raw_processor = 0, processor = 0;
   double raw = 0, recorded = 0, last = 0, waited = 0, assembled = 0, copied = 0;
 };
 
 Round round_of(const fs::path& directory, const Shape& shape, const std::vector<std::byte>& rows) {
   Round round;
   const fs::path raw = directory / "raw.bin", copy = directory / "copy.bin";
+  const double before = processor_seconds();
   round.raw = raw_write(raw, shape, rows);
+  round.raw_processor = processor_seconds() - before;
   fs::remove(raw);
   const auto run = run_of(shape);
   const record::WriterOptions options{directory / "bench.h5", true, shape.deflate};
   prepare_output(options, run);
+  const double before_recording = processor_seconds();
   const auto begin = Clock::now();
   {
     Recorder recorder(options, run, 10, true);
@@ -154,6 +168,7 @@ Round round_of(const fs::path& directory, const Shape& shape, const std::vector<
     round.last = seconds_since(last);
   }
   round.recorded = seconds_since(begin);
+  round.processor = processor_seconds() - before_recording;
   const auto assembling = Clock::now();
   assemble(options, run, {});
   round.assembled = seconds_since(assembling);
@@ -187,12 +202,15 @@ int main(int argc, char** argv) {
     std::vector<double> recording, assembly;
     const double megabytes = static_cast<double>(shape.bytes()) / 1e6;
     std::printf(
-        "%.0f MB; MB/s: raw write, recorded; s: after the last row, waited for; MB/s: assembled, copied\n",
+        "%.0f MB; raw write, recorded: MB/s and processor seconds a GB; s: after the last row, waited for; "
+        "MB/s: assembled, copied\n",
         megabytes);
     for (int i = 0; i < std::stoi(argv[6]); ++i) {
       const Round round = round_of(directory, shape, rows);
-      std::printf("%8.0f %8.0f %8.2f %8.2f %8.0f %8.0f\n", megabytes / round.raw, megabytes / round.recorded,
-                  round.last, round.waited, megabytes / round.assembled, megabytes / round.copied);
+      std::printf("%8.0f %5.2f %8.0f %5.2f %8.2f %8.2f %8.0f %8.0f\n", megabytes / round.raw,
+                  1e3 * round.raw_processor / megabytes, megabytes / round.recorded,
+                  1e3 * round.processor / megabytes, round.last, round.waited, megabytes / round.assembled,
+                  megabytes / round.copied);
       std::fflush(stdout);
       recording.push_back(round.raw / round.recorded);
       assembly.push_back(round.copied / round.assembled);

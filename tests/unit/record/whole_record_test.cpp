@@ -94,7 +94,7 @@ TEST_F(WholeRecord, IsNotAssembledAroundAMissingPrompt) {
   EXPECT_THAT(missing_prompts(options_, run_), ElementsAre("c"));
   const auto error = error_of([&] { assemble(options_, run_, {}); });
   EXPECT_EQ(error.code(), ExitCode::failure);
-  EXPECT_THAT(error.what(), HasSubstr("1 of 4 prompts have no whole part"));
+  EXPECT_THAT(error.what(), HasSubstr("1 of 4 prompts have no part"));
   EXPECT_THAT(error.what(), HasSubstr("'c'"));
   EXPECT_FALSE(fs::exists(options_.output));
   add({"c"});
