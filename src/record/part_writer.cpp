@@ -467,7 +467,8 @@ PartWriter::PartWriter(const WriterOptions& options, const RunInfo& run, RowOpti
   state.spare_bytes = chunks_of_block(layout) * layout.stride();
   constexpr int kMostThreads = 8;
   const int cores = static_cast<int>(std::thread::hardware_concurrency());
-  const int threads = state.wanted.threads > 0 ? state.wanted.threads : std::clamp(cores, 1, kMostThreads);
+  const int threads =
+      state.wanted.threads > 0 ? state.wanted.threads : std::clamp(cores + 1, 2, kMostThreads);
   for (int i = 0; i < threads; ++i) state.threads.emplace_back([state = state_.get()] { state->work(); });
   state.threads.emplace_back([state = state_.get()] { state->publish_parts(); });
 }

@@ -49,7 +49,7 @@ std::set<std::string> prepare_output(const WriterOptions& options, const RunInfo
 struct RowOptions {
   std::int64_t top_k = 0;   // of each row's most likely tokens; 0: the records bring their top lists along
   bool keep_logits = true;  // else they are hashed and not written
-  int threads = 0;          // 0: as many as there are cores, up to 8
+  int threads = 0;          // 0: one more than cores, as one waits for the disk; up to 8
   // Of rows that wait or are being worked on; whoever appends more waits until some are written. Beside them,
   // every prompt that runs has one block that is being filled (kRowBlockBytes, or a row if that is longer).
   std::size_t most_bytes = std::size_t{1} << 30U;

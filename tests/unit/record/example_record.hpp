@@ -187,6 +187,7 @@ inline void write_record(const std::filesystem::path& output, const RunInfo& run
     for (const auto& prompt : prompts) writer.add(prompt);
     writer.finish();
   }
+  missing_prompts(options, run);  // removes what cannot be believed
   assemble(options, run, {1.0, 2.0, 3.0, 4, 5});
 }
 
