@@ -27,37 +27,39 @@ struct Singles {
 
   // Two vectors' strands, halved, in one vector, and so on: each step adds the strands as the order says.
   template <int count>
-  static void totals(const Vector* sums, float* to) {
-    for (int first = 0; first < count; first += 16) {
-      const auto at = [&](int i) { return first + i < count ? sums[first + i] : zero(); };
-      Vector eights[8];
-#pragma GCC unroll 8
-      for (int i = 0; i < 8; ++i) {
-        const Vector a = at(2 * i);
-        const Vector b = at(2 * i + 1);
-        eights[i] = _mm512_add_ps(_mm512_shuffle_f32x4(a, b, 0x44), _mm512_shuffle_f32x4(a, b, 0xEE));
-      }
-      Vector fours[4];
-#pragma GCC unroll 4
-      for (int i = 0; i < 4; ++i) {
-        const Vector a = eights[2 * i];
-        const Vector b = eights[2 * i + 1];
-        fours[i] = _mm512_add_ps(_mm512_shuffle_f32x4(a, b, 0x88), _mm512_shuffle_f32x4(a, b, 0xDD));
-      }
-      Vector twos[2];
-#pragma GCC unroll 2
-      for (int i = 0; i < 2; ++i) {
-        const auto a = _mm512_castps_pd(fours[2 * i]);
-        const auto b = _mm512_castps_pd(fours[2 * i + 1]);
-        twos[i] = _mm512_add_ps(_mm512_castpd_ps(_mm512_unpacklo_pd(a, b)),
-                                _mm512_castpd_ps(_mm512_unpackhi_pd(a, b)));
-      }
+  __attribute__((always_inline)) static void totals(const Vector* sums, float* to) {
+    using products::repeat;
+    repeat<(count + 15) / 16>([&](auto group) {
+      constexpr int first = group.value * 16;
+      constexpr int eights_count = (count - first + 1) / 2 < 8 ? (count - first + 1) / 2 : 8;
+      Vector eights[8], fours[4], twos[2];
+      repeat<8>([&](auto i) {
+        if constexpr (i.value < eights_count) {
+          constexpr int at = first + 2 * i.value;
+          const Vector a = sums[at];
+          const Vector b = at + 1 < count ? sums[at + 1 < count ? at + 1 : at] : zero();
+          eights[i.value] = _mm512_add_ps(_mm512_shuffle_f32x4(a, b, 0x44), _mm512_shuffle_f32x4(a, b, 0xEE));
+        } else {
+          eights[i.value] = zero();
+        }
+      });
+      repeat<4>([&](auto i) {
+        const Vector a = eights[2 * i.value];
+        const Vector b = eights[2 * i.value + 1];
+        fours[i.value] = _mm512_add_ps(_mm512_shuffle_f32x4(a, b, 0x88), _mm512_shuffle_f32x4(a, b, 0xDD));
+      });
+      repeat<2>([&](auto i) {
+        const auto a = _mm512_castps_pd(fours[2 * i.value]);
+        const auto b = _mm512_castps_pd(fours[2 * i.value + 1]);
+        twos[i.value] = _mm512_add_ps(_mm512_castpd_ps(_mm512_unpacklo_pd(a, b)),
+                                      _mm512_castpd_ps(_mm512_unpackhi_pd(a, b)));
+      });
       const Vector ones =
           _mm512_add_ps(_mm512_shuffle_ps(twos[0], twos[1], 0x88), _mm512_shuffle_ps(twos[0], twos[1], 0xDD));
       // Element 4 · l + q is the total of vector 4 · q + l.
       const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
       store(to + first, _mm512_permutexvar_ps(order, ones));
-    }
+    });
   }
 
   static void narrow(const float* from, products::Half* to) {

@@ -20,6 +20,20 @@ struct BFloat {
   std::uint16_t bits;
 };
 
+// body(Index<0>), body(Index<1>), …: for arrays that are to stay in registers, whose indices the compiler has
+// to know before it unrolls any loop.
+template <int i>
+struct Index {
+  static constexpr int value = i;
+};
+template <int count, int from = 0, typename Body>
+__attribute__((always_inline)) inline void repeat(const Body& body) {
+  if constexpr (from < count) {
+    body(Index<from>{});
+    repeat<count, from + 1>(body);
+  }
+}
+
 // Multiplies elements T, whose sums are L's Real, into elements Out.
 template <typename L, typename T, typename Out>
 struct Product {
@@ -74,42 +88,43 @@ struct Product {
     alignas(64) Real totals[kFilled];
     L::template totals<R * N>(sums, totals);
     if constexpr (sizeof(Out) == sizeof(Real)) {
-      for (int r = 0; r < R; ++r)
-        for (int n = 0; n < N; ++n) out[r * columns + n] = totals[r * N + n];
+      for (int r = 0; r < R; ++r) __builtin_memcpy(out + r * columns, totals + r * N, N * sizeof(Out));
     } else {
       Out narrow[kFilled];
       for (int i = 0; i < kFilled; i += int(kStrands)) L::narrow(totals + i, narrow + i);
-      for (int r = 0; r < R; ++r)
-        for (int n = 0; n < N; ++n) out[r * columns + n] = narrow[r * N + n];
+      for (int r = 0; r < R; ++r) __builtin_memcpy(out + r * columns, narrow + r * N, N * sizeof(Out));
     }
+  }
+
+  // sums += R numbers at x times N columns, of which column(n) has the strands.
+  template <int R, int N, typename Column>
+  __attribute__((always_inline)) static void add_step(const Real* x, Vector* sums, const Column& column) {
+    Vector rows[R];
+    repeat<R>([&](auto r) { rows[r.value] = L::load(x + r.value * kStrands); });
+    repeat<N>([&](auto n) {
+      const Vector strands = column(n);
+      repeat<R>([&](auto r) {
+        Vector& sum = sums[r.value * N + n.value];
+        sum = L::fused(rows[r.value], strands, sum);
+      });
+    });
   }
 
   // R rows of x times N rows of weight as they lie in memory, over all of K.
   template <int R, int N>
   static void tile(const Real* x, const T* weight, std::int64_t k, Out* out, std::int64_t columns) {
     Vector sums[R * N];
-    for (int i = 0; i < R * N; ++i) sums[i] = L::zero();
+    repeat<R * N>([&](auto i) { sums[i.value] = L::zero(); });
     const std::int64_t full = k / kStrands;
-    for (std::int64_t s = 0; s < full; ++s) {
-      Vector rows[R];
-#pragma GCC unroll 8
-      for (int r = 0; r < R; ++r) rows[r] = L::load(x + (s * R + r) * kStrands);
-#pragma GCC unroll 8
-      for (int n = 0; n < N; ++n) {
-        const T* at = weight + n * k + s * kStrands;
+    for (std::int64_t s = 0; s < full; ++s)
+      add_step<R, N>(x + s * R * kStrands, sums, [&](auto n) {
+        const T* at = weight + n.value * k + s * kStrands;
         __builtin_prefetch(at + N * k, 0, 2);  // of the next tile
-        const Vector column = L::load(at);
-#pragma GCC unroll 8
-        for (int r = 0; r < R; ++r) sums[r * N + n] = L::fused(rows[r], column, sums[r * N + n]);
-      }
-    }
-    if (const std::int64_t rest = k - full * kStrands; rest > 0) {
-      for (int n = 0; n < N; ++n) {
-        const Vector column = load_tail(weight + n * k + full * kStrands, rest);
-        for (int r = 0; r < R; ++r)
-          sums[r * N + n] = L::fused(L::load(x + (full * R + r) * kStrands), column, sums[r * N + n]);
-      }
-    }
+        return L::load(at);
+      });
+    if (const std::int64_t rest = k - full * kStrands; rest > 0)
+      add_step<R, N>(x + full * R * kStrands, sums,
+                     [&](auto n) { return load_tail(weight + n.value * k + full * kStrands, rest); });
     round_and_store<R, N>(sums, out, columns);
   }
 
@@ -119,22 +134,14 @@ struct Product {
   static void tile(const Real* x, const Real* weight, std::int64_t steps, Vector* carried, bool begins,
                    bool ends, Out* out, std::int64_t columns) {
     Vector sums[R * N];
-    for (int i = 0; i < R * N; ++i) sums[i] = begins ? L::zero() : carried[i];
-    for (std::int64_t s = 0; s < steps; ++s) {
-      Vector rows[R];
-#pragma GCC unroll 8
-      for (int r = 0; r < R; ++r) rows[r] = L::load(x + (s * R + r) * kStrands);
-#pragma GCC unroll 8
-      for (int n = 0; n < N; ++n) {
-        const Vector column = L::load(weight + (s * N + n) * kStrands);
-#pragma GCC unroll 8
-        for (int r = 0; r < R; ++r) sums[r * N + n] = L::fused(rows[r], column, sums[r * N + n]);
-      }
-    }
+    repeat<R * N>([&](auto i) { sums[i.value] = begins ? L::zero() : carried[i.value]; });
+    for (std::int64_t s = 0; s < steps; ++s)
+      add_step<R, N>(x + s * R * kStrands, sums,
+                     [&](auto n) { return L::load(weight + (s * N + n.value) * kStrands); });
     if (ends) {
       round_and_store<R, N>(sums, out, columns);
     } else {
-      for (int i = 0; i < R * N; ++i) carried[i] = sums[i];
+      repeat<R * N>([&](auto i) { carried[i.value] = sums[i.value]; });
     }
   }
 
