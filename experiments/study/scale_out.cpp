@@ -102,6 +102,8 @@ Study scale_out_study(const ScaleOutWanted& wanted, const Machine& machine) {
   const auto add_tensor_parallel = [&](int ranks) {
     Settings settings = common;
     settings["tensor-parallel"] = value(std::to_string(ranks));
+    if (wanted.collective != Collective::library)
+      settings["collective"] = value(std::string(name_of(wanted.collective)));
     study.entries.push_back(entry_of(fmt::format("tp{}", ranks), Role::candidate, settings));
   };
   study.entries.push_back(entry_of("reference", Role::reference, common));

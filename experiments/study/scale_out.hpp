@@ -5,6 +5,7 @@
 
 #include "experiments/study/machine.hpp"
 #include "experiments/study/study.hpp"
+#include "parallel/reduction/collective.hpp"
 
 namespace shardrift::study {
 
@@ -17,6 +18,7 @@ struct ScaleOutWanted {
   int batch = 8;  // a decode pass reads all weights once, for one prompt or for eight
   // Separated by commas: quantizations of the weights and other dtypes; empty: the other 16-bit dtype.
   std::string yardsticks;
+  Collective collective = Collective::library;  // of the several devices
 };
 
 // The reference and its repeat; TP = 2 to `to`, live where the machine has the devices; PP = 2 where it has

@@ -45,6 +45,7 @@ record cannot be used, 70 some failed, 75 interrupted (run it again), 64 usage,
 ExitCode scale_out(const std::vector<std::string>& arguments) {
   StudyFlags flags;
   study::ScaleOutWanted wanted;
+  std::string collective{name_of(wanted.collective)};
   Arguments known("scale-out", kHelp);
   add_study_options(known, flags);
   known
@@ -53,12 +54,15 @@ ExitCode scale_out(const std::vector<std::string>& arguments) {
       .option("to", wanted.to, "N", "devices to go to, 2 to 8 (default 4)")
       .option("prompts", wanted.prompts, "FILE", "prompts of your own, all of them are run")
       .option("dtype", wanted.dtype, "NAME", "default: the checkpoint's")
+      .option("collective", collective, "NAME",
+              "whose all-reduce: library (default); one-shot, two-shot: as serving engines have them")
       .option("yardstick", wanted.yardsticks, "NAMES",
               "separated by commas (default: float16, of a float16 or float32 model bfloat16)")
       .option("max-new-tokens", wanted.max_new_tokens, "N", "of each prompt (default 32)")
       .option("batch", wanted.batch, "N",
               "prompts that are decoded together (default 8: several times as fast as 1)");
   if (!known.read(arguments)) return ExitCode::ok;
+  wanted.collective = named<Collective>("--collective", collective);
   if (wanted.model.empty())
     throw usage_error(
         "scale-out: --model DIR is needed: a Hugging Face directory (scripts/fetch-model gets one) or a GGUF "

@@ -120,6 +120,26 @@ TEST_F(ProbeCommand, ReduceScatterIsProbedAndSaved) {
   EXPECT_EQ(profile.map_for(CollectiveOperation::reduce_scatter, DType::float32, padded).count, padded);
 }
 
+// Our own all-reduces say where they round; a library that adds otherwise is told from their profile.
+TEST_F(ProbeCommand, OurOwnCollectives) {
+  const auto saved = file("ours.json");
+  const auto done = probe(3, {"--collective", "two-shot", "--count", "33", "--dtype", "float32,bfloat16",
+                              "--check", "--save-profile", saved});
+  EXPECT_EQ(done.code, 0) << done.output;
+  EXPECT_THAT(done.output,
+              HasSubstr("33 bfloat16 elements over 3 ranks: 4 calls, adds in float32, rounds once"));
+  EXPECT_THAT(done.output, HasSubstr("33 float32 elements over 3 ranks: 4 calls, rounds at every add"));
+  EXPECT_THAT(done.output, HasSubstr("[0, 16) (0+1)+2\n  [16, 32) (1+2)+0\n  [32, 33) (0+2)+1"));
+  EXPECT_THAT(done.output, HasSubstr("order model (two-shot, float32 sums): agrees"));
+  const auto profile = read_profile(saved);
+  EXPECT_EQ(profile.library, "shardrift");
+  EXPECT_TRUE(profile.variables.empty());  // what steers a library steers nothing here
+  const auto other = probe(3, {"--count", "33", "--check", "--collective-profile", saved});
+  EXPECT_EQ(other.code, 1) << other.output;
+  EXPECT_THAT(other.output, HasSubstr("differs from element 12 on"));
+  EXPECT_EQ(probe(3, {"--count", "33", "--save-profile", saved}).code, 64);  // another library's
+}
+
 TEST_F(ProbeCommand, Refusals) {
   const auto refused = [](int ranks, const std::vector<std::string>& arguments, const std::string& words) {
     const auto done = probe(ranks, arguments);
@@ -140,6 +160,8 @@ TEST_F(ProbeCommand, Refusals) {
   refused(1, {"--count", "8", "--local", "linear", "--shards", "9"}, "2 to 8");
   refused(1, {"--count", "8", "--local", "exact", "--dtype", "float16"}, "exactly");
   refused(2, {"--count", "8", "--frobnicate"}, "frobnicate");
+  refused(2, {"--count", "8", "--collective", "three-shot"}, "library, one-shot or two-shot");
+  refused(2, {"--count", "8", "--collective", "one-shot", "--mpi-allreduce", "ring"}, "is not called");
   setenv("OMPI_MCA_coll_tuned_allreduce_algorithm", "3", 1);
   refused(2, {"--count", "8", "--mpi-allreduce", "ring"}, "OMPI_MCA_coll_tuned_allreduce_algorithm=3");
   unsetenv("OMPI_MCA_coll_tuned_allreduce_algorithm");

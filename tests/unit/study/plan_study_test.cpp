@@ -420,6 +420,16 @@ TEST(ScaleOut, RunsWhatIsThereAndPredictsTheRest) {
   // All decode alike, but for their plan.
   for (const auto& one : plan_study(scale_out_study(wanted, cpu(2)), cpu(2), options).configurations)
     EXPECT_THAT(one.arguments, ::testing::IsSupersetOf({"--batch", "8"})) << one.name;
+  // With an all-reduce of our own: the same runs, the predicted ones summed as it adds.
+  ScaleOutWanted ours = wanted;
+  ours.collective = Collective::two_shot;
+  for (const auto& one : plan_study(scale_out_study(ours, cpu(2)), cpu(2), options).configurations) {
+    if (one.name == "tp2") {
+      EXPECT_EQ(one.plan, "TP=2, two-shot, batch 8, bfloat16, cpu");
+    } else if (one.name == "tp4") {
+      EXPECT_EQ(one.plan, "one device, 4 shards, profile, float32 sums, batch 8, bfloat16, cpu");
+    }
+  }
   std::string some = some_prompts(wanted.prompts, 4);
   EXPECT_EQ(std::count(some.begin(), some.end(), '\n'), 4);
   EXPECT_THAT(some, AllOf(HasSubstr("\"p0\""), HasSubstr("\"p10\""), HasSubstr("\"p30\"")));
