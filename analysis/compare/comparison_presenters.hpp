@@ -12,7 +12,7 @@ namespace shardrift::analysis {
 // "reference  ref.h5: TP=1, float32, cpu; greedy, 4 prompts, logits float32"
 std::string head_text(const record::Reader& reference);
 std::string comparison_text(const Comparison& comparison);
-// Empty where not both records have routes.
+// Where routes were not compared, why; empty where neither model is a mixture of experts.
 std::string routes_text(const Measurement& measurement);
 // One row a candidate.
 std::string summary_text(const std::vector<Comparison>& comparisons);

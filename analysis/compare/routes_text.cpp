@@ -5,7 +5,9 @@
 
 #include "analysis/compare/comparison_presenters.hpp"
 #include "analysis/measure/routes.hpp"
+#include "common/error.hpp"
 #include "common/text_columns.hpp"
+#include "weights/model_config.hpp"
 
 namespace shardrift::analysis {
 namespace {
@@ -19,6 +21,23 @@ std::string drift(double value) {
   return std::isnan(value) ? "-" : fmt::format("{:.3g}", value);
 }
 
+bool is_mixture(const record::RunInfo& run) {
+  try {
+    return has_experts(parse_model_config(run.model.config, "config.json"));
+  } catch (const Error&) {
+    return false;  // a model that this version does not know: nothing is said of its routes
+  }
+}
+
+std::string why_none(bool reference, bool candidate) {
+  if (!reference && !candidate) return "";
+  if (reference != candidate)
+    return fmt::format("routes: not compared, of the two models only the {}'s is a mixture of experts\n",
+                       reference ? "reference" : "candidate");
+  return "routes: not compared, one record has none, or they are of other layers or another number of "
+         "experts\n";
+}
+
 double mean_of(const LayerRoutes& layer, const RouteTotals& totals) {
   const std::int64_t weights = (totals.tokens - layer.flips) * totals.k;
   return weights == 0 ? kNoValue : layer.sum_drift / static_cast<double>(weights);
@@ -28,7 +47,7 @@ double mean_of(const LayerRoutes& layer, const RouteTotals& totals) {
 
 std::string routes_text(const Measurement& measurement) {
   const auto totals = routes_of(measurement);
-  if (!totals) return "";
+  if (!totals) return why_none(is_mixture(measurement.reference.run), is_mixture(measurement.candidate.run));
   std::string text =
       fmt::format("routes: {} tokens fed alike through {} layer{} with experts, {} a token (layers from 0)\n",
                   totals->tokens, totals->layers.size(), totals->layers.size() == 1 ? "" : "s", totals->k);

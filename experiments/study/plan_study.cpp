@@ -235,7 +235,8 @@ class Planner {
     one.model = options.model;
     const auto layers = static_cast<int>(model.config.layers);
     Plan plan = validated(options.plan, layers, world_size(options.plan));
-    refuse_quantized_twice(plan.quantize, model.coding);
+    // A study of scale-out has no flags of its own but --yardstick's.
+    refuse_quantized_twice(plan.quantize, model.coding, study_.file.empty() ? "--yardstick" : kQuantizeFlag);
     if (entry.gpu >= 0 && world_size(plan) > 1)
       throw usage_error("gpu = {}: only a run on a single device can be bound to one, this has {} ranks",
                         entry.gpu, world_size(plan));

@@ -8,6 +8,7 @@
 
 #include "common/error.hpp"
 #include "common/json_file.hpp"
+#include "common/listed_names.hpp"
 #include "common/text.hpp"
 #include "experiments/study/matrix.hpp"
 #include "parallel/plan/plan.hpp"
@@ -61,7 +62,7 @@ std::pair<std::string, std::string> yardstick_flag(const std::string& word, cons
 // On one device, fed the reference's tokens, so that every row can be compared.
 std::vector<Entry> yardsticks_of(const std::string& words, const Settings& common) {
   std::vector<Entry> entries;
-  for (const auto& word : split_words(words, ',')) {
+  for (const auto& word : listed_names("--yardstick", words)) {
     const auto [flag, text] = yardstick_flag(word, common.at("dtype").text);
     Settings settings = common;
     settings[flag] = value(text);

@@ -138,8 +138,4 @@ std::string command_line(const std::string& command, const std::vector<std::stri
   return text;
 }
 
-std::vector<std::string> names_in(const std::string& list) {
-  return split_words(list, ',');
-}
-
 }  // namespace shardrift::cli

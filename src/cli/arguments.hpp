@@ -44,7 +44,4 @@ class Arguments {
 // As it was typed, but for the quotes: "shardrift report one.h5 --title 'two words'".
 std::string command_line(const std::string& command, const std::vector<std::string>& arguments);
 
-// "reference,tp2": its names.
-std::vector<std::string> names_in(const std::string& list);
-
 }  // namespace shardrift::cli

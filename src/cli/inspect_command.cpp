@@ -12,6 +12,7 @@
 #include "common/error.hpp"
 #include "common/progress_line.hpp"
 #include "record/verify.hpp"
+#include "weights/gguf/gguf_file.hpp"
 
 namespace shardrift::cli {
 namespace {
@@ -69,6 +70,20 @@ void verify_all(const record::Reader& reader) {
   throw Error(ExitCode::bad_data, wrong.back());
 }
 
+// A model's own file or directory where a record is expected.
+void refuse_model(const std::filesystem::path& path) {
+  std::error_code ignored;
+  std::filesystem::path model;
+  if (is_gguf(path) || std::filesystem::exists(path / "config.json", ignored))
+    model = path;
+  else if (path.extension() == ".safetensors" || path.filename() == "config.json")
+    model = path.has_parent_path() ? path.parent_path() : ".";
+  else
+    return;
+  throw usage_error("inspect: {} is of a model, not a record: shardrift inspect --model {}", path.string(),
+                    model.string());
+}
+
 constexpr const char* kWithModel = "with --model";
 
 ExitCode inspect_directory(const analysis::ModelQuestion& question, const std::string& json_path) {
@@ -114,6 +129,7 @@ ExitCode inspect(const std::vector<std::string>& arguments) {
     throw usage_error("inspect: --{} goes with --model DIR", *given);
   if (files.size() != 1) throw usage_error("inspect: needs one file: shardrift inspect FILE.h5");
   const std::filesystem::path path = files.front();
+  refuse_model(path);
   const bool is_metrics = path.extension() == ".metrics";
   if (is_metrics && !csv_path.empty())
     throw usage_error("inspect: --csv is the table of a record's prompts; {} holds a comparison",

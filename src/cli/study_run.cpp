@@ -7,6 +7,7 @@
 
 #include "cli/commands.hpp"
 #include "cli/study_conclusion.hpp"
+#include "common/listed_names.hpp"
 #include "common/text_columns.hpp"
 #include "common/text.hpp"
 #include "experiments/runner/progress.hpp"
@@ -171,7 +172,7 @@ ExitCode run_study(const std::function<study::Study(const study::Machine&)>& mak
     throw usage_error("--jobs {}: here {} {} GPU{}", options.jobs,
                       options.machine.machine.devices == 1 ? "is" : "are", options.machine.machine.devices,
                       options.machine.machine.devices == 1 ? "" : "s");
-  options.only = names_in(flags.only);
+  options.only = listed_names("--only", flags.only);
   options.rerun_changed = flags.rerun_changed;
   options.start_nothing = flags.no_run;
 

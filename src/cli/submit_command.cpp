@@ -11,6 +11,7 @@
 #include "cli/commands.hpp"
 #include "cli/study_overrides.hpp"
 #include "common/durable_file.hpp"
+#include "common/listed_names.hpp"
 #include "common/text.hpp"
 #include "common/text_columns.hpp"
 #include "common/utc_clock.hpp"
@@ -227,7 +228,7 @@ ExitCode submit(const std::vector<std::string>& arguments) {
   const auto whole = plan_for_cluster(study, device, output);
   const auto earlier = runner::read_status(output);
   refuse_changes(earlier, study, whole, output);
-  const auto parts = split(whole, names_in(flags.only), earlier);
+  const auto parts = split(whole, listed_names("--only", flags.only), earlier);
 
   slurm::JobPlan plan;
   plan.study = study.name;

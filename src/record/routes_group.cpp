@@ -1,5 +1,6 @@
 // /prompts/<id>/routes: the experts that each token went to.
 #include <array>
+#include <cmath>
 
 #include "common/error.hpp"
 #include "record/hdf5_types.hpp"
@@ -35,6 +36,9 @@ std::string fault_in(const Routes& routes) {
     if (i % k > 0 && expert <= routes.experts[i - 1])
       return fmt::format("experts: {} after {} does not ascend", expert, routes.experts[i - 1]);
   }
+  for (std::size_t i = 0; i < routes.weights.size(); ++i)
+    if (!std::isfinite(routes.weights[i]))
+      return fmt::format("weights: {} at {} is no weight of an expert", routes.weights[i], i);
   return {};
 }
 

@@ -109,9 +109,10 @@ Checkpoint::~Checkpoint() = default;
 TensorView Checkpoint::tensor(const std::string& name, const std::vector<std::int64_t>& shape) const {
   const auto found = state_->tensors.find(name);
   if (found == state_->tensors.end()) {
-    throw bad_data(
-        "{}: the checkpoint has no tensor {} (it holds {} tensors; does config.json belong to it?)",
-        state_->directory.string(), shown(name), state_->tensors.size());
+    throw bad_data("{}: {} has no tensor {} (it holds {} tensors; {})", state_->directory.string(),
+                   gguf() == nullptr ? "the checkpoint" : "the file", shown(shown_name(name)),
+                   state_->tensors.size(),
+                   gguf() == nullptr ? "does config.json belong to it?" : "its metadata ask for more");
   }
   auto view = found->second->find(name);
   if (!view) {
@@ -119,8 +120,8 @@ TensorView Checkpoint::tensor(const std::string& name, const std::vector<std::in
                   shown(name));
   }
   if (view->shape != shape) {
-    throw bad_data("{}: tensor {} has shape {}, config.json asks for {}", found->second->path().string(),
-                   shown(name), shown(view->shape), shown(shape));
+    throw bad_data("{}: tensor {} has shape {}, {} asks for {}", found->second->path().string(),
+                   shown(shown_name(name)), shown(view->shape), described_by(), shown(shape));
   }
   return *view;
 }
@@ -133,6 +134,16 @@ std::optional<StoredTensor> Checkpoint::raw(const std::string& name) const {
 std::filesystem::path Checkpoint::file_of(const std::string& tensor) const {
   const auto found = state_->tensors.find(tensor);
   return found == state_->tensors.end() ? std::filesystem::path() : found->second->path();
+}
+
+std::string Checkpoint::shown_name(const std::string& tensor) const {
+  if (gguf() == nullptr) return tensor;
+  const auto found = gguf()->matrices().find(tensor);
+  return found == gguf()->matrices().end() ? gguf_name(gguf()->architecture(), tensor) : found->second.tensor;
+}
+
+std::string_view Checkpoint::described_by() const {
+  return gguf() == nullptr ? "config.json" : "the file's metadata";
 }
 
 bool Checkpoint::contains(const std::string& name) const {

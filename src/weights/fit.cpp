@@ -201,9 +201,10 @@ Fit fit(const ModelConfig& model, const Checkpoint& checkpoint, const Architectu
     if (is_another_matrix(checkpoint.tensor(head, shape), checkpoint.tensor(embedding, shape))) {
       fit.head_of_its_own = true;
       fit.notes.push_back(
-          fmt::format("{}: config.json ties the head to the embedding (tie_word_embeddings), but the "
+          fmt::format("{}: {} ties the head to the embedding (tie_word_embeddings), but the "
                       "checkpoint's {} is another matrix than {}: it is used",
-                      directory, head, embedding));
+                      directory, checkpoint.described_by(), checkpoint.shown_name(head),
+                      checkpoint.shown_name(embedding)));
     }
   }
 
@@ -213,16 +214,16 @@ Fit fit(const ModelConfig& model, const Checkpoint& checkpoint, const Architectu
   Kinds superfluous, outside;
   for (const auto& name : checkpoint.names()) {
     if (used.contains(name) || beside.contains(name) || is_buffer(name)) continue;
-    count_in(in_text_model(wrapping, name) ? superfluous : outside, name);
+    count_in(in_text_model(wrapping, name) ? superfluous : outside, checkpoint.shown_name(name));
   }
   if (!outside.empty())
     fit.notes.push_back(fmt::format("{}: the text model of {} is run; left out are {}", directory,
                                     model.wrapper, listed(outside)));
   if (!superfluous.empty())
     fit.problems.push_back(fmt::format(
-        "{}: no part of {} as config.json describes it uses {}: the model would be computed without "
-        "them (does config.json belong to this checkpoint?)",
-        directory, model.architecture, listed(superfluous)));
+        "{}: no part of {} as {} describes it uses {}: the model would be computed without them{}", directory,
+        model.architecture, checkpoint.described_by(), listed(superfluous),
+        checkpoint.gguf() == nullptr ? " (does config.json belong to this checkpoint?)" : ""));
   return fit;
 }
 

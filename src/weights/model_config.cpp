@@ -136,7 +136,8 @@ ModelConfig parse_model_config(std::string text, const std::string& where) {
 
 ModelConfig read_model_config(const std::filesystem::path& directory) {
   if (std::error_code error; std::filesystem::is_regular_file(directory, error))
-    return parse_model_config(gguf_config_text(GgufModel::open(directory)), directory.string());
+    return parse_model_config(gguf_config_text(GgufModel::open(directory)),
+                              directory.string() + ": what its metadata say as a config.json");
   const auto path = directory / "config.json";
   refuse_folder_of_gguf(directory);
   ModelConfig model = parse_model_config(read_text_file(path, kMaxConfigBytes), path.string());

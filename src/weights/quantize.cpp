@@ -159,13 +159,12 @@ bool is_quantized(Part part) {
   }
 }
 
-void refuse_quantized_twice(Quantization kind, const std::string& coding) {
+void refuse_quantized_twice(Quantization kind, const std::string& coding, std::string_view flag) {
   if (kind == Quantization::none || coding.empty()) return;
   throw usage_error(
-      "--quantize {}: the checkpoint is quantized already ({}) and would be quantized twice: leave "
-      "--quantize "
-      "out, or take the checkpoint that it was made from",
-      name_of(kind), coding);
+      "{} {}: the checkpoint is quantized already ({}) and would be quantized twice: leave {} out, or take "
+      "the checkpoint that it was made from",
+      flag, name_of(kind), coding, flag == kQuantizeFlag ? flag : name_of(kind));
 }
 
 Range rows_quantized_with(Quantization kind, Range rows, std::int64_t matrix_rows) {

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "parallel/plan/dealing.hpp"
 #include "parallel/plan/plan.hpp"
@@ -18,8 +19,10 @@ namespace shardrift {
 bool is_quantized(Part part);
 
 // Throws usage_error where both quantize: `coding`, the checkpoint's own (codings/matrix_coding.hpp); empty:
-// none.
-void refuse_quantized_twice(Quantization kind, const std::string& coding);
+// none. flag: by which the kind was asked for.
+inline constexpr std::string_view kQuantizeFlag = "--quantize";
+void refuse_quantized_twice(Quantization kind, const std::string& coding,
+                            std::string_view flag = kQuantizeFlag);
 
 // Of `rows` of a matrix all those that share a scale with them.
 Range rows_quantized_with(Quantization kind, Range rows, std::int64_t matrix_rows);

@@ -57,6 +57,10 @@ class Checkpoint {
   // As it lies in its file, of any dtype and shape; nullopt: there is none.
   std::optional<StoredTensor> raw(const std::string& name) const;
   std::filesystem::path file_of(const std::string& tensor) const;  // for messages; empty: there is none
+  // What the user knows a tensor by, and what says which there are: in a GGUF file its own name, and
+  // metadata.
+  std::string shown_name(const std::string& tensor) const;
+  std::string_view described_by() const;  // "config.json"
   bool contains(const std::string& name) const;
   std::vector<std::string> names() const;          // sorted
   const std::filesystem::path& directory() const;  // or the GGUF file

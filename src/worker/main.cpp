@@ -63,6 +63,12 @@ std::optional<std::string> answer_alone(const std::vector<std::string>& argument
   return std::nullopt;
 }
 
+std::string unknown_command(const std::string& command) {
+  if (command == "inspect" || command == "compare")
+    return "'" + command + "' is a command of the other program: shardrift " + command + " --help";
+  return "unknown command '" + command + "': see shardrift-run --help";
+}
+
 int report(const shardrift::World& world, const std::exception& error, ExitCode code, bool everywhere) {
   if (!everywhere) {
     std::fprintf(stderr, "shardrift-run: rank %d on %s: %s\n", world.rank(), world.host().c_str(),
@@ -100,9 +106,7 @@ int run_ranks(int argc, char** argv, const std::vector<std::string>& arguments) 
     shardrift::require_agreement(world, stated, shardrift::kSameCommand);
     shardrift::require_agreement(world, shardrift::stated_variables(), shardrift::kSameMachine);
     if (arguments[0] == "probe") return shardrift::probe_command(world, arguments, pinning);
-    if (arguments[0] != "run")
-      throw shardrift::AgreedError(ExitCode::usage,
-                                   "unknown command '" + arguments[0] + "': see shardrift-run --help");
+    if (arguments[0] != "run") throw shardrift::AgreedError(ExitCode::usage, unknown_command(arguments[0]));
     return shardrift::run_command(world, arguments, pinning);
   } catch (const shardrift::AgreedError& error) {
     return report(world, error, error.code(), true);

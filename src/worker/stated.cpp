@@ -11,6 +11,7 @@
 #include "common/hash.hpp"
 #include "parallel/plan/plan_fields.hpp"
 #include "record/library_version.hpp"
+#include "weights/gguf/gguf_file.hpp"
 #include "worker/environment.hpp"
 
 namespace shardrift {
@@ -71,7 +72,9 @@ std::vector<Stated> stated_options(const RunOptions& options) {
 }
 
 std::vector<Stated> stated_config(const RunOptions& options, const ModelConfig& config) {
-  return {content("config.json", config.text, options.model / "config.json"),
+  const bool gguf = is_gguf(options.model);
+  return {content(gguf ? "what the GGUF file's metadata say of the model" : "config.json", config.text,
+                  gguf ? options.model : options.model / "config.json"),
           {"the end of sequence", text_of(std::vector<int>(config.eos_ids.begin(), config.eos_ids.end()))}};
 }
 

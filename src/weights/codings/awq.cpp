@@ -22,7 +22,7 @@ std::string lower(std::string text) {
 
 class AwqCoding : public LinearCoding {
  public:
-  AwqCoding(const JsonObject& config, const Checkpoint& checkpoint) : LinearCoding(checkpoint) {
+  AwqCoding(const JsonObject& config, const Checkpoint& checkpoint) : LinearCoding(config, checkpoint) {
     const char* key = config.get("version") != nullptr ? "version" : "format";
     if (const auto version = config.text(key, "gemm"); lower(version) != "gemm")
       throw config.wrong(key, version, "\"gemm\" is expected, the one AWQ version that is decoded");
@@ -44,7 +44,6 @@ class AwqCoding : public LinearCoding {
   DType dtype(const std::string& matrix) const override {
     return dtype_of_name(tensors_.get(name(matrix, ".scales"), matrix, {"F16", "BF16"}).dtype);
   }
-  void check(const std::string& matrix, const Shape& shape) const override { parts(matrix, shape); }
 
   void decode(const std::string& matrix, const Shape& shape, Range rows, std::byte* out) const override {
     const Parts from = parts(matrix, shape);
@@ -73,6 +72,7 @@ class AwqCoding : public LinearCoding {
   }
 
  protected:
+  void check_tensors(const std::string& matrix, const Shape& shape) const override { parts(matrix, shape); }
   std::vector<std::string_view> suffixes() const override { return {".qweight", ".qzeros", ".scales"}; }
 
  private:

@@ -23,8 +23,8 @@ float magnitude_at(const CodedTensors& tensors, const StoredTensor& magnitudes, 
 
 class FourBitCoding : public LinearCoding {
  public:
-  FourBitCoding(const Checkpoint& checkpoint, std::string type)
-      : LinearCoding(checkpoint), type_(std::move(type)) {}
+  FourBitCoding(const JsonObject& config, const Checkpoint& checkpoint, std::string type)
+      : LinearCoding(config, checkpoint), type_(std::move(type)) {}
 
   std::string description() const override { return "bitsandbytes " + type_; }
   bool holds(const std::string& matrix) const override {
@@ -32,7 +32,6 @@ class FourBitCoding : public LinearCoding {
            (!state_name(matrix).empty() || has(matrix, ".weight.absmax") || stored_dtype(matrix) == "U8");
   }
   DType dtype(const std::string& matrix) const override { return state(matrix).dtype; }
-  void check(const std::string& matrix, const Shape& shape) const override { parts(matrix, shape); }
 
   void decode(const std::string& matrix, const Shape& shape, Range rows, std::byte* out) const override {
     const Parts from = parts(matrix, shape);
@@ -58,6 +57,7 @@ class FourBitCoding : public LinearCoding {
   }
 
  protected:
+  void check_tensors(const std::string& matrix, const Shape& shape) const override { parts(matrix, shape); }
   std::vector<std::string_view> suffixes() const override {
     return {".weight",
             ".weight.absmax",
@@ -187,14 +187,13 @@ class FourBitCoding : public LinearCoding {
 
 class Int8Coding : public LinearCoding {
  public:
-  explicit Int8Coding(const Checkpoint& checkpoint) : LinearCoding(checkpoint) {}
+  Int8Coding(const JsonObject& config, const Checkpoint& checkpoint) : LinearCoding(config, checkpoint) {}
 
   std::string description() const override { return "bitsandbytes int8, weights only"; }
   bool holds(const std::string& matrix) const override {
     return has(matrix, ".SCB") || stored_dtype(matrix) == "I8";
   }
   DType dtype(const std::string& /*matrix*/) const override { return DType::float32; }
-  void check(const std::string& matrix, const Shape& shape) const override { parts(matrix, shape); }
 
   // code · SCB · (1 / 127), each product rounded to float32: bitsandbytes' int8_vectorwise_dequant.
   void decode(const std::string& matrix, const Shape& shape, Range rows, std::byte* out) const override {
@@ -212,6 +211,7 @@ class Int8Coding : public LinearCoding {
   }
 
  protected:
+  void check_tensors(const std::string& matrix, const Shape& shape) const override { parts(matrix, shape); }
   std::vector<std::string_view> suffixes() const override { return {".weight", ".SCB", ".weight_format"}; }
 
  private:
@@ -232,11 +232,11 @@ class Int8Coding : public LinearCoding {
 std::unique_ptr<MatrixCoding> bitsandbytes_coding(const JsonObject& config, const ModelConfig& /*model*/,
                                                   const Checkpoint& checkpoint) {
   if (config.flag("load_in_8bit") || config.flag("_load_in_8bit"))
-    return std::make_unique<Int8Coding>(checkpoint);
+    return std::make_unique<Int8Coding>(config, checkpoint);
   const auto type = config.text("bnb_4bit_quant_type", "fp4");  // transformers' default
   if (type != "nf4" && type != "fp4")
     throw config.wrong("bnb_4bit_quant_type", type, "nf4 or fp4 is expected");
-  return std::make_unique<FourBitCoding>(checkpoint, type);
+  return std::make_unique<FourBitCoding>(config, checkpoint, type);
 }
 
 }  // namespace shardrift

@@ -1,6 +1,8 @@
 // compressed-tensors (llm-compressor's checkpoints): integers or fp8, a code each or packed in words, with
 // scales by tensor, channel, group or block. Numbers are (code - zero) · scale in the scales' dtype, as its
 // dequantize has it.
+#include <algorithm>
+
 #include "common/json_file.hpp"
 #include "weights/codings/compressed_scheme.hpp"
 #include "weights/codings/formats.hpp"
@@ -19,7 +21,7 @@ std::int64_t divided(std::int64_t count, std::int64_t by) {
 class CompressedTensorsCoding : public LinearCoding {
  public:
   CompressedTensorsCoding(const JsonObject& config, const Checkpoint& checkpoint)
-      : LinearCoding(checkpoint), schemes_(config) {}
+      : LinearCoding(config, checkpoint), schemes_(config) {}
 
   std::string description() const override { return schemes_.description(); }
   bool holds(const std::string& matrix) const override {
@@ -30,7 +32,6 @@ class CompressedTensorsCoding : public LinearCoding {
   DType dtype(const std::string& matrix) const override {
     return dtype_of_name(tensors_.get(name(matrix, ".weight_scale"), matrix, {"F16", "BF16", "F32"}).dtype);
   }
-  void check(const std::string& matrix, const Shape& shape) const override { parts(matrix, shape); }
 
   void decode(const std::string& matrix, const Shape& shape, Range rows, std::byte* out) const override {
     const Parts from = parts(matrix, shape);
@@ -58,8 +59,14 @@ class CompressedTensorsCoding : public LinearCoding {
       if (from.scheme->floats) codes.values = kE4m3.data();
       codes.unpack = [&, shift](Range some, std::uint8_t* unpacked) {
         const std::byte* stored = from.weight.data + some.begin * shape[1];
-        for (std::int64_t i = 0; i < some.size() * shape[1]; ++i)
-          unpacked[i] = static_cast<std::uint8_t>(static_cast<std::uint8_t>(stored[i]) + shift);
+        std::uint8_t least = 255, most = 0;
+        for (std::int64_t i = 0; i < some.size() * shape[1]; ++i) {
+          const auto code = static_cast<std::uint8_t>(static_cast<std::uint8_t>(stored[i]) + shift);
+          least = std::min(least, code);
+          most = std::max(most, code);
+          unpacked[i] = code;
+        }
+        if (!from.scheme->floats) check_codes(matrix, from.scheme->bits, least - shift, most - shift);
       };
     }
     codes.groups_of_row = [&, lowest](std::int64_t row, float* scales, std::int32_t* zeros) {
@@ -74,6 +81,7 @@ class CompressedTensorsCoding : public LinearCoding {
   }
 
  protected:
+  void check_tensors(const std::string& matrix, const Shape& shape) const override { parts(matrix, shape); }
   std::vector<std::string_view> suffixes() const override {
     return {".weight",       ".weight_packed",     ".weight_scale",
             ".weight_shape", ".weight_zero_point", ".weight_g_idx"};
@@ -136,6 +144,14 @@ class CompressedTensorsCoding : public LinearCoding {
       throw tensors_.wrong(stated, "says {}, config.json asks for {}", shown(of_weight), shown(shape));
     return tensors_.get(name(matrix, ".weight_packed"), matrix, {"I32"},
                         {{shape[0], divided(shape[1] * bits, 32)}});
+  }
+
+  // Integers of fewer than 8 bits may be stored in bytes of their own, as they are.
+  void check_codes(const std::string& matrix, int bits, int least, int most) const {
+    const int half = 1 << (bits - 1);
+    if (least < -half || most >= half)
+      throw tensors_.wrong(matrix, "has the code {}, config.json's num_bits is {}: {} to {} are expected",
+                           least < -half ? least : most, bits, -half, half - 1);
   }
 
   std::int32_t zero_of(const Parts& from, std::int64_t row, std::int64_t group, std::int64_t groups,

@@ -13,7 +13,7 @@ namespace {
 class Fp8Coding : public LinearCoding {
  public:
   Fp8Coding(const JsonObject& config, DType dtype, const Checkpoint& checkpoint)
-      : LinearCoding(checkpoint), dtype_(dtype) {
+      : LinearCoding(config, checkpoint), dtype_(dtype) {
     if (dtype == DType::float64)
       throw config.wrong("quant_method", "fp8", "weights of 16 or 32 bits are expected");
     if (const auto format = config.text("fmt", "e4m3"); format != "e4m3")
@@ -30,8 +30,6 @@ class Fp8Coding : public LinearCoding {
 
   bool holds(const std::string& matrix) const override { return stored_dtype(matrix).starts_with("F8_"); }
   DType dtype(const std::string& /*matrix*/) const override { return dtype_; }
-
-  void check(const std::string& matrix, const Shape& shape) const override { parts(matrix, shape); }
 
   void decode(const std::string& matrix, const Shape& shape, Range rows, std::byte* out) const override {
     const Parts from = parts(matrix, shape);
@@ -56,6 +54,7 @@ class Fp8Coding : public LinearCoding {
   }
 
  protected:
+  void check_tensors(const std::string& matrix, const Shape& shape) const override { parts(matrix, shape); }
   std::vector<std::string_view> suffixes() const override {
     return {".weight", ".weight_scale_inv", ".weight_scale"};
   }

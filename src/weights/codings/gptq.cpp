@@ -13,7 +13,7 @@ namespace {
 
 class GptqCoding : public LinearCoding {
  public:
-  GptqCoding(const JsonObject& config, const Checkpoint& checkpoint) : LinearCoding(checkpoint) {
+  GptqCoding(const JsonObject& config, const Checkpoint& checkpoint) : LinearCoding(config, checkpoint) {
     bits_ = static_cast<int>(config.integer("bits", 1, 32));
     if (bits_ != 2 && bits_ != 3 && bits_ != 4 && bits_ != 8)
       throw config.wrong("bits", bits_, "2, 3, 4 or 8 is expected");
@@ -39,7 +39,6 @@ class GptqCoding : public LinearCoding {
   DType dtype(const std::string& matrix) const override {
     return dtype_of_name(tensors_.get(name(matrix, ".scales"), matrix, {"F16", "BF16", "F32"}).dtype);
   }
-  void check(const std::string& matrix, const Shape& shape) const override { parts(matrix, shape); }
 
   void decode(const std::string& matrix, const Shape& shape, Range rows, std::byte* out) const override {
     const Parts from = parts(matrix, shape);
@@ -70,6 +69,7 @@ class GptqCoding : public LinearCoding {
   }
 
  protected:
+  void check_tensors(const std::string& matrix, const Shape& shape) const override { parts(matrix, shape); }
   std::vector<std::string_view> suffixes() const override {
     return {".qweight", ".qzeros", ".scales", ".g_idx"};
   }

@@ -1,5 +1,7 @@
 #include "weights/gguf/gguf_names.hpp"
 
+#include <fmt/format.h>
+
 #include <array>
 #include <vector>
 
@@ -141,6 +143,25 @@ std::string our_name(const GgufArchitecture& architecture, std::string_view gguf
         (parts[3] == "weight" || parts[3] == "bias"))
       return with_ending("model.layers." + parts[1] + "." + std::string(name.ours), parts[3]);
   return {};
+}
+
+std::string gguf_name(const GgufArchitecture& architecture, std::string_view ours) {
+  for (const auto* outside : {"token_embd.weight", "output_norm.weight", "output.weight"})
+    if (our_name(architecture, outside) == ours) return outside;
+  const auto parts = split(ours, '.');
+  if (parts.size() < 3 || parts[1] != "layers") return std::string(ours);
+  for (const auto& name : architecture.layer)
+    for (const auto* ending : {"weight", "bias"}) {
+      const auto gguf = fmt::format("blk.{}.{}.{}", parts[2], name.gguf, ending);
+      auto pattern = our_name(architecture, gguf);
+      const auto expert = pattern.find("{}");
+      if (expert == std::string::npos) {
+        if (pattern == ours) return gguf;
+      } else if (ours.starts_with(pattern.substr(0, expert)) && ours.ends_with(pattern.substr(expert + 2))) {
+        return gguf;
+      }
+    }
+  return std::string(ours);
 }
 
 bool is_query(std::string_view gguf) {

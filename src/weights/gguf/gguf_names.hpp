@@ -33,6 +33,8 @@ std::string gguf_architecture_names();  // "llama, qwen2, …"
 // Of a tensor, ours, with "{}" where it has an expert's number; empty: the architecture has none of that
 // name.
 std::string our_name(const GgufArchitecture& architecture, std::string_view gguf);
+// The other way, for messages: the tensor that a matrix of ours is looked for in; ours where there is none.
+std::string gguf_name(const GgufArchitecture& architecture, std::string_view ours);
 // Of the kinds that converters change.
 bool is_query(std::string_view gguf);
 bool is_key(std::string_view gguf);

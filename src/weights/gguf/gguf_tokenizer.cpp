@@ -24,8 +24,16 @@ constexpr const char* kPre = "tokenizer.ggml.pre";
 constexpr std::size_t kLongestPiece = 1024;
 constexpr const char* kSpace = "\u2581";
 
-// tokenizer.ggml.token_type, as SentencePiece numbers them.
-enum Type : std::int64_t { normal = 1, unknown = 2, control = 3, user_defined = 4, unused = 5, byte = 6 };
+// tokenizer.ggml.token_type, as SentencePiece numbers them; 0 is llama.cpp's, of a token that is nothing yet.
+enum Type : std::int64_t {
+  undefined = 0,
+  normal = 1,
+  unknown = 2,
+  control = 3,
+  user_defined = 4,
+  unused = 5,
+  byte = 6
+};
 
 struct Tokens {
   std::vector<std::string_view> texts;
@@ -50,6 +58,12 @@ Tokens read_tokens(const GgufMetadata& metadata) {
   const auto size = tokens.texts.size();
   if (metadata.has(kTypes)) {
     tokens.types = of_size(metadata.integers(kTypes), size, metadata, kTypes);
+    const auto wrong = std::find_if(tokens.types.begin(), tokens.types.end(),
+                                    [](auto type) { return type < undefined || type > byte; });
+    if (wrong != tokens.types.end())
+      throw bad_data("{}: key {} has {} at [{}]: a number from {} to {} is expected", metadata.file(), kTypes,
+                     *wrong, wrong - tokens.types.begin(), static_cast<int>(undefined),
+                     static_cast<int>(byte));
   } else {
     tokens.types.assign(size, normal);
   }

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <limits>
 #include <nlohmann/json.hpp>
 
@@ -366,6 +367,14 @@ TEST_F(Program, InspectWritesWhatItShows) {
   EXPECT_THAT(csv, StartsWith("prompt,tokens,steps,stop,replica,logits,checksums,sha256,text\np0,"));
   EXPECT_THAT(csv, HasSubstr(prompt.at("sha256").get<std::string>()));
   EXPECT_EQ(run("inspect b.vs.a.metrics --csv b.csv"), 64);
+  // A model's own files say how they are inspected.
+  std::filesystem::create_directory(scratch_ / "model");
+  std::ofstream(scratch_ / "model/config.json") << "{}";
+  std::ofstream(scratch_ / "model.gguf") << "GGUF";
+  for (const std::string model : {"model", "model/config.json", "model/model.safetensors", "model.gguf"}) {
+    EXPECT_EQ(run("inspect " + model), 64);
+    EXPECT_THAT(error_, HasSubstr("shardrift inspect --model " + model.substr(0, model.find('/'))));
+  }
   EXPECT_EQ(run("inspect b.h5 --json same --csv ./same"), 64);
   EXPECT_EQ(run("inspect b.h5 --json ./b.h5"), 64);
 }

@@ -133,9 +133,19 @@ TEST_F(MeasuredRoutes, OfOneRecordOnlyOrOfOtherLayersAreNotCompared) {
     const auto measurement = measured(reference, {candidate});
     EXPECT_FALSE(routes_of(measurement));
     EXPECT_TRUE(std::isnan(measurement.prompts[0].steps[0].route_flips));
-    EXPECT_EQ(routes_text(measurement), "");
+    EXPECT_EQ(routes_text(measurement), "");  // neither model says that it has experts
   }
-  EXPECT_FALSE(routes_of(measured({none}, reference)));
+  auto measurement = measured({none}, reference);
+  EXPECT_FALSE(routes_of(measurement));
+  // Why, where a model does.
+  measurement.candidate.run.model.config = R"({"architectures": ["MixtralForCausalLM"], "hidden_size": 64,
+ "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
+ "vocab_size": 32, "max_position_embeddings": 64, "rms_norm_eps": 1e-5, "num_local_experts": 4,
+ "num_experts_per_tok": 2})";
+  EXPECT_EQ(routes_text(measurement),
+            "routes: not compared, of the two models only the candidate's is a mixture of experts\n");
+  measurement.reference.run.model.config = measurement.candidate.run.model.config;
+  EXPECT_THAT(routes_text(measurement), HasSubstr("routes: not compared, one record has none"));
 }
 
 // Each prompt's routes are read alone: one that is of another model than the first is left out of the sum.

@@ -260,6 +260,33 @@ TEST(BadCoding, ModulesThatTheConfigLeavesOut) {
   damaged.expect_refused_unread({damaged.matrix, "no config group"});
 }
 
+// A list of modules that stay as they are, against what is stored.
+TEST(BadCoding, ModulesThatAreNotToBeConverted) {
+  for (const char* reference : {"fp8-blocks", "fp8-tensor", "awq", "bitsandbytes-nf4", "bitsandbytes-int8"}) {
+    SCOPED_TRACE(reference);
+    Damaged damaged(reference);
+    const std::string module = damaged.matrix.substr(0, damaged.matrix.rfind('.'));
+    const std::string parent = module.substr(0, module.rfind('.'));
+    const char* key =
+        std::string(reference).starts_with("bits") ? "llm_int8_skip_modules" : "modules_to_not_convert";
+    for (const auto& listed : {module, parent, module.substr(module.rfind('.') + 1)}) {
+      damaged.config[key] = {"lm_head", listed};
+      damaged.expect_refused_unread({parent, key, "lists \"" + listed + "\""});
+    }
+    // Of others, and of names that only begin alike.
+    damaged.config[key] = {"lm_head", module + "_other", parent.substr(0, parent.size() - 1)};
+    damaged.load();
+    damaged.config[key] = nullptr;
+    damaged.load();
+  }
+}
+
+TEST(BadCoding, CodesOfMoreBitsThanTheConfigSays) {
+  Damaged damaged("compressed-int8-channel");
+  damaged.config["config_groups"]["group_0"]["weights"]["num_bits"] = 4;
+  damaged.expect_refused({damaged.matrix, "has the code", "num_bits is 4", "-8 to 7"});
+}
+
 TEST(BadCoding, ForeignFormatsAreNamed) {
   for (const char* method :
        {"exl2", "exl3", "hqq", "aqlm", "quip", "nvfp4", "eetq", "vptq", "torchao", "quanto", "modelopt",

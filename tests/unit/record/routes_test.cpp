@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <hdf5.h>
 
+#include <limits>
+
 #include "record/verify.hpp"
 #include "tests/unit/record/example_record.hpp"
 
@@ -111,6 +113,16 @@ TEST_F(EditedRoutes, WithNumbersThatAreNoExpertsOrLayersAreRefused) {
   refused("layers: 4 at 1 does not ascend");
 }
 
+TEST_F(EditedRoutes, WithWeightsThatAreNoNumbersAreRefused) {
+  auto wrong = good_.weights;
+  for (const float value :
+       {std::numeric_limits<float>::quiet_NaN(), -std::numeric_limits<float>::infinity()}) {
+    wrong[3] = value;
+    write<float>("weights", H5T_NATIVE_FLOAT, H5T_IEEE_F32LE, {2, 6, 2}, wrong);
+    refused("at 3 is no weight of an expert");
+  }
+}
+
 TEST_F(EditedRoutes, AreFoundByTheHashOfTheContent) {
   EXPECT_TRUE(verify_prompt(Reader::open(path_), "a"));
   auto other = good_.experts;
@@ -140,6 +152,8 @@ TEST(Routes, OfAnotherNumberOfTokensAreNotWritten) {
   refused([](Routes& routes) { routes.weights.pop_back(); }, "23 weights, expected 24");
   refused([](Routes& routes) { routes.k = 0; }, "expected 0");
   refused([](Routes& routes) { routes.experts[1] = routes.experts[0]; }, "does not ascend");
+  refused([](Routes& routes) { routes.weights[5] = std::numeric_limits<float>::quiet_NaN(); },
+          "weights: nan at 5 is no weight of an expert");
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "common/json_file.hpp"
 #include "experiments/study/estimate.hpp"
 #include "experiments/study/plan_study.hpp"
 #include "experiments/study/profiles.hpp"
@@ -475,8 +476,29 @@ TEST(ScaleOut, YardsticksAreQuantizationsAndDtypes) {
   for (const std::string wrong : {"int5", "none", "float64", "tf32", "int8.h5"})
     EXPECT_EQ(refusal("int8," + wrong), fmt::format("unknown --yardstick '{}': {}", wrong, kKnown));
   EXPECT_THAT(refusal("bfloat16"), HasSubstr("every run is in bfloat16"));
-  EXPECT_EQ(refusal(", "), "--yardstick ', ' names none");
+  for (const std::string hole : {", ", "int8,,nf4", "int8,", ",int8"})
+    EXPECT_EQ(refusal(hole),
+              "--yardstick '" + hole + "': a name is missing beside a comma: take the comma out or name it");
   EXPECT_THAT(refusal("int8,nf4,int8"), HasSubstr("int8 is there twice"));
+}
+
+// It was not asked for by a flag that this command does not have.
+TEST(ScaleOut, AYardstickOfAQuantizedModelIsNamed) {
+  const TemporaryDirectory folder;
+  ScaleOutWanted wanted{make_model(folder / "model", "bfloat16"), make_prompts(folder / "p.jsonl", 2)};
+  auto config = read_text_file(wanted.model / "config.json", 1 << 20);
+  config.insert(1, R"("quantization_config": {"quant_method": "fp8"}, )");
+  std::ofstream(wanted.model / "config.json") << config;
+  wanted.yardsticks = "float32,int8";
+  try {
+    plan_study(scale_out_study(wanted, cpu(1)), cpu(1),
+               {"/out", {SHARDRIFT_SOURCE_DIR "/experiments/profiles"}});
+    FAIL() << "quantized twice";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ExitCode::bad_data);
+    EXPECT_THAT(error.what(), AllOf(HasSubstr("--yardstick int8: the checkpoint is quantized already (fp8"),
+                                    HasSubstr("leave int8 out"), Not(HasSubstr("--quantize"))));
+  }
 }
 
 // Every study that is shipped can be planned: on a machine with four devices all of it.

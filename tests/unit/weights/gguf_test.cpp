@@ -1,4 +1,6 @@
 // GGUF files as they should be: blocks to the bit, metadata, the checkpoint and config.json they stand for.
+#include <fmt/format.h>
+
 #include <bit>
 #include <nlohmann/json.hpp>
 
@@ -249,6 +251,31 @@ TEST(Gguf, WhatItCannotBeIsRefusedByName) {
       {"file 2 of 2", "give the first"});
 }
 
+// Names and files that the user has, not those of the checkpoint that it was made of.
+TEST(Gguf, MessagesSpeakOfTheFile) {
+  const TemporaryDirectory directory;
+  Tiny tiny;
+  tiny.add_all();
+  const auto path = directory.write("tiny.gguf", tiny.bytes());
+  const auto checkpoint = Checkpoint::open(path);
+  EXPECT_EQ(checkpoint.described_by(), "the file's metadata");
+  EXPECT_EQ(checkpoint.shown_name("model.layers.0.self_attn.q_proj.weight"), "blk.0.attn_q.weight");
+  // That are not there.
+  EXPECT_EQ(checkpoint.shown_name("model.layers.31.mlp.up_proj.bias"), "blk.31.ffn_up.bias");
+  EXPECT_EQ(checkpoint.shown_name("lm_head.weight"), "output.weight");
+  EXPECT_EQ(checkpoint.shown_name("model.vision.weight"), "model.vision.weight");
+  expect_bad_data(
+      [&] {
+        checkpoint.tensor("model.layers.7.mlp.up_proj.weight", {8, 8});
+      },
+      {path.string(), "the file has no tensor \"blk.7.ffn_up.weight\"", "its metadata"});
+  expect_bad_data([&] { checkpoint.tensor("model.norm.weight", {9}); },
+                  {"tensor \"output_norm.weight\" has shape [8], the file's metadata asks for [9]"});
+  EXPECT_EQ(gguf_name(*find_gguf_architecture("llama", true),
+                      "model.layers.2.block_sparse_moe.experts.5.w2.weight"),
+            "blk.2.ffn_down_exps.weight");
+}
+
 TEST(Gguf, AFolderOfFilesNamesTheOneToGive) {
   const TemporaryDirectory directory;
   Tiny tiny;
@@ -368,6 +395,12 @@ TEST(GgufTokenizer, WhatItCannotBeIsRefusedByName) {
         tokenizer_of({model, tokens, pre, gguf_ints("tokenizer.ggml.token_type", {1})});
       },
       {"tokenizer.ggml.token_type has 1 elements", "2"});
+  for (const int type : {-1, 7, 99})
+    expect_bad_data(
+        [&] {
+          tokenizer_of({model, tokens, pre, gguf_ints("tokenizer.ggml.token_type", {1, type})});
+        },
+        {fmt::format("tokenizer.ggml.token_type has {} at [1]", type), "from 0 to 6"});
   expect_bad_data(
       [&] {
         tokenizer_of({model, gguf_texts("tokenizer.ggml.tokens", {"a", "\xFF"}), pre});
