@@ -9,7 +9,9 @@
 // Arithmetic inside an operation is float32 (float64 for float64 models) with one rounding to the model's
 // dtype at each store, unless its comment says otherwise.
 #pragma once
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -100,6 +102,9 @@ class Backend {
   virtual void* allocate(std::size_t bytes) = 0;  // aligned to kAlignment, zero-filled; throws failure
   virtual void release(void* data) noexcept = 0;
   virtual void upload(void* device, const void* host, std::size_t bytes) = 0;  // host may be reused on return
+  // What `fill` writes into the host memory that it is given, which is the device's own where the host can
+  // write there. Any thread, several at once.
+  virtual void write(void* device, std::size_t bytes, const std::function<void(std::byte*)>& fill) = 0;
   virtual void download(void* host, const void* device,
                         std::size_t bytes) = 0;  // waits for earlier operations
   virtual void synchronize() = 0;

@@ -1,45 +1,28 @@
 #include "model/shard_weights.hpp"
 
-#include <cstring>
-
-#include "common/error.hpp"
-#include "common/not_finite.hpp"
-#include "model/scalar.hpp"
-#include "weights/weight_source.hpp"
+#include "model/weight_pieces.hpp"
 
 namespace shardrift {
 namespace {
 
-template <typename From, typename To>
-void convert_elements(const std::byte* from, std::byte* to, std::int64_t count) {
-  const auto* source = reinterpret_cast<const From*>(from);
-  auto* target = reinterpret_cast<To*>(to);
-  for (std::int64_t i = 0; i < count; ++i) target[i] = static_cast<To>(static_cast<Compute<From>>(source[i]));
-}
-
-void convert(const std::byte* from, DType from_type, std::byte* to, DType to_type, std::int64_t count) {
-  if (storage_of(from_type) == storage_of(to_type)) {
-    std::memcpy(to, from, static_cast<std::size_t>(count) * size_of(to_type));
-    return;
-  }
-  visit_dtype(from_type, [&]<typename From>() {
-    visit_dtype(to_type, [&]<typename To>() { convert_elements<From, To>(from, to, count); });
-  });
-}
-
 class Loader {
  public:
   Loader(const Checkpoint& checkpoint, const ModelConfig& config, const Plan& plan, Backend& backend,
-         ModelWeights& weights)
-      : source_(checkpoint, config), config_(config), plan_(plan), backend_(backend), weights_(weights) {
-    source_.quantize(plan.quantize);
-  }
+         ModelWeights& weights, int threads)
+      : pieces_(checkpoint, config, plan, backend, threads),
+        config_(config),
+        plan_(plan),
+        backend_(backend),
+        weights_(weights) {}
+
+  // Everything that was asked for below is there.
+  void load() { pieces_.run(); }
 
   // A vector that every rank has whole.
   OwnedMatrix vector(Part part, std::int64_t layer = 0) {
     const std::int64_t count = shape_of(config_, part, layer).cols;
     OwnedMatrix matrix = zeros(1, count);
-    place(source_.whole(part, layer), {0, count}, matrix, 0);
+    place(part, layer, {0, shape_of(config_, part, layer).rows}, {0, count}, matrix);
     return matrix;
   }
 
@@ -48,7 +31,7 @@ class Loader {
     for (auto s = shards.begin; s < shards.end; ++s) {
       ShardVocabulary slice{deal_vocabulary(config_.vocabulary, plan_.shards, static_cast<int>(s)), {}};
       slice.rows.matrix = zeros(slice.share.width, config_.hidden);
-      place(source_.rows(part, 0, slice.share.rows), {0, config_.hidden}, slice.rows.matrix, 0);
+      place(part, 0, slice.share.rows, {0, config_.hidden}, slice.rows.matrix);
       slices.push_back(std::move(slice));
     }
     return slices;
@@ -67,7 +50,7 @@ class Loader {
     }
     if (spec.experts.count > 0) {
       layer.router.matrix = zeros(spec.experts.count, config_.hidden);
-      place(source_.whole(Part::router, index), {0, config_.hidden}, layer.router.matrix, 0);
+      place(Part::router, index, {0, spec.experts.count}, {0, config_.hidden}, layer.router.matrix);
       if (spec.experts.router_bias) layer.router_bias = vector(Part::router_bias, index);
     }
     if (spec.query_key_norm != QueryKeyNorm::none) {
@@ -117,44 +100,14 @@ class Loader {
     return {backend_, rows, cols, plan_.dtype};
   }
 
-  // Columns `cols` of all of a tensor's rows, from element to_element of a matrix on, in the run's dtype.
-  void place(const TensorView& tensor, Range cols, const OwnedMatrix& to, std::int64_t to_element) {
-    const std::int64_t rows = tensor.shape.front();
-    const std::int64_t count = rows * cols.size();
-    if (count == 0) return;
-    raw_.resize(static_cast<std::size_t>(count) * size_of(tensor.dtype));
-    copy_block(tensor, 0, rows, cols.begin, cols.size(), raw_.data());
-    const std::byte* source = raw_.data();
-    if (storage_of(tensor.dtype) != storage_of(plan_.dtype)) {
-      converted_.resize(static_cast<std::size_t>(count) * size_of(plan_.dtype));
-      convert(raw_.data(), tensor.dtype, converted_.data(), plan_.dtype, count);
-      source = converted_.data();
-    }
-    require_finite(tensor, cols, source);
-    const std::size_t element = size_of(plan_.dtype);
-    backend_.upload(static_cast<std::byte*>(to.view.data) + static_cast<std::size_t>(to_element) * element,
-                    source, static_cast<std::size_t>(count) * element);
+  void* element(const OwnedMatrix& matrix, std::int64_t index) const {
+    return static_cast<std::byte*>(matrix.view.data) + static_cast<std::size_t>(index) * size_of(plan_.dtype);
   }
 
-  // Of what is computed with: a finite weight may overflow in the run's dtype.
-  void require_finite(const TensorView& tensor, Range cols, const std::byte* words) const {
-    const auto count = static_cast<std::size_t>(tensor.shape.front() * cols.size());
-    const auto at =
-        static_cast<std::int64_t>(first_not_finite({words, count * size_of(plan_.dtype)}, plan_.dtype));
-    if (at < 0) return;
-    const bool stored = storage_of(tensor.dtype) == storage_of(plan_.dtype) ||
-                        first_not_finite({raw_.data() + static_cast<std::size_t>(at) * size_of(tensor.dtype),
-                                          size_of(tensor.dtype)},
-                                         tensor.dtype) == 0;
-    const auto where = tensor.stored_at(at / cols.size(), cols.begin + at % cols.size());
-    if (stored)
-      throw bad_data("tensor {}: the weight at {} is infinite or NaN: the checkpoint is damaged", tensor.name,
-                     where);
-    throw bad_data("tensor {}: the weight at {} overflows in {}: use --dtype {}", tensor.name, where,
-                   name_of(plan_.dtype),
-                   plan_.dtype == DType::float16    ? "bfloat16 or float32"
-                   : plan_.dtype == DType::bfloat16 ? "float32 or float64"
-                                                    : "float64");
+  // Columns `cols` of these rows, from element `at` of a matrix on.
+  void place(Part part, std::int64_t layer, Range rows, Range cols, const OwnedMatrix& to,
+             std::int64_t at = 0, std::int64_t expert = 0) {
+    pieces_.add(part, layer, rows, {{cols, element(to, at)}}, expert);
   }
 
   // The shard's rows of the block's column-parallel matrices, one below the other, with their biases.
@@ -166,51 +119,57 @@ class Loader {
     if (bias) block.in_bias = zeros(1, count);
     std::int64_t row = 0;
     for (std::size_t i = 0; i < rows.size(); ++i) {
-      place(source_.rows(parts.in[i], layer, rows[i], expert), {0, config_.hidden}, block.in.matrix,
-            row * config_.hidden);
-      if (bias) place(source_.rows(parts.in_bias[i], layer, rows[i], expert), {0, 1}, block.in_bias, row);
+      place(parts.in[i], layer, rows[i], {0, config_.hidden}, block.in.matrix, row * config_.hidden, expert);
+      if (bias) place(parts.in_bias[i], layer, rows[i], {0, 1}, block.in_bias, row, expert);
       row += rows[i].size();
     }
   }
 
-  // The row-parallel matrix: all rows of the shard's columns of K, or (gather) its rows over all of K.
-  void load_out(std::int64_t layer, Part part, int s, Range inner, ShardBlock& block,
-                std::int64_t expert = 0) {
+  // The row-parallel matrix: all rows of the shard's columns of K, which is added to `slices`; or (gather)
+  // its rows over all of K.
+  void load_out(std::int64_t layer, Part part, int s, Range inner, ShardBlock& block, std::int64_t expert,
+                std::vector<WeightPieces::Slice>& slices) {
     const PartShape shape = shape_of(config_, part, layer);
     block.inner = inner.size();
     if (plan_.row_linear == RowLinear::gather) {
       const VocabShare rows =
           deal_vocabulary(shape.rows, plan_.shards, s);  // padded alike, as the vocabulary is
       block.out.matrix = zeros(rows.width, shape.cols);
-      place(source_.rows(part, layer, rows.rows, expert), {0, shape.cols}, block.out.matrix, 0);
+      place(part, layer, rows.rows, {0, shape.cols}, block.out.matrix, 0, expert);
     } else {
       block.out.matrix = zeros(shape.rows, inner.size());
-      place(source_.whole(part, layer, expert), inner, block.out.matrix, 0);
+      slices.push_back({inner, element(block.out.matrix, 0)});
     }
   }
 
-  // Matrix by matrix, all shards of one before the next: a matrix that is decoded or quantized is asked for
-  // whole by each of them, and the source keeps the last.
+  // Matrix by matrix, the slices of all shards at once: its rows are read, decoded or quantized once for all.
   void load_outs(std::int64_t index, const LayerSpec& spec, Range shards, LayerWeights& layer) {
-    const auto each_shard = [&](const auto& load) {
+    // load(s, shard, slices)
+    const auto matrix = [&](Part part, std::int64_t expert, const auto& load) {
+      std::vector<WeightPieces::Slice> slices;
       for (std::size_t i = 0; i < layer.shards.size(); ++i)
-        load(static_cast<int>(shards.begin) + static_cast<int>(i), layer.shards[i]);
+        load(static_cast<int>(shards.begin) + static_cast<int>(i), layer.shards[i], slices);
+      if (!slices.empty())
+        pieces_.add(part, index, {0, shape_of(config_, part, index).rows}, std::move(slices), expert);
     };
+    using Slices = std::vector<WeightPieces::Slice>;
     for (const Block block : kBlocks) {
       if (block == Block::mlp && spec.experts.count > 0) continue;
-      each_shard([&](int s, ShardLayer& shard) {
-        load_out(index, parts_of(block).out, s,
+      const Part part = parts_of(block).out;
+      matrix(part, 0, [&](int s, ShardLayer& shard, Slices& slices) {
+        load_out(index, part, s,
                  block == Block::attention ? query_columns(s)
                                            : deal_columns(config_.intermediate, plan_.shards, s),
-                 shard.blocks[static_cast<std::size_t>(block)]);
+                 shard.blocks[static_cast<std::size_t>(block)], 0, slices);
       });
     }
     const std::size_t before = weights_.bytes;
+    const Part part = parts_of_expert().out;
     for (std::int64_t id = 0; id < spec.experts.count; ++id)
-      each_shard([&](int s, ShardLayer& shard) {
+      matrix(part, id, [&](int s, ShardLayer& shard, Slices& slices) {
         for (ShardExpert& expert : shard.experts)
           if (expert.id == id)
-            load_out(index, parts_of_expert().out, s, expert_columns(spec.experts, s), expert.block, id);
+            load_out(index, part, s, expert_columns(spec.experts, s), expert.block, id, slices);
       });
     add_idle(spec.experts, before);
   }
@@ -249,7 +208,7 @@ class Loader {
     const std::int64_t width = gathers ? own.width : config_.hidden;
     layer.expert_out_bias = zeros(experts.count, width);
     for (std::int64_t id = 0; id < experts.count; ++id)
-      place(source_.whole(parts.out_bias, index, id), added, layer.expert_out_bias, id * width);
+      place(parts.out_bias, index, {0, 1}, added, layer.expert_out_bias, id * width, id);
   }
 
   // All but its row-parallel matrices.
@@ -275,7 +234,7 @@ class Loader {
     }
     if (spec.sinks) {
       layer.sinks = zeros(1, heads.query.size());
-      place(source_.whole(Part::sinks, index), heads.query, layer.sinks, 0);
+      place(Part::sinks, index, {0, 1}, heads.query, layer.sinks);
     }
     layer.local_kv = Buffer(backend_, heads.local_kv.size() * sizeof(std::int32_t));
     if (!heads.local_kv.empty())
@@ -284,24 +243,24 @@ class Loader {
     return layer;
   }
 
-  WeightSource source_;
+  WeightPieces pieces_;
   const ModelConfig& config_;
   const Plan& plan_;
   Backend& backend_;
   ModelWeights& weights_;
   std::size_t idle_bytes_ = 0;
-  std::vector<std::byte> raw_;
-  std::vector<std::byte> converted_;
 };
 
 }  // namespace
 
 ModelWeights load_weights(const Checkpoint& checkpoint, const ModelConfig& config, const Plan& plan,
-                          const Place& place, Backend& backend, const std::function<void(double)>& progress) {
+                          const Place& place, Backend& backend, const std::function<void(double)>& progress,
+                          int threads) {
   ModelWeights weights;
-  Loader loader(checkpoint, config, plan, backend, weights);
+  Loader loader(checkpoint, config, plan, backend, weights, threads);
   for (auto index = place.layers.begin; index < place.layers.end; ++index) {
     weights.layers.push_back(loader.layer(index, place.shards));
+    loader.load();
     progress(static_cast<double>(index + 1 - place.layers.begin) /
              static_cast<double>(place.layers.size() + 1));
   }
@@ -318,6 +277,7 @@ ModelWeights load_weights(const Checkpoint& checkpoint, const ModelConfig& confi
       weights.bytes_per_token += weights.bytes - without_head;
     }
   }
+  loader.load();
   progress(1.0);
   return weights;
 }

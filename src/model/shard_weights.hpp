@@ -74,8 +74,10 @@ struct ModelWeights {
   std::size_t bytes_per_token = 0;
 };
 
-// Checks names and shapes of everything it reads. `progress` is told the share done, 0 to 1.
+// Checks names and shapes of everything it reads. `progress` is told the share done, 0 to 1. The number of
+// threads changes no bits.
 ModelWeights load_weights(const Checkpoint& checkpoint, const ModelConfig& config, const Plan& plan,
-                          const Place& place, Backend& backend, const std::function<void(double)>& progress);
+                          const Place& place, Backend& backend, const std::function<void(double)>& progress,
+                          int threads = 1);
 
 }  // namespace shardrift

@@ -5,6 +5,7 @@
 
 #include "common/error.hpp"
 #include "common/not_finite.hpp"
+#include "weights/convert.hpp"
 #include "weights/quantize.hpp"
 
 namespace shardrift {
@@ -23,10 +24,15 @@ TensorView some_rows(TensorView tensor, std::int64_t cols, Range rows) {
 // Of a matrix in its tensor: where its rows [rows.begin, rows.end) are.
 std::vector<std::int64_t> rows_in_tensor(const PackedRows& packed, Range rows, std::int64_t first) {
   std::vector<std::int64_t> places;
-  std::int64_t row = 0;  // the part's
-  for (const Range& range : packed.rows)
-    for (std::int64_t at = range.begin; at < range.end; at += packed.stride, ++row)
-      if (rows.contains(row)) places.push_back(first + at);
+  places.reserve(static_cast<std::size_t>(rows.size()));
+  std::int64_t before = 0;  // rows of the part in the ranges so far
+  for (const Range& range : packed.rows) {
+    const std::int64_t count = (range.size() + packed.stride - 1) / packed.stride;
+    const std::int64_t begin = std::max(rows.begin - before, std::int64_t{0});
+    for (std::int64_t row = begin; row < std::min(rows.end - before, count); ++row)
+      places.push_back(first + range.begin + row * packed.stride);
+    before += count;
+  }
   return places;
 }
 
@@ -34,29 +40,6 @@ bool follow_one_another(const std::vector<std::int64_t>& rows) {
   for (std::size_t i = 1; i < rows.size(); ++i)
     if (rows[i] != rows[i - 1] + 1) return false;
   return true;
-}
-
-// The numbers of a dense view as float32, rounded once where they are float64.
-void to_float32(const TensorView& view, float* out) {
-  const std::size_t count = view.bytes / size_of(view.dtype);
-  const auto each = [&]<typename Word>(Word, auto&& value_of) {
-    for (std::size_t i = 0; i < count; ++i) {
-      Word word;
-      std::memcpy(&word, view.data + i * sizeof(Word), sizeof(Word));
-      out[i] = value_of(word);
-    }
-  };
-  switch (view.dtype) {
-    case DType::float64:
-      return each(double{}, [](double value) { return static_cast<float>(value); });
-    case DType::float32:
-    case DType::tf32:
-      return each(float{}, [](float value) { return value; });
-    case DType::float16:
-      return each(std::uint16_t{}, [](std::uint16_t bits) { return float_from_float16(bits); });
-    case DType::bfloat16:
-      return each(std::uint16_t{}, [](std::uint16_t bits) { return float_from_bfloat16(bits); });
-  }
 }
 
 }  // namespace
@@ -81,14 +64,9 @@ TensorView WeightSource::decoded(const std::string& name, const std::vector<std:
   TensorView view{.name = name, .dtype = coding_->dtype(name), .shape = {rows.size(), matrix.back()}};
   view.first_row = rows.begin;
   view.bytes = static_cast<std::size_t>(rows.size() * matrix.back()) * size_of(view.dtype);
-  if (decoded_name_ != name || decoded_rows_ != rows) {
-    decoded_name_.clear();
-    decoded_.resize(view.bytes);
-    coding_->check(name, matrix);
-    coding_->decode(name, matrix, rows, decoded_.data());
-    decoded_name_ = name;
-    decoded_rows_ = rows;
-  }
+  decoded_.resize(view.bytes);
+  coding_->check(name, matrix);
+  coding_->decode(name, matrix, rows, decoded_.data());
   view.data = decoded_.data();
   return view;
 }
@@ -98,12 +76,18 @@ TensorView WeightSource::transposed_rows(const TensorView& tensor, std::int64_t 
                                          const std::vector<std::int64_t>& rows) {
   const std::size_t element = size_of(tensor.dtype);
   unpacked_.resize(rows.size() * static_cast<std::size_t>(cols) * element);
-  std::byte* out = unpacked_.data();
-  for (const std::int64_t row : rows) {
-    const std::byte* column =
-        tensor.data + static_cast<std::size_t>((row / height) * cols * height + row % height) * element;
-    for (std::int64_t col = 0; col < cols; ++col, out += element)
-      std::memcpy(out, column + static_cast<std::size_t>(col * height) * element, element);
+  // Some columns of all rows before the next: what several rows read lies in the same cache lines.
+  constexpr std::int64_t kColumns = 64;
+  for (std::int64_t begin = 0; begin < cols; begin += kColumns) {
+    std::byte* out = unpacked_.data() + static_cast<std::size_t>(begin) * element;
+    for (const std::int64_t row : rows) {
+      const std::byte* column =
+          tensor.data + static_cast<std::size_t>((row / height) * cols * height + row % height) * element;
+      for (std::int64_t col = begin; col < std::min(begin + kColumns, cols); ++col)
+        std::memcpy(out + static_cast<std::size_t>(col - begin) * element,
+                    column + static_cast<std::size_t>(col * height) * element, element);
+      out += static_cast<std::size_t>(cols) * element;
+    }
   }
   TensorView view{.name = tensor.name, .dtype = tensor.dtype};
   view.transposed = true;
@@ -114,7 +98,6 @@ TensorView WeightSource::transposed_rows(const TensorView& tensor, std::int64_t 
 void WeightSource::quantize(Quantization kind) {
   refuse_quantized_twice(kind, quantization_by(coding_.get()));
   quantization_ = kind;
-  quantized_key_ = {};
 }
 
 TensorView WeightSource::rows(Part part, std::int64_t layer, Range rows, std::int64_t expert) {
@@ -124,13 +107,11 @@ TensorView WeightSource::rows(Part part, std::int64_t layer, Range rows, std::in
 
 TensorView WeightSource::quantized_rows(Part part, std::int64_t layer, Range rows, std::int64_t expert) {
   const PartShape shape = shape_of(model_, part, layer);
-  const QuantizedKey key{part, layer, expert, rows};
-  if (key == quantized_key_) return quantized_view_;
-  quantized_key_ = {};
   const Range together = rows_quantized_with(quantization_, rows, shape.rows);
   TensorView view = plain_rows(part, layer, together, expert);
   quantized_.resize(static_cast<std::size_t>(together.size() * shape.cols));
-  to_float32(view, quantized_.data());
+  convert(view.data, view.dtype, reinterpret_cast<std::byte*>(quantized_.data()), DType::float32,
+          quantized_.size());
   const auto words = std::as_bytes(std::span(quantized_));
   if (const auto at = first_not_finite(words, DType::float32); at >= 0) {
     const bool damaged = first_not_finite({view.data, view.bytes}, view.dtype) >= 0;
@@ -145,8 +126,7 @@ TensorView WeightSource::quantized_rows(Part part, std::int64_t layer, Range row
   view.dtype = DType::float32;
   view.data = words.data() + static_cast<std::size_t>(rows.begin - together.begin) * row_bytes;
   view.bytes = static_cast<std::size_t>(rows.size()) * row_bytes;
-  quantized_key_ = key;
-  return quantized_view_ = std::move(view);
+  return view;
 }
 
 TensorView WeightSource::plain_rows(Part part, std::int64_t layer, Range rows, std::int64_t expert) {
@@ -174,7 +154,7 @@ TensorView WeightSource::plain_rows(Part part, std::int64_t layer, Range rows, s
   } else if (follow_one_another(places)) {
     view = run_of({places.front(), places.back() + 1});
   } else {
-    // The rows between are decoded, too: interleaved matrices are asked for one after the other.
+    // The rows between are decoded, too.
     const auto [low, high] = std::minmax_element(places.begin(), places.end());
     const auto run = run_of({*low, *high + 1});
     const std::size_t row_bytes = static_cast<std::size_t>(shape.cols) * size_of(run.dtype);
@@ -190,6 +170,7 @@ TensorView WeightSource::plain_rows(Part part, std::int64_t layer, Range rows, s
     view.data = unpacked_.data();
     view.bytes = unpacked_.size();
   }
+  view.name = checkpoint_.shown_name(name);
   view.shape = {rows.size(), shape.cols};
   view.vector = shape.vector;
   view.expert_rows = packed.experts == 0 ? 0 : packed.tensor_rows;

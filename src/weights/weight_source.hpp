@@ -45,21 +45,9 @@ class WeightSource {
   const Architecture& architecture_;
   Wrapping wrapping_;
   std::unique_ptr<MatrixCoding> coding_;  // null: all is plain
-  std::vector<std::byte> decoded_;        // the rows decoded last, of this tensor
-  std::string decoded_name_;
-  Range decoded_rows_;
+  std::vector<std::byte> decoded_;
   std::vector<std::byte> unpacked_;
   Quantization quantization_ = Quantization::none;
-  // The rows quantized last: each shard asks for a row-parallel matrix whole.
-  struct QuantizedKey {
-    Part part{};
-    std::int64_t layer = -1;  // -1: none yet
-    std::int64_t expert = 0;
-    Range rows;
-    bool operator==(const QuantizedKey&) const = default;
-  };
-  QuantizedKey quantized_key_;
-  TensorView quantized_view_;
   std::vector<float> quantized_;
 };
 

@@ -149,6 +149,7 @@ std::string combined_hash(const record::Reader& reader) {
   return hash.hex();
 }
 
+constexpr int kMostLoadingThreads = 8;  // they wait for memory: more gain little
 constexpr int kTries = 2;  // to run prompts again whose parts were damaged before the record was assembled
 constexpr double kShortestTiming = 0.5;  // seconds of decoding below which its bandwidth says nothing
 
@@ -250,10 +251,13 @@ int run_plan(const World& world, const RunOptions& options, ModelConfig config, 
   ModelWeights weights;
   world.together([&] {
     const progress::Doing loading("loading weights");
-    weights = load_weights(*checkpoint, config, plan, place, *device.backend, [&](double share) {
-      progress::done();
-      progress.show(fmt::format("loading weights {:3.0f}%", 100 * share));
-    });
+    weights = load_weights(
+        *checkpoint, config, plan, place, *device.backend,
+        [&](double share) {
+          progress::done();
+          progress.show(fmt::format("loading weights {:3.0f}%", 100 * share));
+        },
+        std::min(kernel_threads(options, world), kMostLoadingThreads));
     device.backend->synchronize();
   });
   const double load_seconds = seconds_since(load_begin);

@@ -35,14 +35,26 @@ class CpuBackend final : public Backend {
   }
 
   void* allocate(std::size_t bytes) override {
-    void* data = std::aligned_alloc(kAlignment, aligned(bytes));
-    if (data == nullptr) throw failure("out of memory: {} bytes asked for", bytes);
-    std::memset(data, 0, aligned(bytes));
+    // calloc knows which pages the kernel has just zeroed: large buffers are not written twice. Where the
+    // block begins stands before the buffer.
+    void* const block = std::calloc(1, aligned(bytes) + kAlignment);
+    if (block == nullptr) throw failure("out of memory: {} bytes asked for", bytes);
+    const auto begin = reinterpret_cast<std::uintptr_t>(block);
+    auto* const data = static_cast<std::byte*>(block) + (kAlignment - begin % kAlignment);
+    std::memcpy(data - sizeof(block), &block, sizeof(block));
     return data;
   }
-  void release(void* data) noexcept override { std::free(data); }
+  void release(void* data) noexcept override {
+    if (data == nullptr) return;
+    void* block = nullptr;
+    std::memcpy(&block, static_cast<std::byte*>(data) - sizeof(block), sizeof(block));
+    std::free(block);
+  }
   void upload(void* device, const void* host, std::size_t bytes) override {
     std::memcpy(device, host, bytes);
+  }
+  void write(void* device, std::size_t /*bytes*/, const std::function<void(std::byte*)>& fill) override {
+    fill(static_cast<std::byte*>(device));
   }
   void download(void* host, const void* device, std::size_t bytes) override {
     std::memcpy(host, device, bytes);

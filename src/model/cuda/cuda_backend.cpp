@@ -9,6 +9,7 @@
 #include "model/cuda/cuda_device.hpp"
 #include "model/cuda/kernels.hpp"
 #include "model/cuda/linear.hpp"
+#include "model/cuda/pinned_staging.hpp"
 #include "parallel/reduction/scalar_fold.hpp"
 
 namespace shardrift {
@@ -18,7 +19,7 @@ using cuda::check;
 
 class CudaBackend final : public Backend {
  public:
-  explicit CudaBackend(bool tf32) : stream_(cuda::start_torch(tf32)) {}
+  explicit CudaBackend(bool tf32) : stream_(cuda::start_torch(tf32)), staging_(stream_) {}
   cudaStream_t stream() const { return stream_; }
 
   void* allocate(std::size_t bytes) override {
@@ -43,6 +44,9 @@ class CudaBackend final : public Backend {
   // Pageable host memory is copied to a staging buffer before the call returns.
   void upload(void* device, const void* host, std::size_t bytes) override {
     check(cudaMemcpyAsync(device, host, bytes, cudaMemcpyHostToDevice, stream_), "upload");
+  }
+  void write(void* device, std::size_t bytes, const std::function<void(std::byte*)>& fill) override {
+    staging_.write(device, bytes, fill);
   }
   void download(void* host, const void* device, std::size_t bytes) override {
     const progress::Waiting waiting(progress::On::device, "a download");
@@ -146,6 +150,7 @@ class CudaBackend final : public Backend {
  private:
   static void launched(const char* operation) { check(cudaGetLastError(), operation); }
   cudaStream_t stream_;
+  cuda::PinnedStaging staging_;
 };
 
 // A device-to-device copy, bytes read plus bytes written.

@@ -6,7 +6,7 @@
 
 namespace shardrift {
 
-class CountingBackend final : public Backend {
+class CountingBackend : public Backend {
  public:
   int allocations = 0, transfers = 0, waits = 0;
   std::size_t allocated = 0;  // bytes so far
@@ -20,6 +20,10 @@ class CountingBackend final : public Backend {
   void upload(void* device, const void* host, std::size_t bytes) override {
     ++transfers;
     device_->upload(device, host, bytes);
+  }
+  void write(void* device, std::size_t bytes, const std::function<void(std::byte*)>& fill) override {
+    ++transfers;
+    device_->write(device, bytes, fill);
   }
   void download(void* host, const void* device, std::size_t bytes) override {
     ++transfers;
