@@ -12,32 +12,38 @@ namespace {
 constexpr std::size_t kBlock = 4096;
 
 template <typename Word>
-inline bool any_in(const Word* words, std::size_t count, Word mask) {
+inline Word word_at(const std::byte* words, std::size_t i) {  // may be unaligned
+  Word word;
+  std::memcpy(&word, words + i * sizeof(Word), sizeof(Word));
+  return word;
+}
+
+template <typename Word>
+inline bool any_in(const std::byte* words, std::size_t count, Word mask) {
   Word found = 0;
-  for (std::size_t i = 0; i < count; ++i) found |= static_cast<Word>((words[i] & mask) == mask ? 1 : 0);
+  for (std::size_t i = 0; i < count; ++i)
+    found |= static_cast<Word>((word_at<Word>(words, i) & mask) == mask ? 1 : 0);
   return found != 0;
 }
 
-SHARDRIFT_CLONES bool any16(const std::uint16_t* words, std::size_t count, std::uint16_t mask) {
+SHARDRIFT_CLONES bool any16(const std::byte* words, std::size_t count, std::uint16_t mask) {
   return any_in(words, count, mask);
 }
-SHARDRIFT_CLONES bool any32(const std::uint32_t* words, std::size_t count, std::uint32_t mask) {
+SHARDRIFT_CLONES bool any32(const std::byte* words, std::size_t count, std::uint32_t mask) {
   return any_in(words, count, mask);
 }
-SHARDRIFT_CLONES bool any64(const std::uint64_t* words, std::size_t count, std::uint64_t mask) {
+SHARDRIFT_CLONES bool any64(const std::byte* words, std::size_t count, std::uint64_t mask) {
   return any_in(words, count, mask);
 }
 
 template <typename Word, typename Any>
 std::int64_t first(std::span<const std::byte> bytes, Word mask, Any&& any) {
   const std::size_t count = bytes.size() / sizeof(Word);
-  Word block[kBlock];
   for (std::size_t begin = 0; begin < count; begin += kBlock) {
     const std::size_t size = count - begin < kBlock ? count - begin : kBlock;
-    std::memcpy(block, bytes.data() + begin * sizeof(Word), size * sizeof(Word));  // may be unaligned
-    if (!any(block, size, mask)) continue;
-    for (std::size_t i = 0; i < size; ++i)
-      if ((block[i] & mask) == mask) return static_cast<std::int64_t>(begin + i);
+    if (!any(bytes.data() + begin * sizeof(Word), size, mask)) continue;
+    for (std::size_t i = begin; i < begin + size; ++i)
+      if ((word_at<Word>(bytes.data(), i) & mask) == mask) return static_cast<std::int64_t>(i);
   }
   return -1;
 }

@@ -1,6 +1,7 @@
 // shardrift-run: the worker that mpirun or srun starts once per device.
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <optional>
 #include <string>
@@ -94,6 +95,8 @@ int run_ranks(int argc, char** argv, const std::vector<std::string>& arguments) 
   } catch (const shardrift::Error& error) {
     refused = error;
   }
+  // A process that nobody started as a rank would start a daemon of OpenMPI's, for ranks to be spawned later.
+  setenv("OMPI_MCA_ess_singleton_isolated", "1", 0);
   std::optional<shardrift::StartGuard> starting(arguments);
   const shardrift::World world(argc, argv);
   starting.reset();
