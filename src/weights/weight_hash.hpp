@@ -20,11 +20,11 @@
 
 namespace shardrift {
 
-// Hashes one share of a checkpoint's blocks in a thread of its own, beside whoever reads the weights.
+// Hashes one share of a checkpoint's blocks in threads of its own, beside whoever reads the weights.
 class WeightHasher {
  public:
   // Share `share` of `shares`, by bytes. The checkpoint must outlive it.
-  WeightHasher(const Checkpoint& checkpoint, int share, int shares);
+  WeightHasher(const Checkpoint& checkpoint, int share, int shares, int threads = 1);
   ~WeightHasher();  // gives up what is left
   WeightHasher(const WeightHasher&) = delete;
   WeightHasher& operator=(const WeightHasher&) = delete;
@@ -34,18 +34,20 @@ class WeightHasher {
   const std::vector<std::uint64_t>& sums(const std::function<void(double)>& progress = {});
 
  private:
-  void work(std::uint64_t begin, std::uint64_t end);
-  void hash(std::uint64_t begin, std::uint64_t end);
+  void work(std::uint64_t end);
+  void hash(std::uint64_t end, std::vector<std::uint64_t>& sums);
 
   std::vector<StoredTensor> tensors_;
+  std::vector<std::uint64_t> first_blocks_;  // of each tensor, counted through all of them
   std::vector<std::uint64_t> sums_;
-  std::uint64_t bytes_ = 0;  // of this share
+  std::uint64_t bytes_ = 0;              // of this share
+  std::atomic<std::uint64_t> next_ = 0;  // block that no thread has yet
   std::atomic<std::uint64_t> hashed_ = 0;
   std::atomic<bool> stop_ = false;
   std::mutex mutex_;
   std::condition_variable ended_;
-  bool finished_ = false;
-  std::thread thread_;
+  int running_ = 0;
+  std::vector<std::thread> threads_;
 };
 
 // SHA-256 over every tensor's name, dtype, shape and sum; 64 hexadecimal digits.

@@ -232,7 +232,8 @@ int run_plan(const World& world, const RunOptions& options, ModelConfig config, 
   if (plan.device == Device::cuda) world.together([&] { check_devices(run.environment.devices); });
   RunOutput output(world, options, jobs, progress);
   // Which weights: known before anything of an earlier run is touched; else hashed while they are loaded.
-  WeightsIdentity identity(world, *checkpoint);
+  const int loading_threads = std::min(kernel_threads(options, world), kMostLoadingThreads);
+  WeightsIdentity identity(world, *checkpoint, loading_threads);
   const auto settle = [&] {
     const auto hash = identity.hash(
         [&](double share) { progress.show(fmt::format("hashing weights {:3.0f}%", 100 * share)); });
@@ -257,7 +258,7 @@ int run_plan(const World& world, const RunOptions& options, ModelConfig config, 
           progress::done();
           progress.show(fmt::format("loading weights {:3.0f}%", 100 * share));
         },
-        std::min(kernel_threads(options, world), kMostLoadingThreads));
+        loading_threads);
     device.backend->synchronize();
   });
   const double load_seconds = seconds_since(load_begin);

@@ -20,9 +20,10 @@ int number_of_files(const Checkpoint& checkpoint) {
 
 }  // namespace
 
-WeightsIdentity::WeightsIdentity(const World& world, const Checkpoint& checkpoint)
+WeightsIdentity::WeightsIdentity(const World& world, const Checkpoint& checkpoint, int threads)
     : world_(world),
       checkpoint_(checkpoint),
+      threads_(threads),
       files_(number_of_files(checkpoint)),
       readers_(world.split(files_, world.rank())) {
   bool kept = true;
@@ -36,7 +37,7 @@ WeightsIdentity::WeightsIdentity(const World& world, const Checkpoint& checkpoin
 
 void WeightsIdentity::start() {
   if (known_ || hasher_) return;
-  hasher_ = std::make_unique<WeightHasher>(checkpoint_, readers_.rank(), readers_.size());
+  hasher_ = std::make_unique<WeightHasher>(checkpoint_, readers_.rank(), readers_.size(), threads_);
 }
 
 std::string WeightsIdentity::hash(const std::function<void(double share)>& progress) {

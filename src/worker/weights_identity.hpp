@@ -16,7 +16,8 @@ namespace shardrift {
 class WeightsIdentity {
  public:
   // Collective. Looks for what was kept of an earlier run. Both must outlive it.
-  WeightsIdentity(const World& world, const Checkpoint& checkpoint);
+  // threads: of this rank, that hash.
+  WeightsIdentity(const World& world, const Checkpoint& checkpoint, int threads);
 
   bool known() const { return known_; }  // on every rank alike
   void start();                          // begins to hash, beside what the rank goes on with
@@ -27,6 +28,7 @@ class WeightsIdentity {
  private:
   const World& world_;
   const Checkpoint& checkpoint_;
+  int threads_;
   int files_ = 0;                    // stands for the files this rank reads
   Communicator readers_;             // the ranks that read the same files
   std::vector<std::uint64_t> sums_;  // rank 0 of readers_, where they were kept

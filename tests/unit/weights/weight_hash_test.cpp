@@ -48,7 +48,7 @@ class WeightHash : public ::testing::Test {
   TemporaryDirectory folder_;
 };
 
-TEST_F(WeightHash, AddsUpOverAnyNumberOfShares) {
+TEST_F(WeightHash, AddsUpOverAnyNumberOfSharesAndThreads) {
   fs::create_directories(folder_ / "m");
   std::ofstream(folder_ / "m" / "model.safetensors", std::ios::binary) << safetensors(header(), data());
   const auto checkpoint = Checkpoint::open(folder_ / "m");
@@ -56,7 +56,7 @@ TEST_F(WeightHash, AddsUpOverAnyNumberOfShares) {
   for (const int shares : {1, 2, 3, 7, 64}) {
     std::vector<std::uint64_t> sums(3, 0);
     for (int share = 0; share < shares; ++share) {
-      WeightHasher hasher(checkpoint, share, shares);
+      WeightHasher hasher(checkpoint, share, shares, 1 + (share + shares) % 4);
       const auto& part = hasher.sums([](double done) { EXPECT_LE(done, 1.0); });
       std::transform(sums.begin(), sums.end(), part.begin(), sums.begin(), std::plus<>());
     }
