@@ -1,7 +1,7 @@
 // How fast weights are brought from the page cache to a device, and how fast this machine copies the same
 // bytes without doing anything else.
 //
-//   bench_loading MODEL [DTYPE [SHARDS [THREADS [RANK RANKS]]]]
+//   bench_loading MODEL [DTYPE [SHARDS [THREADS [RANK RANKS [ROUNDS]]]]]
 //
 // memory: into fresh memory, as --device cpu. staged: into small buffers that are used again and again, as
 // --device cuda fills those that the GPU copies from, and without a GPU.
@@ -21,7 +21,6 @@
 namespace shardrift {
 namespace {
 
-constexpr int kRounds = 5;
 constexpr std::size_t kStaging = std::size_t{4} << 20;
 
 class Staged final : public CountingBackend {
@@ -45,19 +44,19 @@ class Staged final : public CountingBackend {
 };
 
 template <typename F>
-void measured(const char* what, std::size_t bytes, F&& once) {
+void measured(const char* what, int rounds, std::size_t bytes, F&& once) {
   std::vector<double> rates;
   const std::clock_t cpu = std::clock();
-  for (int round = 0; round < kRounds; ++round) {
+  for (int round = 0; round < rounds; ++round) {
     const auto begin = std::chrono::steady_clock::now();
     once();
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     rates.push_back(static_cast<double>(bytes) / seconds / 1e9);
   }
   std::sort(rates.begin(), rates.end());
-  const double cpu_seconds = static_cast<double>(std::clock() - cpu) / CLOCKS_PER_SEC / kRounds;
+  const double cpu_seconds = static_cast<double>(std::clock() - cpu) / CLOCKS_PER_SEC / rounds;
   fmt::print("{:32} {:6.2f} GB/s   ({:.2f} to {:.2f}, {} rounds)   {:6.2f} GB/s of CPU time\n", what,
-             rates[kRounds / 2], rates.front(), rates.back(), kRounds,
+             rates[rates.size() / 2], rates.front(), rates.back(), rounds,
              static_cast<double>(bytes) / cpu_seconds / 1e9);
 }
 
@@ -79,6 +78,7 @@ int bench(const std::vector<std::string>& words) {
                checkpoint, config, plan, place, backend, [](double) {}, threads)
         .bytes;
   };
+  const int rounds = std::stoi(word(6, "5"));
   Staged staged;
   const std::size_t bytes = load(staged);
   std::size_t stored = 0;
@@ -87,14 +87,14 @@ int bench(const std::vector<std::string>& words) {
              static_cast<double>(stored) / 1e9, static_cast<double>(bytes) / 1e9, describe(plan), threads);
   std::vector<std::byte> buffer(kStaging, std::byte{1});
   [[maybe_unused]] volatile std::byte seen{};  // so that the compiler does not leave the copies out
-  measured("copied, one thread, staged", stored, [&] {
+  measured("copied, one thread, staged", rounds, stored, [&] {
     for (const auto& tensor : checkpoint.stored())
       for (std::size_t at = 0; at < tensor.bytes; at += kStaging) {
         std::memcpy(buffer.data(), tensor.data + at, std::min(kStaging, tensor.bytes - at));
         seen = buffer[kStaging / 2];
       }
   });
-  measured("copied, one thread, memory", stored, [&] {
+  measured("copied, one thread, memory", rounds, stored, [&] {
     for (const auto& tensor : checkpoint.stored()) {
       auto* const fresh = static_cast<std::byte*>(std::malloc(tensor.bytes));
       std::memcpy(fresh, tensor.data, tensor.bytes);
@@ -102,8 +102,8 @@ int bench(const std::vector<std::string>& words) {
       std::free(fresh);
     }
   });
-  measured("loaded, staged", bytes, [&] { load(staged); });
-  measured("loaded, memory", bytes, [&] {
+  measured("loaded, staged", rounds, bytes, [&] { load(staged); });
+  measured("loaded, memory", rounds, bytes, [&] {
     const auto backend = make_cpu_backend(1);
     load(*backend);
   });
@@ -115,7 +115,7 @@ int bench(const std::vector<std::string>& words) {
 
 int main(int argc, char** argv) {
   if (argc < 2) {
-    fmt::print("usage: bench_loading MODEL [DTYPE [SHARDS [THREADS [RANK RANKS]]]]\n");
+    fmt::print("usage: bench_loading MODEL [DTYPE [SHARDS [THREADS [RANK RANKS [ROUNDS]]]]]\n");
     return 64;
   }
   shardrift::leave(shardrift::bench({argv + 1, argv + argc}));
