@@ -1,6 +1,7 @@
 #include "record/part_file.hpp"
 
 #include <fcntl.h>
+#include <unistd.h>
 
 #include "common/error.hpp"
 #include "record/files.hpp"
@@ -45,6 +46,7 @@ PartFile::PartFile(const WriterOptions& options, fs::path path)
 
 PartFile::~PartFile() {
   discard();
+  if (descriptor_ >= 0) ::close(descriptor_);
 }
 
 void PartFile::discard() {
@@ -63,9 +65,7 @@ void PartFile::write(const std::function<void(hid_t root)>& write) {
     if (!there_) {
       file_ = h5::create_file(temporary_);
       there_ = true;
-      void* handle = nullptr;
-      if (H5Fget_vfd_handle(file_, H5P_DEFAULT, &handle) >= 0 && handle != nullptr)
-        descriptor_ = *static_cast<int*>(handle);
+      descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CLOEXEC);
     }
     write(file_);
   } catch (const h5::Hdf5Error& error) {
@@ -82,7 +82,6 @@ void PartFile::start_flushing() const {
 }
 
 void PartFile::close(std::vector<Extent> extents) {
-  descriptor_ = -1;
   try {
     const h5::Lock lock;
     h5::finish_file(file_);

@@ -27,7 +27,8 @@ class PartFile {
   PartFile& operator=(const PartFile&) = delete;
   // Calls write(root) under the library's lock; makes the file where there is none yet.
   void write(const std::function<void(hid_t root)>& write);
-  void start_flushing() const;  // what was written so far, without waiting for it
+  // Of what was written so far, without waiting for its end. By any thread, beside the others.
+  void start_flushing() const;
   // Closes it and seals it (seal.hpp); extents: hashed before they were written. Throws, too, where the run
   // no longer owns its output.
   void close(std::vector<Extent> extents = {});
@@ -39,7 +40,7 @@ class PartFile {
   const WriterOptions& options_;
   std::filesystem::path path_, temporary_;
   h5::Handle file_;
-  int descriptor_ = -1;  // HDF5's own
+  int descriptor_ = -1;  // of our own, for start_flushing()
   bool there_ = false;
 };
 // All of it at once.

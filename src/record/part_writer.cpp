@@ -93,7 +93,7 @@ struct PartWriter::Stream {
   // Of the task that is at it.
   Sha256 hash;
   Top top;
-  std::unique_ptr<PartFile> file;
+  std::shared_ptr<PartFile> file;
   std::optional<LogitsDataset> logits;
   PromptRecord record;
   std::size_t record_bytes = 0;
@@ -119,9 +119,10 @@ struct PartWriter::State {
   mutable std::mutex mutex;
   std::condition_variable work_changed, room_changed, all_changed;
   std::vector<std::shared_ptr<Stream>> streams;
-  std::vector<Memory> spare;    // of blocks of the usual size
-  std::size_t spare_bytes = 0;  // of each of them
-  std::deque<std::unique_ptr<PartFile>> to_publish;
+  std::vector<Memory> spare;           // of blocks of the usual size
+  std::size_t spare_bytes = 0;         // of each of them
+  std::shared_ptr<PartFile> to_flush;  // the one written last
+  std::deque<std::shared_ptr<PartFile>> to_publish;
   bool publishing = false;
   bool writing = false;  // one task at a time calls HDF5
   std::size_t bytes = 0;
@@ -189,7 +190,7 @@ struct PartWriter::State {
   PartFile& file_of(Stream& stream) const {
     if (!stream.file)
       stream.file =
-          std::make_unique<PartFile>(options, part_path(parts_directory(options.output), stream.id));
+          std::make_shared<PartFile>(options, part_path(parts_directory(options.output), stream.id));
     return *stream.file;
   }
 
@@ -210,7 +211,6 @@ struct PartWriter::State {
                              block.chunks[i]);
     });
     block.chunks.clear();
-    file.start_flushing();
   }
 
   void finish_part(Stream& stream) const {
@@ -286,9 +286,10 @@ struct PartWriter::State {
     if (stream->ended) rows = stream->rows;
     return task(
         stream, [this, stream, block, rows] { write(*stream, *block, rows); },
-        [this, block](bool) {
+        [this, stream, block](bool) {
           writing = false;
           released(*block);
+          to_flush = stream->file;
         });
   }
 
@@ -346,6 +347,19 @@ struct PartWriter::State {
     }
   }
 
+  // Has the disk begin at once, beside the writing: asking it may wait, too.
+  void begin_flushing() {
+    std::unique_lock lock(mutex);
+    while (true) {
+      all_changed.wait(lock, [&] { return closing || to_flush != nullptr; });
+      if (closing) return;
+      const auto part = std::move(to_flush);
+      lock.unlock();
+      part->start_flushing();
+      lock.lock();
+    }
+  }
+
   // Flushing waits for the disk while others go on.
   void publish_parts() {
     std::unique_lock lock(mutex);
@@ -386,6 +400,7 @@ struct PartWriter::State {
     for (auto& thread : threads) thread.join();
     threads.clear();
     streams.clear();  // of prompts that were not ended
+    to_flush.reset();
     spare.clear();
   }
 
@@ -471,6 +486,7 @@ PartWriter::PartWriter(const WriterOptions& options, const RunInfo& run, RowOpti
       state.wanted.threads > 0 ? state.wanted.threads : std::clamp(cores + 1, 2, kMostThreads);
   for (int i = 0; i < threads; ++i) state.threads.emplace_back([state = state_.get()] { state->work(); });
   state.threads.emplace_back([state = state_.get()] { state->publish_parts(); });
+  state.threads.emplace_back([state = state_.get()] { state->begin_flushing(); });
 }
 
 PartWriter::~PartWriter() {

@@ -1,8 +1,8 @@
 // bench_recording DIR DTYPE VOCABULARY ROWS PROMPTS ROUNDS [DEFLATE]: how fast rows of logits reach the disk,
-// up to the last part's fsync, beside a plain write and fsync of the same bytes; and the assembly beside a
-// verified copy: the same bytes read, hashed (SHA-256 would be slower: XXH3, as seals are), written and
-// flushed. In turns; prints each round and the medians of the ratios. Whoever computes the rows is left out:
-// they are the same block again and again. (docs/results/recording.md)
+// up to the last part's fsync, beside a plain write and fsync of the same bytes; and the assembly,
+// verification included, beside a verified copy: the same bytes read, hashed (XXH3, as seals are), written
+// and flushed. In turns; prints each round and the medians of the ratios. Whoever computes the rows is left
+// out: they are a few rows again and again. (docs/results/recording.md)
 #include <fcntl.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -170,6 +170,7 @@ Round round_of(const fs::path& directory, const Shape& shape, const std::vector<
   round.recorded = seconds_since(begin);
   round.processor = processor_seconds() - before_recording;
   const auto assembling = Clock::now();
+  if (!missing_prompts(options, run).empty()) throw failure("parts are missing");
   assemble(options, run, {});
   round.assembled = seconds_since(assembling);
   round.copied = verified_copy(options.output, copy);
