@@ -1,7 +1,7 @@
 // mpirun -np N bench_all_reduce DEVICE DTYPE COUNT ROUNDS: microseconds of one all-reduce of COUNT elements,
 // the library's and our own in turns, the slowest rank's; the median, least and most of the rounds. DEVICE:
 // cpu, or cuda (a GPU a rank), where 64 calls are captured in a CUDA graph as a decode pass has them.
-//
+// (docs/results/all-reduce.md)
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
