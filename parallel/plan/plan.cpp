@@ -77,6 +77,8 @@ void check_numerics(const Plan& plan) {
         "library, or --device cpu");
   if (plan.dtype == DType::tf32 && plan.device == Device::cpu)
     throw usage_error("--dtype tf32 needs --device cuda: CPUs multiply float32 in float32");
+  if (plan.launch == Launch::captured && plan.device == Device::cpu)
+    throw usage_error("--launch captured needs --device cuda: CPUs have no graphs; leave it out");
   if (plan.logits_dtype != storage_of(plan.dtype) && plan.logits_dtype != DType::float32)
     throw usage_error("--logits-dtype {}: use model or float32", name_of(plan.logits_dtype));
   if (plan.dtype == DType::float64 && plan.logits_dtype != DType::float64)
@@ -171,6 +173,7 @@ std::string describe(const Plan& plan) {
   if (plan.prefill_batch > 1) text += fmt::format(", prefill-batch {}", plan.prefill_batch);
   text += fmt::format(", {}", name_of(plan.dtype));
   if (plan.quantize != Quantization::none) text += fmt::format(", {} weights", name_of(plan.quantize));
+  if (plan.launch != Launch::eager) text += fmt::format(", {}", name_of(plan.launch));
   return text + fmt::format(", {}", name_of(plan.device));
 }
 

@@ -62,6 +62,16 @@ constexpr auto names_of(ExpertSum) {
   return std::to_array<Named<ExpertSum>>({{ExpertSum::model, "model"}, {ExpertSum::float32, "float32"}});
 }
 
+// How the device is given a decode pass. Libraries may choose other kernels and collectives for one that is
+// captured, so it is part of the numerics until it is seen not to be.
+enum class Launch {
+  eager,     // operation by operation
+  captured,  // one CUDA graph, collectives included
+};
+constexpr auto names_of(Launch) {
+  return std::to_array<Named<Launch>>({{Launch::eager, "eager"}, {Launch::captured, "captured"}});
+}
+
 struct Plan {
   int shards = 1;           // S, 1 to 64
   int tensor_parallel = 1;  // R, divides S
@@ -82,6 +92,7 @@ struct Plan {
   int batch = 1;       // sequences in one decode pass, 1 to 64: rows of its matrix products
   int prefill_batch =
       1;  // prompts in one prefill pass, 1 to 64: their rows one after another (prompt_groups.hpp)
+  Launch launch = Launch::eager;  // of decode passes
   Device device = Device::cpu;
   bool operator==(const Plan&) const = default;
 };

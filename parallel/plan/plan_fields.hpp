@@ -96,6 +96,11 @@ constexpr auto fields_of(std::type_identity<Plan>) {
           "and, where there is no AMX, of 16-bit numbers. fixed (CPUs): our own, always, whose order along "
           "K depends on K alone: a row has the same bits in a pass of 1 row and of 1000, on every CPU",
           Since::later},
+      FlagField{
+          "launch", &Plan::launch, in_numerics,
+          "how decode passes go to a GPU. eager: operation by operation (default); captured: as one CUDA "
+          "graph, collectives included (needs --device cuda)",
+          Since::later},
   };
 }
 // The row "reduction" holds three of its members; the two others have rows of their own.

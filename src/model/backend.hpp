@@ -11,11 +11,14 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <functional>
 #include <memory>
 #include <utility>
 #include <vector>
 
+#include "common/error.hpp"
+#include "model/device_queue.hpp"
 #include "model/matrix.hpp"
 #include "parallel/plan/dealing.hpp"
 #include "parallel/plan/plan.hpp"
@@ -95,6 +98,9 @@ struct ColumnSlices {
 
 class DeviceOrderMap;  // model/device_order_map.hpp
 
+// Chosen in place of a token where a row of logits holds an infinity or a NaN.
+inline constexpr std::int32_t kNotFinite = -2;
+
 class Backend {
  public:
   virtual ~Backend() = default;
@@ -112,6 +118,26 @@ class Backend {
   // here.
   virtual void tell_progress() {}
   virtual double read_bandwidth() = 0;  // bytes/s of a plain read or copy, measured now: the decode roofline
+
+  // Whether operations are only enqueued and the host runs ahead of them. Where it does not, they are done on
+  // return, and the rest of this paragraph is what a plain host does.
+  virtual bool asynchronous() const { return false; }
+  virtual void* allocate_host(std::size_t bytes) {  // for the two copies below; throws failure
+    void* data = std::malloc(bytes);
+    if (data == nullptr) throw failure("out of memory: {} bytes asked for", bytes);
+    return data;
+  }
+  virtual void release_host(void* data) noexcept { std::free(data); }
+  // Enqueued: host memory is read or written when the device comes to it.
+  virtual void upload_later(void* device, const void* host, std::size_t bytes) {
+    upload(device, host, bytes);
+  }
+  virtual void download_later(void* host, const void* device, std::size_t bytes) {
+    download(host, device, bytes);
+  }
+  virtual std::unique_ptr<DeviceEvent> make_event() { return std::make_unique<DeviceEvent>(); }
+  // What `work` enqueues, captured instead of run. Throws failure where the device cannot.
+  virtual std::unique_ptr<CapturedWork> capture(const std::function<void()>& work);
 
   // out[i] = table[tokens[i] - rows.begin] for tokens inside `rows`; other rows of out are left alone.
   // table [rows.size() or more, hidden], out [index.rows, hidden]. A copy, never a sum: -0 stays -0.
@@ -159,6 +185,10 @@ class Backend {
   // is out's or float32. map was made by this backend for out.count() elements.
   virtual void fold(const void* partials, std::size_t stride, DType partial_dtype, const DeviceOrderMap& map,
                     Accumulator accumulator, const Matrix& out) = 0;
+  // chosen[r] = the index of the largest of row r (the lowest at ties), or kNotFinite.
+  virtual void choose(const Matrix& logits, std::int32_t* chosen) = 0;
+  // tokens[i] = chosen[-1 - tokens[i]] where tokens[i] < 0 (0 for what is not finite); others stay.
+  virtual void take_chosen(const std::int32_t* chosen, std::int64_t rows, std::int32_t* tokens) = 0;
   // Columns [columns.begin, columns.end) of from to those of `to` from column `at` on. A copy of bits.
   virtual void copy_columns(const Matrix& from, Range columns, const Matrix& to, std::int64_t at) = 0;
   // out [rows, columns] from its slices [rows][width]; pads dropped. A copy of bits.
@@ -169,6 +199,10 @@ class Backend {
   virtual void checksum(const Matrix& m, Range columns, std::int64_t index, std::uint64_t* sums,
                         const std::int32_t* targets = nullptr) = 0;
 };
+
+inline std::unique_ptr<CapturedWork> Backend::capture(const std::function<void()>&) {
+  throw failure("this device cannot capture a pass: this is a bug");
+}
 
 std::unique_ptr<Backend> make_cpu_backend(int threads, Products products = Products::library);
 

@@ -24,13 +24,21 @@ std::vector<std::int32_t> sequence_lengths(const Pass& pass) {
 
 }  // namespace
 
-std::span<const std::byte> Forward::run(const Pass& pass) {
-  stage(pass);
-  compute();
-  return fetch();
+void Forward::begin(const Pass& pass, Landing& landing) {
+  stage(pass, landing);
+  compute_or_replay();
+  fetch(landing);
 }
 
-void Forward::stage(const Pass& pass) {
+Forward::Outcome Forward::end(Landing& landing) const {
+  landing.landed->wait();
+  Outcome outcome;
+  if (landing.bytes > 0) outcome.logits = {landing.logits.as<std::byte>(), landing.bytes};
+  if (place_.last_stage) outcome.chosen = {landing.chosen.as<std::int32_t>(), landing.rows};
+  return outcome;
+}
+
+void Forward::stage(const Pass& pass, Landing& landing) {
   const std::int64_t rows = pass.rows();
   if (rows < 1 || rows > capacity_.rows)
     throw failure("a pass of {} rows, but buffers for {}: this is a bug", rows, capacity_.rows);
@@ -38,29 +46,39 @@ void Forward::stage(const Pass& pass) {
   if (logit_rows_ < 1 || logit_rows_ > capacity_.logit_rows)
     throw failure("a pass with logits of {} rows, but buffers for {}: this is a bug", logit_rows_,
                   capacity_.logit_rows);
-  const auto bytes = static_cast<std::size_t>(rows) * sizeof(std::int32_t);
-  backend_.upload(tokens_.data(), pass.tokens.data(), bytes);
-  backend_.upload(positions_.data(), pass.positions.data(), bytes);
-  backend_.upload(slots_.data(), pass.slots.data(), bytes);
-  backend_.upload(wanted_.data(), pass.wanted.data(), pass.wanted.size() * sizeof(std::int32_t));
+  // One copy for all of it.
   const auto lengths = sequence_lengths(pass);
-  backend_.upload(lengths_.data(), lengths.data(), bytes);
+  const auto count = static_cast<std::size_t>(4 * rows + logit_rows_);
+  landing.index.hold(count * sizeof(std::int32_t));
+  auto* to = landing.index.as<std::int32_t>();
+  for (const auto* values : {&pass.tokens, &pass.positions, &pass.slots, &lengths, &pass.wanted})
+    to = std::copy(values->begin(), values->end(), to);
+  backend_.upload_later(index_buffer_.data(), landing.index.as<std::int32_t>(), count * sizeof(std::int32_t));
+  const auto* index = index_buffer_.as<std::int32_t>();
   const bool one_sequence = std::equal(pass.slots.begin() + 1, pass.slots.end(), pass.slots.begin());
-  index_ = {tokens_.as<std::int32_t>(),
-            positions_.as<std::int32_t>(),
-            slots_.as<std::int32_t>(),
-            lengths_.as<std::int32_t>(),
-            rows,
-            one_sequence};
+  index_ = {index, index + rows, index + 2 * rows, index + 3 * rows, rows, one_sequence};
+  wanted_ = index + 4 * rows;
   stage_routes(pass);
   prepare_maps(rows);
   if (trace_ != nullptr) trace_->begin(pass.wanted);
+}
+
+// Decode passes are alike but for what is staged: they are captured and replayed, where the plan says so.
+void Forward::compute_or_replay() {
+  constexpr std::int64_t kMostRows = 64;
+  if (plan_.launch != Launch::captured || index_.rows > kMostRows || trace_ != nullptr) return compute();
+  Capture& capture = captures_[{index_.rows, logit_rows_, index_.one_sequence}];
+  if (capture.seen++ == 0) return compute();
+  if (!capture.work) capture.work = backend_.capture([this] { compute(); });
+  capture.work->launch();
 }
 
 void Forward::compute() {
   // The residual stream [rows, hidden] is the same on every rank of a stage; stages hand it on as it is.
   const Matrix residual = residual_.view.first_rows(index_.rows);
   if (place_.first_stage) {
+    if (place_.last_stage)
+      backend_.take_chosen(chosen_.as<std::int32_t>(), index_.rows, index_buffer_.as<std::int32_t>());
     embed();
     if (embedding_scale_ != 1) backend_.scale(residual, embedding_scale_);
     observe(Operation::embedding, 0, 0, residual);
@@ -80,19 +98,26 @@ void Forward::compute() {
   }
 }
 
-std::span<const std::byte> Forward::fetch() {
+void Forward::fetch(Landing& landing) {
   const auto row_bytes = static_cast<std::size_t>(config_.vocabulary) * size_of(plan_.logits_dtype);
-  if (place_.writes()) host_logits_.resize(static_cast<std::size_t>(logit_rows_) * row_bytes);
+  landing.rows = static_cast<std::size_t>(logit_rows_);
+  landing.bytes = place_.writes() ? landing.rows * row_bytes : 0;
+  landing.logits.hold(landing.bytes);
   for (std::int64_t done = 0; done < logit_rows_ && place_.last_stage; done += kHeadRows) {
     if (done > 0) head(done);
     const Matrix logits = logits_.view.first_rows(std::min(kHeadRows, logit_rows_ - done));
     if (place_.writes())
-      backend_.download(host_logits_.data() + static_cast<std::size_t>(done) * row_bytes, logits.data,
-                        logits.bytes());
+      backend_.download_later(landing.logits.as<std::byte>() + static_cast<std::size_t>(done) * row_bytes,
+                              logits.data, logits.bytes());
   }
+  if (place_.last_stage) {
+    landing.chosen.hold(landing.rows * sizeof(std::int32_t));
+    backend_.download_later(landing.chosen.as<std::int32_t>(), chosen_.data(),
+                            landing.rows * sizeof(std::int32_t));
+  }
+  landing.landed->record();
   fetch_routes();
   if (trace_ != nullptr) trace_->end();
-  return place_.writes() ? std::span<const std::byte>(host_logits_) : std::span<const std::byte>();
 }
 
 void Forward::observe(Operation operation, std::size_t layer, std::size_t shard, const Matrix& matrix) {
@@ -207,7 +232,7 @@ void Forward::head(std::int64_t done) {
   const std::int64_t rows = std::min(kHeadRows, logit_rows_ - done);
   const Matrix x = head_input_.view.first_rows(rows);
   // The stream's rows are picked as a table's: a copy of bits.
-  const RowIndex picked{.tokens = wanted_.as<std::int32_t>() + done, .rows = rows};
+  const RowIndex picked{.tokens = wanted_ + done, .rows = rows};
   const Matrix stream = normed_.view.first_rows(rows);
   backend_.embed(residual_.view, {0, index_.rows}, picked, stream);
   backend_.rms_norm(stream, norm_by(weights_.final_norm), x);
@@ -221,7 +246,7 @@ void Forward::head(std::int64_t done) {
     backend_.linear(x, slices.front().rows.view(), logits);
     finish_logits(logits);
     observe(Operation::logits, 0, 0, logits);
-    return;
+    return backend_.choose(logits, chosen_.as<std::int32_t>() + done);
   }
   Matrix slice{head_slices_.data(), rows, width, plan_.logits_dtype};
   const std::size_t stride = stride_of(slice);
@@ -232,7 +257,9 @@ void Forward::head(std::int64_t done) {
     observe(Operation::logits, 0, s, slice);
   }
   const ColumnSlices all = all_slices(head_slices_.data(), stride, vocabulary_, width);
-  if (place_.writes()) backend_.join_columns(all, logits);
+  // Every rank of the stage has all slices, and chooses for itself.
+  backend_.join_columns(all, logits);
+  backend_.choose(logits, chosen_.as<std::int32_t>() + done);
 }
 
 // Element by element, so that it does not matter whose slice it is done to.

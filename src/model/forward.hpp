@@ -6,10 +6,12 @@
 #include <functional>
 #include <map>
 #include <span>
+#include <tuple>
 #include <vector>
 
 #include "model/backend.hpp"
 #include "model/device_order_map.hpp"
+#include "model/landing.hpp"
 #include "model/shard_weights.hpp"
 #include "model/trace.hpp"
 #include "parallel/transport/transport.hpp"
@@ -20,6 +22,8 @@ namespace shardrift {
 // One pass over `tokens.size()` rows. Row i is token tokens[i] at positions[i] of sequence slots[i]; a
 // sequence's rows lie together, in the order of their positions.
 struct Pass {
+  // -1 - i: the token chosen from logit row i of the pass before, which the host need not know yet (plans of
+  // one stage)
   std::vector<std::int32_t> tokens;
   std::vector<std::int32_t> positions;
   std::vector<std::int32_t> slots;
@@ -48,23 +52,36 @@ class Forward {
           Backend& backend, Transport& tensor_group, Transport& stage_group, const Capacity& capacity,
           OrderMapSource orders = {});
 
-  // stage, compute, fetch. On the writing rank (last stage, t = 0) returns the logits of the rows asked for,
-  // row-major words of plan.logits_dtype [logit rows, vocabulary], valid until the next call; elsewhere an
-  // empty span.
-  std::span<const std::byte> run(const Pass& pass);
+  // What came of a pass, valid until its landing serves another.
+  struct Outcome {
+    std::span<const std::byte>
+        logits;  // of the rows asked for, words of plan.logits_dtype [rows, vocabulary],
+                 // on the writing rank (last stage, t = 0); elsewhere empty
+    std::span<const std::int32_t>
+        chosen;  // of each of those rows the token, or kNotFinite; on the last stage
+  };
+  Outcome run(const Pass& pass) {
+    begin(pass, own_);
+    return end(own_);
+  }
 
-  // The pass in three, so that what the device does alone can be captured and replayed:
+  // The same in two: enqueues all of it and, where the device is asynchronous, returns before it is done, …
+  void begin(const Pass& pass, Landing& landing);
+  // … and waits for it. Passes end in the order they began.
+  Outcome end(Landing& landing) const;
+
+  // What begin is made of, so that what the device does alone can be captured and replayed:
   // host to device: tokens, positions, slots, wanted rows, and the order maps of the pass's messages.
-  void stage(const Pass& pass);
-  // From the tokens to the logits of the first kHeadRows rows asked for, on the device and between devices.
-  // No host transfer, no allocation, no wait (but for what a trace reads, and for MPI, whose transport is the
-  // host's).
+  void stage(const Pass& pass, Landing& landing);
+  // From the tokens to the logits of the first kHeadRows rows asked for and the tokens they choose, on the
+  // device and between devices. No host transfer, no allocation, no wait (but for what a trace reads, and for
+  // MPI, whose transport is the host's).
   void compute();
-  // Device to host: the logits. Those of rows past the first kHeadRows (score) are computed here, block by
-  // block, because they pass through one buffer.
-  std::span<const std::byte> fetch();
+  // Device to host: logits and tokens. Those of rows past the first kHeadRows (score) are computed here,
+  // block by block, because they pass through one buffer.
+  void fetch(Landing& landing);
 
-  // Of the pass fetched last, on every rank; no mixtures where the stage has none.
+  // Of the pass begun last, on every rank; no mixtures where the stage has none.
   const PassRoutes& routes() const { return pass_routes_; }
 
   // From the next pass on, what it computes on the way is traced; null: no more. The trace must outlive it.
@@ -79,6 +96,7 @@ class Forward {
   void activate(std::size_t layer, std::size_t shard, const Matrix& x, const Matrix& activated);
   void product_in(std::size_t layer, Block block, std::size_t shard, const Matrix& x, const Matrix& out);
   void head(std::int64_t done);
+  void compute_or_replay();
   void finish_logits(const Matrix& slice);
   void observe(record::Operation operation, std::size_t layer, std::size_t shard, const Matrix& matrix);
 
@@ -177,10 +195,19 @@ class Forward {
   std::map<std::int64_t, DeviceOrderMap> order_maps_;  // by rows of the message, made when first staged
   std::map<std::int64_t, DeviceOrderMap> rounding_maps_;
 
-  RowIndex index_;                               // of the staged pass
-  std::int64_t logit_rows_ = 0;                  // of the staged pass: wanted ones
-  Buffer tokens_, positions_, slots_, lengths_;  // int32 [capacity.rows]
-  Buffer wanted_;                                // int32 [capacity.logit_rows]
+  Landing own_;  // run()'s
+  // Passes that were captured, by what fixes their kernels, addresses and sizes.
+  struct Capture {
+    int seen = 0;  // passes so far; the first runs eagerly, because libraries make what they need in it
+    std::unique_ptr<CapturedWork> work;
+  };
+  std::map<std::tuple<std::int64_t, std::int64_t, bool>, Capture>
+      captures_;                          // rows, logit rows, one sequence
+  RowIndex index_;                        // of the staged pass
+  std::int64_t logit_rows_ = 0;           // of the staged pass: wanted ones
+  const std::int32_t* wanted_ = nullptr;  // device, [logit rows] of the staged pass
+  Buffer index_buffer_;                   // int32: tokens, positions, slots, lengths, wanted rows of a pass
+  Buffer chosen_;                         // int32 [capacity.logit_rows], where there is a head
   double embedding_scale_ = 1;
   struct RopeBuffers {
     RopeConfig rope;
@@ -201,7 +228,6 @@ class Forward {
   OwnedMatrix head_input_;  // [head rows, hidden]
   Buffer head_slices_;
   OwnedMatrix logits_;  // [head rows, vocabulary]
-  std::vector<std::byte> host_logits_;
   Columns vocabulary_;
   // A norm over all queries or keys of a row: who holds which columns (a KV head that two shards hold is the
   // lower one's), the hosted shards' slices, one aligned stride apart, and whole rows. By [keys].

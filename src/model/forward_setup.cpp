@@ -40,17 +40,14 @@ Forward::Forward(const ModelConfig& config, const Plan& plan, const Place& place
       gathers_(plan.row_linear == RowLinear::gather && plan.shards > 1),
       partial_dtype_(partial_dtype(plan.reduction, plan.dtype)),
       rounds_partials_(plan.reduction.partial == PartialDType::rounded &&
-                       size_of(plan.dtype) < size_of(DType::float32)) {
+                       size_of(plan.dtype) < size_of(DType::float32)),
+      own_(backend) {
   if (plan.reduction.needs_profile() && !orders_)
     throw usage_error("--reduction profile needs --collective-profile FILE: whose order is it to be?");
-  const auto ids = static_cast<std::size_t>(capacity.rows) * sizeof(std::int32_t);
-  tokens_ = Buffer(backend, ids);
-  positions_ = Buffer(backend, ids);
-  slots_ = Buffer(backend, ids);
-  lengths_ = Buffer(backend, ids);
+  index_buffer_ = Buffer(
+      backend, static_cast<std::size_t>(4 * capacity.rows + capacity.logit_rows) * sizeof(std::int32_t));
   embedding_scale_ =
       config.embedding_scale_rounds ? rounded_to(plan.dtype, config.embedding_scale) : config.embedding_scale;
-  wanted_ = Buffer(backend, static_cast<std::size_t>(capacity.logit_rows) * sizeof(std::int32_t));
   residual_ = OwnedMatrix(backend, capacity.rows, config.hidden, plan.dtype);
   normed_ = OwnedMatrix(backend, capacity.rows, config.hidden, plan.dtype);
   reduced_ = OwnedMatrix(backend, capacity.rows, config.hidden, plan.dtype);
@@ -234,6 +231,7 @@ void Forward::make_head_buffers(std::size_t& gathered) {
   const std::int64_t width = deal_vocabulary(config_.vocabulary, plan_.shards, 0).width;
   vocabulary_ = dealt_columns(
       config_.vocabulary, [&](int s) { return deal_vocabulary(config_.vocabulary, plan_.shards, s).rows; });
+  chosen_ = Buffer(backend_, static_cast<std::size_t>(capacity_.logit_rows) * sizeof(std::int32_t));
   head_input_ = OwnedMatrix(backend_, rows, config_.hidden, plan_.dtype);
   const Matrix slice{nullptr, rows, width, plan_.logits_dtype};
   head_slices_ = Buffer(backend_, static_cast<std::size_t>(place_.shards.size()) * stride_of(slice));

@@ -3,7 +3,6 @@
 #pragma once
 #include <cmath>
 #include <cstdint>
-#include <limits>
 #include <type_traits>
 
 #include "common/host_device.hpp"
@@ -15,7 +14,7 @@ namespace shardrift {
 // Orders NaN below all numbers.
 template <typename C>
 SHARDRIFT_DEVICE C rank_value(C logit) {
-  return logit == logit ? logit : -std::numeric_limits<C>::infinity();
+  return logit == logit ? logit : -static_cast<C>(INFINITY);
 }
 
 template <typename T>
@@ -48,7 +47,7 @@ SHARDRIFT_DEVICE void route_row(const T* logits, const ExpertsSpec& spec, bool g
   }
   if (!given) {
     // Each time the best of those that come after the one before, in the order of (logit descending, id).
-    C last = std::numeric_limits<C>::infinity();
+    C last = static_cast<C>(INFINITY);
     std::int32_t last_id = -1;
     for (std::int32_t n = 0; n < active; ++n) {
       C best = 0;

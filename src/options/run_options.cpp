@@ -102,6 +102,31 @@ Plan plan_from(Given given) {
   return plan;
 }
 
+// How passes follow each other.
+void check_flow(const RunOptions& o) {
+  constexpr int kMostInFlight = 64;
+  if (o.in_flight < 1 || o.in_flight > kMostInFlight)
+    throw usage_error("--in-flight {}: use 1 to {}", o.in_flight, kMostInFlight);
+  const std::string_view collected = o.checksums                      ? "--checksums"
+                                     : o.level == RecordLevel::hidden ? "--record hidden"
+                                                                      : "";
+  if (o.in_flight > 1 && !collected.empty())
+    throw usage_error("--in-flight {} with {}: what is traced is collected pass by pass; leave one out",
+                      o.in_flight, collected);
+  if (o.plan.launch == Launch::captured && !collected.empty())
+    throw usage_error("--launch captured with {}: a captured pass cannot be looked into; leave one out",
+                      collected);
+  if (o.run_ahead != RunAhead::on) return;
+  if (o.plan.pipeline > 1)
+    throw usage_error(
+        "--run-ahead on with --pipeline {}: a stage has the next token from the last one; leave it out, and "
+        "give --in-flight {}",
+        o.plan.pipeline, o.plan.pipeline);
+  if (!collected.empty())
+    throw usage_error("--run-ahead on with {}: what is traced is collected pass by pass; leave one out",
+                      collected);
+}
+
 void check(const RunOptions& o) {
   if (o.model.empty()) throw usage_error("--model DIR is needed: a Hugging Face directory or a GGUF file");
   if (o.output.empty()) throw usage_error("--output FILE.h5 is needed");
@@ -131,6 +156,7 @@ void check(const RunOptions& o) {
   if (o.max_new_tokens < 1) throw usage_error("--max-new-tokens {}: must be at least 1", o.max_new_tokens);
   if (o.top_k < 1 || o.top_k > 1000) throw usage_error("--top-k {}: use 1 to 1000", o.top_k);
   if (o.threads < 0 || o.threads > 256) throw usage_error("--threads {}: use 0 to 256", o.threads);
+  check_flow(o);
   check_stall_timeout(o.stall_timeout);
   if (o.compression < 0 || o.compression > 9) throw usage_error("--compress {}: use 0 to 9", o.compression);
 }

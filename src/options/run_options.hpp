@@ -24,6 +24,13 @@ constexpr auto names_of(RecordLevel) {
   return std::to_array<Named<RecordLevel>>(
       {{RecordLevel::top, "top"}, {RecordLevel::logits, "logits"}, {RecordLevel::hidden, "hidden"}});
 }
+// Whether the next pass begins, with the token that the device chose, before the host has seen this one's
+// logits. Changes no bits.
+enum class RunAhead { automatic, off, on };
+constexpr auto names_of(RunAhead) {
+  return std::to_array<Named<RunAhead>>(
+      {{RunAhead::automatic, "auto"}, {RunAhead::off, "off"}, {RunAhead::on, "on"}});
+}
 
 struct RunOptions {
   std::filesystem::path model;
@@ -42,6 +49,8 @@ struct RunOptions {
   bool checksums = false;
   int max_new_tokens = 64;
   int top_k = 10;
+  int in_flight = 1;  // groups of prompts that take turns in the stages
+  RunAhead run_ahead = RunAhead::automatic;
   int threads = 0;  // of one rank's own kernels; 0: cores of the host / ranks on it
   int compression = 0;
   int stall_timeout = 60;  // seconds without progress after which the run is ended; 0: never
@@ -80,6 +89,14 @@ constexpr auto fields_of(std::type_identity<RunOptions>) {
           "accept an output whose last run cannot be seen to have ended, on a file system without locks"},
       RunField{"threads", &RunOptions::threads, FlagGroup::plan, any_value,
                "CPU threads of one rank, changes no bits (default: cores / ranks here)"},
+      RunField{"in_flight", &RunOptions::in_flight, FlagGroup::plan, any_value,
+               "groups of --batch prompts on their way at once, so that no stage of --pipeline waits for the "
+               "others: P, or a few more; changes no bits (default 1)"},
+      RunField{
+          "run_ahead", &RunOptions::run_ahead, FlagGroup::plan, any_value,
+          "begin the next pass with the token that the device chose, before the host has seen this one's "
+          "logits; changes no bits. auto (default): on GPUs, where one stage has all layers and nothing is "
+          "collected pass by pass (checksums, hidden states, routes of experts)"},
       RunField{
           "stall_timeout", &RunOptions::stall_timeout, FlagGroup::plan, any_value,
           "end all ranks where none makes progress, or one does not answer, for N seconds (default 60; 0: "

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <string_view>
 
 namespace shardrift {
 namespace {
@@ -26,8 +27,8 @@ struct ScalingWords {
   }
 };
 
-void add(std::vector<std::string>& parts, bool has, std::string text) {
-  if (has) parts.push_back(std::move(text));
+void add(std::vector<std::string>& parts, bool has, std::string_view text) {
+  if (has) parts.emplace_back(text);
 }
 
 std::string words_of(const ExpertsSpec& experts) {

@@ -107,7 +107,7 @@ class Sizes {
     const std::int64_t stream = rows * config_.hidden;
     const auto hosted = static_cast<std::int64_t>(shards_.size());
     const auto partial = static_cast<std::int64_t>(size_of(partial_dtype(plan_.reduction, plan_.dtype)));
-    std::int64_t bytes = 3 * stream * element_ + 4 * 4 * rows;
+    std::int64_t bytes = 3 * stream * element_ + 4 * (4 * rows + capacity_.logit_rows);
     if (plan_.reduction.partial == PartialDType::rounded && element_ < 4) bytes += 4 * stream;
     std::int64_t partials = hosted * aligned(stream * partial);
     if (plan_.row_linear == RowLinear::scatter) {
@@ -225,12 +225,13 @@ class Sizes {
 }  // namespace
 
 Capacity capacity_of(const Plan& plan, const ModelConfig& config, bool decodes,
-                     const std::vector<std::int64_t>& prompt_lengths, std::int64_t longest) {
+                     const std::vector<std::int64_t>& prompt_lengths, std::int64_t longest, int in_flight) {
   Capacity capacity;
-  capacity.slots = decodes ? plan.batch : plan.prefill_batch;
-  capacity.rows = capacity.slots;
+  const std::int64_t together = decodes ? plan.batch : plan.prefill_batch;  // sequences of one pass
+  capacity.slots = decodes ? together * in_flight : together;
+  capacity.rows = together;
   for (const auto rows : prefill_rows(plan, prompt_lengths)) capacity.rows = std::max(capacity.rows, rows);
-  capacity.logit_rows = decodes ? capacity.slots : capacity.rows;
+  capacity.logit_rows = decodes ? together : capacity.rows;
   capacity.length = std::min(config.max_positions, longest);
   return capacity;
 }

@@ -19,8 +19,10 @@ struct Capacity {
 };
 // Of a run over prompts of these lengths, in its order. longest: tokens of the longest sequence, answers
 // included; at most the model's context counts. decodes: false in score mode, which has logits of all rows.
+// in_flight: groups of prompts that are decoded in turns, each with sequences of its own.
 Capacity capacity_of(const Plan& plan, const ModelConfig& config, bool decodes,
-                     const std::vector<std::int64_t>& prompt_lengths, std::int64_t longest);
+                     const std::vector<std::int64_t>& prompt_lengths, std::int64_t longest,
+                     int in_flight = 1);
 
 inline constexpr std::int64_t kHeadRows = 256;  // rows of one head product: a constant of the numerics
 

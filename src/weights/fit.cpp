@@ -232,7 +232,15 @@ Fit fit(const ModelConfig& model, const Checkpoint& checkpoint) {
 }
 
 void require_fits(const Plan& plan, const ModelConfig& model) {
-  if (has_experts(model)) return;
+  if (has_experts(model)) {
+    if (plan.launch == Launch::captured)
+      throw usage_error(
+          "--launch captured: {} is a mixture of experts, whose routes the host has to see in each layer; "
+          "use "
+          "--launch eager",
+          model.architecture);
+    return;
+  }
   if (plan.expert_parallel)
     throw usage_error("--expert-parallel: {} has no experts; leave it out", model.architecture);
   if (plan.expert_sum != ExpertSum::model)

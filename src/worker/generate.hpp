@@ -1,5 +1,6 @@
-// Prompts through the forward pass, by mode. Every rank of a replica runs the same loop; the writing rank
-// chooses tokens and tells the others.
+// Prompts through the forward pass, by mode. Every rank of a replica runs the same loop over the same passes.
+// Where layers are dealt to stages, the writing rank tells the others what was chosen; else each rank sees it
+// on its own device, and may begin the next pass before it knows (run ahead).
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -9,12 +10,11 @@
 #include "model/forward.hpp"
 #include "options/run_options.hpp"
 #include "parallel/transport/mpi_world.hpp"
+#include "parallel/transport/teller.hpp"
 #include "record/writer.hpp"
+#include "worker/flight.hpp"
 #include "worker/hold.hpp"
-#include "worker/prompts.hpp"
 #include "worker/recorder.hpp"
-#include "worker/routes.hpp"
-#include "worker/traces.hpp"
 
 namespace shardrift {
 
@@ -23,16 +23,24 @@ struct Progress {
   std::int64_t tokens = 0;  // rows recorded so far, prefill included
 };
 
+// Where a rank stands towards the others, as the loop needs to know it.
+struct Role {
+  const Place& place;
+  int replica = 0;     // place.replica
+  int writer = 0;      // rank of the replica that writes
+  std::string device;  // what its records say: "NVIDIA H200 (host)"
+  bool asynchronous = false;
+};
+
 class Generator {
  public:
-  // recorder is null on ranks that do not write. replica: the ranks of this replica, writer_rank among them
-  // writes.
-  Generator(const RunOptions& options, const ModelConfig& config, Forward& forward,
-            const Communicator& replica, int writer_rank, Recorder* recorder, std::string device_label,
-            int replica_index);
+  // recorder is null on ranks that do not write. replica: the ranks of this replica.
+  Generator(const RunOptions& options, const ModelConfig& config, Backend& backend, Forward& forward,
+            const Communicator& replica, Role role, Recorder* recorder);
 
-  // A group of prompts (prompt_groups.hpp). Returns false where the ranks stop; the group is then dropped.
-  bool run_group(std::span<const Job> jobs);
+  // Groups of prompts (prompt_groups.hpp), as many in flight as the options say. Returns false where the
+  // ranks stop; groups that are not through are then dropped.
+  bool run(std::vector<std::span<const Job>> groups);
 
   // Passes are traced: what the ranks traced is recorded with each row. Null: nothing is.
   void trace_with(PassTraces* traces) { traces_ = traces; }
@@ -40,7 +48,7 @@ class Generator {
   void collect_routes_with(RouteCollector* routes) { routes_ = routes; }
   // … and given, where they are replayed.
   void replay_with(RouteReplay* replay) { replay_ = replay; }
-  // Asked once before each choice of tokens, by every rank of the replica; all get the same answer.
+  // Asked once before each pass, by every rank of the replica; all get the same answer.
   void stop_where(std::function<bool()> stops_here) { stops_here_ = std::move(stops_here); }
   // Makes the trace that finds the operation whose output is not finite, once logits are not.
   void look_with(std::function<Trace()> make) { make_look_ = std::move(make); }
@@ -49,32 +57,43 @@ class Generator {
   std::int64_t decode_passes() const { return decode_passes_; }
 
  private:
-  struct Sequence;  // one prompt in flight
-  void prefill(std::span<Sequence> members, std::int32_t first_slot);
-  void decode(std::vector<Sequence>& sequences, const std::vector<std::int32_t>& fed);
-  void take_row(Sequence& sequence, std::span<const std::byte> row, std::size_t i, const record::Row& where);
-  bool share(std::vector<Sequence>& sequences, std::vector<std::int32_t>& next);
-  std::int64_t most_rows(const Job& job) const;
-  void settle(Sequence& sequence, std::int32_t chosen) const;
+  // generate.cpp: which pass comes when
+  bool turn(Flight& flight);
+  bool runs_ahead(const Flight& flight) const;
+  bool open_group(Flight& flight);
+  void complete(Flight& flight);
+  void drain();
+  bool ends(const Sequence& sequence, std::int64_t rows, std::int64_t length, std::string& stop) const;
+  void settle(Flight& flight, const Begun& begun);
   void finish(Sequence& sequence);
-  [[noreturn]] void explain_not_finite(const Sequence& sequence);
-  double timed_pass(const Pass& pass, std::span<const std::byte>& logits);
+  [[noreturn]] void explain_not_finite(const Flight& flight, const Begun& begun, const SequenceRows& part);
+
+  // passes.cpp: what is in a pass, and what becomes of it
+  void begin_prefill(Flight& flight);
+  void begin_decode(Flight& flight);
+  void begin(Flight& flight, Begun&& made);
+  void take(Flight& flight, Begun& begun);
+  std::int64_t most_rows(const Job& job) const;
+  void take_row(Sequence& sequence, std::span<const std::byte> row, std::size_t i, record::Row where);
 
   const RunOptions& options_;
   const ModelConfig& config_;
+  Backend& backend_;
   Forward& forward_;
   const Communicator& replica_;
-  int writer_rank_;
+  Role role_;
   Recorder* recorder_;
+  Teller teller_;
   PassTraces* traces_ = nullptr;
   RouteCollector* routes_ = nullptr;
   RouteReplay* replay_ = nullptr;
-  std::string device_label_;
-  int replica_index_;
   Hold hold_;
   std::function<void(const Progress&)> callback_ = [](const Progress&) {};
   std::function<Trace()> make_look_;
   std::function<bool()> stops_here_ = [] { return false; };
+  std::deque<std::span<const Job>> waiting_;  // groups that have not begun
+  std::vector<Flight> flights_;
+  std::chrono::steady_clock::time_point last_taken_;
   Progress progress_;
   record::RunTiming timing_;
   std::int32_t forward_calls_ = 0;

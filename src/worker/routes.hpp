@@ -54,9 +54,9 @@ class RouteReplay {
   RouteReplay(const std::filesystem::path& record, const ModelConfig& config, const std::vector<Job>& jobs);
   const std::string& hash() const { return hash_; }  // SHA-256 of what is replayed
 
-  // Reads a prompt's routes; the ones read before are kept until forget().
+  // Reads a prompt's routes, which are kept until it is closed.
   void open(const std::string& id);
-  void forget() { routes_.clear(); }
+  void close(const std::string& id) { routes_.erase(id); }
   // Adds a pass's row: the token at this position of this prompt. id empty: a row of no prompt.
   void add_row(const std::string& id, std::int64_t position);
   // The rows added, as Pass::routes has them.

@@ -72,7 +72,8 @@ Capacity capacity_for(const RunOptions& options, const ModelConfig& config, cons
         options.mode == Mode::greedy ? static_cast<std::size_t>(options.max_new_tokens) : job.fed.size();
     longest = std::max(longest, static_cast<std::int64_t>(job.prompt.tokens.size() + more));
   }
-  return capacity_of(options.plan, config, options.mode != Mode::score, prompt_lengths(jobs), longest);
+  return capacity_of(options.plan, config, options.mode != Mode::score, prompt_lengths(jobs), longest,
+                     options.in_flight);
 }
 
 // Rank 0 reads and encodes; all ranks get the same jobs, rank 0 alone the vocabulary.
@@ -298,8 +299,11 @@ int run_plan(const World& world, const RunOptions& options, ModelConfig config, 
   if (profile) run.environment.collectives = predicted_collectives(*profile, plan, counts);
 
   // Prompts in groups; replicas take groups in turns.
-  Generator generator(options, config, *forward, groups.replica_ranks, writing_rank(plan), recorder.get(),
-                      fmt::format("{} ({})", device.info.name, world.host()), place.replica);
+  Generator generator(
+      options, config, *device.backend, *forward, groups.replica_ranks,
+      {place, place.replica, writing_rank(plan), fmt::format("{} ({})", device.info.name, world.host()),
+       device.backend->asynchronous()},
+      recorder.get());
   if (traces) generator.trace_with(&*traces);
   std::optional<RouteCollector> routes;
   if (has_experts(config)) {
@@ -324,7 +328,8 @@ int run_plan(const World& world, const RunOptions& options, ModelConfig config, 
   double flush_seconds = 0;
   const auto run_what_is_missing = [&] {
     const auto groups_of_prompts = prompt_groups(plan, static_cast<std::int64_t>(jobs.size()));
-    for (std::size_t group = 0; group < groups_of_prompts.size() && !stopped; ++group) {
+    std::vector<std::span<const Job>> mine;
+    for (std::size_t group = 0; group < groups_of_prompts.size(); ++group) {
       const Range& range = groups_of_prompts[group];
       const std::span<const Job> members(jobs.data() + range.begin, static_cast<std::size_t>(range.size()));
       if (static_cast<int>(group % static_cast<std::size_t>(plan.replicas)) != place.replica) continue;
@@ -332,8 +337,9 @@ int run_plan(const World& world, const RunOptions& options, ModelConfig config, 
       if (std::all_of(members.begin(), members.end(),
                       [&](const Job& job) { return finished.contains(job.prompt.id); }))
         continue;
-      stopped = !generator.run_group(members);
+      mine.push_back(members);
     }
+    stopped = !generator.run(std::move(mine));
     world.together([&] {
       const progress::Doing writing("writing the last prompts");
       const auto last_row = Clock::now();
@@ -422,6 +428,11 @@ int run_command(const World& world, const std::vector<std::string>& arguments, c
   world.together([&] {
     options.plan = validated(options.plan, static_cast<int>(config.layers), world.size());
     require_fits(options.plan, config);
+    if (options.run_ahead == RunAhead::on && has_experts(config))
+      throw usage_error(
+          "--run-ahead on: {} is a mixture of experts, whose routes are collected pass by pass; "
+          "leave it out",
+          config.architecture);
   });
   world.together([&] {
     const progress::Doing opening("opening the device");

@@ -6,6 +6,7 @@
 #include <random>
 #include <vector>
 
+#include "common/error.hpp"
 #include "model/backend.hpp"
 #include "model/cuda/cuda_device.hpp"
 
@@ -114,6 +115,88 @@ class CudaBackendTest : public ::testing::TestWithParam<DType> {
 
   std::unique_ptr<Backend> gpu, cpu;
 };
+
+// The lowest of the largest, wherever it lies and however many threads there are; no token where a row is not
+// finite.
+TEST_P(CudaBackendTest, ChoosesTheCpusTokens) {
+  for (const std::int64_t cols : {1, 7, 1024, 1025, 32000, 151936}) {
+    constexpr std::int64_t kRows = 6;
+    auto words = random_words(kRows * cols, GetParam(), static_cast<unsigned>(cols));
+    const std::size_t element = size_of(GetParam());
+    const auto at = [&](std::int64_t row, std::int64_t col) {
+      return words.data() + static_cast<std::size_t>(row * cols + col) * element;
+    };
+    // Row 1: the row's largest twice more, so that the lowest of them counts; row 2: 0 and -0; row 3: NaN.
+    const auto largest = [&](std::int64_t row) {
+      std::size_t best = 0;
+      for (std::int64_t i = 1; i < cols; ++i) {
+        const auto index = static_cast<std::size_t>(row * cols + i);
+        if (value_at(words, GetParam(), index) >
+            value_at(words, GetParam(), static_cast<std::size_t>(row * cols) + best))
+          best = static_cast<std::size_t>(i);
+      }
+      return static_cast<std::int64_t>(best);
+    };
+    std::vector<std::byte> top(element);
+    std::memcpy(top.data(), at(1, largest(1)), element);
+    for (const std::int64_t col : {cols / 2, cols - 1}) std::memcpy(at(1, col), top.data(), element);
+    std::memset(at(2, 0), 0, static_cast<std::size_t>(cols) * element);
+    for (std::int64_t i = 0; i < cols; i += 2) *(at(2, i) + element - 1) = std::byte{0x80};  // -0
+    std::memset(at(3, cols - 1), 0xFF, element);
+    OwnedMatrix on_gpu(*gpu, kRows, cols, GetParam());
+    OwnedMatrix on_cpu(*cpu, kRows, cols, GetParam());
+    gpu->upload(on_gpu.view.data, words.data(), words.size());
+    cpu->upload(on_cpu.view.data, words.data(), words.size());
+    const Buffer gpu_chosen(*gpu, kRows * 4);
+    const Buffer cpu_chosen(*cpu, kRows * 4);
+    gpu->choose(on_gpu.view, gpu_chosen.as<std::int32_t>());
+    cpu->choose(on_cpu.view, cpu_chosen.as<std::int32_t>());
+    std::vector<std::int32_t> found(kRows);
+    gpu->download(found.data(), gpu_chosen.data(), kRows * 4);
+    const std::vector<std::int32_t> expected(cpu_chosen.as<std::int32_t>(),
+                                             cpu_chosen.as<std::int32_t>() + kRows);
+    EXPECT_EQ(found, expected) << cols;
+    EXPECT_EQ(found[2], 0);
+    EXPECT_EQ(found[3], kNotFinite);
+    // The tokens of the next pass: given, and by what was chosen.
+    const std::vector<std::int32_t> given{5, -1, -3, -4, 0, -6};
+    const Buffer tokens = ids(*gpu, given);
+    gpu->take_chosen(gpu_chosen.as<std::int32_t>(), kRows, tokens.as<std::int32_t>());
+    gpu->download(found.data(), tokens.data(), kRows * 4);
+    EXPECT_EQ(found, (std::vector<std::int32_t>{5, expected[0], expected[2], 0, 0, expected[5]}));
+  }
+}
+
+// What is captured runs when it is launched, as often as it is, on what then lies in its buffers; copies from
+// and to pinned memory go in order with it.
+TEST_P(CudaBackendTest, ReplaysWhatWasCaptured) {
+  const auto x = matrix(3, 576, 1);
+  const auto delta = matrix(3, 576, 2);
+  const auto plain = matrix(3, 576, 1);
+  const std::size_t bytes = x.gpu.view.bytes();
+  const auto before = read(*gpu, x.gpu.view);
+  const auto work = gpu->capture([&] { gpu->add(x.gpu.view, delta.gpu.view); });
+  EXPECT_EQ(read(*gpu, x.gpu.view), before);  // nothing ran
+  for (int i = 0; i < 1000; ++i) work->launch();
+  for (int i = 0; i < 1000; ++i) gpu->add(plain.gpu.view, delta.gpu.view);
+  EXPECT_EQ(read(*gpu, x.gpu.view), read(*gpu, plain.gpu.view));
+  void* pinned = gpu->allocate_host(2 * bytes);
+  auto* to = static_cast<std::byte*>(pinned) + bytes;
+  std::memcpy(pinned, before.data(), bytes);
+  const auto event = gpu->make_event();
+  gpu->upload_later(x.gpu.view.data, pinned, bytes);
+  work->launch();
+  gpu->download_later(to, x.gpu.view.data, bytes);
+  event->record();
+  event->wait();
+  cpu->add(x.cpu.view, delta.cpu.view);
+  EXPECT_EQ(Bytes(to, to + bytes), read(*cpu, x.cpu.view));
+  gpu->release_host(pinned);
+  // A capture that fails leaves the device as it was.
+  EXPECT_THROW(gpu->capture([&] { throw failure("no"); }), Error);
+  work->launch();
+  gpu->synchronize();
+}
 
 TEST_P(CudaBackendTest, NormActivationAndProduct) {
   const auto x = matrix(19, 576, 1);

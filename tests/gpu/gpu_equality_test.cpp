@@ -116,6 +116,39 @@ std::vector<Comparison> comparisons_of(const std::string& dtype) {
                   {2, joined(together, {"--pipeline", "2"})},
                   {2, joined(together, {"--replicas", "2"})}}});
 
+  // However passes follow each other, eager or captured.
+  const Words captured{"--launch", "captured"};
+  const Words waits{"--run-ahead", "off"};
+  for (const std::string model : {"tiny-llama", "tiny-gemma2", "tiny-phi3", "tiny-olmo2"})
+    all.push_back({"launch-" + model,
+                   model,
+                   What::logits,
+                   {{1, waits}, {1, {}}, {1, captured}, {1, joined(captured, waits)}}});
+  all.push_back({"launch-batch",
+                 "tiny-llama",
+                 What::logits,
+                 {{1, joined(together, waits)}, {1, joined(together, captured)}}});
+  all.push_back({"launch-stages",
+                 "tiny-llama",
+                 What::logits,
+                 {{1, waits},
+                  {1, captured},
+                  {2, {"--pipeline", "2", "--in-flight", "2"}},
+                  {2, joined(captured, {"--pipeline", "2", "--in-flight", "3"})},
+                  {4, joined(captured, {"--pipeline", "4", "--in-flight", "4"})}}});
+  all.push_back({"launch-shards",
+                 "tiny-llama",
+                 What::logits,
+                 {shards(4, 1, "linear", waits), shards(4, 1, "linear", captured),
+                  shards(4, 2, "linear", captured), shards(4, 4, "linear", captured)}});
+  for (const std::string row_linear : {"reduce", "gather"}) {
+    const Words words{"--tensor-parallel", "2", "--row-linear", row_linear};
+    all.push_back({"launch-" + row_linear,
+                   "tiny-llama",
+                   What::logits,
+                   {{2, joined(words, waits)}, {2, words}, {2, joined(words, captured)}}});
+  }
+
   // Checksums of every operation and the residual stream of every layer: shards add up, whoever hosts them.
   std::vector<Comparison> traced{
       {"stages",

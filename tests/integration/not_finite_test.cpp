@@ -78,6 +78,8 @@ TEST_F(LogitsNotFinite, NameTheLayerAndOperation) {
   ends(2, {"--tensor-parallel", "2"}, says);
   ends(2, {"--pipeline", "2"}, says);
   ends(4, {"--pipeline", "2", "--tensor-parallel", "2"}, says);
+  ends(3, {"--pipeline", "3", "--in-flight", "3"}, says);
+  ends(1, {"--run-ahead", "on"}, says);
   ends(2, {"--tensor-parallel", "2", "--mode", "score", "--checksums"},
        HasSubstr(" mlp_partials of layer 3"));
 }
@@ -115,6 +117,8 @@ TEST_F(LogitsNotFinite, NameThePromptAmongThoseOfItsPass) {
       AllOf(HasSubstr("prompt 'p1', position 0: the logits are not finite: first attention_norm "
                       "of layer 0, which is infinite (row 5 of the pass)"));
   ends(1, {"--batch", "3", "--prefill-batch", "3"}, says);
+  ends(1, {"--batch", "3", "--prefill-batch", "3", "--run-ahead", "on"}, says);
+  ends(2, {"--batch", "3", "--prefill-batch", "3", "--pipeline", "2", "--in-flight", "2"}, says);
   ends(2, {"--batch", "3", "--prefill-batch", "2", "--tensor-parallel", "2"}, says);
   ends(2, {"--mode", "score", "--prefill-batch", "3", "--pipeline", "2"}, says);
 }

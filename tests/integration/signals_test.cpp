@@ -81,6 +81,10 @@ TEST_F(Signals, ToAnyStageOrReplicaStopAll) {
   for (const int rank : {0, 3})
     stops_and_goes_on(4, {"--pipeline", "2", "--replicas", "2"}, SIGINT,
                       [&](int mpirun) { return rank_processes(mpirun).at(static_cast<std::size_t>(rank)); });
+  // Stages that are at different groups stop at the same pass.
+  for (const int rank : {0, 2})
+    stops_and_goes_on(3, {"--pipeline", "3", "--in-flight", "3"}, SIGTERM,
+                      [&](int mpirun) { return rank_processes(mpirun).at(static_cast<std::size_t>(rank)); });
 }
 
 // Open MPI 4.1.6 of Ubuntu 24.04 keeps it to itself.

@@ -55,12 +55,14 @@ unsigned vocabulary_of(const std::string& model) {
 
 std::vector<std::string> run_arguments(const std::string& model, const Case& what, const fs::path& output,
                                        int prompts) {
-  std::vector<std::string> arguments{
-      "run",         "--model", fixture(model).string(), "--output",         output.string(),
-      "--overwrite", "--quiet", "--ignore-eos",          "--max-new-tokens", "9"};
-  bool follows = false;
-  for (const auto& flag : what.flags) follows = follows || flag == "--follow";
-  if (!follows) {
+  std::vector<std::string> arguments{"run",      "--model",       fixture(model).string(),
+                                     "--output", output.string(), "--overwrite",
+                                     "--quiet",  "--ignore-eos"};
+  const auto given = [&](const char* flag) {
+    return std::find(what.flags.begin(), what.flags.end(), flag) != what.flags.end();
+  };
+  if (!given("--max-new-tokens")) arguments.insert(arguments.end(), {"--max-new-tokens", "9"});
+  if (!given("--follow")) {
     arguments.insert(
         arguments.end(),
         {"--prompts", write_prompts(output.parent_path(), prompts, vocabulary_of(model)).string()});

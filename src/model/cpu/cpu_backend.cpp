@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "common/argmax.hpp"
 #include "common/error.hpp"
 #include "common/mix64.hpp"
 #include "model/backend.hpp"
@@ -233,6 +234,21 @@ class CpuBackend final : public Backend {
             Accumulator accumulator, const Matrix& out) override {
     check_fold_shape(map, out);
     cpu_fold(threads_, partials, stride, partial_dtype, map.host(), accumulator, out);
+  }
+
+  void choose(const Matrix& logits, std::int32_t* chosen) override {
+    const std::size_t bytes = static_cast<std::size_t>(logits.cols) * size_of(logits.dtype);
+    for (std::int64_t r = 0; r < logits.rows; ++r) {
+      const std::span row(static_cast<const std::byte*>(logits.data) + static_cast<std::size_t>(r) * bytes,
+                          bytes);
+      const Choice choice = shardrift::choose(row, logits.dtype);
+      chosen[r] = choice.finite ? choice.token : kNotFinite;
+    }
+  }
+
+  void take_chosen(const std::int32_t* chosen, std::int64_t rows, std::int32_t* tokens) override {
+    for (std::int64_t i = 0; i < rows; ++i)
+      if (tokens[i] < 0) tokens[i] = std::max(chosen[-1 - tokens[i]], 0);
   }
 
   void copy_columns(const Matrix& from, Range columns, const Matrix& to, std::int64_t at) override {

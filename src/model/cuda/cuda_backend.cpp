@@ -10,6 +10,7 @@
 #include "model/cuda/kernels.hpp"
 #include "model/cuda/linear.hpp"
 #include "model/cuda/pinned_staging.hpp"
+#include "model/cuda/queue.hpp"
 #include "parallel/reduction/scalar_fold.hpp"
 
 namespace shardrift {
@@ -56,6 +57,30 @@ class CudaBackend final : public Backend {
   void synchronize() override {
     const progress::Waiting waiting(progress::On::device, "a synchronization");
     check(cudaStreamSynchronize(stream_), "cudaStreamSynchronize");
+  }
+  bool asynchronous() const override { return true; }
+  void* allocate_host(std::size_t bytes) override {
+    void* data = nullptr;
+    const cudaError_t error = cudaMallocHost(&data, bytes);
+    if (error == cudaErrorMemoryAllocation) {
+      cudaGetLastError();
+      throw failure("out of host memory that the GPU can reach: {:.1f} MiB asked for",
+                    static_cast<double>(bytes) / 0x1p20);
+    }
+    check(error, "cudaMallocHost");
+    return data;
+  }
+  void release_host(void* data) noexcept override { cudaFreeHost(data); }
+  // From and to pinned memory: both return at once.
+  void upload_later(void* device, const void* host, std::size_t bytes) override {
+    check(cudaMemcpyAsync(device, host, bytes, cudaMemcpyHostToDevice, stream_), "upload");
+  }
+  void download_later(void* host, const void* device, std::size_t bytes) override {
+    check(cudaMemcpyAsync(host, device, bytes, cudaMemcpyDeviceToHost, stream_), "download");
+  }
+  std::unique_ptr<DeviceEvent> make_event() override { return cuda::make_event(stream_); }
+  std::unique_ptr<CapturedWork> capture(const std::function<void()>& work) override {
+    return cuda::capture(stream_, work);
   }
   void tell_progress() override {
     check(cudaLaunchHostFunc(
@@ -131,6 +156,14 @@ class CudaBackend final : public Backend {
     check_fold(partial_dtype, out.dtype, map.host(), accumulator);
     cuda::fold(partials, stride, partial_dtype, map, accumulator, out, stream_);
     launched("fold");
+  }
+  void choose(const Matrix& logits, std::int32_t* chosen) override {
+    cuda::choose(logits, chosen, stream_);
+    launched("choose");
+  }
+  void take_chosen(const std::int32_t* chosen, std::int64_t rows, std::int32_t* tokens) override {
+    cuda::take_chosen(chosen, rows, tokens, stream_);
+    launched("take_chosen");
   }
   void copy_columns(const Matrix& from, Range columns, const Matrix& to, std::int64_t at) override {
     cuda::copy_columns(from, columns, to, at, stream_);

@@ -23,6 +23,8 @@ void activate(const Matrix& gate_up, Activation activation, double limit, const 
 void route(const Matrix& logits, const ExpertsSpec& spec, bool given, std::int32_t* ids, void* weights,
            cudaStream_t stream);
 void combine_experts(const ExpertOutputs& outputs, const Matrix& out, cudaStream_t stream);
+void choose(const Matrix& logits, std::int32_t* chosen, cudaStream_t stream);
+void take_chosen(const std::int32_t* chosen, std::int64_t rows, std::int32_t* tokens, cudaStream_t stream);
 void scale(const Matrix& m, double factor, cudaStream_t stream);
 void divide_and_cap(const Matrix& m, double divisor, double softcap, cudaStream_t stream);
 void copy_columns(const Matrix& from, Range columns, const Matrix& to, std::int64_t at, cudaStream_t stream);

@@ -10,6 +10,21 @@ class CountingBackend : public Backend {
  public:
   int allocations = 0, transfers = 0, waits = 0;
   std::size_t allocated = 0;  // bytes so far
+  int captures = 0, replays = 0;
+
+  // Work that is run when it is launched, as a device would.
+  std::unique_ptr<CapturedWork> capture(const std::function<void()>& work) override {
+    struct Again final : CapturedWork {
+      std::function<void()> work;
+      int* replays = nullptr;
+      void launch() override { ++*replays, work(); }
+    };
+    ++captures;
+    auto again = std::make_unique<Again>();
+    again->work = work;
+    again->replays = &replays;
+    return again;
+  }
 
   void* allocate(std::size_t count) override {
     ++allocations;
@@ -80,6 +95,10 @@ class CountingBackend : public Backend {
   }
   void join_columns(const ColumnSlices& slices, const Matrix& out) override {
     device_->join_columns(slices, out);
+  }
+  void choose(const Matrix& logits, std::int32_t* chosen) override { device_->choose(logits, chosen); }
+  void take_chosen(const std::int32_t* chosen, std::int64_t rows, std::int32_t* tokens) override {
+    device_->take_chosen(chosen, rows, tokens);
   }
   void checksum(const Matrix& m, Range columns, std::int64_t index, std::uint64_t* sums,
                 const std::int32_t* targets) override {

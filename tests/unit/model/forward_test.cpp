@@ -3,8 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cstring>
 
+#include "common/argmax.hpp"
 #include "model/shard_weights.hpp"
 #include "parallel/transport/transport.hpp"
 #include "tests/unit/model/counting_backend.hpp"
@@ -31,8 +33,9 @@ TEST_P(ForwardParts, ComputeMovesNothingBetweenHostAndDevice) {
   Forward forward(config, plan, place, weights, backend, *alone, *alone, {17, 17, 40, 1});
   const Pass prefill{{5, 9, 130, 2, 77}, {0, 1, 2, 3, 4}, {0, 0, 0, 0, 0}, {0, 1, 2, 3, 4}};
   const Pass decode{{11}, {5}, {0}, {0}};
+  Landing landing(backend);
   for (const Pass& pass : {prefill, decode}) {
-    forward.stage(pass);
+    forward.stage(pass, landing);
     const int allocations = backend.allocations;
     const int transfers = backend.transfers;
     const int waits = backend.waits;
@@ -40,22 +43,88 @@ TEST_P(ForwardParts, ComputeMovesNothingBetweenHostAndDevice) {
     EXPECT_EQ(backend.allocations, allocations);
     EXPECT_EQ(backend.transfers, transfers);
     EXPECT_EQ(backend.waits, waits);
-    const auto first = forward.fetch();
+    forward.fetch(landing);
+    const auto first = forward.end(landing).logits;
     const std::vector<std::byte> logits(first.begin(), first.end());
     EXPECT_EQ(logits.size(),
               pass.tokens.size() * static_cast<std::size_t>(config.vocabulary) * sizeof(float));
-    EXPECT_EQ(backend.transfers, transfers + 1);
+    EXPECT_EQ(backend.transfers, transfers + 2);  // logits, tokens
     EXPECT_EQ(backend.allocations, allocations);
 
     forward.compute();  // replayed: the same positions of the cache, the same bits
-    const auto again = forward.fetch();
+    forward.fetch(landing);
+    const auto again = forward.end(landing).logits;
     ASSERT_EQ(again.size(), logits.size());
     EXPECT_EQ(std::memcmp(again.data(), logits.data(), logits.size()), 0);
   }
-  const auto other = forward.run({{12}, {6}, {0}, {0}});  // control: another token has other logits
+  const auto other = forward.run({{12}, {6}, {0}, {0}}).logits;  // control: another token has other logits
   const auto same = std::vector<std::byte>(other.begin(), other.end());
-  const auto back = forward.run(decode);
+  const auto back = forward.run(decode).logits;
   EXPECT_NE(std::memcmp(back.data(), same.data(), same.size()), 0);
+}
+
+// A decode pass whose token is the one that the device chose gives what the pass gives that the host gave the
+// token; captured and replayed as well.
+TEST(ForwardDecodes, WithTheTokenThatTheDeviceChose) {
+  const std::filesystem::path model = std::filesystem::path(SHARDRIFT_BINARY_DIR) / "fixtures/tiny-llama";
+  const auto checkpoint = Checkpoint::open(model);
+  const ModelConfig config = read_model_config(model);
+  Plan wanted;
+  wanted.shards = 3;
+  wanted.reduction = reduction_from_text("linear");
+  Plan plan = validated(wanted, static_cast<int>(config.layers), 1);
+  const Place place = place_of(plan, 0);
+  const auto alone = make_local_transport();
+  struct Seen {
+    std::vector<std::vector<std::byte>> logits;
+    std::vector<std::int32_t> chosen;
+    int captures = 0, replays = 0;
+  };
+  constexpr int kSteps = 6;
+  const auto decode = [&](Launch launch, bool ahead) {
+    plan.launch = launch;
+    CountingBackend backend;
+    const auto weights = load_weights(checkpoint, config, plan, place, backend, [](double) {});
+    Forward forward(config, plan, place, weights, backend, *alone, *alone, {17, 17, 40, 2});
+    std::array<Landing, 2> landings{Landing(backend), Landing(backend)};
+    Seen seen;
+    const auto end = [&](Landing& landing) {
+      const auto outcome = forward.end(landing);
+      seen.logits.emplace_back(outcome.logits.begin(), outcome.logits.end());
+      seen.chosen.insert(seen.chosen.end(), outcome.chosen.begin(), outcome.chosen.end());
+    };
+    forward.begin({{5, 9, 130, 2, 77}, {0, 1, 2, 0, 1}, {0, 0, 0, 1, 1}, {2, 4}}, landings[0]);
+    for (int step = 0; step < kSteps; ++step) {
+      Landing& last = landings[static_cast<std::size_t>(step % 2)];
+      Landing& next = landings[static_cast<std::size_t>((step + 1) % 2)];
+      if (!ahead) end(last);
+      std::vector<std::int32_t> tokens{-1, -2};
+      if (!ahead) tokens.assign(seen.chosen.end() - 2, seen.chosen.end());
+      forward.begin({tokens, {3 + step, 2 + step}, {0, 1}, {0, 1}}, next);
+      if (ahead) end(last);
+    }
+    end(landings[kSteps % 2]);
+    seen.captures = backend.captures;
+    seen.replays = backend.replays;
+    return seen;
+  };
+  const Seen plain = decode(Launch::eager, false);
+  EXPECT_EQ(plain.captures, 0);
+  EXPECT_EQ(plain.logits.size(), kSteps + 1U);
+  for (std::size_t i = 0; i < plain.chosen.size(); ++i) {
+    const auto row = plain.logits[i / 2].size() / 2;
+    EXPECT_EQ(plain.chosen[i],
+              argmax(std::span(plain.logits[i / 2]).subspan(i % 2 * row, row), DType::float32));
+  }
+  EXPECT_NE(plain.chosen[0], plain.chosen[1]);  // the rows can be told apart
+  for (const Launch launch : {Launch::eager, Launch::captured}) {
+    const Seen ahead = decode(launch, true);
+    EXPECT_EQ(ahead.chosen, plain.chosen);
+    EXPECT_EQ(ahead.logits, plain.logits);
+    // The first decode pass runs eagerly, the second is captured, and replayed from then on.
+    EXPECT_EQ(ahead.captures, launch == Launch::captured ? 1 : 0);
+    EXPECT_EQ(ahead.replays, launch == Launch::captured ? kSteps - 1 : 0);
+  }
 }
 
 // Two sequences in one pass: logits, checksums and streams are those of the rows asked for, wherever they
@@ -81,7 +150,7 @@ TEST(ForwardRows, AreThoseAskedFor) {
     std::vector<std::uint64_t> sums;
   };
   const auto run = [&](const std::vector<std::int32_t>& rows) {
-    const auto logits = forward.run({{5, 9, 130, 2, 77}, {0, 1, 2, 0, 1}, {1, 1, 1, 0, 0}, rows});
+    const auto logits = forward.run({{5, 9, 130, 2, 77}, {0, 1, 2, 0, 1}, {1, 1, 1, 0, 0}, rows}).logits;
     return Seen{{logits.begin(), logits.end()},
                 {trace.words().begin(), trace.words().end()},
                 {trace.sums().begin(), trace.sums().end()}};

@@ -182,6 +182,23 @@ TEST(RunOptions, OnlyPromptsThatAreDecodedTogetherArePrefilledTogether) {
   EXPECT_EQ(parsed("--model m --prompts p --output o --mode score --prefill-batch 3").plan.prefill_batch, 3);
 }
 
+TEST(RunOptions, PassesThatAreLookedIntoComeOneByOne) {
+  EXPECT_EQ(refusal("--in-flight 0"), "--in-flight 0: use 1 to 64");
+  EXPECT_EQ(refusal("--pipeline 2 --in-flight 2 --checksums"),
+            "--in-flight 2 with --checksums: what is traced is collected pass by pass; leave one out");
+  EXPECT_EQ(refusal("--run-ahead on --record hidden"),
+            "--run-ahead on with --record hidden: what is traced is collected pass by pass; leave one out");
+  EXPECT_EQ(
+      refusal("--run-ahead on --pipeline 4"),
+      "--run-ahead on with --pipeline 4: a stage has the next token from the last one; leave it out, and "
+      "give --in-flight 4");
+  EXPECT_EQ(refusal("--device cuda --launch captured --checksums"),
+            "--launch captured with --checksums: a captured pass cannot be looked into; leave one out");
+  const auto options = parsed("--model m --prompts p --output o --pipeline 2 --in-flight 3 --run-ahead off");
+  EXPECT_EQ(options.in_flight, 3);
+  EXPECT_EQ(options.run_ahead, RunAhead::off);
+}
+
 TEST(RunOptions, HelpHasEveryFlag) {
   const auto help = run_help();
   const auto expect_flags = [&](const auto& value) {

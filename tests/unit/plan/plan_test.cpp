@@ -70,6 +70,11 @@ TEST(Plan, RefusesWhatCannotBe) {
   wide.reduction.accumulator = Accumulator::float32;
   EXPECT_THAT(refusal(wide, 4, 2), HasSubstr("local fold"));
   EXPECT_THAT(refusal(plan_of(2, 2, 1, 1, "tree:3"), 4, 2), HasSubstr("tree:0 to tree:0"));
+  Plan captured = plan_of(1, 1, 1, 1);
+  captured.launch = Launch::captured;
+  EXPECT_THAT(refusal(captured, 4, 1), HasSubstr("--launch captured needs --device cuda"));
+  captured.device = Device::cuda;
+  EXPECT_EQ(validated(captured, 4, 1).launch, Launch::captured);
   Plan tf32 = plan_of(1, 1, 1, 1);
   tf32.dtype = DType::tf32;
   EXPECT_THAT(refusal(tf32, 4, 1), HasSubstr("cuda"));

@@ -1,0 +1,165 @@
+// How passes follow each other changes no bits: a pass that begins before the host knows the token of the one
+// before, and groups of prompts that take turns in the stages of a pipeline.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "program.hpp"
+#include "record/reader.hpp"
+#include "recorded.hpp"
+
+namespace shardrift::testing {
+namespace {
+
+namespace fs = std::filesystem;
+using Words = std::vector<std::string>;
+
+Words joined(Words words, const Words& more) {
+  words.insert(words.end(), more.begin(), more.end());
+  return words;
+}
+
+// Tokens, positions, choices and ends of every prompt; logits are compared by first_difference.
+std::vector<std::string> told(const fs::path& path) {
+  const auto reader = record::Reader::open(path);
+  std::vector<std::string> lines;
+  for (const auto& id : reader.prompt_ids()) {
+    const auto prompt = reader.prompt(id);
+    auto line = id + " " + prompt.stop;
+    for (const auto& row : prompt.rows)
+      line += " " + std::to_string(row.input_id) + "@" + std::to_string(row.position) + ">" +
+              std::to_string(row.chosen);
+    lines.push_back(line);
+  }
+  return lines;
+}
+
+void expect_same(const std::string& model, const std::string& name, const std::vector<Case>& cases,
+                 int prompts = 7) {
+  const fs::path folder = scratch("flow-" + name);
+  fs::path first;
+  for (std::size_t i = 0; i < cases.size(); ++i) {
+    const auto record = record_of(model, cases[i], folder, std::to_string(i), prompts);
+    if (i == 0) {
+      first = record;
+      continue;
+    }
+    EXPECT_EQ(first_difference(first, record), "") << name << " " << i;
+    EXPECT_EQ(told(first), told(record)) << name << " " << i;
+  }
+}
+
+const Words kOn{"--run-ahead", "on"};
+const Words kOff{"--run-ahead", "off"};
+
+TEST(RunAhead, ChangesNoBits) {
+  const std::vector<std::pair<int, Words>> plans{
+      {1, {}},
+      {1, {"--batch", "3", "--prefill-batch", "2"}},
+      {1, {"--batch", "3", "--prefill-batch", "3", "--shards", "3"}},
+      {1, {"--max-new-tokens", "1"}},
+      {1, {"--max-new-tokens", "2", "--batch", "2"}},
+      {2, {"--tensor-parallel", "2", "--dtype", "bfloat16"}},
+      {2, {"--tensor-parallel", "2", "--row-linear", "gather"}},
+      {2, {"--replicas", "2", "--batch", "2"}}};
+  for (std::size_t i = 0; i < plans.size(); ++i)
+    expect_same(
+        "tiny-llama", "ahead-" + std::to_string(i),
+        {{plans[i].first, joined(plans[i].second, kOff)}, {plans[i].first, joined(plans[i].second, kOn)}});
+}
+
+TEST(RunAhead, FollowsAndEndsAtTheContext) {
+  const fs::path folder = scratch("flow-follow");
+  const auto followed = record_of("tiny-llama", {1, {"--shards", "2"}}, folder, "followed");
+  const Words follow{"--mode", "follow", "--follow", followed.string(), "--batch", "2"};
+  expect_same("tiny-llama", "ahead-follow", {{1, joined(follow, kOff)}, {1, joined(follow, kOn)}});
+  const Words all{"--max-new-tokens", "100000", "--batch", "3"};
+  expect_same("tiny-gemma2", "ahead-context", {{1, joined(all, kOff)}, {1, joined(all, kOn)}}, 3);
+}
+
+// A fixture whose end of sequence is a token that it chooses early for some prompts.
+class EndOfSequence : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    folder = scratch("flow-eos");
+    const auto plain = record_of("tiny-llama", {1, {}}, folder, "plain", kPrompts);
+    const auto reader = record::Reader::open(plain);
+    const auto token = reader.prompt("p2").rows.at(3).chosen;
+    model = folder / "model";
+    fs::copy(fixture("tiny-llama"), model);
+    fs::remove(model / "generation_config.json");
+    auto config = nlohmann::json::parse(std::ifstream(model / "config.json"));
+    config["eos_token_id"] = token;
+    std::ofstream(model / "config.json") << config;
+  }
+  fs::path run(const std::string& name, int ranks, const Words& flags) const {
+    auto arguments = run_arguments("tiny-llama", {ranks, flags}, folder / (name + ".h5"), kPrompts);
+    std::erase(arguments, "--ignore-eos");
+    for (auto& word : arguments)
+      if (word == fixture("tiny-llama").string()) word = model.string();
+    const auto finished = run_program(worker_command(ranks, arguments));
+    EXPECT_EQ(finished.code, 0) << name << ": " << finished.output;
+    return folder / (name + ".h5");
+  }
+  static constexpr int kPrompts = 7;
+  fs::path folder, model;
+};
+
+TEST_F(EndOfSequence, EndsAPromptWhereverItsNextPassIs) {
+  const auto off = run("off", 1, kOff);
+  const auto lines = told(off);
+  int ended = 0;
+  for (const auto& line : lines) ended += line.find(" eos ") != std::string::npos ? 1 : 0;
+  EXPECT_GE(ended, 1);
+  EXPECT_LT(ended, kPrompts);
+  const std::vector<std::pair<int, Words>> same{{1, kOn},
+                                                {2, {"--pipeline", "2", "--in-flight", "2"}},
+                                                {2, {"--pipeline", "2", "--in-flight", "4"}},
+                                                {3, {"--pipeline", "3"}}};
+  for (std::size_t i = 0; i < same.size(); ++i) {
+    const auto record = run("same-" + std::to_string(i), same[i].first, same[i].second);
+    EXPECT_EQ(told(record), lines) << i;
+    EXPECT_EQ(first_difference(off, record), "") << i;
+  }
+  // Neighbours go on.
+  const Words batch{"--batch", "3"};
+  const auto together = run("together", 1, joined(batch, kOff));
+  const auto ahead = run("together-ahead", 1, joined(batch, kOn));
+  EXPECT_EQ(told(together), told(ahead));
+  EXPECT_EQ(first_difference(together, ahead), "");
+}
+
+TEST(InFlight, ChangesNoBits) {
+  const auto pipeline = [](int stages, int in_flight, const Words& more = {}) {
+    return Case{
+        stages,
+        joined({"--pipeline", std::to_string(stages), "--in-flight", std::to_string(in_flight)}, more)};
+  };
+  expect_same("tiny-llama", "stages",
+              {{1, {}}, pipeline(2, 1), pipeline(2, 2), pipeline(2, 3), pipeline(3, 5), pipeline(4, 4)});
+  const Words batch{"--batch", "2", "--prefill-batch", "2", "--dtype", "bfloat16"};
+  expect_same("tiny-mistral", "batch", {{1, batch}, pipeline(2, 2, batch), pipeline(2, 64, batch)}, 9);
+  const Words score{"--mode", "score", "--prefill-batch", "2"};
+  expect_same("tiny-llama", "score", {{1, score}, pipeline(2, 2, score)}, 9);
+  Case tensor = pipeline(2, 2, {"--tensor-parallel", "2", "--reduction", "linear"});
+  tensor.ranks = 4;
+  expect_same("tiny-llama", "tensor", {{1, {"--shards", "2", "--reduction", "linear"}}, tensor});
+  Case replicas = pipeline(2, 2, {"--replicas", "2"});
+  replicas.ranks = 4;
+  expect_same("tiny-llama", "replicas", {{1, {}}, replicas});
+  // A mixture's routes go from its stages to the record.
+  expect_same("tiny-mixtral", "mixture", {{1, {}}, pipeline(2, 2)});
+  const fs::path folder = scratch("flow-routes");
+  const auto one = record::Reader::open(record_of("tiny-mixtral", {1, {}}, folder, "one", 5));
+  const auto two = record::Reader::open(record_of("tiny-mixtral", pipeline(2, 2), folder, "two", 5));
+  for (const auto& id : one.prompt_ids()) {
+    EXPECT_FALSE(one.prompt(id).routes.experts.empty());
+    EXPECT_EQ(one.prompt(id).routes.experts, two.prompt(id).routes.experts);
+    EXPECT_EQ(one.prompt(id).routes.weights, two.prompt(id).routes.weights);
+  }
+}
+
+}  // namespace
+}  // namespace shardrift::testing
