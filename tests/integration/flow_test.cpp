@@ -2,6 +2,7 @@
 // before, and groups of prompts that take turns in the stages of a pipeline.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -34,6 +35,13 @@ std::vector<std::string> told(const fs::path& path) {
     lines.push_back(line);
   }
   return lines;
+}
+
+// Numbers of the passes that a prompt's rows are of.
+std::vector<std::int32_t> calls_of(const fs::path& path, const std::string& id) {
+  std::vector<std::int32_t> calls;
+  for (const auto& row : record::Reader::open(path).prompt(id).rows) calls.push_back(row.forward_call);
+  return calls;
 }
 
 void expect_same(const std::string& model, const std::string& name, const std::vector<Case>& cases,
@@ -110,8 +118,8 @@ class EndOfSequence : public ::testing::Test {
 TEST_F(EndOfSequence, EndsAPromptWhereverItsNextPassIs) {
   const auto off = run("off", 1, kOff);
   const auto lines = told(off);
-  int ended = 0;
-  for (const auto& line : lines) ended += line.find(" eos ") != std::string::npos ? 1 : 0;
+  const auto ends_by_token = [](const std::string& line) { return line.find(" eos ") != std::string::npos; };
+  const auto ended = std::count_if(lines.begin(), lines.end(), ends_by_token);
   EXPECT_GE(ended, 1);
   EXPECT_LT(ended, kPrompts);
   const std::vector<std::pair<int, Words>> same{{1, kOn},
@@ -123,6 +131,11 @@ TEST_F(EndOfSequence, EndsAPromptWhereverItsNextPassIs) {
     EXPECT_EQ(told(record), lines) << i;
     EXPECT_EQ(first_difference(off, record), "") << i;
   }
+  // Control: a pass did begin before the end was known, and its row was dropped.
+  const auto behind = calls_of(off, "p6");
+  const auto ahead_of_it = calls_of(folder / "same-0.h5", "p6");
+  EXPECT_EQ(ahead_of_it.front() - behind.front(),
+            std::count_if(lines.begin(), lines.end() - 1, ends_by_token));
   // Neighbours go on.
   const Words batch{"--batch", "3"};
   const auto together = run("together", 1, joined(batch, kOff));
@@ -139,6 +152,12 @@ TEST(InFlight, ChangesNoBits) {
   };
   expect_same("tiny-llama", "stages",
               {{1, {}}, pipeline(2, 1), pipeline(2, 2), pipeline(2, 3), pipeline(3, 5), pipeline(4, 4)});
+  // Control: the groups did take turns.
+  const fs::path turns = scratch("flow-turns");
+  EXPECT_EQ(calls_of(record_of("tiny-llama", pipeline(2, 1), turns, "one"), "p0"),
+            (std::vector<std::int32_t>{0, 1, 2, 3, 4, 5, 6, 7, 8}));
+  EXPECT_EQ(calls_of(record_of("tiny-llama", pipeline(2, 2), turns, "two"), "p0"),
+            (std::vector<std::int32_t>{0, 2, 4, 6, 8, 10, 12, 14, 16}));
   const Words batch{"--batch", "2", "--prefill-batch", "2", "--dtype", "bfloat16"};
   expect_same("tiny-mistral", "batch", {{1, batch}, pipeline(2, 2, batch), pipeline(2, 64, batch)}, 9);
   const Words score{"--mode", "score", "--prefill-batch", "2"};
