@@ -12,18 +12,30 @@ namespace {
 
 constexpr std::int64_t kRowBlock = 16;  // rows that share one widened copy of a head's keys; not numerics
 
-// Keys or values [0, length) of one head in the compute type: the cache itself, or a widened copy.
+// Keys or values [0, length) of one head in the compute type: the cache itself, or a widened copy, which
+// grows as long as blocks of one head and sequence follow each other.
 template <typename T, typename C>
-const C* widened(const void* cache, std::int64_t at, std::int64_t count, std::vector<C>& scratch) {
-  const T* source = static_cast<const T*>(cache) + at;
-  if constexpr (std::is_same_v<T, C>) {
-    return source;
-  } else {
-    scratch.resize(static_cast<std::size_t>(count));
-    for (std::int64_t i = 0; i < count; ++i) scratch[static_cast<std::size_t>(i)] = static_cast<C>(source[i]);
-    return scratch.data();
+class Widened {
+ public:
+  const C* of(const void* cache, std::int64_t at, std::int64_t count) {
+    const T* source = static_cast<const T*>(cache) + at;
+    if constexpr (std::is_same_v<T, C>) {
+      return source;
+    } else {
+      if (at != at_) values_.clear();
+      at_ = at;
+      const auto begin = static_cast<std::int64_t>(values_.size());
+      if (count > begin) values_.resize(static_cast<std::size_t>(count));
+      for (std::int64_t i = begin; i < count; ++i)
+        values_[static_cast<std::size_t>(i)] = static_cast<C>(source[i]);
+      return values_.data();
+    }
   }
-}
+
+ private:
+  std::vector<C> values_;
+  std::int64_t at_ = -1;
+};
 
 // sink: a logit beside the scores that takes part in the sum alone; or null.
 template <typename C>
@@ -59,8 +71,8 @@ class Attention {
         length = std::max<std::int64_t>(length, index_.positions[end] + 1);
       const std::int64_t at =
           (slot * cache_.kv_heads + shape_.local_kv[head]) * cache_.max_length * cache_.head_dim;
-      const C* keys = widened<T, C>(cache_.keys, at, length * cache_.head_dim, keys_);
-      const C* values = widened<T, C>(cache_.values, at, length * cache_.head_dim, values_);
+      const C* keys = keys_.of(cache_.keys, at, length * cache_.head_dim);
+      const C* values = values_.of(cache_.values, at, length * cache_.head_dim);
       for (; r < end; ++r) one_row(head, r, keys, values);
     }
   }
@@ -96,7 +108,8 @@ class Attention {
   const RowIndex& index_;
   const CacheView& cache_;
   const Matrix& out_;
-  std::vector<C> keys_, values_, query_, scores_, sum_;
+  Widened<T, C> keys_, values_;
+  std::vector<C> query_, scores_, sum_;
 };
 
 }  // namespace
