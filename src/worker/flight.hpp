@@ -59,12 +59,7 @@ struct Flight {
   std::size_t prefilled = 0;    // begun so far
   std::deque<Begun> begun;      // oldest first; the second ran ahead of the first's results
   std::array<std::unique_ptr<Landing>, 2> landings;
-  bool over() const {
-    if (prefilled < prefills.size()) return false;
-    for (const auto& sequence : sequences)
-      if (!sequence.done) return false;
-    return begun.empty();
-  }
+  bool over() const;  // all prompts of the group have ended, and no pass is on its way
 };
 
 }  // namespace shardrift
