@@ -14,16 +14,11 @@
 #include "common/progress.hpp"
 #include "common/progress_line.hpp"
 #include "common/standard_output.hpp"
-#include "common/utc_clock.hpp"
 #include "model/forward.hpp"
-#include "options/resume_key.hpp"
-#include "parallel/plan/plan_json.hpp"
 #include "parallel/plan/prompt_groups.hpp"
 #include "record/output_names.hpp"
 #include "record/reader.hpp"
-#include "weights/codings/matrix_coding.hpp"
 #include "weights/fit.hpp"
-#include "weights/model_files.hpp"
 #include "worker/collectives.hpp"
 #include "worker/environment.hpp"
 #include "worker/generate.hpp"
@@ -32,9 +27,11 @@
 #include "worker/rank_device.hpp"
 #include "worker/recorder.hpp"
 #include "worker/routes.hpp"
+#include "worker/run_info.hpp"
 #include "worker/run_output.hpp"
 #include "worker/singletons.hpp"
 #include "worker/stated.hpp"
+#include "worker/totals.hpp"
 #include "worker/traces.hpp"
 #include "worker/weights_identity.hpp"
 
@@ -99,50 +96,6 @@ void print_notes(const std::vector<std::string>& notes) {
   std::fflush(stderr);
 }
 
-std::string quantization_of(const ModelConfig& config, const Checkpoint& checkpoint) {
-  const auto quantization = quantization_by(matrix_coding(config, checkpoint).get());
-  return quantization.empty() ? "none" : quantization;
-}
-
-record::RunInfo describe_run(const World& world, const RunOptions& options, const ModelConfig& config,
-                             const Checkpoint& checkpoint, const std::vector<Job>& jobs,
-                             record::Environment environment) {
-  record::RunInfo run;
-  run.created = world.broadcast(utc_now());
-  run.command = options.command;
-  run.version = SHARDRIFT_VERSION;
-  run.plan = plan_to_json(options.plan);
-  run.mode = name_of(options.mode);
-  run.level = name_of(options.level);
-  run.logits_dtype = options.plan.logits_dtype;
-  run.environment = std::move(environment);
-  run.model = {config.architecture,
-               std::string(name_of(options.plan.dtype)),
-               quantization_of(config, checkpoint),
-               config.text,
-               checkpoint.identity(config.text),
-               config.vocabulary,
-               {}};
-  const bool text =
-      std::any_of(jobs.begin(), jobs.end(), [](const Job& job) { return job.prompt.source == "text"; });
-  const ModelFiles files = small_model_files(options.model, text);
-  run.model.generation_config = files.generation_config;
-  run.model.tokenizer = files.tokenizer;
-  run.prompts_hash = sha256_hex(jobs_to_json(jobs));
-  return run;
-}
-
-// Once the weights are known: what the run is, to the last byte that it reads.
-void identify(record::RunInfo& run, const RunOptions& options, const std::string& weights,
-              const std::optional<CollectiveProfile>& profile, const std::string& replayed) {
-  record::ModelInfo& model = run.model;
-  model.weights = weights;
-  run.resume_key = resume_key(options, {run.version, model.identity, run.prompts_hash,
-                                        profile ? sha256_hex(profile_to_json(*profile)) : "",
-                                        weights + "|" + model.generation_config + "|" + model.tokenizer +
-                                            (replayed.empty() ? "" : "|" + replayed)});
-}
-
 // SHA-256 over the recorded prompts' logits hashes, in order: two runs with the same hash gave the same bits.
 std::string combined_hash(const record::Reader& reader) {
   Sha256 hash;
@@ -152,48 +105,6 @@ std::string combined_hash(const record::Reader& reader) {
 
 constexpr int kMostLoadingThreads = 8;  // they wait for memory: more gain little
 constexpr int kTries = 2;  // to run prompts again whose parts were damaged before the record was assembled
-constexpr double kShortestTiming = 0.5;  // seconds of decoding below which its bandwidth says nothing
-
-struct Totals {
-  double prefill_rate = 0;
-  double decode_rate = 0;
-  double bytes_per_second = 0;  // 0: decoding was too short to tell
-  double roofline = 0;
-};
-
-// Collective.
-Totals total(const World& world, const RunOptions& options, const Generator& generator,
-             const ModelWeights& weights, Backend& backend, const Place& place) {
-  const auto& timing = generator.timing();
-  const auto rate = [&](std::int64_t tokens, double seconds) {
-    const double longest = world.maximum(place.writes() ? seconds : 0);
-    const auto sum = static_cast<double>(world.sum(place.writes() ? tokens : 0));
-    return longest > 0 ? sum / longest : 0;
-  };
-  Totals totals;
-  totals.prefill_rate = rate(timing.prefill_tokens, timing.prefill_seconds);
-  totals.decode_rate = rate(timing.decode_tokens, timing.decode_seconds);
-  // One decode pass reads every rank's weights once; keys and values are not counted. Stages work in turns,
-  // so the shortest time is the sum over stages of bytes / bandwidth, measured with the ranks of a stage
-  // reading together.
-  const double seconds = world.maximum(place.writes() ? generator.timing().decode_seconds : 0);
-  if (seconds < kShortestTiming) return totals;
-  double ideal_seconds = 0;
-  std::int64_t pass_bytes = 0;
-  for (int stage = 0; stage < options.plan.pipeline; ++stage) {
-    const bool here = place.stage == stage;
-    world.barrier();
-    const auto bandwidth = world.sum(here ? static_cast<std::int64_t>(backend.read_bandwidth()) : 0);
-    const auto bytes = world.sum(here ? static_cast<std::int64_t>(weights.bytes_per_token) : 0);
-    ideal_seconds += static_cast<double>(bytes) / static_cast<double>(bandwidth);
-    pass_bytes += bytes;
-  }
-  const auto passes = world.sum(place.writes() ? generator.decode_passes() : 0);
-  const double pass_seconds = seconds * options.plan.replicas / static_cast<double>(passes);
-  totals.bytes_per_second = static_cast<double>(pass_bytes) / pass_seconds;
-  totals.roofline = ideal_seconds / pass_seconds;
-  return totals;
-}
 
 int run_plan(const World& world, const RunOptions& options, ModelConfig config, RankDevice& device,
              const Pinning& pinning) {
