@@ -97,6 +97,7 @@ void Generator::begin(Flight& flight, Begun&& made) {
 // Rows to their prompts' records; choices to whoever has not seen them.
 void Generator::take(Flight& flight, Begun& begun) {
   const auto outcome = forward_.end(*begun.landing);
+  progress::at("choosing tokens");
   const auto now = Clock::now();
   const double seconds = std::chrono::duration<double>(now - std::max(begun.at, last_taken_)).count();
   last_taken_ = now;
@@ -132,7 +133,6 @@ void Generator::take(Flight& flight, Begun& begun) {
     }
   }
   if (options_.plan.pipeline > 1) {
-    progress::at("choosing tokens");
     std::vector<std::int32_t> choices;
     for (const SequenceRows& part : begun.parts) choices.push_back(part.choice);
     teller_.tell(choices);
