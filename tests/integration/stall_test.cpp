@@ -168,7 +168,7 @@ TEST_F(Stall, ASlowPassIsNone) {
   const fs::path prompts = folder / "long.jsonl";
   std::ofstream file(prompts);
   file << R"({"id": "long", "tokens": [0)";
-  for (int i = 1; i < 5000; ++i) file << ", " << i % 131;
+  for (int i = 1; i < 6500; ++i) file << ", " << i % 131;
   file << "]}\n";
   file.close();
   const auto finished =
