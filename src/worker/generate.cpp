@@ -85,11 +85,8 @@ bool Generator::runs_ahead(const Flight& flight) const {
   const Begun& begun = flight.begun.front();
   // Tokens of several prefill passes: the device has the last one's alone.
   if (begun.phase == record::Phase::prefill && flight.prefills.size() > 1) return false;
-  return std::any_of(begun.parts.begin(), begun.parts.end(), [&](const SequenceRows& part) {
-    const Sequence& sequence = flight.sequences[part.sequence];
-    std::string stop;
-    return !sequence.done && !ends(sequence, sequence.asked, sequence.length, stop);
-  });
+  return std::any_of(begun.parts.begin(), begun.parts.end(),
+                     [&](const SequenceRows& part) { return goes_on(flight.sequences[part.sequence]); });
 }
 
 // The next group, if there is one.
@@ -138,19 +135,24 @@ void Generator::drain() {
   }
 }
 
-// Whether a sequence ends by what every rank can count, once it has so many rows with logits and tokens fed.
-bool Generator::ends(const Sequence& sequence, std::int64_t rows, std::int64_t length,
-                     std::string& stop) const {
-  if (options_.mode == Mode::score) {
-    stop = "given";
-  } else if (options_.mode == Mode::follow) {
-    if (rows > static_cast<std::int64_t>(sequence.job->fed.size())) stop = "given";
-  } else if (rows >= options_.max_new_tokens) {
-    stop = "length";
-  } else if (length >= config_.max_positions) {
-    stop = "context";
+// Why a sequence ends by what every rank can count, once it has so many rows with logits and tokens fed;
+// empty: it does not.
+std::string_view Generator::counted_end(const Sequence& sequence, std::int64_t rows,
+                                        std::int64_t length) const {
+  switch (options_.mode) {
+    case Mode::score:
+      return "given";
+    case Mode::follow:
+      return rows > static_cast<std::int64_t>(sequence.job->fed.size()) ? "given" : "";
+    default:
+      if (rows >= options_.max_new_tokens) return "length";
+      return length >= config_.max_positions ? "context" : "";
   }
-  return !stop.empty();
+}
+
+// Whether it has a row in the next pass, as far as that can be known with what is on its way.
+bool Generator::goes_on(const Sequence& sequence) const {
+  return !sequence.done && counted_end(sequence, sequence.asked, sequence.length).empty();
 }
 
 // Settles which prompts have ended, alike on all ranks, once a pass's tokens are known to all.
@@ -164,7 +166,7 @@ void Generator::settle(Flight& flight, const Begun& begun) {
         std::find(config_.eos_ids.begin(), config_.eos_ids.end(), part.choice) != config_.eos_ids.end())
       stop = "eos";
     else
-      ends(sequence, sequence.rows, part.length, stop);
+      stop = counted_end(sequence, sequence.rows, part.length);
     sequence.done = !stop.empty();
     if (sequence.done) finish(sequence);
   }

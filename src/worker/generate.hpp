@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "model/forward.hpp"
@@ -63,7 +64,8 @@ class Generator {
   bool open_group(Flight& flight);
   void complete(Flight& flight);
   void drain();
-  bool ends(const Sequence& sequence, std::int64_t rows, std::int64_t length, std::string& stop) const;
+  std::string_view counted_end(const Sequence& sequence, std::int64_t rows, std::int64_t length) const;
+  bool goes_on(const Sequence& sequence) const;
   void settle(Flight& flight, const Begun& begun);
   void finish(Sequence& sequence);
   [[noreturn]] void explain_not_finite(const Flight& flight, const Begun& begun, const SequenceRows& part);

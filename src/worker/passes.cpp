@@ -50,9 +50,7 @@ void Generator::begin_decode(Flight& flight) {
     Sequence& sequence = flight.sequences[i];
     const auto row = static_cast<std::int64_t>(i);
     if (sequence.job != nullptr) begun.ids.push_back(sequence.job->prompt.id);
-    std::string stop;
-    const bool goes_on =
-        !sequence.done && !(ahead_of != nullptr && ends(sequence, sequence.asked, sequence.length, stop));
+    const bool goes_on = this->goes_on(sequence);
     std::int32_t token = 0;
     if (goes_on && options_.mode == Mode::follow) {
       token = sequence.job->fed[static_cast<std::size_t>(sequence.asked - 1)];
@@ -81,9 +79,9 @@ void Generator::begin(Flight& flight, Begun&& made) {
   Begun& begun = flight.begun.emplace_back(std::move(made));
   if (replay_ != nullptr) begun.pass.routes = replay_->take();
   begun.call = forward_calls_++;
-  begun.landing = flight.landings[static_cast<std::size_t>(begun.call) % 2].get();
-  if (flight.begun.size() > 1 && begun.landing == flight.begun.front().landing)
-    begun.landing = flight.landings[static_cast<std::size_t>(begun.call + 1) % 2].get();
+  // The one that the pass before does not use.
+  const bool used = flight.begun.front().landing == flight.landings[0].get();
+  begun.landing = flight.landings[used ? 1 : 0].get();
   begun.at = Clock::now();
   forward_.begin(begun.pass, *begun.landing);
   if (traces_ != nullptr) traces_->collect();
