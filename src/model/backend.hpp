@@ -11,7 +11,6 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <functional>
 #include <memory>
 #include <utility>
@@ -122,12 +121,8 @@ class Backend {
   // Whether operations are only enqueued and the host runs ahead of them. Where it does not, they are done on
   // return, and the rest of this paragraph is what a plain host does.
   virtual bool asynchronous() const { return false; }
-  virtual void* allocate_host(std::size_t bytes) {  // for the two copies below; throws failure
-    void* data = std::malloc(bytes);
-    if (data == nullptr) throw failure("out of memory: {} bytes asked for", bytes);
-    return data;
-  }
-  virtual void release_host(void* data) noexcept { std::free(data); }
+  virtual void* allocate_host(std::size_t bytes);  // for the two copies below; throws failure
+  virtual void release_host(void* data) noexcept;
   // Enqueued: host memory is read or written when the device comes to it.
   virtual void upload_later(void* device, const void* host, std::size_t bytes) {
     upload(device, host, bytes);
@@ -199,10 +194,6 @@ class Backend {
   virtual void checksum(const Matrix& m, Range columns, std::int64_t index, std::uint64_t* sums,
                         const std::int32_t* targets = nullptr) = 0;
 };
-
-inline std::unique_ptr<CapturedWork> Backend::capture(const std::function<void()>&) {
-  throw failure("this device cannot capture a pass: this is a bug");
-}
 
 std::unique_ptr<Backend> make_cpu_backend(int threads, Products products = Products::library);
 

@@ -1,0 +1,21 @@
+#include "model/backend.hpp"
+
+#include <cstdlib>
+
+#include "common/error.hpp"
+
+namespace shardrift {
+
+void* Backend::allocate_host(std::size_t bytes) {
+  void* data = std::malloc(bytes);
+  if (data == nullptr) throw failure("out of memory: {} bytes asked for", bytes);
+  return data;
+}
+
+void Backend::release_host(void* data) noexcept { std::free(data); }
+
+std::unique_ptr<CapturedWork> Backend::capture(const std::function<void()>&) {
+  throw failure("this device cannot capture a pass: this is a bug");
+}
+
+}  // namespace shardrift
