@@ -133,6 +133,12 @@ class Backend {
   virtual std::unique_ptr<DeviceEvent> make_event() { return std::make_unique<DeviceEvent>(); }
   // What `work` enqueues, captured instead of run. Throws failure where the device cannot.
   virtual std::unique_ptr<CapturedWork> capture(const std::function<void()>& work);
+  // work(0) … work(count - 1), which touch nothing of each other's: one after another, or enqueued so that
+  // the device may do them at once, each on what it would have alone. What is enqueued next comes after all
+  // of them. Scratch that a device keeps for an operation must be one for each that may be going on.
+  virtual void in_parallel(int count, const std::function<void(int)>& work) {
+    for (int i = 0; i < count; ++i) work(i);
+  }
 
   // out[i] = table[tokens[i] - rows.begin] for tokens inside `rows`; other rows of out are left alone.
   // table [rows.size() or more, hidden], out [index.rows, hidden]. A copy, never a sum: -0 stays -0.

@@ -156,17 +156,23 @@ void Forward::run_block(std::size_t layer, Block block) {
     observe(attention ? Operation::attention_norm : Operation::mlp_norm, layer, 0, normed);
   }
   const Matrix& x = what.norm_before ? normed : residual;
-  if (attention) project(layer, x);
   const bool mixture = !attention && is_mixture(layer);
-  if (mixture) route(layer, x);
-  for (std::size_t s = 0; s < weights_.layers[layer].shards.size(); ++s) {
-    if (mixture) {
-      run_experts(layer, s);
-      continue;
-    }
-    const Matrix inner = row_input(layer, block, s, rows);
-    if (inner.cols > 0) attention ? attend(layer, s, inner) : activate(layer, s, x, inner);
-    if (!gathers_) row_product(layer, block, s, inner);
+  // A norm over whole rows needs the queries and keys of all shards.
+  const bool whole_rows = attention && spec(layer).query_key_norm == QueryKeyNorm::per_row;
+  if (whole_rows) {
+    each_shard([&](std::size_t s) { project(layer, s, x); });
+    norm_whole_rows(layer, rows);
+  }
+  if (mixture) {
+    route(layer, x);  // shards take turns at the experts' buffers
+    for (std::size_t s = 0; s < weights_.layers[layer].shards.size(); ++s) run_experts(layer, s);
+  } else {
+    each_shard([&](std::size_t s) {
+      if (attention && !whole_rows) project(layer, s, x);
+      const Matrix inner = row_input(layer, block, s, rows);
+      if (inner.cols > 0) attention ? attend(layer, s, inner) : activate(layer, s, x, inner);
+      if (!gathers_) row_product(layer, block, s, inner);
+    });
   }
 
   Matrix sum = !gathers_ ? reduced(rows)
@@ -193,16 +199,22 @@ void Forward::product_in(std::size_t layer, Block block, std::size_t shard, cons
   if (spec(layer)[block].input_bias) backend_.add(out, weights.in_bias.view);
 }
 
-// Queries, keys and values of all hosted shards: a norm over whole rows needs them all.
-void Forward::project(std::size_t layer, const Matrix& x) {
-  const auto& shards = weights_.layers[layer].shards;
-  for (std::size_t s = 0; s < shards.size(); ++s) {
-    if (shards[s].query_heads == 0) continue;
-    const Matrix qkv = projected(s, x.rows);
-    product_in(layer, Block::attention, s, x, qkv);
-    observe(Operation::qkv, layer, s, qkv);
-  }
-  if (spec(layer).query_key_norm != QueryKeyNorm::none) norm_queries_and_keys(layer, x.rows);
+// Each hosted shard's part of what has no sums, at once where the device can: a shard has buffers of its own,
+// but for the one that --partial rounded rounds from, and for what a trace adds up.
+void Forward::each_shard(const std::function<void(std::size_t)>& work) {
+  const auto shards = static_cast<int>(place_.shards.size());
+  const auto one = [&](int shard) { work(static_cast<std::size_t>(shard)); };
+  if (trace_ == nullptr && !rounds_partials_) return backend_.in_parallel(shards, one);
+  for (int shard = 0; shard < shards; ++shard) one(shard);
+}
+
+// A shard's queries, keys and values.
+void Forward::project(std::size_t layer, std::size_t s, const Matrix& x) {
+  if (weights_.layers[layer].shards[s].query_heads == 0) return;
+  const Matrix qkv = projected(s, x.rows);
+  product_in(layer, Block::attention, s, x, qkv);
+  observe(Operation::qkv, layer, s, qkv);
+  if (spec(layer).query_key_norm == QueryKeyNorm::per_head) norm_heads(layer, s, qkv);
 }
 
 void Forward::attend(std::size_t layer, std::size_t s, const Matrix& attended) {
@@ -248,14 +260,14 @@ void Forward::head(std::int64_t done) {
     observe(Operation::logits, 0, 0, logits);
     return backend_.choose(logits, chosen_.as<std::int32_t>() + done);
   }
-  Matrix slice{head_slices_.data(), rows, width, plan_.logits_dtype};
-  const std::size_t stride = stride_of(slice);
-  for (std::size_t s = 0; s < slices.size(); ++s) {
-    slice.data = head_slices_.as<std::byte>() + s * stride;
+  const Matrix first{head_slices_.data(), rows, width, plan_.logits_dtype};
+  const std::size_t stride = stride_of(first);
+  each_shard([&](std::size_t s) {
+    const Matrix slice{head_slices_.as<std::byte>() + s * stride, rows, width, plan_.logits_dtype};
     backend_.linear(x, slices[s].rows.view(), slice);
     finish_logits(slice);
     observe(Operation::logits, 0, s, slice);
-  }
+  });
   const ColumnSlices all = all_slices(head_slices_.data(), stride, vocabulary_, width);
   // Every rank of the stage has all slices, and chooses for itself.
   backend_.join_columns(all, logits);

@@ -91,17 +91,19 @@ class Forward {
   // forward.cpp: the pass
   void embed();
   void run_block(std::size_t layer, Block block);
-  void project(std::size_t layer, const Matrix& x);
+  void project(std::size_t layer, std::size_t shard, const Matrix& x);
   void attend(std::size_t layer, std::size_t shard, const Matrix& attended);
   void activate(std::size_t layer, std::size_t shard, const Matrix& x, const Matrix& activated);
   void product_in(std::size_t layer, Block block, std::size_t shard, const Matrix& x, const Matrix& out);
   void head(std::int64_t done);
+  void each_shard(const std::function<void(std::size_t shard)>& work);
   void compute_or_replay();
   void finish_logits(const Matrix& slice);
   void observe(record::Operation operation, std::size_t layer, std::size_t shard, const Matrix& matrix);
 
   // forward_norms.cpp: norms of queries and keys
-  void norm_queries_and_keys(std::size_t layer, std::int64_t rows);
+  void norm_heads(std::size_t layer, std::size_t shard, const Matrix& qkv);
+  void norm_whole_rows(std::size_t layer, std::int64_t rows);
   void norm_whole_rows(std::size_t layer, std::int64_t rows, bool keys);
   NormView norm_by(const OwnedMatrix& weight) const {
     return {&weight.view, config_.rms_norm_eps, config_.norm};

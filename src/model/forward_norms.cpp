@@ -4,23 +4,20 @@
 namespace shardrift {
 using record::Operation;
 
-void Forward::norm_queries_and_keys(std::size_t layer, std::int64_t rows) {
+void Forward::norm_heads(std::size_t layer, std::size_t s, const Matrix& qkv) {
   const LayerWeights& weights = weights_.layers[layer];
-  if (spec(layer).query_key_norm == QueryKeyNorm::per_row) {
-    norm_whole_rows(layer, rows, false);
-    norm_whole_rows(layer, rows, true);
-  }
-  for (std::size_t s = 0; s < weights.shards.size(); ++s) {
-    const ShardLayer& shard = weights.shards[s];
-    if (shard.query_heads == 0) continue;
-    const Matrix qkv = projected(s, rows);
-    if (spec(layer).query_key_norm == QueryKeyNorm::per_head) {
-      backend_.head_norm(qkv, {0, shard.query_heads}, norm_by(weights.query_norm));
-      backend_.head_norm(qkv, {shard.query_heads, shard.query_heads + shard.kv_heads},
-                         norm_by(weights.key_norm));
-    }
-    observe(Operation::query_key_norm, layer, s, qkv);
-  }
+  const ShardLayer& shard = weights.shards[s];
+  backend_.head_norm(qkv, {0, shard.query_heads}, norm_by(weights.query_norm));
+  backend_.head_norm(qkv, {shard.query_heads, shard.query_heads + shard.kv_heads}, norm_by(weights.key_norm));
+  observe(Operation::query_key_norm, layer, s, qkv);
+}
+
+void Forward::norm_whole_rows(std::size_t layer, std::int64_t rows) {
+  norm_whole_rows(layer, rows, false);
+  norm_whole_rows(layer, rows, true);
+  const auto& shards = weights_.layers[layer].shards;
+  for (std::size_t s = 0; s < shards.size(); ++s)
+    if (shards[s].query_heads > 0) observe(Operation::query_key_norm, layer, s, projected(s, rows));
 }
 
 // All queries (or keys) of a row are one norm's elements: the shards' columns are brought together as bytes,

@@ -65,11 +65,12 @@ Matrix Forward::gathered_product(std::size_t layer, Block block, std::int64_t ro
   const Matrix x{joined_.data(), rows, inputs.count, plan_.dtype};
   // Slices of an input are written without pads: width 0.
   backend_.join_columns(all_slices(input_slices_.data(), inputs.stride(rows, plan_.dtype), inputs, 0), x);
-  Matrix out{partials_.data(), rows, hidden_columns_.width, plan_.dtype};
-  for (const auto& shard : weights_.layers[layer].shards) {
-    backend_.linear(x, shard[block].out.view(), out);
-    out.data = static_cast<std::byte*>(out.data) + stride_of(out);
-  }
+  const Matrix out{partials_.data(), rows, hidden_columns_.width, plan_.dtype};
+  each_shard([&](std::size_t s) {
+    Matrix own = out;
+    own.data = partials_.as<std::byte>() + s * stride_of(out);
+    backend_.linear(x, weights_.layers[layer].shards[s][block].out.view(), own);
+  });
   const Matrix sum = reduced_.view.first_rows(rows);
   backend_.join_columns(all_slices(partials_.data(), stride_of(out), hidden_columns_, out.cols), sum);
   return sum;

@@ -198,6 +198,47 @@ TEST_P(CudaBackendTest, ReplaysWhatWasCaptured) {
   gpu->synchronize();
 }
 
+// What is done at once has the bits of what is done one after another, captured or not: products as wide in K
+// as a 7B model's, more of them than there are branches.
+TEST_P(CudaBackendTest, AtOnceHasTheBitsOfOneAfterAnother) {
+  constexpr std::size_t kShards = 9;
+  constexpr std::int64_t kColumns = 512;
+  std::vector<OwnedMatrix> weights;
+  for (unsigned s = 0; s < kShards; ++s) weights.push_back(matrix(kColumns, 4096, s).gpu);
+  const auto inputs = matrix(300, 4096, kShards);
+  for (const std::int64_t rows : {1, 17, 300}) {
+    const Matrix x = inputs.gpu.view.first_rows(rows);
+    std::vector<OwnedMatrix> alone, products, after;
+    const auto one = [&](std::size_t s, const Matrix& out) {
+      gpu->linear(x, weights[s].view, out);
+      gpu->add(out, out);
+    };
+    for (std::size_t s = 0; s < kShards; ++s) {
+      for (auto* outs : {&alone, &products, &after}) outs->emplace_back(*gpu, rows, kColumns, GetParam());
+      one(s, alone[s].view);
+    }
+    const auto at_once = [&] {
+      gpu->in_parallel(kShards, [&](int s) {
+        const auto i = static_cast<std::size_t>(s);
+        one(i, products[i].view);
+      });
+      for (std::size_t i = 0; i < kShards; ++i)
+        gpu->copy_columns(products[i].view, {0, kColumns}, after[i].view, 0);
+    };
+    const auto expect_alike = [&] {
+      for (std::size_t i = 0; i < kShards; ++i)
+        EXPECT_EQ(read(*gpu, after[i].view), read(*gpu, alone[i].view)) << i << " of " << rows << " rows";
+    };
+    at_once();
+    expect_alike();
+    const auto work = gpu->capture(at_once);
+    for (int repeat = 0; repeat < 100; ++repeat) work->launch();
+    for (auto& out : after) gpu->fill_negative_zero(out.view);
+    work->launch();
+    expect_alike();
+  }
+}
+
 TEST_P(CudaBackendTest, NormActivationAndProduct) {
   const auto x = matrix(19, 576, 1);
   const auto weight = matrix(1, 576, 2);

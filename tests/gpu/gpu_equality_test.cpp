@@ -141,6 +141,31 @@ std::vector<Comparison> comparisons_of(const std::string& dtype) {
                  What::logits,
                  {shards(4, 1, "linear", waits), shards(4, 1, "linear", captured),
                   shards(4, 2, "linear", captured), shards(4, 4, "linear", captured)}});
+  // Shards that one device hosts: one after another where they are traced, else at once.
+  const Words traced_ones{"--checksums"};
+  for (const int s : {2, 3, 4, 8})
+    all.push_back({"branches-" + std::to_string(s),
+                   "tiny-llama",
+                   What::logits,
+                   {shards(s, 1, "linear", traced_ones), shards(s, 1, "linear", waits),
+                    shards(s, 1, "linear", captured)}});
+  for (const std::string model : {"tiny-olmo2", "tiny-qwen3", "tiny-gemma3"})
+    all.push_back({"branches-" + model,
+                   model,
+                   What::logits,
+                   {shards(4, 1, "linear", traced_ones), shards(4, 1, "linear", captured),
+                    shards(4, 2, "linear", captured)}});
+  for (const Words& more : {Words{"--partial", "rounded"}, Words{"--quantize", "int8"}})
+    all.push_back({"branches" + more[0].substr(1) + "-" + more[1],
+                   "tiny-llama",
+                   What::logits,
+                   {shards(4, 1, "linear", joined(traced_ones, more)),
+                    shards(4, 1, "linear", joined(captured, more))}});
+  all.push_back({"branches-gather",
+                 "tiny-llama",
+                 What::logits,
+                 {{1, {"--shards", "4", "--row-linear", "gather", "--checksums"}},
+                  {1, {"--shards", "4", "--row-linear", "gather", "--launch", "captured"}}}});
   for (const std::string row_linear : {"reduce", "gather"}) {
     const Words words{"--tensor-parallel", "2", "--row-linear", row_linear};
     all.push_back({"launch-" + row_linear,

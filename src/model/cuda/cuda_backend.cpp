@@ -1,4 +1,5 @@
-// The CUDA device: one stream, plain device memory, our kernels, ATen's matrix products.
+// The CUDA device: one stream (and a few beside it where shards run at once), plain device memory, our
+// kernels, ATen's matrix products.
 #include <cuda_runtime_api.h>
 
 #include <algorithm>
@@ -20,8 +21,9 @@ using cuda::check;
 
 class CudaBackend final : public Backend {
  public:
-  explicit CudaBackend(bool tf32) : stream_(cuda::start_torch(tf32)), staging_(stream_) {}
-  cudaStream_t stream() const { return stream_; }
+  explicit CudaBackend(bool tf32)
+      : main_(cuda::start_torch(tf32)), stream_(main_), branches_(main_), staging_(main_) {}
+  cudaStream_t stream() const { return main_; }
 
   void* allocate(std::size_t bytes) override {
     void* data = nullptr;  // cudaMalloc aligns to 256 bytes at least
@@ -81,6 +83,19 @@ class CudaBackend final : public Backend {
   std::unique_ptr<DeviceEvent> make_event() override { return cuda::make_event(stream_); }
   std::unique_ptr<CapturedWork> capture(const std::function<void()>& work) override {
     return cuda::capture(stream_, work);
+  }
+  void in_parallel(int count, const std::function<void(int)>& work) override {
+    const int branches = std::min(count, cuda::Branches::kMost);
+    if (branches < 2) return Backend::in_parallel(count, work);
+    branches_.fork(branches, cuda::another_stream);
+    {
+      const MainAgain again{*this};
+      for (int i = 0; i < count; ++i) {
+        enqueue_on(branches_[i % branches]);
+        work(i);
+      }
+    }
+    branches_.join(branches);
   }
   void tell_progress() override {
     check(cudaLaunchHostFunc(
@@ -182,7 +197,17 @@ class CudaBackend final : public Backend {
 
  private:
   static void launched(const char* operation) { check(cudaGetLastError(), operation); }
-  cudaStream_t stream_;
+  void enqueue_on(cudaStream_t stream) {
+    stream_ = stream;
+    cuda::set_product_stream(stream);
+  }
+  struct MainAgain {  // when it ends, also by an exception
+    CudaBackend& of;
+    ~MainAgain() { of.enqueue_on(of.main_); }
+  };
+  cudaStream_t main_;
+  cudaStream_t stream_;  // of the operations that are enqueued now
+  cuda::Branches branches_;
   cuda::PinnedStaging staging_;
 };
 

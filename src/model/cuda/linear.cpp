@@ -28,6 +28,14 @@ cudaStream_t start_torch(bool tf32) {
   return stream.stream();
 }
 
+cudaStream_t another_stream() {
+  return c10::cuda::getStreamFromPool(true).stream();
+}
+
+void set_product_stream(cudaStream_t stream) {
+  c10::cuda::setCurrentCUDAStream(c10::cuda::getStreamFromExternal(stream, c10::cuda::current_device()));
+}
+
 void linear(const Matrix& x, const Weight& weight, const Matrix& out) {
   const c10::InferenceMode inference;
   at::Tensor result = view(out);

@@ -44,6 +44,30 @@ class Graph final : public CapturedWork {
 
 }  // namespace
 
+Branches::~Branches() {
+  for (const cudaEvent_t event : events_) cudaEventDestroy(event);
+}
+
+void Branches::fork(int count, cudaStream_t (*make)()) {
+  const auto streams = static_cast<std::size_t>(count);
+  while (streams_.size() < streams) streams_.push_back(make());
+  while (events_.size() < streams) {
+    cudaEvent_t event = nullptr;
+    check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "cudaEventCreate");
+    events_.push_back(event);
+  }
+  check(cudaEventRecord(events_[0], streams_[0]), "cudaEventRecord");
+  for (std::size_t i = 1; i < streams; ++i)
+    check(cudaStreamWaitEvent(streams_[i], events_[0], 0), "cudaStreamWaitEvent");
+}
+
+void Branches::join(int count) {
+  for (std::size_t i = 1; i < static_cast<std::size_t>(count); ++i) {
+    check(cudaEventRecord(events_[i], streams_[i]), "cudaEventRecord");
+    check(cudaStreamWaitEvent(streams_[0], events_[i], 0), "cudaStreamWaitEvent");
+  }
+}
+
 std::unique_ptr<DeviceEvent> make_event(cudaStream_t stream) {
   return std::make_unique<Event>(stream);
 }
