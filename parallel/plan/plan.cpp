@@ -71,10 +71,10 @@ void check_numerics(const Plan& plan) {
         "--expert-parallel with --row-linear gather: dealt experts are summed, gather sums nothing; leave "
         "one "
         "out");
-  if (plan.products == Products::fixed && plan.device == Device::cuda)
+  if (plan.products == Products::fixed && plan.dtype == DType::tf32)
     throw usage_error(
-        "--products fixed with --device cuda: the kernels of fixed order are for CPUs so far; use --products "
-        "library, or --device cpu");
+        "--products fixed with --dtype tf32: the kernels of fixed order multiply float32 in float32; use "
+        "--products library, or --dtype float32");
   if (plan.dtype == DType::tf32 && plan.device == Device::cpu)
     throw usage_error("--dtype tf32 needs --device cuda: CPUs multiply float32 in float32");
   if (plan.launch == Launch::captured && plan.device == Device::cpu)

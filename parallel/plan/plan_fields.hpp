@@ -93,8 +93,11 @@ constexpr auto fields_of(std::type_identity<Plan>) {
       FlagField{
           "products", &Plan::products, in_numerics,
           "whose matrix products. library (default): cuBLAS; on CPUs MKL or oneDNN, but our own of one row "
-          "and, where there is no AMX, of 16-bit numbers. fixed (CPUs): our own, always, whose order along "
-          "K depends on K alone: a row has the same bits in a pass of 1 row and of 1000, on every CPU",
+          "and, where there is no AMX, of 16-bit numbers. fixed: our own, always, whose order along K "
+          "depends "
+          "on K alone: a row has the same bits in a pass of 1 row and of 1000, on every CPU, and on every "
+          "GPU "
+          "of one compute capability (float32 and float64: on GPUs and CPUs alike)",
           Since::later},
       FlagField{
           "launch", &Plan::launch, in_numerics,

@@ -13,7 +13,7 @@ namespace shardrift {
 namespace {
 
 #ifdef SHARDRIFT_HAVE_CUDA
-RankDevice open_cuda(bool tf32, const World& world) {
+RankDevice open_cuda(const DeviceNumerics& numerics, const World& world) {
   const int visible = cuda_device_count();
   if (visible == 0)
     throw usage_error("--device cuda: no GPU is visible on {}; use --device cpu", world.host());
@@ -26,7 +26,7 @@ RankDevice open_cuda(bool tf32, const World& world) {
   opened.info = {world.rank(), world.host(), device.name, device.uuid, device.compute_capability,
                  device.driver};
   opened.runtime = device.runtime;
-  opened.backend = make_cuda_backend(tf32);
+  opened.backend = make_cuda_backend(numerics.tf32, numerics.products);
   return opened;
 }
 #endif
@@ -36,7 +36,7 @@ RankDevice open_cuda(bool tf32, const World& world) {
 RankDevice open_rank_device(Device device, const DeviceNumerics& numerics, int threads, const World& world) {
   if (device == Device::cuda) {
 #ifdef SHARDRIFT_HAVE_CUDA
-    return open_cuda(numerics.tf32, world);
+    return open_cuda(numerics, world);
 #else
     throw usage_error("--device cuda: this shardrift-run was built without CUDA; build the cuda preset");
 #endif

@@ -20,7 +20,8 @@ namespace {
 namespace fs = std::filesystem;
 using Words = std::vector<std::string>;
 
-enum class What { logits, traces, whole_traces };  // whole_traces: where the plans deal shards differently
+// whole_traces: where the plans deal shards differently; positions: where passes have other rows
+enum class What { logits, positions, traces, whole_traces };
 
 // Runs that must record the same bits as the first of them.
 struct Comparison {
@@ -33,6 +34,9 @@ struct Comparison {
 void PrintTo(const Comparison& comparison, std::ostream* out) {
   *out << comparison.name;
 }
+
+// Stands for the first run's record among flags.
+constexpr const char* kFirst = "@first";
 
 Words joined(Words words, const Words& more) {
   words.insert(words.end(), more.begin(), more.end());
@@ -115,6 +119,45 @@ std::vector<Comparison> comparisons_of(const std::string& dtype) {
                  {{1, together},
                   {2, joined(together, {"--pipeline", "2"})},
                   {2, joined(together, {"--replicas", "2"})}}});
+
+  // A row's bits are its own: alone, among others, decoded, prefilled, on shards that cut columns alone.
+  const Words fixed{"--products", "fixed"};
+  for (const std::string model : {"tiny-llama", "tiny-gemma3", "tiny-mixtral"})
+    all.push_back({"fixed-batches-" + model,
+                   model,
+                   What::logits,
+                   {{1, fixed},
+                    {1, joined(fixed, {"--batch", "3"})},
+                    {1, joined(fixed, together)},
+                    {2, joined(joined(fixed, together), {"--pipeline", "2"})}}});
+  all.push_back({"fixed-launch",
+                 "tiny-llama",
+                 What::logits,
+                 {{1, joined(fixed, {"--run-ahead", "off"})},
+                  {1, fixed},
+                  {1, joined(fixed, {"--launch", "captured"})},
+                  {1, joined(joined(fixed, together), {"--launch", "captured"})}}});
+  all.push_back({"fixed-prefill",
+                 "tiny-llama",
+                 What::positions,
+                 {{1, fixed}, {1, joined(fixed, {"--mode", "score", "--follow", kFirst})}}});
+  const Words gathers = joined(fixed, {"--row-linear", "gather"});
+  all.push_back({"fixed-gather",
+                 "tiny-llama",
+                 What::logits,
+                 {{1, fixed},
+                  {1, joined(gathers, {"--shards", "2"})},
+                  {1, joined(gathers, {"--shards", "4"})},
+                  {2, joined(gathers, {"--tensor-parallel", "2"})}}});
+  all.push_back({"fixed-native",
+                 "tiny-llama",
+                 What::logits,
+                 {shards(2, 1, "linear", fixed), {2, joined(fixed, {"--tensor-parallel", "2"})}}});
+  all.push_back({"fixed-shards",
+                 "tiny-llama",
+                 What::logits,
+                 {shards(4, 1, "linear", fixed), shards(4, 2, "linear", fixed),
+                  shards(4, 2, "linear", joined(fixed, together)), shards(4, 4, "linear", fixed)}});
 
   // However passes follow each other, eager or captured.
   const Words captured{"--launch", "captured"};
@@ -253,7 +296,8 @@ class Records {
         if (one.ranks > gpus) continue;
         paths.push_back(folder / (std::to_string(paths.size()) + ".h5"));
         auto& lines = commands[one.ranks];
-        for (const auto& word : run_arguments(comparison.model, one, paths.back())) lines << word << '\t';
+        for (const auto& word : run_arguments(comparison.model, one, paths.back()))
+          lines << (word == kFirst ? paths.front().string() : word) << '\t';
         lines << '\n';
       }
     }
@@ -271,6 +315,12 @@ class Records {
   std::string failure_;
 };
 
+std::string difference_of(What what, const fs::path& one, const fs::path& other) {
+  if (what == What::logits) return first_difference(one, other);
+  if (what == What::positions) return first_difference_by_position(one, other);
+  return first_trace_difference(one, other, what == What::traces);
+}
+
 class GpuEquality : public ::testing::TestWithParam<Comparison> {};
 
 TEST_P(GpuEquality, EveryRunRecordsTheBitsOfTheFirst) {
@@ -280,10 +330,7 @@ TEST_P(GpuEquality, EveryRunRecordsTheBitsOfTheFirst) {
   if (comparison.what == What::logits && records.size() < 2)
     GTEST_SKIP() << cuda_device_count() << " GPU(s): nothing to compare";
   for (const auto& record : records) {
-    const std::string difference =
-        comparison.what == What::logits
-            ? first_difference(records[0], record)
-            : first_trace_difference(records[0], record, comparison.what == What::traces);
+    const std::string difference = difference_of(comparison.what, records[0], record);
     EXPECT_EQ(difference, "") << record;
   }
 }

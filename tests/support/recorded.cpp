@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 #include <fstream>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "common/dtype.hpp"
@@ -77,6 +78,30 @@ fs::path record_of(const std::string& model, const Case& what, const fs::path& f
   const auto finished = run_program(worker_command(what.ranks, run_arguments(model, what, output, prompts)));
   EXPECT_EQ(finished.code, 0) << name << ": " << finished.output;
   return output;
+}
+
+std::string first_difference_by_position(const fs::path& one, const fs::path& other) {
+  const auto rows_of = [](const record::Reader& reader, const std::string& id) {
+    std::map<std::int64_t, std::vector<std::byte>> rows;
+    std::int64_t i = 0;
+    for (const auto& row : reader.prompt(id).rows) {
+      reader.read_logits(id, i, i + 1, rows[row.position]);
+      ++i;
+    }
+    return rows;
+  };
+  const auto a = record::Reader::open(one);
+  const auto b = record::Reader::open(other);
+  if (a.prompt_ids().empty()) return "no prompts";
+  for (const auto& id : a.prompt_ids()) {
+    const auto all = rows_of(b, id);
+    for (const auto& [position, logits] : rows_of(a, id)) {
+      const auto found = all.find(position);
+      if (logits.empty() || found == all.end() || found->second != logits)
+        return id + " position " + std::to_string(position);
+    }
+  }
+  return {};
 }
 
 std::string first_difference(const fs::path& one, const fs::path& other) {

@@ -34,6 +34,10 @@ std::filesystem::path record_of(const std::string& model, const Case& what,
 // bit-equal.
 std::string first_difference(const std::filesystem::path& one, const std::filesystem::path& other);
 
+// The same of every position that `one` recorded, wherever among its rows `other` has it.
+std::string first_difference_by_position(const std::filesystem::path& one,
+                                         const std::filesystem::path& other);
+
 // The same of checksums and hidden states, whole tensors only where the plans deal shards differently (shards
 // true: partials as well). Names the first operation that differs in running order; "not traced" where there
 // is nothing to compare.

@@ -1,5 +1,5 @@
 // The CUDA device: one stream (and a few beside it where shards run at once), plain device memory, our
-// kernels, ATen's matrix products.
+// kernels, matrix products of ours or ATen's.
 #include <cuda_runtime_api.h>
 
 #include <algorithm>
@@ -11,6 +11,7 @@
 #include "model/cuda/kernels.hpp"
 #include "model/cuda/linear.hpp"
 #include "model/cuda/pinned_staging.hpp"
+#include "model/cuda/products/fixed_product.hpp"
 #include "model/cuda/queue.hpp"
 #include "parallel/reduction/scalar_fold.hpp"
 
@@ -21,8 +22,12 @@ using cuda::check;
 
 class CudaBackend final : public Backend {
  public:
-  explicit CudaBackend(bool tf32)
-      : main_(cuda::start_torch(tf32)), stream_(main_), branches_(main_), staging_(main_) {}
+  CudaBackend(bool tf32, Products products)
+      : products_(products),
+        main_(cuda::start_torch(tf32)),
+        stream_(main_),
+        branches_(main_),
+        staging_(main_) {}
   cudaStream_t stream() const { return main_; }
 
   void* allocate(std::size_t bytes) override {
@@ -122,6 +127,7 @@ class CudaBackend final : public Backend {
     launched("head_norm");
   }
   void linear(const Matrix& x, const Weight& weight, const Matrix& out) override {
+    if (products_ == Products::fixed) return cuda::fixed_product(x, weight.matrix, out, stream_);
     cuda::linear(x, weight, out);
   }
   void rope_and_cache(const Matrix& qkv, std::int64_t query_heads, const RopeView& rope,
@@ -205,6 +211,7 @@ class CudaBackend final : public Backend {
     CudaBackend& of;
     ~MainAgain() { of.enqueue_on(of.main_); }
   };
+  Products products_;
   cudaStream_t main_;
   cudaStream_t stream_;  // of the operations that are enqueued now
   cuda::Branches branches_;
@@ -237,8 +244,8 @@ double CudaBackend::read_bandwidth() {
 
 }  // namespace
 
-std::unique_ptr<Backend> make_cuda_backend(bool tf32) {
-  return std::make_unique<CudaBackend>(tf32);
+std::unique_ptr<Backend> make_cuda_backend(bool tf32, Products products) {
+  return std::make_unique<CudaBackend>(tf32, products);
 }
 
 void* cuda_stream(const Backend& backend) {

@@ -22,7 +22,7 @@ int cuda_device_count();                   // visible to this process; 0 where t
 CudaDevice select_cuda_device(int index);  // makes it this process's device; throws failure
 
 // The selected device. Math mode is set once: no reduced-precision sums, TF32 only where asked for.
-std::unique_ptr<Backend> make_cuda_backend(bool tf32);
+std::unique_ptr<Backend> make_cuda_backend(bool tf32, Products products = Products::library);
 void* cuda_stream(const Backend& backend);  // cudaStream_t that every operation is enqueued on
 
 }  // namespace shardrift

@@ -170,10 +170,11 @@ TEST(Plan, SaysWhoseProductsItHas) {
   plan.products = Products::fixed;
   EXPECT_EQ(describe(validated(plan, 4, 1)), "one device, fixed products, float32, cpu");
   plan.device = Device::cuda;
-  EXPECT_EQ(
-      refusal(plan, 4, 1),
-      "--products fixed with --device cuda: the kernels of fixed order are for CPUs so far; use --products "
-      "library, or --device cpu");
+  EXPECT_EQ(describe(validated(plan, 4, 1)), "one device, fixed products, float32, cuda");
+  plan.dtype = DType::tf32;
+  EXPECT_EQ(refusal(plan, 4, 1),
+            "--products fixed with --dtype tf32: the kernels of fixed order multiply float32 in float32; use "
+            "--products library, or --dtype float32");
 }
 
 TEST(Plan, BatchesOfOneToSixtyFour) {

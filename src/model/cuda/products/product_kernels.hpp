@@ -1,0 +1,26 @@
+// The kernels behind fixed_product, and what they are given.
+#pragma once
+#include <cuda_runtime_api.h>
+
+#include "common/dtype.hpp"
+
+namespace shardrift::cuda {
+
+struct ProductView {
+  const void* x = nullptr;       // [rows, k]
+  const void* weight = nullptr;  // [columns, k]
+  void* out = nullptr;           // [rows, columns]
+  std::int64_t rows = 0;
+  std::int64_t columns = 0;
+  int k = 0;
+  bool wide = false;     // out is float32, x is narrower
+  bool aligned = false;  // rows of x and weight begin at multiples of 16 bytes
+};
+
+// 16 bits: the weights stream past up to some 64 rows; or tiles of both.
+void multiply_few_rows(DType dtype, const ProductView& product, cudaStream_t stream);
+void multiply_many_rows(DType dtype, const ProductView& product, cudaStream_t stream);
+// float32 and float64.
+void multiply_wide_numbers(DType dtype, const ProductView& product, cudaStream_t stream);
+
+}  // namespace shardrift::cuda
