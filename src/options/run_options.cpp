@@ -2,14 +2,10 @@
 
 #include <boost/program_options.hpp>
 
-#include <fstream>
-#include <optional>
 #include <sstream>
 
 #include "common/error.hpp"
-#include "common/field_text.hpp"
-#include "options/pinning.hpp"
-#include "parallel/plan/plan_fields.hpp"
+#include "options/table_flags.hpp"
 
 namespace shardrift {
 namespace po = boost::program_options;
@@ -32,26 +28,10 @@ A rerun with the same plan, model and prompts goes on where an interrupted one s
 Exit codes: 0 done, 64 usage, 65 bad data, 70 a failure inside, 75 interrupted (rerun to resume).
 )";
 
-using Given = po::variables_map;
-
-// The flags of a table, under the headings their rows say. Values are read as texts (field_text.hpp).
-template <typename Value>
-void describe_fields(const Value& value, std::vector<po::options_description>& groups) {
-  for_each_field(value, [&](const auto& row, const auto& field) {
-    auto* const semantic = std::is_same_v<decltype(field), const bool&>
-                               ? static_cast<po::value_semantic*>(po::bool_switch())
-                               : po::value<std::string>();
-    groups[static_cast<std::size_t>(row.group)].add_options()(flag_of(row.key).c_str(), semantic,
-                                                              std::string(row.help).c_str());
-  });
-}
-
 po::options_description describe_options() {
-  std::vector<po::options_description> groups;
-  for (const auto title : all_names<FlagGroup>()) groups.emplace_back(std::string(title));
-  const RunOptions options;
-  describe_fields(options.plan, groups);
-  describe_fields(options, groups);
+  auto groups = flag_groups();
+  describe_plan(groups);
+  describe_fields(RunOptions(), groups, every_flag);
   groups[static_cast<std::size_t>(FlagGroup::files)].add_options()(
       "config", po::value<std::string>(),
       "read flags from a file, one 'flag = value' a line; the command line wins");
@@ -59,47 +39,6 @@ po::options_description describe_options() {
   po::options_description all;
   for (const auto& group : groups) all.add(group);
   return all;
-}
-
-// Applied by main.cpp before MPI starts, so only on the command line; here they are checked and described.
-po::options_description describe_pinning() {
-  po::options_description pinning("Collectives, pinned (default: the library's choice; command line only)");
-  const Pinning automatic;
-  for_each_field(automatic, [&](const auto& row, const auto&) {
-    pinning.add_options()(flag_of(row.key).c_str(), po::value<std::string>(), std::string(row.help).c_str());
-  });
-  return pinning;
-}
-
-// What the flag says; nullopt where it is not there.
-std::optional<std::string> text_given(const Given& given, const std::string& flag) {
-  if (given.count(flag) == 0) return std::nullopt;
-  return given[flag].as<std::string>();
-}
-
-template <typename Value>
-void read_fields(const Given& given, Value& value) {
-  for_each_field(value, [&](const auto& row, auto& field) {
-    const auto flag = flag_of(row.key);
-    if constexpr (std::is_same_v<decltype(field), bool&>)
-      field = given[flag].template as<bool>();
-    else if (const auto text = text_given(given, flag))
-      read_text("--" + flag, *text, field);
-  });
-}
-
-Plan plan_from(Given given) {
-  // "model" is the word for what follows from the dtype anyway.
-  if (text_given(given, "logits-dtype") == "model") given.erase("logits-dtype");
-  Plan plan;
-  read_fields(given, plan);
-  if (given.count("logits-dtype") == 0) plan.logits_dtype = storage_of(plan.dtype);
-  if (given.count("shards") == 0) plan.shards = plan.tensor_parallel;
-  // gather sums nothing: its plan says Reduction(), whatever the number of shards.
-  const bool native = plan.shards == plan.tensor_parallel || plan.row_linear == RowLinear::gather;
-  if (given.count("reduction") == 0)
-    plan.reduction.order = native ? ReductionOrder::native : ReductionOrder::linear;
-  return plan;
 }
 
 // How passes follow each other.
@@ -148,20 +87,24 @@ void check(const RunOptions& o) {
         "follow "
         "or --mode score with --follow of that record",
         o.replay_routes.string());
+  if (o.max_new_tokens < 1) throw usage_error("--max-new-tokens {}: must be at least 1", o.max_new_tokens);
+  if (o.top_k < 1 || o.top_k > 1000) throw usage_error("--top-k {}: use 1 to 1000", o.top_k);
+  check_passes(o);
+  if (o.compression < 0 || o.compression > 9) throw usage_error("--compress {}: use 0 to 9", o.compression);
+}
+
+}  // namespace
+
+void check_passes(const RunOptions& o) {
   if (o.mode != Mode::score && o.plan.batch >= 1 && o.plan.prefill_batch > o.plan.batch)
     throw usage_error(
         "--prefill-batch {} with --batch {}: only prompts that are decoded together are prefilled together; "
         "give --batch {} or more, or --prefill-batch {} or less",
         o.plan.prefill_batch, o.plan.batch, o.plan.prefill_batch, o.plan.batch);
-  if (o.max_new_tokens < 1) throw usage_error("--max-new-tokens {}: must be at least 1", o.max_new_tokens);
-  if (o.top_k < 1 || o.top_k > 1000) throw usage_error("--top-k {}: use 1 to 1000", o.top_k);
   if (o.threads < 0 || o.threads > 256) throw usage_error("--threads {}: use 0 to 256", o.threads);
   check_flow(o);
   check_stall_timeout(o.stall_timeout);
-  if (o.compression < 0 || o.compression > 9) throw usage_error("--compress {}: use 0 to 9", o.compression);
 }
-
-}  // namespace
 
 void check_stall_timeout(int seconds) {
   constexpr int kDay = 86400;
@@ -193,25 +136,10 @@ RunOptions parse_run_options(const std::vector<std::string>& arguments, bool& he
   const auto description = describe_options();
   po::options_description accepted;
   accepted.add(description).add(describe_pinning());
-  Given given;
-  try {
-    po::store(po::command_line_parser(arguments)
-                  .options(accepted)
-                  .style(po::command_line_style::unix_style ^ po::command_line_style::allow_guessing)
-                  .positional({})
-                  .run(),
-              given);
-    helped = given.count("help") != 0;
-    if (helped) return options;
-    if (const auto path = text_given(given, "config")) {
-      std::ifstream file(*path);
-      if (!file) throw usage_error("--config {}: cannot be read", *path);
-      po::store(po::parse_config_file(file, description), given);
-    }
-  } catch (const po::error& error) {
-    throw usage_error("{}; see shardrift-run run --help", error.what());
-  }
-  read_fields(given, options);
+  const auto given = parse_flags(arguments, accepted, description, "run");
+  helped = given.count("help") != 0;
+  if (helped) return options;
+  read_fields(given, options, every_flag);
   options.plan = plan_from(given);
   check(options);
   return options;

@@ -133,6 +133,8 @@ static_assert(field_count<RunOptions>() == member_count<RunOptions>() - 2,
 RunOptions parse_run_options(const std::vector<std::string>& arguments, bool& helped);
 std::string run_help();
 void check_stall_timeout(int seconds);  // throws usage_error
+// What passes are made of and how they follow each other, of any command that runs them. Throws usage_error.
+void check_passes(const RunOptions& options);
 // Is the flag's value a path? (Whoever starts a run elsewhere makes it absolute.)
 bool takes_path(std::string_view flag);
 

@@ -35,7 +35,8 @@ struct Role {
 
 class Generator {
  public:
-  // recorder is null on ranks that do not write. replica: the ranks of this replica.
+  // recorder is null on ranks that do not write, and where nothing is recorded. replica: the ranks of this
+  // replica.
   Generator(const RunOptions& options, const ModelConfig& config, Backend& backend, Forward& forward,
             const Communicator& replica, Role role, Recorder* recorder);
 
@@ -53,6 +54,10 @@ class Generator {
   void stop_where(std::function<bool()> stops_here) { stops_here_ = std::move(stops_here); }
   // Makes the trace that finds the operation whose output is not finite, once logits are not.
   void look_with(std::function<Trace()> make) { make_look_ = std::move(make); }
+  // Told of every pass once it is taken: seconds since it began, or since the one before was taken.
+  void on_pass(std::function<void(record::Phase, double seconds)> callback) {
+    on_pass_ = std::move(callback);
+  }
   void on_progress(std::function<void(const Progress&)> callback) { callback_ = std::move(callback); }
   const record::RunTiming& timing() const { return timing_; }
   std::int64_t decode_passes() const { return decode_passes_; }
@@ -91,6 +96,7 @@ class Generator {
   RouteReplay* replay_ = nullptr;
   Hold hold_;
   std::function<void(const Progress&)> callback_ = [](const Progress&) {};
+  std::function<void(record::Phase, double)> on_pass_ = [](record::Phase, double) {};
   std::function<Trace()> make_look_;
   std::function<bool()> stops_here_ = [] { return false; };
   std::deque<std::span<const Job>> waiting_;  // groups that have not begun

@@ -108,6 +108,7 @@ void Generator::take(Flight& flight, Begun& begun) {
     timing_.decode_seconds += seconds;
     ++decode_passes_;
   }
+  on_pass_(begun.phase, seconds);
   const std::size_t row_bytes = outcome.logits.size() / begun.pass.wanted.size();
   for (SequenceRows& part : begun.parts) {
     Sequence& sequence = flight.sequences[part.sequence];
@@ -123,7 +124,7 @@ void Generator::take(Flight& flight, Begun& begun) {
       ++progress_.tokens;
       if (outcome.chosen.empty() || part.choice == kNotFinite) continue;
       part.choice = outcome.chosen[at];
-      if (outcome.logits.empty()) continue;
+      if (outcome.logits.empty() || recorder_ == nullptr) continue;
       take_row(sequence, outcome.logits.subspan(at * row_bytes, row_bytes), at,
                {begun.pass.tokens[row], begun.pass.positions[row], part.choice, begun.call,
                 static_cast<std::int32_t>(begun.pass.rows()), static_cast<std::int32_t>(row), begun.phase,

@@ -7,7 +7,6 @@
 #include <cstdio>
 #include <optional>
 #include <set>
-#include <thread>
 
 #include "common/error.hpp"
 #include "common/hash.hpp"
@@ -18,18 +17,16 @@
 #include "parallel/plan/prompt_groups.hpp"
 #include "record/output_names.hpp"
 #include "record/reader.hpp"
-#include "weights/fit.hpp"
 #include "worker/collectives.hpp"
 #include "worker/environment.hpp"
 #include "worker/generate.hpp"
 #include "worker/machine_profile.hpp"
+#include "worker/opened_plan.hpp"
 #include "worker/prompts.hpp"
-#include "worker/rank_device.hpp"
 #include "worker/recorder.hpp"
 #include "worker/routes.hpp"
 #include "worker/run_info.hpp"
 #include "worker/run_output.hpp"
-#include "worker/singletons.hpp"
 #include "worker/stated.hpp"
 #include "worker/totals.hpp"
 #include "worker/traces.hpp"
@@ -42,25 +39,6 @@ using Clock = std::chrono::steady_clock;
 double seconds_since(Clock::time_point begin) {
   return std::chrono::duration<double>(Clock::now() - begin).count();
 }
-
-int kernel_threads(const RunOptions& options, const World& world) {
-  if (options.threads > 0) return options.threads;
-  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()) / world.local_size());
-}
-
-// The groups this rank exchanges bytes in.
-struct Groups {
-  Communicator tensor_ranks, stage_ranks, replica_ranks;
-  std::unique_ptr<Transport> tensor, stage;
-
-  Groups(const World& world, const Plan& plan, const Place& place, const Backend& backend,
-         std::size_t largest_message)
-      : tensor_ranks(world.split(place.replica * plan.pipeline + place.stage, place.t)),
-        stage_ranks(world.split(place.replica * plan.tensor_parallel + place.t, place.stage)),
-        replica_ranks(world.split(place.replica, world.rank())),
-        tensor(make_summing_transport(tensor_ranks, plan.device, backend, plan.collective, largest_message)),
-        stage(make_transport(stage_ranks, plan.device, backend)) {}
-};
 
 Capacity capacity_for(const RunOptions& options, const ModelConfig& config, const std::vector<Job>& jobs) {
   std::int64_t longest = 0;
@@ -103,7 +81,6 @@ std::string combined_hash(const record::Reader& reader) {
   return hash.hex();
 }
 
-constexpr int kMostLoadingThreads = 8;  // they wait for memory: more gain little
 constexpr int kTries = 2;  // to run prompts again whose parts were damaged before the record was assembled
 
 int run_plan(const World& world, const RunOptions& options, ModelConfig config, RankDevice& device,
@@ -116,13 +93,8 @@ int run_plan(const World& world, const RunOptions& options, ModelConfig config, 
   ProgressLine progress(root && !options.quiet ? kLogs : kOff);
 
   // What to run: prompts, and what an earlier, interrupted run already recorded.
-  std::optional<Checkpoint> checkpoint;
   std::vector<std::string> notes;
-  world.together([&] {
-    checkpoint = Checkpoint::open(options.model);
-    notes = fit_to_checkpoint(config, *checkpoint);
-  });
-  require_agreement(world, stated_tensors(options, *checkpoint), kSameModel);
+  const Checkpoint checkpoint = open_checkpoint(world, options, config, notes);
   const GivenJobs given = share_jobs(world, options, config);
   const auto& jobs = given.jobs;
   notes.insert(notes.end(), given.notes.begin(), given.notes.end());
@@ -137,15 +109,14 @@ int run_plan(const World& world, const RunOptions& options, ModelConfig config, 
   });
   if (replay) require_agreement(world, "the routes that are replayed", replay->hash(), kSameCommand);
   auto run =
-      describe_run(world, options, config, *checkpoint, jobs,
+      describe_run(world, options, config, checkpoint, jobs,
                    gather_environment(world, device.info, plan.device, kernel_threads(options, world)));
   if (root) run.model.vocab = given.vocab;
   if (replay) run.environment.settings["routes"] = "replayed: " + replay->hash().substr(0, 16);
   if (plan.device == Device::cuda) world.together([&] { check_devices(run.environment.devices); });
   RunOutput output(world, options, jobs, progress);
   // Which weights: known before anything of an earlier run is touched; else hashed while they are loaded.
-  const int loading_threads = std::min(kernel_threads(options, world), kMostLoadingThreads);
-  WeightsIdentity identity(world, *checkpoint, loading_threads);
+  WeightsIdentity identity(world, checkpoint, loading_threads(options, world));
   const auto settle = [&] {
     const auto hash = identity.hash(
         [&](double share) { progress.show(fmt::format("hashing weights {:3.0f}%", 100 * share)); });
@@ -161,18 +132,9 @@ int run_plan(const World& world, const RunOptions& options, ModelConfig config, 
 
   // Weights, then the forward pass over them.
   const auto load_begin = Clock::now();
-  ModelWeights weights;
-  world.together([&] {
-    const progress::Doing loading("loading weights");
-    weights = load_weights(
-        *checkpoint, config, plan, place, *device.backend,
-        [&](double share) {
-          progress::done();
-          progress.show(fmt::format("loading weights {:3.0f}%", 100 * share));
-        },
-        loading_threads);
-    device.backend->synchronize();
-  });
+  const ModelWeights weights = load_on_rank(
+      world, options, checkpoint, config, place, *device.backend,
+      [&](double share) { progress.show(fmt::format("loading weights {:3.0f}%", 100 * share)); });
   const double load_seconds = seconds_since(load_begin);
   if (!settled) finished = settle();
   Groups groups(world, plan, place, *device.backend, largest_message(plan, counts));
@@ -316,9 +278,6 @@ int run_plan(const World& world, const RunOptions& options, ModelConfig config, 
 
 int run_command(const World& world, const std::vector<std::string>& arguments, const Pinning& pinning) {
   RunOptions options;
-  ModelConfig config;
-  RankDevice device;
-  // Everything that can be refused is refused here, on all ranks alike, before weights are read.
   world.together([&] {
     bool helped = false;
     const progress::Doing reading("reading flags");
@@ -327,33 +286,9 @@ int run_command(const World& world, const std::vector<std::string>& arguments, c
     options.command = "shardrift-run";
     for (const auto& argument : arguments) options.command += " " + argument;
     record::refuse_long_names(options.output);
-    refuse_singletons(world, world_size(options.plan));
   });
-  require_agreement(world, stated_options(options), kSameCommand);
-  world.end_stalls_after(options.stall_timeout);
-  world.together([&] {
-    const progress::Doing reading("reading the model's configuration");
-    config = read_model_config(options.model);
-  });
-  require_agreement(world, stated_config(options, config), kSameModel);
-  world.together([&] {
-    options.plan = validated(options.plan, static_cast<int>(config.layers), world.size());
-    require_fits(options.plan, config);
-    if (options.run_ahead == RunAhead::on && has_experts(config))
-      throw usage_error(
-          "--run-ahead on: {} is a mixture of experts, whose routes are collected pass by pass; "
-          "leave it out",
-          config.architecture);
-  });
-  world.together([&] {
-    const progress::Doing opening("opening the device");
-    device = open_rank_device(options.plan.device,
-                              {.tf32 = options.plan.dtype == DType::tf32, .products = options.plan.products},
-                              kernel_threads(options, world), world);
-  });
-  require_agreement(world, stated_libraries(device, options.plan.device), kSameMachine);
-  require_peer_sums(world, options.plan, pinning);
-  return run_plan(world, options, config, device, pinning);
+  OpenedPlan opened = open_plan(world, options, pinning);
+  return run_plan(world, options, std::move(opened.config), opened.device, pinning);
 }
 
 }  // namespace shardrift

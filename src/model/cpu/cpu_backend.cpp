@@ -347,6 +347,7 @@ double CpuBackend::read_bandwidth() {
   constexpr std::int64_t kCols = 4096;
   constexpr std::int64_t kRows = 16384;  // 256 MiB: more than the caches hold
   OwnedMatrix weight(*this, kRows, kCols, DType::float32);
+  std::memset(weight.view.data, 0, weight.view.bytes());  // pages that nobody wrote to may all be one
   OwnedMatrix x(*this, 1, kCols, DType::float32);
   OwnedMatrix out(*this, 1, kRows, DType::float32);
   double best = 1e30;

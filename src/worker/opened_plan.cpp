@@ -1,0 +1,96 @@
+#include "worker/opened_plan.hpp"
+
+#include <algorithm>
+#include <optional>
+#include <thread>
+
+#include "common/error.hpp"
+#include "common/progress.hpp"
+#include "weights/fit.hpp"
+#include "worker/collectives.hpp"
+#include "worker/singletons.hpp"
+#include "worker/stated.hpp"
+
+namespace shardrift {
+namespace {
+constexpr int kMostLoadingThreads = 8;  // they wait for memory: more gain little
+}
+
+OpenedPlan open_plan(const World& world, RunOptions& options, const Pinning& pinning) {
+  OpenedPlan opened;
+  ModelConfig& config = opened.config;
+  world.together([&] { refuse_singletons(world, world_size(options.plan)); });
+  require_agreement(world, stated_options(options), kSameCommand);
+  world.end_stalls_after(options.stall_timeout);
+  world.together([&] {
+    const progress::Doing reading("reading the model's configuration");
+    config = read_model_config(options.model);
+  });
+  require_agreement(world, stated_config(options, config), kSameModel);
+  world.together([&] {
+    options.plan = validated(options.plan, static_cast<int>(config.layers), world.size());
+    require_fits(options.plan, config);
+    if (options.run_ahead == RunAhead::on && has_experts(config))
+      throw usage_error(
+          "--run-ahead on: {} is a mixture of experts, whose routes are collected pass by pass; "
+          "leave it out",
+          config.architecture);
+  });
+  world.together([&] {
+    const progress::Doing opening("opening the device");
+    opened.device = open_rank_device(
+        options.plan.device, {.tf32 = options.plan.dtype == DType::tf32, .products = options.plan.products},
+        kernel_threads(options, world), world);
+  });
+  require_agreement(world, stated_libraries(opened.device, options.plan.device), kSameMachine);
+  require_peer_sums(world, options.plan, pinning);
+  return opened;
+}
+
+Checkpoint open_checkpoint(const World& world, const RunOptions& options, ModelConfig& config,
+                           std::vector<std::string>& notes) {
+  std::optional<Checkpoint> checkpoint;
+  world.together([&] {
+    checkpoint = Checkpoint::open(options.model);
+    notes = fit_to_checkpoint(config, *checkpoint);
+  });
+  require_agreement(world, stated_tensors(options, *checkpoint), kSameModel);
+  return std::move(*checkpoint);
+}
+
+int kernel_threads(const RunOptions& options, const World& world) {
+  if (options.threads > 0) return options.threads;
+  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()) / world.local_size());
+}
+
+int loading_threads(const RunOptions& options, const World& world) {
+  return std::min(kernel_threads(options, world), kMostLoadingThreads);
+}
+
+ModelWeights load_on_rank(const World& world, const RunOptions& options, const Checkpoint& checkpoint,
+                          const ModelConfig& config, const Place& place, Backend& backend,
+                          const std::function<void(double)>& progress) {
+  ModelWeights weights;
+  world.together([&] {
+    const progress::Doing loading("loading weights");
+    weights = load_weights(
+        checkpoint, config, options.plan, place, backend,
+        [&](double share) {
+          progress::done();
+          progress(share);
+        },
+        loading_threads(options, world));
+    backend.synchronize();
+  });
+  return weights;
+}
+
+Groups::Groups(const World& world, const Plan& plan, const Place& place, const Backend& backend,
+               std::size_t largest_message)
+    : tensor_ranks(world.split(place.replica * plan.pipeline + place.stage, place.t)),
+      stage_ranks(world.split(place.replica * plan.tensor_parallel + place.t, place.stage)),
+      replica_ranks(world.split(place.replica, world.rank())),
+      tensor(make_summing_transport(tensor_ranks, plan.device, backend, plan.collective, largest_message)),
+      stage(make_transport(stage_ranks, plan.device, backend)) {}
+
+}  // namespace shardrift

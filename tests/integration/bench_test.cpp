@@ -1,0 +1,164 @@
+// shardrift-run bench on ranks: every number is there and they belong together. How fast a machine is, no
+// test asks.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <regex>
+
+#include "program.hpp"
+#include "recorded.hpp"
+
+namespace shardrift::testing {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::json;
+using Words = std::vector<std::string>;
+using ::testing::HasSubstr;
+
+Finished bench(const std::string& model, int ranks, const Words& flags) {
+  Words words{"bench", "--model", fixture(model).string(), "--threads", "1", "--quiet"};
+  words.insert(words.end(), flags.begin(), flags.end());
+  return run_program(worker_command(ranks, words));
+}
+
+// The keys and values of the last line.
+std::map<std::string, std::string> told(const std::string& output) {
+  std::map<std::string, std::string> values;
+  const auto line = output.substr(output.rfind("\nresult ") + 1);
+  const std::regex pair(R"((\w+)=("[^"]*"|\S+))");
+  for (std::sregex_iterator it(line.begin(), line.end(), pair), end; it != end; ++it)
+    values[(*it)[1]] = (*it)[2];
+  return values;
+}
+
+void expect_positive(const Json& shape, const Words& keys) {
+  for (const auto& key : keys) EXPECT_GT(shape.at(key).get<double>(), 0) << key << " " << shape;
+}
+
+// rows: of a decode step of all replicas.
+void expect_consistent(const Finished& finished, const fs::path& file, int rows, const Words& phases) {
+  ASSERT_EQ(finished.code, 0) << finished.output;
+  const Json json = Json::parse(std::ifstream(file));
+  const auto line = told(finished.output);
+  expect_positive(json, {"product_GB_per_s", "copy_GB_per_s"});
+  ASSERT_EQ(json.at("shapes").size(), 2U);
+  for (const Json& shape : json.at("shapes")) {
+    const bool decode = shape.at("phase") == "decode";
+    const auto name =
+        shape.at("phase").get<std::string>() + "_" + std::to_string(shape.at("length").get<int>());
+    expect_positive(shape,
+                    {"tokens_per_s", "ms", "pass_ms", "weight_bytes", "over_products_and_collectives"});
+    for (const auto& phase : phases) EXPECT_GT(shape.at("alone_ms").at(phase).get<double>(), 0) << phase;
+    const double tokens = rows * (decode ? 1.0 : shape.at("length").get<double>());
+    const double ms = shape.at("ms");
+    EXPECT_NEAR(shape.at("tokens_per_s").get<double>() * ms, 1000 * tokens, 1e-6 * 1000 * tokens);
+    EXPECT_NEAR(shape.at("pass_ms").get<double>() + shape.at("host_ms").get<double>(), ms, 1e-6 * ms);
+    auto repeats = shape.at("repeats_ms").get<std::vector<double>>();
+    EXPECT_EQ(repeats.size(), 3U);
+    std::sort(repeats.begin(), repeats.end());
+    EXPECT_DOUBLE_EQ(repeats[1], ms) << "the median";
+    const double alone = shape.at("alone_ms").at("products").get<double>() +
+                         shape.at("alone_ms").at("collectives").get<double>();
+    EXPECT_NEAR(shape.at("over_products_and_collectives").get<double>() * alone, ms, 1e-6 * ms);
+    if (decode) {
+      expect_positive(shape, {"GB_per_s", "floor_ms", "floor_share", "cache_bytes"});
+      EXPECT_NEAR(shape.at("floor_share").get<double>() * ms, shape.at("floor_ms").get<double>(), 1e-6 * ms);
+    }
+    EXPECT_NEAR(std::stod(line.at(name + "_tokens_per_s")), shape.at("tokens_per_s").get<double>(), 0.006);
+    EXPECT_NEAR(std::stod(line.at(name + "_products_ms")), shape.at("alone_ms").at("products").get<double>(),
+                6e-5);
+  }
+  for (const auto* head : {"decode 16", "prefill 12", "share of the floor", "other operations"})
+    EXPECT_THAT(finished.output, HasSubstr(head));
+}
+
+TEST(Bench, MeasuresEveryPlan) {
+  const Words always{"products", "attention", "other"};
+  const Words tensor{"products", "attention", "other", "collectives"};
+  const Words pipeline{"products", "attention", "other", "stages"};
+  struct Plan {
+    std::string model;
+    int ranks;
+    int rows;
+    Words flags, phases;
+  };
+  const std::vector<Plan> plans{
+      {"tiny-llama", 1, 1, {}, always},
+      {"tiny-llama", 1, 3, {"--batch", "3", "--prefill-batch", "3", "--shards", "3"}, always},
+      {"tiny-llama", 2, 1, {"--tensor-parallel", "2", "--dtype", "bfloat16"}, tensor},
+      {"tiny-llama", 2, 1, {"--tensor-parallel", "2", "--collective", "one-shot"}, tensor},
+      {"tiny-llama", 2, 1, {"--pipeline", "2", "--in-flight", "1"}, pipeline},
+      {"tiny-llama", 2, 2, {"--replicas", "2"}, always},
+      {"tiny-mixtral", 2, 1, {"--tensor-parallel", "2"}, tensor}};
+  const fs::path folder = scratch("bench-plans");
+  for (std::size_t i = 0; i < plans.size(); ++i) {
+    const auto& plan = plans[i];
+    const auto file = folder / (std::to_string(i) + ".json");
+    Words flags{"--context", "16", "--prefill", "12", "--tokens", "6", "--json", file.string()};
+    flags.insert(flags.end(), plan.flags.begin(), plan.flags.end());
+    expect_consistent(bench(plan.model, plan.ranks, flags), file, plan.rows, plan.phases);
+  }
+}
+
+TEST(Bench, CountsTheRepeatsOfGroupsInFlight) {
+  const auto file = scratch("bench-flight") / "out.json";
+  const auto finished = bench("tiny-llama", 2,
+                              {"--pipeline", "2", "--in-flight", "2", "--context", "5,16", "--tokens", "4",
+                               "--prefill", "9", "--repeats", "2", "--json", file.string()});
+  ASSERT_EQ(finished.code, 0) << finished.output;
+  const Json json = Json::parse(std::ifstream(file));
+  ASSERT_EQ(json.at("shapes").size(), 3U);
+  EXPECT_EQ(json.at("shapes").at(1).at("length"), 16);
+  EXPECT_EQ(json.at("shapes").at(1).at("repeats_ms").size(), 2U);
+  EXPECT_EQ(json.at("shapes").at(2).at("repeats_ms").size(), 4U) << "every pass of both groups";
+}
+
+TEST(Bench, SaysWhatAMixtureCannotTell) {
+  const auto finished = bench("tiny-mixtral", 1, {"--tokens", "2", "--repeats", "1"});
+  ASSERT_EQ(finished.code, 0) << finished.output;
+  EXPECT_THAT(finished.output, HasSubstr("a mixture's routes are read by the host"));
+}
+
+TEST(Bench, Refuses) {
+  const auto folder = scratch("bench-refused");
+  const std::vector<std::pair<Words, std::string>> cases{
+      {{"--context", "0"}, "--context 0: prompts have at least 1 token"},
+      {{"--context", "5,nan"}, "--context 5,nan: 'nan' is not a number"},
+      {{"--context", "5,5"}, "--context 5: is there twice"},
+      {{"--context", ""}, "nothing to measure"},
+      {{"--context", "200", "--tokens", "55"},
+       "--context 200: with --tokens 55 it needs 257 positions, this model has 256"},
+      {{"--prefill", "257"}, "--prefill 257: this model has 256 positions"},
+      {{"--tokens", "0"}, "--tokens 0: must be at least 1"},
+      {{"--tokens", "2147483647"}, "positions"},
+      {{"--repeats", "0"}, "--repeats 0: use 1 to 1000"},
+      {{"--prompts", "p.jsonl"}, "unrecognised option '--prompts'; see shardrift-run bench --help"},
+      {{"--launch", "captured"}, "--device cuda"},
+      {{"--prefill-batch", "2"}, "--prefill-batch 2 with --batch 1"}};
+  for (const auto& [flags, says] : cases) {
+    const auto finished = bench("tiny-llama", 1, flags);
+    EXPECT_EQ(finished.code, 64) << says << finished.output;
+    EXPECT_THAT(finished.output, HasSubstr(says));
+  }
+  const auto nowhere = bench("tiny-llama", 1, {"--json", (folder / "none" / "b.json").string()});
+  EXPECT_EQ(nowhere.code, 70) << nowhere.output;
+  EXPECT_THAT(nowhere.output, HasSubstr("cannot be written"));
+  EXPECT_EQ(nowhere.output.find("memory:"), std::string::npos) << "known before anything is measured";
+}
+
+TEST(Bench, Help) {
+  const auto help = run_program({worker_command(1, {}).back(), "bench", "--help"});
+  EXPECT_EQ(help.code, 0);
+  for (const auto* said :
+       {"--context", "--tensor-parallel", "--nccl-algorithm", "products alone is the floor"})
+    EXPECT_THAT(help.output, HasSubstr(said));
+}
+
+}  // namespace
+}  // namespace shardrift::testing
