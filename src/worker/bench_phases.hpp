@@ -54,6 +54,9 @@ class PhaseBackend final : public Backend {
   std::unique_ptr<CapturedWork> capture(const std::function<void()>& work) override {
     return device_.capture(work);
   }
+  void in_parallel(int count, const std::function<void(int)>& work) override {
+    device_.in_parallel(count, work);
+  }
 
   void linear(const Matrix& x, const Weight& weight, const Matrix& out) override {
     if (runs(BenchPhase::products)) device_.linear(x, weight, out);
