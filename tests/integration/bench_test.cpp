@@ -24,7 +24,9 @@ using ::testing::HasSubstr;
 Finished bench(const std::string& model, int ranks, const Words& flags) {
   Words words{"bench", "--model", fixture(model).string(), "--threads", "1", "--quiet"};
   words.insert(words.end(), flags.begin(), flags.end());
-  return run_program(worker_command(ranks, words));
+  if (ranks > 1) return run_program(worker_command(ranks, words));
+  words.insert(words.begin(), worker_command(1, {}).back());
+  return run_program(words);
 }
 
 // The keys and values of the last line.
