@@ -32,7 +32,8 @@ struct RowIndex {
   const std::int32_t* slots = nullptr;      // sequence of the KV cache
   const std::int32_t* lengths = nullptr;    // of the row's sequence once the pass has run
   std::int64_t rows = 0;
-  bool one_sequence = false;  // all rows in one slot (prefill): they may share loads, never bits
+  bool one_sequence = false;   // all rows in one slot (prefill): they may share loads, never bits
+  bool own_sequences = false;  // each row in a slot of its own (decode)
 };
 
 // Keys and values of one shard in one layer: [slots][kv_heads][max_length][head_dim] each.
@@ -71,6 +72,9 @@ struct AttentionShape {
   double softcap = 0;                      // c · tanh(score / c) of the scaled score; 0: none
   const void* sinks =
       nullptr;  // device, [query_heads] of the model's dtype: logits beside the row's; or none
+  // Device, zero-filled when allocated: weights/attention_scratch.hpp for each row; null: rows are not spread
+  // over the device.
+  void* scratch = nullptr;
 };
 
 // What each row's experts gave, to be weighted and summed. [rows, k]: a row's experts, ascending.
@@ -149,6 +153,12 @@ class Backend {
   // out = weight · x · rsqrt(mean(x²) + eps), row by row, rounded where norm.kind says (layer_spec.hpp). out
   // may be x.
   virtual void rms_norm(const Matrix& x, const NormView& norm, const Matrix& out) = 0;
+  // add (of as many rows), then rms_norm of the sum: bit-equal to the two, which a device may do at once. out
+  // may be delta.
+  virtual void add_and_norm(const Matrix& to, const Matrix& delta, const NormView& norm, const Matrix& out) {
+    add(to, delta);
+    rms_norm(to, norm, out);
+  }
   // Each head's part of m's rows in place, by itself: heads [heads.begin, heads.end), of as many elements as
   // the norm's weights.
   virtual void head_norm(const Matrix& m, Range heads, const NormView& norm) = 0;

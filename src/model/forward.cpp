@@ -55,8 +55,11 @@ void Forward::stage(const Pass& pass, Landing& landing) {
     to = std::copy(values->begin(), values->end(), to);
   backend_.upload_later(index_buffer_.data(), landing.index.as<std::int32_t>(), count * sizeof(std::int32_t));
   const auto* index = index_buffer_.as<std::int32_t>();
-  const bool one_sequence = std::equal(pass.slots.begin() + 1, pass.slots.end(), pass.slots.begin());
-  index_ = {index, index + rows, index + 2 * rows, index + 3 * rows, rows, one_sequence};
+  // A sequence's rows lie together: neighbours tell.
+  const auto& slots = pass.slots;
+  const bool one_sequence = std::equal(slots.begin() + 1, slots.end(), slots.begin());
+  const bool own_sequences = std::adjacent_find(slots.begin(), slots.end()) == slots.end();
+  index_ = {index, index + rows, index + 2 * rows, index + 3 * rows, rows, one_sequence, own_sequences};
   wanted_ = index + 4 * rows;
   stage_routes(pass);
   prepare_maps(rows);
@@ -67,7 +70,7 @@ void Forward::stage(const Pass& pass, Landing& landing) {
 void Forward::compute_or_replay() {
   constexpr std::int64_t kMostRows = 64;
   if (plan_.launch != Launch::captured || index_.rows > kMostRows || trace_ != nullptr) return compute();
-  Capture& capture = captures_[{index_.rows, logit_rows_, index_.one_sequence}];
+  Capture& capture = captures_[{index_.rows, logit_rows_, index_.one_sequence, index_.own_sequences}];
   if (capture.seen++ == 0) return compute();
   if (!capture.work) capture.work = backend_.capture([this] { compute(); });
   capture.work->launch();
@@ -76,6 +79,7 @@ void Forward::compute_or_replay() {
 void Forward::compute() {
   // The residual stream [rows, hidden] is the same on every rank of a stage; stages hand it on as it is.
   const Matrix residual = residual_.view.first_rows(index_.rows);
+  normed_already_ = false;
   if (place_.first_stage) {
     if (place_.last_stage)
       backend_.take_chosen(chosen_.as<std::int32_t>(), index_.rows, index_buffer_.as<std::int32_t>());
@@ -152,7 +156,8 @@ void Forward::run_block(std::size_t layer, Block block) {
   const Matrix residual = residual_.view.first_rows(rows);
   const Matrix normed = normed_.view.first_rows(rows);
   if (what.norm_before) {
-    backend_.rms_norm(residual, norm_by(whole.norm_before), normed);
+    if (!normed_already_) backend_.rms_norm(residual, norm_by(whole.norm_before), normed);
+    normed_already_ = false;
     observe(attention ? Operation::attention_norm : Operation::mlp_norm, layer, 0, normed);
   }
   const Matrix& x = what.norm_before ? normed : residual;
@@ -187,8 +192,24 @@ void Forward::run_block(std::size_t layer, Block block) {
   }
   if (const double multiplier = spec(layer).residual_multiplier; multiplier != 1)
     backend_.scale(sum, multiplier);
-  backend_.add(residual, sum);
+  // The next block's norm, if it begins with one, in the same step.
+  const OwnedMatrix* next = norm_after(layer, block);
+  if (next != nullptr) {
+    backend_.add_and_norm(residual, sum, norm_by(*next), normed);
+    normed_already_ = true;
+  } else {
+    backend_.add(residual, sum);
+  }
   observe(attention ? Operation::attention_residual : Operation::mlp_residual, layer, 0, residual);
+}
+
+// What the block after this one, in this stage, norms the residual stream with; null: nothing.
+const OwnedMatrix* Forward::norm_after(std::size_t layer, Block block) const {
+  const bool attention = block == Block::attention;
+  const std::size_t next = attention ? layer : layer + 1;
+  if (next == weights_.layers.size()) return nullptr;
+  const Block after = attention ? Block::mlp : Block::attention;
+  return spec(next)[after].norm_before ? &weights_.layers[next][after].norm_before : nullptr;
 }
 
 // A shard's column-parallel product, and its biases.
@@ -223,9 +244,13 @@ void Forward::attend(std::size_t layer, std::size_t s, const Matrix& attended) {
   const Matrix qkv = projected(s, attended.rows);
   backend_.rope_and_cache(qkv, shard.query_heads, rope.view, index_, cache(layer, s));
   observe(Operation::rope, layer, s, qkv);
-  const AttentionShape shape{shard.query_heads,         shard.local_kv.as<std::int32_t>(),
-                             spec(layer).window,        spec(layer).score_scale,
-                             spec(layer).score_softcap, shard.sinks.view.data};
+  const AttentionShape shape{shard.query_heads,
+                             shard.local_kv.as<std::int32_t>(),
+                             spec(layer).window,
+                             spec(layer).score_scale,
+                             spec(layer).score_softcap,
+                             shard.sinks.view.data,
+                             attention_scratch_.empty() ? nullptr : attention_scratch_[s].data()};
   backend_.attention(qkv, shape, index_, cache(layer, s), attended);
   observe(Operation::attention, layer, s, attended);
 }

@@ -92,6 +92,7 @@ class Forward {
   void embed();
   void run_block(std::size_t layer, Block block);
   void project(std::size_t layer, std::size_t shard, const Matrix& x);
+  const OwnedMatrix* norm_after(std::size_t layer, Block block) const;
   void attend(std::size_t layer, std::size_t shard, const Matrix& attended);
   void activate(std::size_t layer, std::size_t shard, const Matrix& x, const Matrix& activated);
   void product_in(std::size_t layer, Block block, std::size_t shard, const Matrix& x, const Matrix& out);
@@ -203,8 +204,8 @@ class Forward {
     int seen = 0;  // passes so far; the first runs eagerly, because libraries make what they need in it
     std::unique_ptr<CapturedWork> work;
   };
-  std::map<std::tuple<std::int64_t, std::int64_t, bool>, Capture>
-      captures_;                          // rows, logit rows, one sequence
+  // rows, logit rows, one sequence, own sequences
+  std::map<std::tuple<std::int64_t, std::int64_t, bool, bool>, Capture> captures_;
   RowIndex index_;                        // of the staged pass
   std::int64_t logit_rows_ = 0;           // of the staged pass: wanted ones
   const std::int32_t* wanted_ = nullptr;  // device, [logit rows] of the staged pass
@@ -220,8 +221,10 @@ class Forward {
   std::vector<std::size_t> layer_rope_;  // [layers of the stage]: which
   Buffer vocabulary_owner_;              // int32 [vocabulary]: tensor-parallel rank holding the token's row
   std::vector<std::vector<Buffer>> keys_, values_;  // [layers of the stage][hosted shards]
+  std::vector<Buffer> attention_scratch_;           // [hosted shards], of the slots' rows; empty: not needed
   OwnedMatrix residual_, normed_, reduced_;         // [rows, hidden]
-  OwnedMatrix product_;                             // [rows, hidden] float32, before it is rounded
+  bool normed_already_ = false;  // the block before has normed the stream for the one at hand
+  OwnedMatrix product_;          // [rows, hidden] float32, before it is rounded
   // Of each block, one a hosted shard, its own aligned buffers: what the column-parallel products write
   // (queries, keys, values; gates, ups), and what the row-parallel product reads.
   std::array<std::vector<OwnedMatrix>, kBlocks.size()> wide_, inner_;

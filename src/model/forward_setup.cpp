@@ -4,6 +4,7 @@
 #include "common/error.hpp"
 #include "model/forward.hpp"
 #include "model/rope.hpp"
+#include "weights/attention_scratch.hpp"
 
 namespace shardrift {
 
@@ -105,6 +106,12 @@ void Forward::make_shard_buffers() {
       keys_.back().emplace_back(backend_, bytes);
       values_.back().emplace_back(backend_, bytes);
     }
+    if (layer == 0 && spreads_attention(plan_, config_.head_dim))
+      for (const auto& shard : weights_.layers[layer].shards)
+        attention_scratch_.emplace_back(
+            backend_,
+            static_cast<std::size_t>(
+                capacity_.slots * attention_scratch(shard.query_heads, config_.head_dim, capacity_.length)));
     const RopeConfig& rope = spec(layer).rope;
     std::size_t kind = 0;
     while (kind < ropes_.size() && !(ropes_[kind].rope == rope)) ++kind;

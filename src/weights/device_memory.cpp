@@ -4,6 +4,7 @@
 #include <span>
 
 #include "parallel/plan/prompt_groups.hpp"
+#include "weights/attention_scratch.hpp"
 
 namespace shardrift {
 namespace {
@@ -123,6 +124,9 @@ class Sizes {
       const std::int64_t columns = dense ? shard.columns : 0;
       bytes += rows * element_ * (shard.queries + 2 * shard.keys + 2 * columns);
       if (!gathers_) bytes += rows * element_ * (shard.queries + columns);
+      if (spreads_attention(plan_, config_.head_dim))
+        bytes += capacity_.slots *
+                 attention_scratch(shard.queries / config_.head_dim, config_.head_dim, capacity_.length);
     }
     std::int64_t gathered = plan_.shards > 1 ? plan_.shards * aligned(stream * partial) : 0;
     const std::int64_t queries = config_.query_heads * config_.head_dim;
@@ -223,6 +227,10 @@ class Sizes {
 };
 
 }  // namespace
+
+bool spreads_attention(const Plan& plan, std::int64_t head_dim) {
+  return plan.device == Device::cuda && size_of(plan.dtype) == 2 && head_dim % 8 == 0 && head_dim <= 256;
+}
 
 Capacity capacity_of(const Plan& plan, const ModelConfig& config, bool decodes,
                      const std::vector<std::int64_t>& prompt_lengths, std::int64_t longest, int in_flight) {

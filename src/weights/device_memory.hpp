@@ -26,6 +26,9 @@ Capacity capacity_of(const Plan& plan, const ModelConfig& config, bool decodes,
 
 inline constexpr std::int64_t kHeadRows = 256;  // rows of one head product: a constant of the numerics
 
+// Whether decode attention spreads a row's keys over the device (attention_scratch.hpp).
+bool spreads_attention(const Plan& plan, std::int64_t head_dim);
+
 struct DeviceMemory {  // bytes
   std::int64_t weights = 0;
   std::int64_t cache = 0;    // keys and values

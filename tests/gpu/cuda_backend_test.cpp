@@ -9,6 +9,7 @@
 #include "common/error.hpp"
 #include "model/backend.hpp"
 #include "model/cuda/cuda_device.hpp"
+#include "weights/attention_scratch.hpp"
 
 namespace shardrift {
 namespace {
@@ -292,6 +293,23 @@ TEST_P(CudaBackendTest, AddHasTheCpusBits) {
   }
 }
 
+TEST_P(CudaBackendTest, AddAndNormHasTheBitsOfTheTwo) {
+  for (const std::int64_t cols : {1, 9, 576, 577, 4096, 4097, 12288}) {
+    for (const NormKind kind : {NormKind::rounded, NormKind::unrounded, NormKind::one_plus}) {
+      const auto weight = matrix(1, cols, 30);
+      const NormView norm{&weight.gpu.view, 1e-5, kind};
+      const auto apart = matrix(3, cols, 31), at_once = matrix(3, cols, 31);
+      const auto delta = matrix(3, cols, 32), overwritten = matrix(3, cols, 32);
+      const auto normed = matrix(3, cols, 33);
+      gpu->add(apart.gpu.view, delta.gpu.view);
+      gpu->rms_norm(apart.gpu.view, norm, normed.gpu.view);
+      gpu->add_and_norm(at_once.gpu.view, overwritten.gpu.view, norm, overwritten.gpu.view);
+      EXPECT_EQ(read(*gpu, at_once.gpu.view), read(*gpu, apart.gpu.view)) << cols;
+      EXPECT_EQ(read(*gpu, overwritten.gpu.view), read(*gpu, normed.gpu.view)) << cols;
+    }
+  }
+}
+
 TEST_P(CudaBackendTest, EmbeddingJoinAndEmptyPartialsMoveBits) {
   const auto table = matrix(10, 72, 11);
   const auto out = matrix(4, 72, 12);
@@ -382,7 +400,11 @@ TEST_P(CudaBackendTest, RopeCacheAndAttention) {
                 2 * tolerance(GetParam()))
           << "head_dim " << dim << ", window " << window;
 
-      // A row alone gives the bits it has among others, whether or not rows share their loads.
+      // A row alone gives the bits it has among others, whether or not rows share their loads, and spread
+      // over the device.
+      const Buffer scratch(*gpu, static_cast<std::size_t>(attention_scratch(kHeads, dim, kLength)));
+      AttentionShape spread = shape_gpu;
+      spread.scratch = scratch.data();
       const Bytes together = read(*gpu, out.gpu.view);
       const std::size_t row_bytes = static_cast<std::size_t>(kHeads * dim) * size_of(GetParam());
       for (const std::int64_t r : {0, 5, 36}) {
@@ -391,10 +413,11 @@ TEST_P(CudaBackendTest, RopeCacheAndAttention) {
                          1, qkv.gpu.view.cols, GetParam()};
         for (const bool one_sequence : {false, true}) {
           const auto alone = matrix(1, kHeads * dim, 20);
-          gpu->attention(row, shape_gpu,
-                         {nullptr, positions_gpu.as<std::int32_t>() + r, slots_gpu.as<std::int32_t>(),
-                          nullptr, 1, one_sequence},
-                         cache_gpu, alone.gpu.view);
+          RowIndex index_of_row{
+              nullptr,     positions_gpu.as<std::int32_t>() + r, slots_gpu.as<std::int32_t>(), nullptr, 1,
+              one_sequence};
+          index_of_row.own_sequences = !one_sequence;
+          gpu->attention(row, one_sequence ? shape_gpu : spread, index_of_row, cache_gpu, alone.gpu.view);
           const Bytes bits = read(*gpu, alone.gpu.view);
           EXPECT_EQ(
               std::memcmp(bits.data(), together.data() + static_cast<std::size_t>(r) * row_bytes, row_bytes),

@@ -1,4 +1,5 @@
-// Causal attention over the KV cache, prefill and decode alike.
+// Causal attention over the KV cache, prefill and decode alike: which kernel serves it, and the one for what
+// tensor cores have no product for (float32, float64, odd head_dim).
 //
 // The keys of a row are cut into tiles of 32 at absolute positions; tile i belongs to warp i mod 8, which
 // keeps a running softmax (Milakov and Gimelshein 2018); the 8 states meet in warp order. Tile and split are
@@ -10,6 +11,7 @@
 #include <cmath>
 
 #include "model/cuda/kernels.hpp"
+#include "model/cuda/tensor_attention.hpp"
 #include "model/scalar.hpp"
 
 namespace shardrift::cuda {
@@ -212,10 +214,23 @@ void launch_for_dim(const Matrix& qkv, const AttentionShape& shape, const RowInd
   }
 }
 
+ScoreScale score_scale(const AttentionShape& shape, std::int64_t head_dim) {
+  constexpr double kLog2E = 1.4426950408889634;
+  const double scale = shape.scale != 0 ? shape.scale : 1 / std::sqrt(static_cast<double>(head_dim));
+  if (shape.softcap == 0) return {static_cast<float>(scale * kLog2E), 0};
+  return {static_cast<float>(scale / shape.softcap), static_cast<float>(shape.softcap * kLog2E)};
+}
+
 }  // namespace
 
 void attention(const Matrix& qkv, const AttentionShape& shape, const RowIndex& index, const CacheView& cache,
                const Matrix& out, cudaStream_t stream) {
+  if (serves_tensor_attention(out.dtype, cache.head_dim)) {
+    const ScoreScale scale = score_scale(shape, cache.head_dim);
+    if (index.own_sequences && shape.scratch != nullptr)
+      return attention_decode(qkv, shape, index, cache, scale, out, stream);
+    return attention_prefill(qkv, shape, index, cache, scale, out, stream);
+  }
   visit_dtype(out.dtype, [&]<typename T>() {
     if (index.one_sequence) {  // four rows share each key they load; the arithmetic of a row is the same
       launch_for_dim<T, 4>(qkv, shape, index, cache, out, stream);

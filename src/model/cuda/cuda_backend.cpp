@@ -122,6 +122,10 @@ class CudaBackend final : public Backend {
     cuda::rms_norm(x, norm, out, stream_);
     launched("rms_norm");
   }
+  void add_and_norm(const Matrix& to, const Matrix& delta, const NormView& norm, const Matrix& out) override {
+    cuda::add_and_norm(to, delta, norm, out, stream_);
+    launched("add_and_norm");
+  }
   void head_norm(const Matrix& m, Range heads, const NormView& norm) override {
     cuda::head_norm(m, heads, norm, stream_);
     launched("head_norm");

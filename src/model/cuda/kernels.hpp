@@ -13,6 +13,8 @@ void embed(const Matrix& table, Range rows, const RowIndex& index, const Matrix&
 void pick_rows(const void* gathered, std::size_t stride, const std::int32_t* owner, const RowIndex& index,
                const Matrix& out, cudaStream_t stream);
 void rms_norm(const Matrix& x, const NormView& norm, const Matrix& out, cudaStream_t stream);
+void add_and_norm(const Matrix& to, const Matrix& delta, const NormView& norm, const Matrix& out,
+                  cudaStream_t stream);
 void head_norm(const Matrix& m, Range heads, const NormView& norm, cudaStream_t stream);
 void rope_and_cache(const Matrix& qkv, std::int64_t query_heads, const RopeView& rope, const RowIndex& index,
                     const CacheView& cache, cudaStream_t stream);

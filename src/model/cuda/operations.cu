@@ -1,6 +1,7 @@
 // Row- and element-local operations. One thread or one block computes an element in a fixed order, whatever
 // the number of rows, shards or multiprocessors.
 #include "common/mix64.hpp"
+#include "model/cuda/dependent_launch.hpp"
 #include "model/cuda/kernels.hpp"
 #include "model/formulas.hpp"
 #include "model/scalar.hpp"
@@ -38,37 +39,13 @@ __global__ void pick_rows_kernel(const std::uint16_t* gathered, std::int64_t str
   for (std::int64_t i = threadIdx.x; i < words; i += blockDim.x) out[blockIdx.x * words + i] = source[i];
 }
 
-// One block a row, or a head's part of one: n elements, the first of block (r, h) at r · cols + (first + h) ·
-// n. Thread t sums elements t, t + 256, …; the 256 sums meet in a fixed tree.
-template <typename T>
-__global__ void rms_norm_kernel(const T* x, const T* weight, Compute<T> eps, NormKind kind, std::int64_t cols,
-                                std::int64_t n, std::int64_t first, T* out) {
-  using C = Compute<T>;
-  __shared__ C sums[kThreads];
-  const std::int64_t at = blockIdx.x * cols + (first + blockIdx.y) * n;
-  const T* in = x + at;
-  T* to = out + at;
-  C squares = 0;
-  for (std::int64_t i = threadIdx.x; i < n; i += kThreads) {
-    const C value = static_cast<C>(in[i]);
-    squares += value * value;
-  }
-  sums[threadIdx.x] = squares;
-  for (int half = kThreads / 2; half > 0; half /= 2) {
-    __syncthreads();
-    if (threadIdx.x < half) sums[threadIdx.x] += sums[threadIdx.x + half];
-  }
-  __syncthreads();
-  const C scale = C(1) / sqrt(sums[0] / static_cast<C>(n) + eps);
-  for (std::int64_t i = threadIdx.x; i < n; i += kThreads)
-    to[i] = normed_value<T>(static_cast<C>(in[i]) * scale, weight[i], kind);
-}
-
 // grid (row, head of query, key or value); one thread for each pair of elements, and for each of the rest.
 template <typename T>
 __global__ void rope_kernel(T* qkv, std::int64_t qkv_cols, std::int64_t query_heads, RopeView rope,
                             RowIndex index, CacheView cache) {
   using C = Compute<T>;
+  await_kernel_before();
+  let_next_kernel_come();
   const std::int64_t row = blockIdx.x;
   const std::int64_t head = blockIdx.y;
   const std::int64_t half = rope.pairs;
@@ -115,6 +92,8 @@ __global__ void rope_kernel(T* qkv, std::int64_t qkv_cols, std::int64_t query_he
 template <typename T>
 __global__ void activation_kernel(const T* gate_up, Activation activation, double limit, std::int64_t cols,
                                   std::int64_t count, T* out) {
+  await_kernel_before();
+  let_next_kernel_come();
   for (std::int64_t i = first_index(); i < count; i += index_step()) {
     const std::int64_t row = i / cols;
     const T* gate = gate_up + row * 2 * cols + (i - row * cols);
@@ -226,32 +205,13 @@ void pick_rows(const void* gathered, std::size_t stride, const std::int32_t* own
       words, static_cast<std::uint16_t*>(out.data));
 }
 
-void rms_norm(const Matrix& x, const NormView& norm, const Matrix& out, cudaStream_t stream) {
-  visit_dtype(x.dtype, [&]<typename T>() {
-    rms_norm_kernel<T><<<static_cast<unsigned>(x.rows), kThreads, 0, stream>>>(
-        static_cast<const T*>(x.data), static_cast<const T*>(norm.weight->data),
-        static_cast<Compute<T>>(norm.eps), norm.kind, x.cols, x.cols, 0, static_cast<T*>(out.data));
-  });
-}
-
-void head_norm(const Matrix& m, Range heads, const NormView& norm, cudaStream_t stream) {
-  if (heads.empty()) return;
-  visit_dtype(m.dtype, [&]<typename T>() {
-    const dim3 grid(static_cast<unsigned>(m.rows), static_cast<unsigned>(heads.size()));
-    rms_norm_kernel<T><<<grid, kThreads, 0, stream>>>(
-        static_cast<const T*>(m.data), static_cast<const T*>(norm.weight->data),
-        static_cast<Compute<T>>(norm.eps), norm.kind, m.cols, norm.weight->cols, heads.begin,
-        static_cast<T*>(m.data));
-  });
-}
-
 void rope_and_cache(const Matrix& qkv, std::int64_t query_heads, const RopeView& rope, const RowIndex& index,
                     const CacheView& cache, cudaStream_t stream) {
   visit_dtype(qkv.dtype, [&]<typename T>() {
     const dim3 grid(static_cast<unsigned>(index.rows),
                     static_cast<unsigned>(query_heads + 2 * cache.kv_heads));
-    rope_kernel<T>
-        <<<grid, 64, 0, stream>>>(static_cast<T*>(qkv.data), qkv.cols, query_heads, rope, index, cache);
+    launch_dependent(rope_kernel<T>, grid, 64, 0, stream, static_cast<T*>(qkv.data), qkv.cols, query_heads,
+                     rope, index, cache);
   });
 }
 
@@ -259,9 +219,9 @@ void activate(const Matrix& gate_up, Activation activation, double limit, const 
               cudaStream_t stream) {
   if (out.count() == 0) return;
   visit_dtype(out.dtype, [&]<typename T>() {
-    activation_kernel<T><<<blocks_for(out.count()), kThreads, 0, stream>>>(
-        static_cast<const T*>(gate_up.data), activation, limit, out.cols, out.count(),
-        static_cast<T*>(out.data));
+    launch_dependent(activation_kernel<T>, blocks_for(out.count()), kThreads, 0, stream,
+                     static_cast<const T*>(gate_up.data), activation, limit, out.cols, out.count(),
+                     static_cast<T*>(out.data));
   });
 }
 

@@ -1,0 +1,262 @@
+// Attention on tensor cores where each row has a sequence of its own (decode): a block takes the query heads
+// of one KV head through spans of keys, each warp a chunk of it, straight from global memory. Spans meet in
+// the block that is the last of its row and heads.
+#include <algorithm>
+
+#include "model/cuda/attention_tile.hpp"
+#include "model/cuda/dependent_launch.hpp"
+#include "model/cuda/tensor_attention.hpp"
+
+namespace shardrift::cuda {
+namespace {
+
+constexpr int kWarps = kSpanChunks;
+constexpr int kThreads = 32 * kWarps;
+constexpr int kMostBlocks = 4096;  // of a launch: what is more waits its turn
+
+__device__ uint4 load(const void* from, bool exists) {
+  return exists ? *static_cast<const uint4*>(from) : uint4{0, 0, 0, 0};
+}
+
+// Query heads of one KV head: those of rank first to first + kTileRows, ascending.
+struct Heads {
+  int count;
+  int ids[kTileRows];
+};
+__device__ void find_heads(const AttentionShape& shape, int kv_head, int first, Heads& heads) {
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  int before = 0;
+  for (int base = 0; base < shape.query_heads; base += 32) {
+    const int head = base + lane;
+    const bool mine = head < shape.query_heads && shape.local_kv[head] == kv_head;
+    const unsigned found = __ballot_sync(kWholeWarp, mine);
+    const int rank = before + __popc(found & ((1U << lane) - 1)) - first;
+    if (mine && rank >= 0 && rank < kTileRows) heads.ids[rank] = head;
+    before += __popc(found);
+  }
+  if (lane == 0) heads.count = max(0, min(kTileRows, before - first));
+}
+
+// One row's part of the scratch (weights/attention_scratch.hpp): counters [heads][parts], tops and
+// sums [heads][spans][parts], values [heads][spans][kDim].
+template <int kDim>
+struct RowScratch {
+  float* data;
+  std::int64_t heads, spans;
+  __device__ int* counter(int head, int part) const { return reinterpret_cast<int*>(data) + 2 * head + part; }
+  __device__ float2* state(int head, std::int64_t span, int part) const {
+    return reinterpret_cast<float2*>(data + 2 * heads) + 2 * (head * spans + span) + part;
+  }
+  __device__ float* values(int head, std::int64_t span) const {
+    return data + 2 * heads + 4 * heads * spans + (head * spans + span) * kDim;
+  }
+};
+
+// kDim: head_dim, padded with zeros. A block sums kValues columns of the values: part blockIdx.x % parts.
+// grid: (splits · parts, KV heads · tiles of kTileRows heads, rows)
+template <typename T, int kDim, int kValues>
+__global__ void __launch_bounds__(kThreads)
+    decode_kernel(const T* qkv, std::int64_t qkv_cols, AttentionShape shape, RowIndex index, CacheView cache,
+                  ScoreScale scale, int parts, int tiles, std::int64_t scratch_floats, T* out,
+                  std::int64_t out_cols) {
+  constexpr int kPitch = kValues + 4;  // of a head's values, so that the rows of a store lie in other banks
+  __shared__ Heads heads;
+  __shared__ float chunk_tops[kWarps][kTileRows];
+  __shared__ float chunk_sums[kWarps][kTileRows];
+  __shared__ bool is_last;
+  extern __shared__ float chunk_values[];  // [kWarps][kTileRows][kPitch]
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  const int warp = static_cast<int>(threadIdx.x) / 32;
+  const int group = lane / 4;
+  const int quad = lane % 4;
+  const int part = static_cast<int>(blockIdx.x) % parts;
+  const int split = static_cast<int>(blockIdx.x) / parts;
+  const int splits = static_cast<int>(gridDim.x) / parts;
+  const int kv_head = static_cast<int>(blockIdx.y) / tiles;
+  const int row = static_cast<int>(blockIdx.z);
+  const int value_begin = part * kValues;
+  const int dim = static_cast<int>(cache.head_dim);
+
+  const int end = index.positions[row] + 1;
+  const int begin = shape.window > 0 ? max(0, end - static_cast<int>(shape.window)) : 0;
+  const int first_span = begin / kSpan;
+  const int last_span = (end - 1) / kSpan;
+  if (first_span + split > last_span) return;
+  if (warp == 0) find_heads(shape, kv_head, static_cast<int>(blockIdx.y) % tiles * kTileRows, heads);
+  __syncthreads();
+  if (heads.count == 0) return;
+  await_kernel_before();
+  let_next_kernel_come();
+  const RowScratch<kDim> scratch{static_cast<float*>(shape.scratch) + row * scratch_floats, shape.query_heads,
+                                 (cache.max_length + kSpan - 1) / kSpan};
+
+  // Rows of the products are heads; those past the last are zeros.
+  uint4 queries[kDim / 32][2];
+#pragma unroll
+  for (int i = 0; i < kDim / 32; ++i)
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      const int rank = group + 8 * half;
+      const int element = 32 * i + 8 * quad;
+      const bool exists = rank < heads.count && element < dim;
+      const int head = exists ? heads.ids[rank] : 0;
+      queries[i][half] = load(qkv + row * qkv_cols + head * dim + element, exists);
+    }
+  const SeenKeys seen{{begin, begin}, {end, end}};
+  const std::int64_t at = (index.slots[row] * cache.kv_heads + kv_head) * cache.max_length * dim;
+  const T* const keys = static_cast<const T*>(cache.keys) + at;
+  const T* const values = static_cast<const T*>(cache.values) + at;
+
+  for (int span = first_span + split; span <= last_span; span += splits) {
+    const int first_key = span * kSpan + warp * kChunk;
+    if (first_key < end && first_key + kChunk > begin) {
+      ChunkWeights chunk;
+      {
+        Scores scores = {};
+        constexpr int kBatch = kDim <= 128 ? 4 : 2;  // tiles of 8 keys whose loads are on their way together
+#pragma unroll
+        for (int batch = 0; batch < kChunk / 8; batch += kBatch) {
+          uint4 loaded[kBatch][kDim / 32];
+#pragma unroll
+          for (int n = 0; n < kBatch; ++n) {
+            const int key = first_key + 8 * (batch + n) + group;
+#pragma unroll
+            for (int i = 0; i < kDim / 32; ++i) {
+              const int element = 32 * i + 8 * quad;
+              loaded[n][i] =
+                  load(keys + static_cast<std::int64_t>(key) * dim + element, key < end && element < dim);
+            }
+          }
+#pragma unroll
+          for (int n = 0; n < kBatch; ++n)
+#pragma unroll
+            for (int i = 0; i < kDim / 32; ++i)
+              add_scores<T>(scores[batch + n], queries[i][0], queries[i][1], loaded[n][i]);
+        }
+        weigh<T>(scores, first_key, seen, scale, chunk);
+      }
+      // A lane loads 8 columns of four keys: column c of its 16 bytes is the product's tile c, whose column
+      // `group` it is.
+#pragma unroll
+      for (int block = 0; block < kValues / 64; ++block) {
+        float sums[8][4] = {};
+        const int column = value_begin + 64 * block + 8 * group;
+#pragma unroll
+        for (int step = 0; step < kChunk / 16; ++step) {
+          alignas(16) std::uint32_t words[4][4];
+#pragma unroll
+          for (int k = 0; k < 4; ++k) {
+            const int key = first_key + 16 * step + 2 * quad + (k / 2) * 8 + k % 2;
+            *reinterpret_cast<uint4*>(words[k]) =
+                load(values + static_cast<std::int64_t>(key) * dim + column, key < end && column < dim);
+          }
+#pragma unroll
+          for (int c = 0; c < 8; ++c) {
+            const unsigned pick = c % 2 == 0 ? 0x5410U : 0x7632U;
+            multiply_add<T>(sums[c], chunk.weights[step], __byte_perm(words[0][c / 2], words[1][c / 2], pick),
+                            __byte_perm(words[2][c / 2], words[3][c / 2], pick));
+          }
+        }
+#pragma unroll
+        for (int c = 0; c < 8; ++c)
+#pragma unroll
+          for (int e = 0; e < 4; ++e) {
+            const int rank = group + 8 * (e / 2);
+            if (rank >= heads.count) continue;
+            chunk_values[(warp * kTileRows + rank) * kPitch + 64 * block + 8 * (2 * quad + e % 2) + c] =
+                sums[c][e];
+          }
+      }
+      if (quad == 0) {
+#pragma unroll
+        for (int half = 0; half < 2; ++half) {
+          chunk_tops[warp][group + 8 * half] = chunk.top[half];
+          chunk_sums[warp][group + 8 * half] = chunk.sum[half];
+        }
+      }
+    } else if (lane < kTileRows) {
+      chunk_tops[warp][lane] = -INFINITY;
+    }
+    __syncthreads();
+    for (int i = static_cast<int>(threadIdx.x); i < heads.count * kValues; i += kThreads) {
+      const int rank = i / kValues;
+      const int column = i % kValues;
+      SoftmaxState state;
+      float value = 0;
+      for (int w = 0; w < kWarps; ++w) {
+        if (chunk_tops[w][rank] == -INFINITY) continue;
+        const MergeFactors factors = merge(state, chunk_tops[w][rank], chunk_sums[w][rank]);
+        value = merged(value, chunk_values[(w * kTileRows + rank) * kPitch + column], factors);
+      }
+      const int head = heads.ids[rank];
+      if (value_begin + column < kDim) scratch.values(head, span)[value_begin + column] = value;
+      if (column == 0) *scratch.state(head, span, part) = {state.top, state.sum};
+    }
+    __syncthreads();  // before the next span overwrites the chunks
+  }
+
+  const int blocks = min(splits, last_span - first_span + 1);
+  if (blocks > 1) {
+    __threadfence();
+    __syncthreads();
+    if (threadIdx.x == 0) {
+      int* const counter = scratch.counter(heads.ids[0], part);
+      is_last = atomicAdd(counter, 1) == blocks - 1;
+      if (is_last) *counter = 0;  // for the next pass
+    }
+    __syncthreads();
+    if (!is_last) return;
+    __threadfence();
+  }
+  for (int i = static_cast<int>(threadIdx.x); i < heads.count * kValues; i += kThreads) {
+    const int head = heads.ids[i / kValues];
+    const int column = i % kValues;
+    if (value_begin + column >= dim) continue;
+    SoftmaxState state;
+    float value = 0;
+#pragma unroll 4
+    for (int span = first_span; span <= last_span; ++span) {
+      const float2 added = __ldcg(scratch.state(head, span, part));
+      const float added_value = __ldcg(scratch.values(head, span) + value_begin + column);
+      if (added.x == -INFINITY) continue;
+      const MergeFactors factors = merge(state, added.x, added.y);
+      value = merged(value, added_value, factors);
+    }
+    const LastFactors last = last_factors<T>(state, shape.sinks, head);
+    out[row * out_cols + head * dim + value_begin + column] = static_cast<T>(finished(value, last));
+  }
+}
+
+template <typename T, int kDim>
+void launch(const Matrix& qkv, const AttentionShape& shape, const RowIndex& index, const CacheView& cache,
+            const ScoreScale& scale, const Matrix& out, cudaStream_t stream) {
+  constexpr int kValues = value_columns(kDim);
+  constexpr int kBytes = kWarps * kTileRows * (kValues + 4) * 4;
+  const auto kernel = decode_kernel<T, kDim, kValues>;
+  cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes);
+  const auto parts = static_cast<int>((cache.head_dim + kValues - 1) / kValues);
+  // No KV head has more query heads than this, because each of the others has one.
+  const auto most = shape.query_heads - cache.kv_heads + 1;
+  const auto tiles = static_cast<int>(std::max<std::int64_t>(1, (most + kTileRows - 1) / kTileRows));
+  const std::int64_t others = index.rows * cache.kv_heads * tiles * parts;
+  const std::int64_t spans = (cache.max_length + kSpan - 1) / kSpan;
+  const std::int64_t splits = std::clamp<std::int64_t>(kMostBlocks / others, 1, spans);
+  const dim3 grid(static_cast<unsigned>(splits * parts), static_cast<unsigned>(cache.kv_heads * tiles),
+                  static_cast<unsigned>(index.rows));
+  launch_dependent(kernel, grid, kThreads, kBytes, stream, static_cast<const T*>(qkv.data), qkv.cols, shape,
+                   index, cache, scale, parts, tiles,
+                   attention_scratch(shape.query_heads, cache.head_dim, cache.max_length) / 4,
+                   static_cast<T*>(out.data), out.cols);
+}
+
+}  // namespace
+
+void attention_decode(const Matrix& qkv, const AttentionShape& shape, const RowIndex& index,
+                      const CacheView& cache, const ScoreScale& scale, const Matrix& out,
+                      cudaStream_t stream) {
+  visit_tensor_attention(out.dtype, cache.head_dim, [&]<typename T, int kDim>() {
+    launch<T, kDim>(qkv, shape, index, cache, scale, out, stream);
+  });
+}
+
+}  // namespace shardrift::cuda

@@ -1,0 +1,52 @@
+// Attention on tensor cores, of 16-bit models whose head_dim is a multiple of 8 up to 256. Two kernels, whose
+// rows have the same bits (attention_tile.hpp): prefill, where rows of a sequence lie together, and decode,
+// where each row has a sequence of its own and its keys are spread over the device.
+#pragma once
+#include <c10/util/BFloat16.h>
+#include <c10/util/Half.h>
+#include <cuda_runtime_api.h>
+
+#include "model/backend.hpp"
+#include "model/cuda/attention_tile.hpp"
+#include "weights/attention_scratch.hpp"
+
+namespace shardrift::cuda {
+
+inline bool serves_tensor_attention(DType dtype, std::int64_t head_dim) {
+  return size_of(dtype) == 2 && head_dim % 8 == 0 && head_dim <= 256;
+}
+
+// Of the values, what one block sums.
+constexpr int value_columns(int padded) {
+  return padded < 128 ? padded : 128;
+}
+
+// visit(…, [&]<typename T, int kDim>() { … }) with the element type and the padded head_dim.
+template <typename F>
+void visit_tensor_attention(DType dtype, std::int64_t head_dim, F&& f) {
+  const auto visit = [&]<typename T>() {
+    switch (padded_head_dim(head_dim)) {
+      case 64:
+        return f.template operator()<T, 64>();
+      case 128:
+        return f.template operator()<T, 128>();
+      default:
+        return f.template operator()<T, 256>();
+    }
+  };
+  if (dtype == DType::bfloat16) {
+    visit.template operator()<c10::BFloat16>();
+  } else {
+    visit.template operator()<c10::Half>();
+  }
+}
+
+void attention_prefill(const Matrix& qkv, const AttentionShape& shape, const RowIndex& index,
+                       const CacheView& cache, const ScoreScale& scale, const Matrix& out,
+                       cudaStream_t stream);
+// Needs index.own_sequences and shape.scratch.
+void attention_decode(const Matrix& qkv, const AttentionShape& shape, const RowIndex& index,
+                      const CacheView& cache, const ScoreScale& scale, const Matrix& out,
+                      cudaStream_t stream);
+
+}  // namespace shardrift::cuda
