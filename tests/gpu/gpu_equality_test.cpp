@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cctype>
 #include <fstream>
+#include <future>
 #include <map>
 #include <ostream>
 #include <set>
@@ -275,7 +276,27 @@ std::string test_name(const Comparison& comparison) {
   return name;
 }
 
-// Every run of every comparison that the GPUs here allow, made when first asked for: the ranks of one count
+// Of the comparisons, those that the tests to be run ask for (--gtest_filter).
+std::vector<Comparison> wanted_comparisons() {
+  std::set<std::string> wanted;
+  const auto* tests = ::testing::UnitTest::GetInstance();
+  for (int s = 0; s < tests->total_test_suite_count(); ++s) {
+    const auto* suite = tests->GetTestSuite(s);
+    for (int t = 0; t < suite->total_test_count(); ++t) {
+      const auto* test = suite->GetTestInfo(t);
+      if (!test->should_run() || test->value_param() == nullptr) continue;
+      const std::string name = test->name();
+      const std::string parameter = name.substr(name.find('/') + 1);
+      wanted.insert(parameter);
+      for (const auto* of_program : {"stages_", "shards_"}) wanted.insert(of_program + parameter);
+    }
+  }
+  std::vector<Comparison> comparisons = all_comparisons();
+  std::erase_if(comparisons, [&](const Comparison& one) { return !wanted.contains(test_name(one)); });
+  return comparisons;
+}
+
+// Every run of the comparisons that the GPUs here allow, made when first asked for: the ranks of one count
 // are started once (run_cases) and make all of its runs.
 class Records {
  public:
@@ -290,26 +311,36 @@ class Records {
  private:
   Records() {
     const int gpus = cuda_device_count();
-    std::map<int, std::ostringstream> commands;
-    for (const auto& comparison : all_comparisons()) {
+    std::map<int, std::vector<std::string>> commands;
+    for (const auto& comparison : wanted_comparisons()) {
       const fs::path folder = scratch("gpu-" + test_name(comparison));
       auto& paths = paths_[comparison.name];
       for (const auto& one : comparison.cases) {
         if (one.ranks > gpus) continue;
         paths.push_back(folder / (std::to_string(paths.size()) + ".h5"));
-        auto& lines = commands[one.ranks];
-        for (const auto& word : run_arguments(comparison.model, one, paths.back()))
-          lines << (word == kFirst ? paths.front().string() : word) << '\t';
-        lines << '\n';
+        std::string line;
+        for (const auto& word : run_arguments(comparison.model, one, paths.back())) line += word + '\t';
+        commands[one.ranks].push_back(line + '\n');
       }
     }
     const fs::path folder = scratch("gpu-cases");
     for (const auto& [ranks, lines] : commands) {
-      const fs::path file = folder / std::to_string(ranks);
-      std::ofstream(file) << lines.str();
-      const auto finished = run_program(
-          {"mpirun", "-np", std::to_string(ranks), SHARDRIFT_BINARY_DIR "/tests/run_cases", file.string()});
-      if (finished.code != 0) failure_ += std::to_string(ranks) + " ranks: " + finished.output;
+      // A run that needs no other GPU waits for the host most of the time: several at once.
+      const std::size_t programs = ranks == 1 ? std::min<std::size_t>(lines.size(), 6) : 1;
+      std::vector<std::future<Finished>> running;
+      for (std::size_t p = 0; p < programs; ++p) {
+        const fs::path file = folder / (std::to_string(ranks) + "-" + std::to_string(p));
+        std::ofstream to(file);
+        for (std::size_t i = p; i < lines.size(); i += programs) to << lines[i];
+        to.close();
+        running.push_back(std::async(std::launch::async, [ranks = ranks, file] {
+          return run_program({"mpirun", "-np", std::to_string(ranks), SHARDRIFT_BINARY_DIR "/tests/run_cases",
+                              file.string()});
+        }));
+      }
+      for (auto& one : running)
+        if (const auto finished = one.get(); finished.code != 0)
+          failure_ += std::to_string(ranks) + " ranks: " + finished.output;
     }
   }
 

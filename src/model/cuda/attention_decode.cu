@@ -85,8 +85,8 @@ __global__ void __launch_bounds__(kThreads)
   if (warp == 0) find_heads(shape, kv_head, static_cast<int>(blockIdx.y) % tiles * kTileRows, heads);
   __syncthreads();
   if (heads.count == 0) return;
-  await_kernel_before();
-  let_next_kernel_come();
+  wait_for_previous();
+  let_next_start();
   const RowScratch<kDim> scratch{static_cast<float*>(shape.scratch) + row * scratch_floats, shape.query_heads,
                                  (cache.max_length + kSpan - 1) / kSpan};
 

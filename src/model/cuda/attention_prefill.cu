@@ -76,8 +76,8 @@ __global__ void __launch_bounds__(kThreads)
   const int tile = static_cast<int>(gridDim.x - 1 - blockIdx.x) * kRows;
   const int tile_end = min(tile + kRows, static_cast<int>(index.rows));
 
-  await_kernel_before();
-  let_next_kernel_come();
+  wait_for_previous();
+  let_next_start();
   for (int i = static_cast<int>(threadIdx.x); i < kRows * kUnits; i += kThreads) {
     const int row = i / kUnits;
     const int unit = i % kUnits;

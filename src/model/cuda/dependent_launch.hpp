@@ -9,20 +9,20 @@ namespace shardrift::cuda {
 #ifdef __CUDACC__
 // Until the kernel before has ended and its writes are seen. Before it a kernel may read only what no kernel
 // of the pass writes, and may write nothing.
-__device__ inline void await_kernel_before() {
+__device__ inline void wait_for_previous() {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
   cudaGridDependencySynchronize();
 #endif
 }
 
 // The kernel after this may come as soon as all blocks have called this or ended; it still waits as above.
-__device__ inline void let_next_kernel_come() {
+__device__ inline void let_next_start() {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
   cudaTriggerProgrammaticLaunchCompletion();
 #endif
 }
 
-// kernel must call await_kernel_before.
+// kernel must call wait_for_previous.
 template <typename... Parameters, typename... Arguments>
 void launch_dependent(void (*kernel)(Parameters...), dim3 grid, dim3 block, std::size_t shared_bytes,
                       cudaStream_t stream, const Arguments&... arguments) {

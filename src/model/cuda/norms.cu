@@ -78,8 +78,8 @@ __global__ void __launch_bounds__(kMostThreads)
   const std::int64_t begin = static_cast<std::int64_t>(threadIdx.x) * kGroup;
   alignas(16) T weights[kGroup];
   if (begin < n) load_group<T, kAligned>(weight, begin, n, weights);
-  await_kernel_before();
-  let_next_kernel_come();
+  wait_for_previous();
+  let_next_start();
   alignas(16) T kept[kGroup];  // of the first step, which is the only one of most rows
   C squares = 0;
   for (std::int64_t i = begin; i < n; i += step) {

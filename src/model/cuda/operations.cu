@@ -44,8 +44,8 @@ template <typename T>
 __global__ void rope_kernel(T* qkv, std::int64_t qkv_cols, std::int64_t query_heads, RopeView rope,
                             RowIndex index, CacheView cache) {
   using C = Compute<T>;
-  await_kernel_before();
-  let_next_kernel_come();
+  wait_for_previous();
+  let_next_start();
   const std::int64_t row = blockIdx.x;
   const std::int64_t head = blockIdx.y;
   const std::int64_t half = rope.pairs;
@@ -92,8 +92,8 @@ __global__ void rope_kernel(T* qkv, std::int64_t qkv_cols, std::int64_t query_he
 template <typename T>
 __global__ void activation_kernel(const T* gate_up, Activation activation, double limit, std::int64_t cols,
                                   std::int64_t count, T* out) {
-  await_kernel_before();
-  let_next_kernel_come();
+  wait_for_previous();
+  let_next_start();
   for (std::int64_t i = first_index(); i < count; i += index_step()) {
     const std::int64_t row = i / cols;
     const T* gate = gate_up + row * 2 * cols + (i - row * cols);

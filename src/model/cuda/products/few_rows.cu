@@ -1,8 +1,8 @@
 // Products of few rows: the weights stream through once, as fast as memory gives them. A block has 16 or 32
 // weight rows, its warp w strand w of them. A lane multiplies what it fetched itself, so warps never meet
 // before their sums do.
+#include "model/cuda/dependent_launch.hpp"
 #include "model/cuda/products/fragments.cuh"
-#include "model/cuda/products/launch.cuh"
 #include "model/cuda/products/product_kernels.hpp"
 
 namespace shardrift::cuda {

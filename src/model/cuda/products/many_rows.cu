@@ -1,6 +1,6 @@
 // Products of many rows: a block computes a tile of outputs, strand after strand.
+#include "model/cuda/dependent_launch.hpp"
 #include "model/cuda/products/fragments.cuh"
-#include "model/cuda/products/launch.cuh"
 #include "model/cuda/products/product_kernels.hpp"
 
 namespace shardrift::cuda {

@@ -1,6 +1,6 @@
 // Products of float32 and float64, bit-equal to the CPU's (model/cpu/products/product_kernels.hpp). Four
 // lanes have the strands of an output, 16 bytes of them each; a warp has 8 or 32 weight rows.
-#include "model/cuda/products/launch.cuh"
+#include "model/cuda/dependent_launch.hpp"
 #include "model/cuda/products/product_kernels.hpp"
 
 namespace shardrift::cuda {
