@@ -6,6 +6,8 @@
 #include <chrono>
 #include <thread>
 
+#include "common/phase_listener.hpp"
+
 namespace shardrift::progress {
 namespace {
 
@@ -16,6 +18,36 @@ std::atomic<std::int64_t> g_number{-1};
 std::atomic<On> g_on{On::nothing};
 std::atomic<const char*> g_in{""};
 std::atomic<bool> g_ended{false};
+std::atomic<const PhaseListener*> g_listener{nullptr};
+// Of the thread's open scopes, the newest in the lowest bit: whether a range of at() is open in it.
+thread_local std::uint64_t t_at = 0;
+
+// Those of a scope, and those of at(), which end where the next begins or its scope ends.
+void begin_range(const char* what, std::int64_t number) {
+  if (const auto* listener = g_listener.load(std::memory_order_acquire)) listener->begin(what, number);
+}
+void end_range() {
+  if (const auto* listener = g_listener.load(std::memory_order_acquire)) listener->end();
+}
+void end_at() {
+  if ((t_at & 1U) != 0) end_range();
+  t_at &= ~std::uint64_t{1};
+}
+void begin_scope(const char* what, std::int64_t number = -1) {
+  begin_range(what, number);
+  t_at <<= 1U;
+}
+void end_scope() {
+  end_at();
+  t_at >>= 1U;
+  end_range();
+}
+
+void set(const char* what, std::int64_t number) {
+  g_what.store(what, std::memory_order_relaxed);
+  g_number.store(number, std::memory_order_relaxed);
+  done();
+}
 
 const char* words(On on) {
   switch (on) {
@@ -36,26 +68,39 @@ void done(std::uint64_t amount) {
   g_done.fetch_add(amount, std::memory_order_relaxed);
 }
 
+void listen(const PhaseListener& listener) {
+  static PhaseListener kept;
+  kept = listener;
+  g_listener.store(&kept, std::memory_order_release);
+}
+
 Doing::Doing(const char* what, std::int64_t number) : what_(g_what), number_(g_number) {
-  at(what, number);
+  begin_scope(what, number);
+  set(what, number);
 }
 
 Doing::~Doing() {
-  at(what_, number_);
+  end_scope();
+  set(what_, number_);
 }
 
 void at(const char* what, std::int64_t number) {
-  g_what.store(what, std::memory_order_relaxed);
-  g_number.store(number, std::memory_order_relaxed);
-  done();
+  end_at();
+  if (g_listener.load(std::memory_order_relaxed) != nullptr) {
+    begin_range(what, number);
+    t_at |= 1U;
+  }
+  set(what, number);
 }
 
 Waiting::Waiting(On on, const char* in) : on_(g_on), in_(g_in) {
   g_in.store(in, std::memory_order_relaxed);
   g_on.store(on, std::memory_order_relaxed);
+  begin_scope(in);
 }
 
 Waiting::~Waiting() {
+  end_scope();
   while (g_ended) std::this_thread::sleep_for(std::chrono::seconds(1));
   g_on.store(on_, std::memory_order_relaxed);
   g_in.store(in_, std::memory_order_relaxed);

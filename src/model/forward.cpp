@@ -39,6 +39,7 @@ Forward::Outcome Forward::end(Landing& landing) const {
 }
 
 void Forward::stage(const Pass& pass, Landing& landing) {
+  progress::at("staging a pass");
   const std::int64_t rows = pass.rows();
   if (rows < 1 || rows > capacity_.rows)
     throw failure("a pass of {} rows, but buffers for {}: this is a bug", rows, capacity_.rows);
@@ -73,6 +74,7 @@ void Forward::compute_or_replay() {
   Capture& capture = captures_[{index_.rows, logit_rows_, index_.one_sequence, index_.own_sequences}];
   if (capture.seen++ == 0) return compute();
   if (!capture.work) capture.work = backend_.capture([this] { compute(); });
+  progress::at("replaying a captured pass");
   capture.work->launch();
 }
 
@@ -103,6 +105,7 @@ void Forward::compute() {
 }
 
 void Forward::fetch(Landing& landing) {
+  progress::at("fetching a pass");
   const auto row_bytes = static_cast<std::size_t>(config_.vocabulary) * size_of(plan_.logits_dtype);
   landing.rows = static_cast<std::size_t>(logit_rows_);
   landing.bytes = place_.writes() ? landing.rows * row_bytes : 0;

@@ -2,6 +2,7 @@
 
 #include "common/error.hpp"
 #include "model/cuda/cuda_device.hpp"
+#include "model/cuda/profiler_ranges.hpp"
 #include "parallel/transport/peer_transport.hpp"
 #include "worker/environment.hpp"
 #ifdef SHARDRIFT_HAVE_CUDA
@@ -21,6 +22,7 @@ RankDevice open_cuda(const DeviceNumerics& numerics, const World& world) {
   if (visible > 1 && world.local_size() > visible)
     throw usage_error("{} ranks on {}, but {} GPUs are visible there: start no more ranks than GPUs",
                       world.local_size(), world.host(), visible);
+  tell_profiler();
   const CudaDevice device = select_cuda_device(world.local_rank() % visible);
   RankDevice opened;
   opened.info = {world.rank(), world.host(), device.name, device.uuid, device.compute_capability,
