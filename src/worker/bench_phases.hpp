@@ -76,6 +76,9 @@ class PhaseBackend final : public Backend {
   void rms_norm(const Matrix& x, const NormView& norm, const Matrix& out) override {
     if (others()) device_.rms_norm(x, norm, out);
   }
+  void add_and_norm(const Matrix& to, const Matrix& delta, const NormView& norm, const Matrix& out) override {
+    if (others()) device_.add_and_norm(to, delta, norm, out);
+  }
   void head_norm(const Matrix& m, Range heads, const NormView& norm) override {
     if (others()) device_.head_norm(m, heads, norm);
   }
