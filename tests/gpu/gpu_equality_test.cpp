@@ -311,17 +311,19 @@ class Records {
  private:
   Records() {
     const int gpus = cuda_device_count();
-    std::map<int, std::vector<std::string>> commands;
+    std::map<int, std::vector<std::string>> commands;  // by ranks: each comparison's lines
     for (const auto& comparison : wanted_comparisons()) {
       const fs::path folder = scratch("gpu-" + test_name(comparison));
       auto& paths = paths_[comparison.name];
+      std::map<int, std::string> lines;
       for (const auto& one : comparison.cases) {
         if (one.ranks > gpus) continue;
         paths.push_back(folder / (std::to_string(paths.size()) + ".h5"));
-        std::string line;
-        for (const auto& word : run_arguments(comparison.model, one, paths.back())) line += word + '\t';
-        commands[one.ranks].push_back(line + '\n');
+        for (const auto& word : run_arguments(comparison.model, one, paths.back()))
+          lines[one.ranks] += (word == kFirst ? paths.front().string() : word) + '\t';
+        lines[one.ranks] += '\n';
       }
+      for (auto& [ranks, text] : lines) commands[ranks].push_back(std::move(text));
     }
     const fs::path folder = scratch("gpu-cases");
     for (const auto& [ranks, lines] : commands) {
