@@ -165,6 +165,9 @@ class Backend {
   // out[rows, N] = x[rows, K] · weight[N, K]ᵀ. out.dtype may be float32 where x is narrower: the float32
   // accumulators, unrounded.
   virtual void linear(const Matrix& x, const Weight& weight, const Matrix& out) = 0;
+  // A hint that changes no bits: this weight's product follows the norm, rope, attention or activation that
+  // is enqueued next, which may bring a part of it nearer meanwhile.
+  virtual void read_ahead(const Weight&) {}
   // qkv [rows, (query_heads + 2 · kv_heads) · head_dim]: rotates queries and keys in place, writes keys and
   // values to the cache.
   virtual void rope_and_cache(const Matrix& qkv, std::int64_t query_heads, const RopeView& rope,

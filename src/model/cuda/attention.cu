@@ -224,11 +224,11 @@ ScoreScale score_scale(const AttentionShape& shape, std::int64_t head_dim) {
 }  // namespace
 
 void attention(const Matrix& qkv, const AttentionShape& shape, const RowIndex& index, const CacheView& cache,
-               const Matrix& out, cudaStream_t stream) {
+               const Matrix& out, const ReadAhead& ahead, cudaStream_t stream) {
   if (serves_tensor_attention(out.dtype, cache.head_dim)) {
     const ScoreScale scale = score_scale(shape, cache.head_dim);
     if (index.own_sequences && shape.scratch != nullptr)
-      return attention_decode(qkv, shape, index, cache, scale, out, stream);
+      return attention_decode(qkv, shape, index, cache, scale, out, ahead, stream);
     return attention_prefill(qkv, shape, index, cache, scale, out, stream);
   }
   visit_dtype(out.dtype, [&]<typename T>() {

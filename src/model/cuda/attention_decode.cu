@@ -53,13 +53,16 @@ struct RowScratch {
 };
 
 // kDim: head_dim, padded with zeros. A block sums kValues columns of the values: part blockIdx.x % parts.
-// grid: (splits · parts, KV heads · tiles of kTileRows heads, rows)
+// grid: (splits · parts, KV heads · tiles of kTileRows heads, rows, and one more where there is something to
+// read ahead)
 template <typename T, int kDim, int kValues>
 __global__ void __launch_bounds__(kThreads)
     decode_kernel(const T* qkv, std::int64_t qkv_cols, AttentionShape shape, RowIndex index, CacheView cache,
-                  ScoreScale scale, int parts, int tiles, std::int64_t scratch_floats, T* out,
-                  std::int64_t out_cols) {
+                  ScoreScale scale, int parts, int tiles, std::int64_t scratch_floats, ReadAhead ahead,
+                  T* out, std::int64_t out_cols) {
   constexpr int kPitch = kValues + 4;  // of a head's values, so that the rows of a store lie in other banks
+  if (blockIdx.z >= index.rows)
+    return read_ahead(ahead, blockIdx.y * gridDim.x + blockIdx.x, gridDim.x * gridDim.y);
   __shared__ Heads heads;
   __shared__ float chunk_tops[kWarps][kTileRows];
   __shared__ float chunk_sums[kWarps][kTileRows];
@@ -229,7 +232,7 @@ __global__ void __launch_bounds__(kThreads)
 
 template <typename T, int kDim>
 void launch(const Matrix& qkv, const AttentionShape& shape, const RowIndex& index, const CacheView& cache,
-            const ScoreScale& scale, const Matrix& out, cudaStream_t stream) {
+            const ScoreScale& scale, const Matrix& out, const ReadAhead& ahead, cudaStream_t stream) {
   constexpr int kValues = value_columns(kDim);
   constexpr int kBytes = kWarps * kTileRows * (kValues + 4) * 4;
   const auto kernel = decode_kernel<T, kDim, kValues>;
@@ -242,10 +245,10 @@ void launch(const Matrix& qkv, const AttentionShape& shape, const RowIndex& inde
   const std::int64_t spans = (cache.max_length + kSpan - 1) / kSpan;
   const std::int64_t splits = std::clamp<std::int64_t>(kMostBlocks / others, 1, spans);
   const dim3 grid(static_cast<unsigned>(splits * parts), static_cast<unsigned>(cache.kv_heads * tiles),
-                  static_cast<unsigned>(index.rows));
+                  static_cast<unsigned>(index.rows) + (ahead.data == nullptr ? 0 : 1));
   launch_dependent(kernel, grid, kThreads, kBytes, stream, static_cast<const T*>(qkv.data), qkv.cols, shape,
                    index, cache, scale, parts, tiles,
-                   attention_scratch(shape.query_heads, cache.head_dim, cache.max_length) / 4,
+                   attention_scratch(shape.query_heads, cache.head_dim, cache.max_length) / 4, ahead,
                    static_cast<T*>(out.data), out.cols);
 }
 
@@ -253,9 +256,9 @@ void launch(const Matrix& qkv, const AttentionShape& shape, const RowIndex& inde
 
 void attention_decode(const Matrix& qkv, const AttentionShape& shape, const RowIndex& index,
                       const CacheView& cache, const ScoreScale& scale, const Matrix& out,
-                      cudaStream_t stream) {
+                      const ReadAhead& ahead, cudaStream_t stream) {
   visit_tensor_attention(out.dtype, cache.head_dim, [&]<typename T, int kDim>() {
-    launch<T, kDim>(qkv, shape, index, cache, scale, out, stream);
+    launch<T, kDim>(qkv, shape, index, cache, scale, out, ahead, stream);
   });
 }
 

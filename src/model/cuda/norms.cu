@@ -4,6 +4,7 @@
 // ascending order, the threads' sums of squares meet in a fixed tree. The number of threads depends on n
 // alone, so the bits of a norm depend on its own elements only.
 #include "model/cuda/dependent_launch.hpp"
+#include "model/cuda/element_groups.hpp"
 #include "model/cuda/kernels.hpp"
 #include "model/formulas.hpp"
 #include "model/scalar.hpp"
@@ -11,41 +12,12 @@
 namespace shardrift::cuda {
 namespace {
 
-constexpr int kGroup = 8;
 constexpr int kMostThreads = 512;
 constexpr unsigned kWholeWarp = 0xFFFFFFFFU;
 
 int threads_for(std::int64_t n) {
   const std::int64_t warps = (n + 32 * kGroup - 1) / (32 * kGroup);
   return static_cast<int>(warps * 32 < kMostThreads ? warps * 32 : kMostThreads);
-}
-
-// Elements [at, at + kGroup) of n; those past the end are 0. Whole 16 bytes where rows are aligned.
-template <typename T, bool kAligned>
-__device__ void load_group(const T* from, std::int64_t at, std::int64_t n, T (&group)[kGroup]) {
-  if constexpr (kAligned) {
-    constexpr int kWords = kGroup * sizeof(T) / 16;
-#pragma unroll
-    for (int i = 0; i < kWords; ++i)
-      reinterpret_cast<uint4*>(group)[i] = reinterpret_cast<const uint4*>(from + at)[i];
-  } else {
-#pragma unroll
-    for (int i = 0; i < kGroup; ++i) group[i] = at + i < n ? from[at + i] : static_cast<T>(0.0F);
-  }
-}
-
-template <typename T, bool kAligned>
-__device__ void store_group(T* to, std::int64_t at, std::int64_t n, const T (&group)[kGroup]) {
-  if constexpr (kAligned) {
-    constexpr int kWords = kGroup * sizeof(T) / 16;
-#pragma unroll
-    for (int i = 0; i < kWords; ++i)
-      reinterpret_cast<uint4*>(to + at)[i] = reinterpret_cast<const uint4*>(group)[i];
-  } else {
-#pragma unroll
-    for (int i = 0; i < kGroup; ++i)
-      if (at + i < n) to[at + i] = group[i];
-  }
 }
 
 template <typename C>
@@ -71,8 +43,9 @@ __device__ C block_sum(C value) {
 template <typename T, bool kAdds, bool kAligned>
 __global__ void __launch_bounds__(kMostThreads)
     norm_kernel(T* x, const T* delta, const T* weight, Compute<T> eps, NormKind kind, std::int64_t cols,
-                std::int64_t n, std::int64_t first, T* out) {
+                std::int64_t n, std::int64_t first, T* out, ReadAhead ahead, unsigned rows) {
   using C = Compute<T>;
+  if (blockIdx.x >= rows) return read_ahead(ahead, blockIdx.x - rows);
   const std::int64_t at = blockIdx.x * cols + (first + blockIdx.y) * n;
   const std::int64_t step = static_cast<std::int64_t>(blockDim.x) * kGroup;
   const std::int64_t begin = static_cast<std::int64_t>(threadIdx.x) * kGroup;
@@ -116,34 +89,36 @@ __global__ void __launch_bounds__(kMostThreads)
 
 // delta: null, or added first.
 void launch(const Matrix& x, const void* delta, const NormView& norm, Range heads, const Matrix& out,
-            cudaStream_t stream) {
+            const ReadAhead& ahead, cudaStream_t stream) {
   visit_dtype(x.dtype, [&]<typename T>() {
     const std::int64_t n = norm.weight->cols;
     const bool aligned = n % kGroup == 0 && x.cols % kGroup == 0;
     const auto kernel = delta != nullptr
                             ? (aligned ? norm_kernel<T, true, true> : norm_kernel<T, true, false>)
                             : (aligned ? norm_kernel<T, false, true> : norm_kernel<T, false, false>);
-    const dim3 grid(static_cast<unsigned>(x.rows), static_cast<unsigned>(heads.size()));
+    const auto rows = static_cast<unsigned>(x.rows);
+    const dim3 grid(rows + ahead.blocks(), static_cast<unsigned>(heads.size()));
     launch_dependent(kernel, grid, threads_for(n), 0, stream, static_cast<T*>(x.data),
                      static_cast<const T*>(delta), static_cast<const T*>(norm.weight->data),
                      static_cast<Compute<T>>(norm.eps), norm.kind, x.cols, n, heads.begin,
-                     static_cast<T*>(out.data));
+                     static_cast<T*>(out.data), ahead, rows);
   });
 }
 
 }  // namespace
 
-void rms_norm(const Matrix& x, const NormView& norm, const Matrix& out, cudaStream_t stream) {
-  launch(x, nullptr, norm, {0, 1}, out, stream);
+void rms_norm(const Matrix& x, const NormView& norm, const Matrix& out, const ReadAhead& ahead,
+              cudaStream_t stream) {
+  launch(x, nullptr, norm, {0, 1}, out, ahead, stream);
 }
 
 void add_and_norm(const Matrix& to, const Matrix& delta, const NormView& norm, const Matrix& out,
-                  cudaStream_t stream) {
-  launch(to, delta.data, norm, {0, 1}, out, stream);
+                  const ReadAhead& ahead, cudaStream_t stream) {
+  launch(to, delta.data, norm, {0, 1}, out, ahead, stream);
 }
 
 void head_norm(const Matrix& m, Range heads, const NormView& norm, cudaStream_t stream) {
-  if (!heads.empty()) launch(m, nullptr, norm, heads, m, stream);
+  if (!heads.empty()) launch(m, nullptr, norm, heads, m, {}, stream);
 }
 
 }  // namespace shardrift::cuda

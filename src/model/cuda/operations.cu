@@ -2,6 +2,7 @@
 // the number of rows, shards or multiprocessors.
 #include "common/mix64.hpp"
 #include "model/cuda/dependent_launch.hpp"
+#include "model/cuda/element_groups.hpp"
 #include "model/cuda/kernels.hpp"
 #include "model/formulas.hpp"
 #include "model/scalar.hpp"
@@ -39,65 +40,24 @@ __global__ void pick_rows_kernel(const std::uint16_t* gathered, std::int64_t str
   for (std::int64_t i = threadIdx.x; i < words; i += blockDim.x) out[blockIdx.x * words + i] = source[i];
 }
 
-// grid (row, head of query, key or value); one thread for each pair of elements, and for each of the rest.
-template <typename T>
-__global__ void rope_kernel(T* qkv, std::int64_t qkv_cols, std::int64_t query_heads, RopeView rope,
-                            RowIndex index, CacheView cache) {
-  using C = Compute<T>;
-  wait_for_previous();
-  let_next_start();
-  const std::int64_t row = blockIdx.x;
-  const std::int64_t head = blockIdx.y;
-  const std::int64_t half = rope.pairs;
-  const std::int64_t position = index.positions[row];
-  const std::int64_t beyond = index.lengths[row] - rope.short_length;
-  const std::int64_t table = beyond > 0 && rope.frequencies == nullptr ? rope.positions : 0;
-  T* source = qkv + row * qkv_cols + head * cache.head_dim;
-  T* target = source;
-  const bool value = head >= query_heads + cache.kv_heads;
-  if (head >= query_heads) {
-    const std::int64_t kv = value ? head - query_heads - cache.kv_heads : head - query_heads;
-    target = static_cast<T*>(value ? cache.values : cache.keys) +
-             ((index.slots[row] * cache.kv_heads + kv) * cache.max_length + position) * cache.head_dim;
-  }
-  if (target != source)
-    for (std::int64_t i = (value ? 0 : 2 * half) + threadIdx.x; i < cache.head_dim; i += blockDim.x)
-      target[i] = source[i];
-  if (value) return;
-  for (std::int64_t i = threadIdx.x; i < half; i += blockDim.x) {
-    float cosine_word, sine_word;
-    if (beyond > 0 && rope.frequencies != nullptr) {  // as rope_tables makes its tables
-      const double angle = static_cast<float>(position) * rope.frequencies[(beyond - 1) * half + i];
-      cosine_word = static_cast<float>(cos(angle));
-      sine_word = static_cast<float>(sin(angle));
-    } else {
-      cosine_word = rope.cosines[(table + position) * half + i];
-      sine_word = rope.sines[(table + position) * half + i];
-    }
-    const C cosine = static_cast<C>(cosine_word);
-    const C sine = static_cast<C>(sine_word);
-    const C a = static_cast<C>(source[i]);
-    const C b = static_cast<C>(source[i + half]);
-    const T first = static_cast<T>(a * cosine - b * sine);
-    const T second = static_cast<T>(b * cosine + a * sine);
-    target[i] = first;
-    target[i + half] = second;
-    if (target != source) {  // a key: in place as well
-      source[i] = first;
-      source[i + half] = second;
-    }
-  }
-}
-
-template <typename T>
+// A thread has a group of a row's columns.
+template <typename T, bool kAligned>
 __global__ void activation_kernel(const T* gate_up, Activation activation, double limit, std::int64_t cols,
-                                  std::int64_t count, T* out) {
+                                  std::int64_t groups, std::int64_t count, T* out, ReadAhead ahead,
+                                  unsigned work_blocks) {
+  if (blockIdx.x >= work_blocks) return read_ahead(ahead, blockIdx.x - work_blocks);
   wait_for_previous();
   let_next_start();
-  for (std::int64_t i = first_index(); i < count; i += index_step()) {
-    const std::int64_t row = i / cols;
-    const T* gate = gate_up + row * 2 * cols + (i - row * cols);
-    out[i] = activated_product(gate[0], gate[cols], activation, limit);
+  for (std::int64_t i = first_index(); i < count; i += static_cast<std::int64_t>(work_blocks) * blockDim.x) {
+    const std::int64_t row = i / groups;
+    const std::int64_t at = (i - row * groups) * kGroup;
+    alignas(16) T gate[kGroup];
+    alignas(16) T up[kGroup];
+    load_group<T, kAligned>(gate_up + row * 2 * cols, at, cols, gate);
+    load_group<T, kAligned>(gate_up + row * 2 * cols + cols, at, cols, up);
+#pragma unroll
+    for (int j = 0; j < kGroup; ++j) gate[j] = activated_product(gate[j], up[j], activation, limit);
+    store_group<T, kAligned>(out + row * cols, at, cols, gate);
   }
 }
 
@@ -205,23 +165,16 @@ void pick_rows(const void* gathered, std::size_t stride, const std::int32_t* own
       words, static_cast<std::uint16_t*>(out.data));
 }
 
-void rope_and_cache(const Matrix& qkv, std::int64_t query_heads, const RopeView& rope, const RowIndex& index,
-                    const CacheView& cache, cudaStream_t stream) {
-  visit_dtype(qkv.dtype, [&]<typename T>() {
-    const dim3 grid(static_cast<unsigned>(index.rows),
-                    static_cast<unsigned>(query_heads + 2 * cache.kv_heads));
-    launch_dependent(rope_kernel<T>, grid, 64, 0, stream, static_cast<T*>(qkv.data), qkv.cols, query_heads,
-                     rope, index, cache);
-  });
-}
-
 void activate(const Matrix& gate_up, Activation activation, double limit, const Matrix& out,
-              cudaStream_t stream) {
+              const ReadAhead& ahead, cudaStream_t stream) {
   if (out.count() == 0) return;
   visit_dtype(out.dtype, [&]<typename T>() {
-    launch_dependent(activation_kernel<T>, blocks_for(out.count()), kThreads, 0, stream,
-                     static_cast<const T*>(gate_up.data), activation, limit, out.cols, out.count(),
-                     static_cast<T*>(out.data));
+    const auto kernel = out.cols % kGroup == 0 ? activation_kernel<T, true> : activation_kernel<T, false>;
+    const std::int64_t groups = (out.cols + kGroup - 1) / kGroup;
+    const auto blocks = static_cast<unsigned>(blocks_for(out.rows * groups));
+    launch_dependent(kernel, blocks + ahead.blocks(), kThreads, 0, stream,
+                     static_cast<const T*>(gate_up.data), activation, limit, out.cols, groups,
+                     out.rows * groups, static_cast<T*>(out.data), ahead, blocks);
   });
 }
 

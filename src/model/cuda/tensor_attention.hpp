@@ -8,6 +8,7 @@
 
 #include "model/backend.hpp"
 #include "model/cuda/attention_tile.hpp"
+#include "model/cuda/read_ahead.hpp"
 #include "weights/attention_scratch.hpp"
 
 namespace shardrift::cuda {
@@ -47,6 +48,6 @@ void attention_prefill(const Matrix& qkv, const AttentionShape& shape, const Row
 // Needs index.own_sequences and shape.scratch.
 void attention_decode(const Matrix& qkv, const AttentionShape& shape, const RowIndex& index,
                       const CacheView& cache, const ScoreScale& scale, const Matrix& out,
-                      cudaStream_t stream);
+                      const ReadAhead& ahead, cudaStream_t stream);
 
 }  // namespace shardrift::cuda
