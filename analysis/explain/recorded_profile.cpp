@@ -13,6 +13,7 @@ ProbedCollective probed_of(const record::CollectiveInfo& info) {
   probed.probe.ranks = info.ranks;
   probed.probe.count = info.count;
   probed.probe.dtype = named<DType>("dtype", info.dtype);
+  probed.captured = info.captured;
   probed.probe.calls = info.ranks * (info.ranks - 1) / 2;  // one a pair of ranks (parallel/probe)
   std::map<std::int64_t, std::int32_t> index_of;  // in the record -> in the probe, in order of first use
   for (const auto& segment : info.segments) {

@@ -51,6 +51,11 @@ std::string numerics_of(const analysis::RunSummary& reference, const analysis::R
     return fmt::format("{} instead of {}", name_of(other->dtype), name_of(one->dtype));
   if (one && other && one->device != other->device)
     return fmt::format("a {} instead of a {}", device_name(other->device), device_name(one->device));
+  if (one && other && one->launch != other->launch) {
+    auto alike = *one;
+    alike.launch = other->launch;
+    if (alike == *other) return fmt::format("the same plan, launched {}", name_of(other->launch));
+  }
   return {};
 }
 

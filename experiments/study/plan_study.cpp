@@ -14,6 +14,7 @@
 #include "experiments/study/estimate.hpp"
 #include "experiments/study/prediction.hpp"
 #include "experiments/study/prompts_summary.hpp"
+#include "options/launch.hpp"
 #include "options/probe_options.hpp"
 #include "options/run_options.hpp"
 #include "parallel/plan/plan_json.hpp"
@@ -21,6 +22,7 @@
 #include "parallel/profile/messages.hpp"
 #include "record/output_names.hpp"
 #include "weights/codings/matrix_coding.hpp"
+#include "weights/fit.hpp"
 #include "weights/model_config.hpp"
 #include "weights/model_files.hpp"
 #include "weights/quantize.hpp"
@@ -234,6 +236,8 @@ class Planner {
     const Model& model = model_at(options.model);
     one.model = options.model;
     const auto layers = static_cast<int>(model.config.layers);
+    const auto of_model = why_not_captured(model.config);
+    resolve_launch(options, of_model);
     Plan plan = validated(options.plan, layers, world_size(options.plan));
     // A study of scale-out has no flags of its own but --yardstick's.
     refuse_quantized_twice(plan.quantize, model.coding, study_.file.empty() ? "--yardstick" : kQuantizeFlag);
@@ -271,7 +275,7 @@ class Planner {
       if (entry.predict) machine.devices = 1;
       const auto outcome =
           predict(plan, settings, machine, options_,
-                  message_counts(plan, model.config.hidden, work.lengths, options.mode != Mode::score));
+                  messages_of(plan, model.config.hidden, work.lengths, options.mode != Mode::score));
       if (const auto* none = std::get_if<NoPrediction>(&outcome)) {
         leave_out(entry, none->reason, describe(plan));
         return;
@@ -282,6 +286,7 @@ class Planner {
       one.prediction = prediction.why;
       settings = prediction.settings;
       options = parsed(words_of(settings, records), one.output);
+      resolve_launch(options, of_model);
       plan = validated(options.plan, layers, world_size(options.plan));
       plan_.notes.push_back(fmt::format("{} is predicted: {}", one.name, one.prediction));
     }

@@ -32,7 +32,7 @@ void put(Settings& settings, const std::string& flag, const std::string& value) 
 
 std::variant<Prediction, NoPrediction> predict(const Plan& plan, const Settings& settings,
                                                const Machine& machine, const PlanOptions& options,
-                                               const std::set<std::int64_t>& counts) {
+                                               const Messages& messages) {
   Prediction prediction{settings, {}};
   auto& flags = prediction.settings;
   std::vector<std::string> why;
@@ -66,9 +66,16 @@ std::variant<Prediction, NoPrediction> predict(const Plan& plan, const Settings&
       why.emplace_back("two shards have one possible order of summing");
     } else {
       std::vector<std::string> passed;
-      const ProfileWanted wanted{plan.shards, operation_of(plan),          plan.dtype,
-                                 pinned,      called_counts(plan, counts), plan.collective};
-      const auto chosen = find_profile(wanted, machine, options.collective_profiles, passed);
+      ProfileWanted wanted{plan.shards, operation_of(plan),     plan.dtype,
+                           pinned,      called(plan, messages), plan.collective};
+      auto chosen = find_profile(wanted, machine, options.collective_profiles, passed);
+      if (!chosen && !wanted.messages.captured.empty() && !settings.contains("launch")) {
+        wanted.messages.eager.merge(wanted.messages.captured);
+        wanted.messages.captured.clear();
+        chosen = find_profile(wanted, machine, options.collective_profiles, passed = {});
+        put(flags, "launch", std::string(name_of(Launch::eager)));
+        why.emplace_back("as launched eagerly, for no profile at hand knows captured sums");
+      }
       if (!chosen)
         return NoPrediction{fmt::format(
             "needs {} {}, here {} {}; a prediction needs a collective profile of {} ranks ({}){}: make one "

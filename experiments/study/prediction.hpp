@@ -1,12 +1,12 @@
 // More ranks than devices: which plan gives the same bits on fewer (docs/architecture.md, equality rules)?
 #pragma once
 #include <cstdint>
-#include <set>
 #include <string>
 #include <variant>
 
 #include "experiments/study/plan_study.hpp"
 #include "parallel/plan/plan.hpp"
+#include "parallel/profile/messages.hpp"
 
 namespace shardrift::study {
 
@@ -21,9 +21,10 @@ struct NoPrediction {
 // plan: what `settings` ask for, needing more ranks than the machine has. Given up in this order, until it
 // fits: replicas, stages, tensor-parallel ranks. Replicas and stages move bytes only. Shards keep their
 // number: a local fold has the same bits on any R, the live sum of two shards has one possible order, and
-// that of more is folded as a collective profile says.
+// that of more is folded as a collective profile says. Where
+// no profile knows captured sums and the settings do not ask for them, it is predicted as launched eagerly.
 std::variant<Prediction, NoPrediction> predict(const Plan& plan, const Settings& settings,
                                                const Machine& machine, const PlanOptions& options,
-                                               const std::set<std::int64_t>& counts);
+                                               const Messages& messages);
 
 }  // namespace shardrift::study

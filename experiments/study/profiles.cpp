@@ -33,15 +33,19 @@ std::string misfit(const CollectiveProfile& profile, const ProfileWanted& wanted
         return one.operation == wanted.operation && one.probe.dtype == dtype;
       });
   if (!probed) return fmt::format("has no {} in {}", name_of(wanted.operation), name_of(dtype));
-  for (const auto count : wanted.counts) {
-    try {
-      profile.map_for(wanted.operation, dtype, count);
-    } catch (const Error&) {
-      return fmt::format("does not know the {} of {} {} elements", name_of(wanted.operation), count,
-                         name_of(dtype));
+  const auto unknown = [&](const std::set<std::int64_t>& counts, bool captured) -> std::string {
+    for (const auto count : counts) {
+      try {
+        profile.map_for(wanted.operation, dtype, count, captured);
+      } catch (const Error&) {
+        return fmt::format("does not know the {}{} of {} {} elements", captured ? "captured " : "",
+                           name_of(wanted.operation), count, name_of(dtype));
+      }
     }
-  }
-  return {};
+    return {};
+  };
+  const auto eager = unknown(wanted.messages.eager, false);
+  return eager.empty() ? unknown(wanted.messages.captured, true) : eager;
 }
 
 int likeness(const CollectiveProfile& profile, const Machine& machine) {

@@ -2,11 +2,11 @@
 #pragma once
 #include <filesystem>
 #include <optional>
-#include <set>
 #include <string>
 #include <vector>
 
 #include "experiments/study/machine.hpp"
+#include "parallel/profile/messages.hpp"
 #include "parallel/profile/profile.hpp"
 
 namespace shardrift::study {
@@ -15,8 +15,8 @@ struct ProfileWanted {
   int ranks = 0;
   CollectiveOperation operation = CollectiveOperation::all_reduce;
   DType dtype = DType::float32;
-  bool pinned = false;            // the collective's algorithm is pinned by flags
-  std::set<std::int64_t> counts;  // elements of messages whose order must be known
+  bool pinned = false;  // the collective's algorithm is pinned by flags
+  Messages messages;    // as the library is called: their orders must be known
   Collective collective = Collective::library;
 
   // As profiles name it: the machine's library, or one of our own all-reduces, which add alike on every

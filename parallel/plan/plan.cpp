@@ -173,7 +173,7 @@ std::string describe(const Plan& plan) {
   if (plan.prefill_batch > 1) text += fmt::format(", prefill-batch {}", plan.prefill_batch);
   text += fmt::format(", {}", name_of(plan.dtype));
   if (plan.quantize != Quantization::none) text += fmt::format(", {} weights", name_of(plan.quantize));
-  if (plan.launch != Launch::eager) text += fmt::format(", {}", name_of(plan.launch));
+  if (plan.launch == Launch::captured) text += fmt::format(", {}", name_of(plan.launch));
   return text + fmt::format(", {}", name_of(plan.device));
 }
 

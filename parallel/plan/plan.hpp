@@ -65,11 +65,13 @@ constexpr auto names_of(ExpertSum) {
 // How the device is given a decode pass. Libraries may choose other kernels and collectives for one that is
 // captured, so it is part of the numerics until it is seen not to be.
 enum class Launch {
-  eager,     // operation by operation
-  captured,  // one CUDA graph, collectives included
+  eager,      // operation by operation
+  captured,   // one CUDA graph, collectives included
+  automatic,  // asked for only: options/launch.hpp makes it one of the two, and no record says it
 };
 constexpr auto names_of(Launch) {
-  return std::to_array<Named<Launch>>({{Launch::eager, "eager"}, {Launch::captured, "captured"}});
+  return std::to_array<Named<Launch>>(
+      {{Launch::eager, "eager"}, {Launch::captured, "captured"}, {Launch::automatic, "auto"}});
 }
 
 struct Plan {

@@ -101,8 +101,11 @@ constexpr auto fields_of(std::type_identity<Plan>) {
           Since::later},
       FlagField{
           "launch", &Plan::launch, in_numerics,
-          "how decode passes go to a GPU. eager: operation by operation (default); captured: as one CUDA "
-          "graph, collectives included (needs --device cuda)",
+          "how decode passes go to a GPU. captured: as one CUDA graph, collectives included; eager: "
+          "operation "
+          "by operation; auto (default): captured, but eager on CPUs, and with a message where a pass cannot "
+          "be "
+          "captured: mixtures of experts, --checksums, --record hidden, a profile without captured sums",
           Since::later},
   };
 }

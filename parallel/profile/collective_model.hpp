@@ -66,6 +66,7 @@ struct ProbedCollective {
   ProbeResult probe;
   std::optional<bool> model_agrees;
   std::optional<CollectiveChoice> told;  // nullopt: the library did not say
+  bool captured = false;                 // replayed from a CUDA graph
 };
 
 // Does the model give exactly this map? nullopt where it does not know.

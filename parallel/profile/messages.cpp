@@ -1,15 +1,22 @@
 #include "parallel/profile/messages.hpp"
 
+#include <algorithm>
+
 #include "parallel/plan/prompt_groups.hpp"
 
 namespace shardrift {
 
-std::set<std::int64_t> message_counts(const Plan& plan, std::int64_t hidden,
-                                      const std::vector<std::int64_t>& prompt_lengths, bool decodes) {
-  std::set<std::int64_t> counts;
-  for (const auto rows : prefill_rows(plan, prompt_lengths)) counts.insert(rows * hidden);
-  if (decodes) counts.insert(plan.batch * hidden);
-  return counts;
+std::int64_t Messages::largest() const {
+  return std::max(eager.empty() ? 0 : *eager.rbegin(), captured.empty() ? 0 : *captured.rbegin());
+}
+
+Messages messages_of(const Plan& plan, std::int64_t hidden, const std::vector<std::int64_t>& prompt_lengths,
+                     bool decodes) {
+  Messages messages;
+  for (const auto rows : prefill_rows(plan, prompt_lengths)) messages.eager.insert(rows * hidden);
+  if (decodes)
+    (plan.launch == Launch::captured ? messages.captured : messages.eager).insert(plan.batch * hidden);
+  return messages;
 }
 
 CollectiveOperation operation_of(const Plan& plan) {
@@ -22,9 +29,10 @@ std::int64_t called_count(const Plan& plan, std::int64_t count) {
                                                : count;
 }
 
-std::set<std::int64_t> called_counts(const Plan& plan, const std::set<std::int64_t>& counts) {
-  std::set<std::int64_t> called;
-  for (const auto count : counts) called.insert(called_count(plan, count));
+Messages called(const Plan& plan, const Messages& messages) {
+  Messages called;
+  for (const auto count : messages.eager) called.eager.insert(called_count(plan, count));
+  for (const auto count : messages.captured) called.captured.insert(called_count(plan, count));
   return called;
 }
 

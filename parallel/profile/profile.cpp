@@ -9,37 +9,49 @@ namespace shardrift {
 namespace {
 
 auto key_of(const ProbedCollective& one) {
-  return std::tuple(one.operation, one.probe.dtype, one.probe.count);
+  return std::tuple(one.operation, one.probe.dtype, one.probe.count, one.captured);
 }
 
 std::string probing_command(const CollectiveProfile& profile, CollectiveOperation operation, DType dtype,
-                            std::int64_t count) {
+                            std::int64_t count, bool captured) {
   return fmt::format(
-      "mpirun -np {} shardrift-run probe --device {}{}{} --dtype {} --count {} --save-profile {}",
+      "mpirun -np {} shardrift-run probe --device {}{}{}{} --dtype {} --count {} --save-profile {}",
       profile.ranks, profile.transport == "nccl" ? "cuda" : "cpu",
       from_name<Collective>(profile.transport) ? " --collective " + profile.transport : "",
-      operation == CollectiveOperation::all_reduce ? "" : " --operation reduce-scatter", name_of(dtype),
-      count, profile.file.empty() ? "FILE.json" : profile.file.string());
+      operation == CollectiveOperation::all_reduce ? "" : " --operation reduce-scatter",
+      captured ? " --launch captured" : "", name_of(dtype), count,
+      profile.file.empty() ? "FILE.json" : profile.file.string());
 }
 
 }  // namespace
 
 const ProbedCollective* CollectiveProfile::find(CollectiveOperation operation, DType dtype,
-                                                std::int64_t count) const {
+                                                std::int64_t count, bool captured) const {
   for (const auto& one : probed)
-    if (key_of(one) == std::tuple(operation, storage_of(dtype), count)) return &one;
+    if (key_of(one) == std::tuple(operation, storage_of(dtype), count, captured)) return &one;
   return nullptr;
 }
 
-OrderMap CollectiveProfile::map_for(CollectiveOperation operation, DType dtype, std::int64_t count) const {
+bool CollectiveProfile::knows_captured(CollectiveOperation operation, DType dtype) const {
+  return std::any_of(probed.begin(), probed.end(), [&](const ProbedCollective& one) {
+    return one.operation == operation && one.probe.dtype == storage_of(dtype) &&
+           (one.captured || one_order());
+  });
+}
+
+OrderMap CollectiveProfile::map_for(CollectiveOperation operation, DType dtype, std::int64_t count,
+                                    bool captured) const {
   dtype = storage_of(dtype);
   const auto refused = [&](const std::string& reason) {
     return usage_error(
-        "{}: no order for the {} of {} {} elements over {} ranks: {}; probe it on that machine: {}",
-        file.empty() ? "the collective profile" : file.string(), name_of(operation), count, name_of(dtype),
-        ranks, reason, probing_command(*this, operation, dtype, count));
+        "{}: no order for the {}{} of {} {} elements over {} ranks: {}; probe it on that machine: {}",
+        file.empty() ? "the collective profile" : file.string(), captured ? "captured " : "",
+        name_of(operation), count, name_of(dtype), ranks, reason,
+        probing_command(*this, operation, dtype, count, captured));
   };
-  if (const auto* one = find(operation, dtype, count)) {
+  const auto* found = find(operation, dtype, count, captured);
+  if (found == nullptr && one_order()) found = find(operation, dtype, count, !captured);
+  if (const auto* one = found) {
     if (const auto first = one->probe.first_not_binary(); first >= 0)
       throw usage_error(
           "{}: the {} of {} {} elements over {} ranks adds element {} by no binary tree (NVLink multicast?), "
@@ -57,6 +69,7 @@ OrderMap CollectiveProfile::map_for(CollectiveOperation operation, DType dtype, 
   bool any = false;
   for (const auto& one : probed) {
     if (one.operation != operation || one.probe.dtype != dtype) continue;
+    if (one.captured != captured && !one_order()) continue;
     any = true;
     if (agrees(model, one) == false)
       throw refused(
@@ -64,7 +77,9 @@ OrderMap CollectiveProfile::map_for(CollectiveOperation operation, DType dtype, 
                       "counts can be used",
                       one.probe.count));
   }
-  if (!any) throw refused("nothing of this operation and dtype was probed");
+  if (!any)
+    throw refused(captured ? "nothing of this operation and dtype was probed in a CUDA graph"
+                           : "nothing of this operation and dtype was probed");
   auto map = model_map(model, operation, ranks, count, dtype);
   if (!map)
     throw refused(std::holds_alternative<std::monostate>(model)

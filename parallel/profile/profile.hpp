@@ -22,8 +22,8 @@
 //   told_spans        like spans, exact: where the library said its protocol changes; only where it was asked
 //   probed            [{operation, dtype, count, calls, accumulator ("message", …, null), first_unexplained,
 //                     model_agrees (true, false, null), told [algorithm, protocol, channels] (only where the
-//                     library said what it took), trees ["((1+2)+3)+0", …], segments [[begin, end, tree],
-//                     …]}, …]; tree -1: not binary
+//                     library said what it took), captured (only where true: in a CUDA graph), trees
+//                     ["((1+2)+3)+0", …], segments [[begin, end, tree], …]}, …]; tree -1: not binary
 #pragma once
 #include <filesystem>
 #include <map>
@@ -45,16 +45,24 @@ struct CollectiveProfile {
   std::string date;
   CollectiveModel model;
   std::vector<NcclProtocolSpan> told_spans;
-  std::vector<ProbedCollective> probed;  // one for each (operation, dtype, count), sorted by these
+  std::vector<ProbedCollective> probed;  // one for each (operation, dtype, count, captured), sorted by these
   std::filesystem::path file;            // where it was read from, for messages
 
-  const ProbedCollective* find(CollectiveOperation operation, DType dtype, std::int64_t count) const;
+  const ProbedCollective* find(CollectiveOperation operation, DType dtype, std::int64_t count,
+                               bool captured = false) const;
 
-  // The tree of every element of that message, to be folded with `accumulator`. The probed map
-  // where that count was probed; else the model's, but only where that operation and dtype was probed at all
-  // and the model reproduces every one of these probes. Throws usage_error naming the count and the command
-  // that probes it. tf32 is float32.
-  OrderMap map_for(CollectiveOperation operation, DType dtype, std::int64_t count) const;
+  // The tree of every element of that message, to be folded with `accumulator`; `captured`: where it is
+  // summed inside a CUDA graph, of which eager probes say nothing, but for the sums that have one order
+  // (below). The probed map where that count was probed; else the model's, but only where that operation and
+  // dtype was probed so at all and the model reproduces every one of these probes. Throws usage_error naming
+  // the count and the command that probes it. tf32 is float32.
+  OrderMap map_for(CollectiveOperation operation, DType dtype, std::int64_t count,
+                   bool captured = false) const;
+
+  // Eager or captured, the order is one: of two ranks, and of our own all-reduces.
+  bool one_order() const { return ranks == 2 || std::holds_alternative<PeerModel>(model); }
+  // Whether map_for may know a captured sum of that kind.
+  bool knows_captured(CollectiveOperation operation, DType dtype) const;
 
   // Where these sums round: a library's at every add (message), our own as model_accumulator says.
   Accumulator accumulator(DType dtype) const { return model_accumulator(model, dtype); }

@@ -137,6 +137,7 @@ ProbedCollective read_probed(const JsonObject& object, int ranks) {
     one.told = CollectiveChoice{object.text_of("told", (*told)[0]), object.text_of("told", (*told)[1]),
                                 static_cast<int>(object.integer_of("told", (*told)[2], 0, 255))};
   }
+  one.captured = object.flag("captured");
   read_segments(object, one.probe);
   object.done();
   return one;
@@ -179,6 +180,7 @@ ordered_json probed_to_json(const ProbedCollective& one) {
   if (one.model_agrees) item["model_agrees"] = *one.model_agrees;
   if (one.told)
     item["told"] = ordered_json::array({one.told->algorithm, one.told->protocol, one.told->channels});
+  if (one.captured) item["captured"] = true;
   item["trees"] = ordered_json::array();
   for (const auto& tree : probe.trees) item["trees"].push_back(to_string(tree));
   item["segments"] = ordered_json::array();
@@ -213,9 +215,10 @@ CollectiveProfile profile_from_json(std::string_view text, const std::string& wh
   object.list("probed", 0, 100000);
   for (const auto& item : object.objects("probed")) {
     auto one = read_probed(item, profile.ranks);
-    if (profile.find(one.operation, one.probe.dtype, one.probe.count) != nullptr)
-      throw bad_data("{}: the {} of {} {} elements appears twice", item.where(), name_of(one.operation),
-                     one.probe.count, name_of(one.probe.dtype));
+    if (profile.find(one.operation, one.probe.dtype, one.probe.count, one.captured) != nullptr)
+      throw bad_data("{}: the {}{} of {} {} elements appears twice", item.where(),
+                     one.captured ? "captured " : "", name_of(one.operation), one.probe.count,
+                     name_of(one.probe.dtype));
     profile.add(std::move(one));
   }
   object.done();

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "analysis/explain/ladder.hpp"
 #include "analysis/explain/recorded_profile.hpp"
@@ -93,6 +94,7 @@ Subject subject_of(const ExplainRunFlags& flags, const study::Machine& machine) 
     if (analysis::rung_of(plan) != analysis::RungKind::real)
       throw usage_error("--real {}: '{}' is no run on several devices with their own collective",
                         flags.real.string(), describe(plan));
+    plan.launch = Launch::eager;  // of the rungs, which are looked into
     if (name_of(plan.device) != machine.device)
       throw usage_error("--real {}: ran on {}, the rungs would run on {}: run this on a machine of that kind",
                         flags.real.string(), name_of(plan.device), machine.device);
@@ -140,7 +142,11 @@ fs::path profile_for(const ExplainRunFlags& flags, const Subject& subject, const
   if (in_shard_order || subject.plan.row_linear == RowLinear::gather) return {};
   const fs::path file = flags.output / kProfile;
   if (subject.real) {
-    if (const auto profile = analysis::recorded_profile(subject.real->run())) {
+    if (auto profile = analysis::recorded_profile(subject.real->run())) {
+      // The rungs are launched eagerly, and fold as the run summed: its decode passes may have been captured.
+      const auto probed = profile->probed;
+      for (auto one : probed)
+        if (std::exchange(one.captured, false)) profile->add(std::move(one));
       write_profile(*profile, file);
       note = fmt::format("order: as {} was seen to add", flags.real.string());
       return full_path(file);
@@ -217,7 +223,7 @@ study::Settings settings_of(const Plan& plan) {
       if (field) settings[flag_of(row.key)] = switched_on();
     } else {
       const auto text = text_of(field);
-      if (!text.empty() && says_something(row, plan)) settings[flag_of(row.key)] = value(text);
+      if (!text.empty()) settings[flag_of(row.key)] = value(text);
     }
   });
   return settings;

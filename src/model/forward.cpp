@@ -62,20 +62,24 @@ void Forward::stage(const Pass& pass, Landing& landing) {
   const bool own_sequences = std::adjacent_find(slots.begin(), slots.end()) == slots.end();
   index_ = {index, index + rows, index + 2 * rows, index + 3 * rows, rows, one_sequence, own_sequences};
   wanted_ = index + 4 * rows;
+  captured_ = plan_.launch == Launch::captured && pass.decodes;
   stage_routes(pass);
   prepare_maps(rows);
   if (trace_ != nullptr) trace_->begin(pass.wanted);
 }
 
-// Decode passes are alike but for what is staged: they are captured and replayed, where the plan says so.
+// Decode passes are alike but for what is staged: they are captured and replayed, where the plan says so. The
+// first of a shape runs twice: eagerly, because libraries make what they need in it, then replayed over its
+// own results, so that what is recorded is what was captured, in every pass.
 void Forward::compute_or_replay() {
-  constexpr std::int64_t kMostRows = 64;
-  if (plan_.launch != Launch::captured || index_.rows > kMostRows || trace_ != nullptr) return compute();
-  Capture& capture = captures_[{index_.rows, logit_rows_, index_.one_sequence, index_.own_sequences}];
-  if (capture.seen++ == 0) return compute();
-  if (!capture.work) capture.work = backend_.capture([this] { compute(); });
+  if (!captured_ || trace_ != nullptr) return compute();
+  auto& work = captures_[{index_.rows, logit_rows_, index_.one_sequence, index_.own_sequences}];
+  if (!work) {
+    compute();
+    work = backend_.capture([this] { compute(); });
+  }
   progress::at("replaying a captured pass");
-  capture.work->launch();
+  work->launch();
 }
 
 void Forward::compute() {

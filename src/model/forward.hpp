@@ -30,6 +30,7 @@ struct Pass {
   std::vector<std::int32_t> wanted;  // rows whose logits are asked for, ascending, at least one
   // [mixtures of the model, rows, active]: the experts that rows go to, ascending; empty: the routers' choice
   std::vector<std::int32_t> routes;
+  bool decodes = false;  // one row a sequence: one of many passes alike, which a captured plan replays
   std::int64_t rows() const { return static_cast<std::int64_t>(tokens.size()); }
 };
 
@@ -43,7 +44,7 @@ struct PassRoutes {
   std::vector<float> weights;         // likewise
 };
 
-using OrderMapSource = std::function<OrderMap(std::int64_t count)>;
+using OrderMapSource = std::function<OrderMap(std::int64_t count, bool captured)>;
 
 class Forward {
  public:
@@ -154,6 +155,9 @@ class Forward {
   Matrix row_input(std::size_t layer, Block block, std::size_t shard, std::int64_t rows) const;
   Matrix partial(std::int64_t hosted, std::int64_t rows) const;
   bool folds() const;
+  std::pair<std::int64_t, bool> order_key(std::int64_t rows) const {
+    return {rows, captured_ && plan_.reduction.needs_profile()};
+  }
   void prepare_maps(std::int64_t rows);
   void prepare_rounding(std::int64_t rows);
 
@@ -193,20 +197,18 @@ class Forward {
   Capacity capacity_;
   OrderMapSource orders_;
   Trace* trace_ = nullptr;
-  bool gathers_;                                       // --row-linear gather with something to gather
-  DType partial_dtype_;                                // the model's, or float32
-  bool rounds_partials_;                               // --partial rounded, where there is something to round
-  std::map<std::int64_t, DeviceOrderMap> order_maps_;  // by rows of the message, made when first staged
+  bool gathers_;          // --row-linear gather with something to gather
+  DType partial_dtype_;   // the model's, or float32
+  bool rounds_partials_;  // --partial rounded, where there is something to round
+  // By rows of the message and, of a profile's, whether it is captured; made when first staged.
+  std::map<std::pair<std::int64_t, bool>, DeviceOrderMap> order_maps_;
   std::map<std::int64_t, DeviceOrderMap> rounding_maps_;
 
   Landing own_;  // run()'s
-  // Passes that were captured, by what fixes their kernels, addresses and sizes.
-  struct Capture {
-    int seen = 0;  // passes so far; the first runs eagerly, because libraries make what they need in it
-    std::unique_ptr<CapturedWork> work;
-  };
-  // rows, logit rows, one sequence, own sequences
-  std::map<std::tuple<std::int64_t, std::int64_t, bool, bool>, Capture> captures_;
+  // Passes that were captured, by what fixes their kernels, addresses and sizes: rows, logit rows, one
+  // sequence, own sequences.
+  std::map<std::tuple<std::int64_t, std::int64_t, bool, bool>, std::unique_ptr<CapturedWork>> captures_;
+  bool captured_ = false;                 // the staged pass is replayed
   RowIndex index_;                        // of the staged pass
   std::int64_t logit_rows_ = 0;           // of the staged pass: wanted ones
   const std::int32_t* wanted_ = nullptr;  // device, [logit rows] of the staged pass

@@ -113,7 +113,8 @@ Matrix Forward::reduced(std::int64_t rows) {
   }
   const Matrix sum = reduced_.view.first_rows(rows);
   // Every rank folds the same bytes in the same order: the same bits as one device hosting all S shards.
-  backend_.fold(partials, stride, partial_dtype_, order_maps_.at(rows), plan_.reduction.accumulator, sum);
+  backend_.fold(partials, stride, partial_dtype_, order_maps_.at(order_key(rows)),
+                plan_.reduction.accumulator, sum);
   return sum;
 }
 
@@ -135,14 +136,14 @@ void Forward::prepare_rounding(std::int64_t rows) {
 void Forward::prepare_maps(std::int64_t rows) {
   const std::int64_t count = rows * config_.hidden;
   if (rounds_partials_) prepare_rounding(rows);
-  if (!folds() || gathers_ || order_maps_.contains(rows)) return;
+  if (!folds() || gathers_ || order_maps_.contains(order_key(rows))) return;
   OrderMap map = plan_.shards == 1 ? uniform_map(linear_tree(1), count)  // one rounding, no add
-                 : plan_.reduction.needs_profile() ? orders_(count)
+                 : plan_.reduction.needs_profile() ? orders_(count, captured_)
                                                    : local_order_map(plan_.reduction, plan_.shards, count);
   if (map.count != count || map.shards() != plan_.shards)
     throw failure("an order map of {} elements and {} shards for a message of {} and {}: this is a bug",
                   map.count, map.shards(), count, plan_.shards);
-  order_maps_.try_emplace(rows, backend_, std::move(map));
+  order_maps_.try_emplace(order_key(rows), backend_, std::move(map));
 }
 
 }  // namespace shardrift

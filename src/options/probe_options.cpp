@@ -46,7 +46,7 @@ failure inside, or a pinned setting that was not honoured.
 
 struct Texts {
   std::string device = "cpu", counts, tokens, hidden, dtypes = "float32", operation = "all-reduce",
-              collective = "library", local, accumulate, given;
+              collective = "library", launch = "eager", local, accumulate, given;
 };
 
 po::options_description describe_options(ProbeOptions& o, Texts& t) {
@@ -61,7 +61,11 @@ po::options_description describe_options(ProbeOptions& o, Texts& t) {
       "all-reduce (default) or reduce-scatter (with the all-gather after it; padded to equal parts of 16 "
       "bytes)")("collective", taken_into(t.collective),
                 "library (default), or our own all-reduce: one-shot, two-shot")(
-      "local", taken_into(t.local), "a local fold instead: linear, chain, ring, tree, tree:K, perm:…, exact")(
+      "launch", taken_into(t.launch),
+      "eager (default), captured: replayed from a CUDA graph, as a run's decode passes are (needs --device "
+      "cuda), "
+      "or both, comma separated")("local", taken_into(t.local),
+                                  "a local fold instead: linear, chain, ring, tree, tree:K, perm:…, exact")(
       "shards", taken_into(o.shards), "shards of --local, 2 to 8 (default 4)")(
       "accumulate", taken_into(t.accumulate), "where --local rounds: message (every add), float32, float64")(
       "numbers", taken_into(t.given),
@@ -127,6 +131,13 @@ void apply(const Texts& t, ProbeOptions& o) {
   if (o.dtypes.empty()) throw usage_error("--dtype is empty");
   o.operation = named<CollectiveOperation>("--operation", t.operation);
   o.collective = named<Collective>("--collective", t.collective);
+  for (const auto& name : split(t.launch, ',')) {
+    o.launches.push_back(named<Launch>("--launch", name));
+    if (o.launches.back() == Launch::automatic)
+      throw usage_error("--launch {}: a probe is told which: eager, captured, or both", t.launch);
+    if (std::count(o.launches.begin(), o.launches.end(), o.launches.back()) > 1) o.launches.pop_back();
+  }
+  if (o.launches.empty()) throw usage_error("--launch is empty");
   std::sort(o.counts.begin(), o.counts.end());
   o.counts.erase(std::unique(o.counts.begin(), o.counts.end()), o.counts.end());
   if (!t.local.empty()) {
@@ -160,6 +171,11 @@ void check(const ProbeOptions& o) {
   if (o.collective != Collective::library && o.operation != CollectiveOperation::all_reduce)
     throw usage_error("--collective {} and --operation reduce-scatter: ours are all-reduces",
                       name_of(o.collective));
+  const bool captured = std::count(o.launches.begin(), o.launches.end(), Launch::captured) > 0;
+  if (captured && o.device == Device::cpu)
+    throw usage_error("--launch captured needs --device cuda: CPUs have no graphs; leave it out");
+  if (captured && o.local)
+    throw usage_error("--local and --launch captured: a local fold is one kernel, captured or not");
   if (!o.profile.empty() && !o.check) throw usage_error("--collective-profile FILE goes with --check");
   check_stall_timeout(o.stall_timeout);
   if (o.segments < 1) throw usage_error("--segments {}: must be at least 1", o.segments);

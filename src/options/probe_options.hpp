@@ -16,6 +16,7 @@ struct ProbeOptions {
   std::vector<DType> dtypes;
   CollectiveOperation operation = CollectiveOperation::all_reduce;
   Collective collective = Collective::library;
+  std::vector<Launch> launches;    // eager, captured, or both
   std::optional<Reduction> local;  // a local order instead of a live collective
   int shards = 4;                  // of a local order
   bool check = false;

@@ -46,9 +46,7 @@ void check_flow(const RunOptions& o) {
   constexpr int kMostInFlight = 64;
   if (o.in_flight < 1 || o.in_flight > kMostInFlight)
     throw usage_error("--in-flight {}: use 1 to {}", o.in_flight, kMostInFlight);
-  const std::string_view collected = o.checksums                      ? "--checksums"
-                                     : o.level == RecordLevel::hidden ? "--record hidden"
-                                                                      : "";
+  const std::string_view collected = traced_by(o);
   if (o.in_flight > 1 && !collected.empty())
     throw usage_error("--in-flight {} with {}: what is traced is collected pass by pass; leave one out",
                       o.in_flight, collected);
@@ -119,6 +117,11 @@ std::string run_help() {
        << describe_options() << '\n'
        << describe_pinning() << kExamples;
   return text.str();
+}
+
+std::string_view traced_by(const RunOptions& options) {
+  if (options.checksums) return "--checksums";
+  return options.level == RecordLevel::hidden ? "--record hidden" : "";
 }
 
 bool takes_path(std::string_view flag) {

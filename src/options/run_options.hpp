@@ -132,6 +132,8 @@ static_assert(field_count<RunOptions>() == member_count<RunOptions>() - 2,
 // arguments: what follows "run". Throws usage_error. Prints help and sets `helped` where --help is asked for.
 RunOptions parse_run_options(const std::vector<std::string>& arguments, bool& helped);
 std::string run_help();
+// The flag by which a run looks into its passes; empty: it does not.
+std::string_view traced_by(const RunOptions& options);
 void check_stall_timeout(int seconds);  // throws usage_error
 // What passes are made of and how they follow each other, of any command that runs them. Throws usage_error.
 void check_passes(const RunOptions& options);

@@ -39,6 +39,7 @@ Plan plan_from(GivenFlags given) {
   Plan plan;
   read_fields(given, plan, every_flag);
   if (given.count("logits-dtype") == 0) plan.logits_dtype = storage_of(plan.dtype);
+  if (given.count("launch") == 0 && plan.device == Device::cuda) plan.launch = Launch::automatic;
   if (given.count("shards") == 0) plan.shards = plan.tensor_parallel;
   // gather sums nothing: its plan says Reduction(), whatever the number of shards.
   const bool native = plan.shards == plan.tensor_parallel || plan.row_linear == RowLinear::gather;

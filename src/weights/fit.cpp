@@ -231,14 +231,17 @@ Fit fit(const ModelConfig& model, const Checkpoint& checkpoint) {
   return fit(model, checkpoint, architecture_of(model));
 }
 
+std::string why_not_captured(const ModelConfig& model) {
+  if (!has_experts(model)) return {};
+  return fmt::format("{} is a mixture of experts, whose routes the host has to see in each layer",
+                     model.architecture);
+}
+
 void require_fits(const Plan& plan, const ModelConfig& model) {
   if (has_experts(model)) {
     if (plan.launch == Launch::captured)
-      throw usage_error(
-          "--launch captured: {} is a mixture of experts, whose routes the host has to see in each layer; "
-          "use "
-          "--launch eager",
-          model.architecture);
+      throw usage_error("--launch captured: {}; leave it out, or use --launch eager",
+                        why_not_captured(model));
     return;
   }
   if (plan.expert_parallel)

@@ -83,6 +83,7 @@ Pass made_pass(record::Phase phase, int length, const BenchOptions& options, con
   const Plan& plan = options.run.plan;
   Pass pass;
   if (phase == record::Phase::decode) {
+    pass.decodes = true;
     for (std::int32_t i = 0; i < plan.batch; ++i) {
       pass.tokens.push_back(token_at(i, config));
       pass.positions.push_back(length + options.tokens / 2);
@@ -292,9 +293,9 @@ int bench_command(const World& world, const std::vector<std::string>& arguments,
   std::vector<std::string> notes;
   const Checkpoint checkpoint = open_checkpoint(world, options.run, config, notes);
   world.together([&] { check_context(options, config); });
-  const auto counts = message_counts(plan, config.hidden, Bench::prompt_lengths(options), true);
+  const auto messages = messages_of(plan, config.hidden, Bench::prompt_lengths(options), true);
   std::optional<CollectiveProfile> profile;
-  world.together([&] { profile = open_profile(options.run, counts); });
+  world.together([&] { profile = open_profile(options.run, messages); });
   const auto environment =
       gather_environment(world, opened.device.info, plan.device, kernel_threads(options.run, world));
   if (plan.device == Device::cuda) world.together([&] { check_devices(environment.devices); });
@@ -318,7 +319,7 @@ int bench_command(const World& world, const std::vector<std::string>& arguments,
       world, options.run, checkpoint, config, place, device,
       [&](double share) { progress.show(fmt::format("loading weights {:3.0f}%", 100 * share)); });
   result.load_seconds = world.maximum(std::chrono::duration<double>(Clock::now() - begin).count());
-  Groups groups(world, plan, place, device, largest_message(plan, counts));
+  Groups groups(world, plan, place, device, largest_message(plan, messages));
   std::optional<Bench> bench;
   world.together([&] {
     bench.emplace(world, options, config, place, device, weights, groups,

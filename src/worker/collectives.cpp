@@ -1,6 +1,7 @@
 #include "worker/collectives.hpp"
 
 #include <algorithm>
+#include <functional>
 
 #include "common/error.hpp"
 #include "parallel/probe/probe.hpp"
@@ -23,6 +24,13 @@ OrderMap without_pads(const OrderMap& map, std::int64_t count) {
       builder.append(std::min(segment.end, count) - segment.begin,
                      map.trees[static_cast<std::size_t>(segment.tree)]);
   return builder.finish();
+}
+
+void for_each_called(const Plan& plan, const Messages& messages,
+                     const std::function<void(std::int64_t count, bool captured)>& visit) {
+  const Messages all = called(plan, messages);
+  for (const auto count : all.eager) visit(count, false);
+  for (const auto count : all.captured) visit(count, true);
 }
 
 record::CollectiveInfo info_of(CollectiveOperation operation, std::int64_t count, DType dtype, int ranks,
@@ -60,17 +68,15 @@ void require_peer_sums(const World& world, const Plan& plan, const Pinning& pinn
 #endif
 }
 
-std::size_t largest_message(const Plan& plan, const std::set<std::int64_t>& counts) {
-  return counts.empty() ? 0 : static_cast<std::size_t>(*counts.rbegin()) * size_of(plan.dtype);
+std::size_t largest_message(const Plan& plan, const Messages& messages) {
+  return static_cast<std::size_t>(messages.largest()) * size_of(plan.dtype);
 }
 
-std::set<std::int64_t> message_counts(const RunOptions& options, const ModelConfig& config,
-                                      const std::vector<Job>& jobs) {
-  return message_counts(options.plan, config.hidden, prompt_lengths(jobs), options.mode != Mode::score);
+Messages messages_of(const RunOptions& options, const ModelConfig& config, const std::vector<Job>& jobs) {
+  return messages_of(options.plan, config.hidden, prompt_lengths(jobs), options.mode != Mode::score);
 }
 
-std::optional<CollectiveProfile> open_profile(const RunOptions& options,
-                                              const std::set<std::int64_t>& counts) {
+std::optional<CollectiveProfile> open_profile(const RunOptions& options, const Messages& messages) {
   const Plan& plan = options.plan;
   if (!plan.reduction.needs_profile()) {
     if (!options.collective_profile.empty())
@@ -86,7 +92,9 @@ std::optional<CollectiveProfile> open_profile(const RunOptions& options,
   if (profile.ranks != plan.shards)
     throw usage_error("{}: a profile of {} ranks predicts --shards {}, not {}",
                       options.collective_profile.string(), profile.ranks, profile.ranks, plan.shards);
-  for (const auto count : called_counts(plan, counts)) profile.map_for(operation_of(plan), plan.dtype, count);
+  for_each_called(plan, messages, [&](std::int64_t count, bool captured) {
+    profile.map_for(operation_of(plan), plan.dtype, count, captured);
+  });
   // Two shards are added once: there is one rounding wherever it is said to be.
   const auto rounds = profile.accumulator(plan.dtype);
   if (plan.shards > 2 && rounds != Accumulator::message && plan.reduction.accumulator != rounds)
@@ -97,40 +105,46 @@ std::optional<CollectiveProfile> open_profile(const RunOptions& options,
 }
 
 OrderMapSource orders_of(const CollectiveProfile& profile, const Plan& plan) {
-  return [&profile, plan](std::int64_t count) {
-    return without_pads(profile.map_for(operation_of(plan), plan.dtype, called_count(plan, count)), count);
+  return [&profile, plan](std::int64_t count, bool captured) {
+    return without_pads(profile.map_for(operation_of(plan), plan.dtype, called_count(plan, count), captured),
+                        count);
   };
 }
 
 std::vector<record::CollectiveInfo> predicted_collectives(const CollectiveProfile& profile, const Plan& plan,
-                                                          const std::set<std::int64_t>& counts) {
+                                                          const Messages& messages) {
   std::vector<record::CollectiveInfo> infos;
   const CollectiveOperation operation = operation_of(plan);
-  for (const auto count : called_counts(plan, counts)) {
-    const OrderMap map = profile.map_for(operation, plan.dtype, count);
+  for_each_called(plan, messages, [&](std::int64_t count, bool captured) {
+    const OrderMap map = profile.map_for(operation, plan.dtype, count, captured);
     auto info = info_of(operation, count, plan.dtype, profile.ranks, map.segments, map.trees);
     info.library = profile.library;
     info.version = profile.library_version;
     if (const auto* peer = std::get_if<PeerModel>(&profile.model)) info.algorithm = name_of(peer->all_reduce);
-    info.source = profile.find(operation, storage_of(plan.dtype), count) != nullptr ? "profile" : "model";
+    const auto* probed = profile.find(operation, plan.dtype, count, captured);
+    info.source = probed != nullptr ? "profile" : "model";
+    info.captured = captured;
     infos.push_back(std::move(info));
-  }
+  });
   return infos;
 }
 
 CollectiveProfile probed_machine(Transport& transport, Backend& backend, const Plan& plan,
-                                 const std::set<std::int64_t>& counts, CollectiveProfile machine,
+                                 const Messages& messages, CollectiveProfile machine,
                                  const Pinning& pinning) {
   if (transport.size() < 2 || transport.size() > kMaxProbeRanks) return machine;
   const CollectiveOperation operation = operation_of(plan);
   const DType dtype = storage_of(plan.dtype);
-  for (const auto count : called_counts(plan, counts)) {
+  Messages looked_at = messages;
+  looked_at.eager.insert(messages.captured.begin(), messages.captured.end());
+  for_each_called(plan, looked_at, [&](std::int64_t count, bool captured) {
     transport.take_calls();
-    const auto sum = live_sum(transport, backend, plan.device, operation, count, dtype);
-    ProbedCollective one{operation, probe_sum(transport.size(), count, dtype, sum, false), {}, {}};
+    const Launch launch = captured ? Launch::captured : Launch::eager;
+    const auto sum = live_sum(transport, backend, plan.device, operation, count, dtype, launch);
+    ProbedCollective one{operation, probe_sum(transport.size(), count, dtype, sum, false), {}, {}, captured};
     one.told = told_of(transport.take_calls(), operation, one.probe);
     machine.add(std::move(one));
-  }
+  });
   machine.model = model_of(machine, pinning);
   for (auto& one : machine.probed) one.model_agrees = agrees(machine.model, one);
   return machine;
@@ -143,8 +157,16 @@ std::vector<record::CollectiveInfo> observed_collectives(const CollectiveProfile
 }
 
 void note_calls(const std::vector<CollectiveCall>& calls, std::vector<record::CollectiveInfo>& collectives) {
+  // Which calls of such a message were captured is not told.
+  const auto captured_too = [&](const record::CollectiveInfo& info) {
+    return std::any_of(collectives.begin(), collectives.end(), [&](const record::CollectiveInfo& one) {
+      return one.captured && one.operation == info.operation && one.count == info.count &&
+             one.dtype == info.dtype;
+    });
+  };
   for (auto& info : collectives)
     for (const auto& call : calls) {
+      if (captured_too(info)) continue;
       const bool scatter = call.operation == name_of(CollectiveOperation::reduce_scatter);
       if (call.operation != info.operation || call.count * (scatter ? info.ranks : 1) != info.count ||
           name_of(call.dtype) != info.dtype)

@@ -70,7 +70,28 @@ CollectiveModel model_of(const CollectiveProfile& profile, const Pinning& pinnin
   if (const auto ours = from_name<Collective>(profile.transport)) return PeerModel{*ours};
   if (profile.library == "mpi") return openmpi_model(profile);
   if (auto model = infer_nccl_model(profile.probed, pinning.nccl(), profile.told_spans)) return *model;
+  // What is captured may take other orders: then the model is of what is not.
+  auto eager = profile.probed;
+  std::erase_if(eager, [](const ProbedCollective& one) { return one.captured; });
+  if (auto model = infer_nccl_model(eager, pinning.nccl(), profile.told_spans)) return *model;
   return std::monostate{};
+}
+
+std::string captured_orders(const CollectiveProfile& machine) {
+  std::vector<std::string> others;
+  bool any = false;
+  for (const auto& one : machine.probed) {
+    const auto* eager =
+        one.captured ? machine.find(one.operation, one.probe.dtype, one.probe.count) : nullptr;
+    if (eager == nullptr) continue;
+    any = true;
+    if (one.probe.segments != eager->probe.segments || one.probe.trees != eager->probe.trees)
+      others.push_back(fmt::format("{} of {} {} elements", name_of(one.operation), one.probe.count,
+                                   name_of(one.probe.dtype)));
+  }
+  if (!any) return {};
+  return others.empty() ? "as eager ones"
+                        : fmt::format("otherwise than eager ones: {}", fmt::join(others, ", "));
 }
 
 std::optional<CollectiveChoice> told_of(const std::vector<CollectiveCall>& calls,
@@ -118,7 +139,8 @@ Verdict judge_by_model(const CollectiveProfile& machine, const ProbedCollective&
 
 Verdict judge_by_profile(const CollectiveProfile& profile, const ProbedCollective& probed) {
   try {
-    const auto map = profile.map_for(probed.operation, probed.probe.dtype, probed.probe.count);
+    const auto map =
+        profile.map_for(probed.operation, probed.probe.dtype, probed.probe.count, probed.captured);
     return compare_probe(probed.probe, map, profile.file.string());
   } catch (const Error& error) {
     return {std::nullopt, error.what()};
@@ -149,6 +171,7 @@ record::CollectiveInfo describe_collective(const CollectiveProfile& machine, con
   info.library = local ? "local" : machine.library;
   info.version = local ? SHARDRIFT_VERSION : machine.library_version;
   info.source = "probed";
+  info.captured = probed.captured;
   if (local) info.algorithm = order_text(*local);
   if (probed.model_agrees == true) {
     if (const auto* model = std::get_if<OpenMpiModel>(&machine.model)) {

@@ -33,6 +33,10 @@ Verdict judge_by_model(const CollectiveProfile& machine, const ProbedCollective&
                        const Pinning& pinning);
 Verdict judge_by_profile(const CollectiveProfile& profile, const ProbedCollective& probed);
 
+// Of messages that were probed captured as well as eager: whether both were added alike, in words; empty
+// where there are none.
+std::string captured_orders(const CollectiveProfile& machine);
+
 // An order map as the record keeps it; segments and trees as in ProbeResult, kNotBinary included.
 void record_map(record::CollectiveInfo& info, const std::vector<OrderSegment>& segments,
                 const std::vector<SumTree>& trees);

@@ -1,11 +1,15 @@
 #include "worker/opened_plan.hpp"
 
+#include <fmt/core.h>
+
 #include <algorithm>
+#include <cstdio>
 #include <optional>
 #include <thread>
 
 #include "common/error.hpp"
 #include "common/progress.hpp"
+#include "options/launch.hpp"
 #include "weights/fit.hpp"
 #include "worker/collectives.hpp"
 #include "worker/singletons.hpp"
@@ -28,6 +32,8 @@ OpenedPlan open_plan(const World& world, RunOptions& options, const Pinning& pin
   });
   require_agreement(world, stated_config(options, config), kSameModel);
   world.together([&] {
+    const auto launch = resolve_launch(options, why_not_captured(config));
+    if (!launch.empty() && world.rank() == 0) print_notes({launch});
     options.plan = validated(options.plan, static_cast<int>(config.layers), world.size());
     require_fits(options.plan, config);
     if (options.run_ahead == RunAhead::on && has_experts(config))
@@ -45,6 +51,11 @@ OpenedPlan open_plan(const World& world, RunOptions& options, const Pinning& pin
   require_agreement(world, stated_libraries(opened.device, options.plan.device), kSameMachine);
   require_peer_sums(world, options.plan, pinning);
   return opened;
+}
+
+void print_notes(const std::vector<std::string>& notes) {
+  for (const auto& note : notes) fmt::print(stderr, "shardrift-run: note: {}\n", note);
+  std::fflush(stderr);
 }
 
 Checkpoint open_checkpoint(const World& world, const RunOptions& options, ModelConfig& config,

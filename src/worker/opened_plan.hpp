@@ -16,12 +16,14 @@
 namespace shardrift {
 
 // The model's configuration, and this rank's device. Everything that can be refused is refused here, before
-// weights are read; options.plan is validated.
+// weights are read; options.plan is validated, its launch settled.
 struct OpenedPlan {
   ModelConfig config;
   RankDevice device;
 };
 OpenedPlan open_plan(const World& world, RunOptions& options, const Pinning& pinning);
+
+void print_notes(const std::vector<std::string>& notes);
 
 // The checkpoint, once it is known to hold what the configuration says; notes are for the user.
 Checkpoint open_checkpoint(const World& world, const RunOptions& options, ModelConfig& config,

@@ -46,6 +46,7 @@ void Generator::begin_decode(Flight& flight) {
   const Begun* ahead_of = flight.begun.empty() ? nullptr : &flight.begun.back();
   Begun begun;
   Pass& pass = begun.pass;
+  pass.decodes = true;
   for (std::size_t i = 0; i < flight.sequences.size(); ++i) {
     Sequence& sequence = flight.sequences[i];
     const auto row = static_cast<std::int64_t>(i);

@@ -79,27 +79,29 @@ Probed probe_all(const World& world, const ProbeOptions& options, Transport& tra
   Probed probed;
   auto& fresh = probed.collectives;
   world.steps_with(0, world.size());
+  const auto one_message = [&](DType dtype, std::int64_t count, Launch launch) {
+    if (options.operation == CollectiveOperation::reduce_scatter)
+      count = padded_count(count, dtype, world.size());
+    progress::at("probing elements", count);
+    if (world.stops_here())
+      throw AgreedError(ExitCode::interrupted, "stopped by a signal; nothing was written");
+    const int ranks = options.local ? options.shards : world.size();
+    const auto sum =
+        options.local ? fold_sum(backend, *options.local, options.shards, count, dtype)
+                      : live_sum(transport, backend, options.device, options.operation, count, dtype, launch);
+    transport.take_calls();
+    const auto expected =
+        options.collective == Collective::library ? Accumulator::message : peer_accumulator(dtype);
+    fresh.push_back({options.operation, probe_sum(ranks, count, dtype, sum, true, expected), std::nullopt,
+                     std::nullopt, launch == Launch::captured});
+    fresh.back().told = told_of(transport.take_calls(), options.operation, fresh.back().probe);
+    require_one_sum(world, fresh.back().probe);
+    if (!options.numbers.empty())
+      probed.sums.push_back(given_sums(ranks, count, dtype, sum, options.numbers));
+  };
   for (const DType dtype : options.dtypes)
-    for (auto count : options.counts) {
-      if (options.operation == CollectiveOperation::reduce_scatter)
-        count = padded_count(count, dtype, world.size());
-      progress::at("probing elements", count);
-      if (world.stops_here())
-        throw AgreedError(ExitCode::interrupted, "stopped by a signal; nothing was written");
-      const int ranks = options.local ? options.shards : world.size();
-      const auto sum = options.local
-                           ? fold_sum(backend, *options.local, options.shards, count, dtype)
-                           : live_sum(transport, backend, options.device, options.operation, count, dtype);
-      transport.take_calls();
-      const auto expected =
-          options.collective == Collective::library ? Accumulator::message : peer_accumulator(dtype);
-      fresh.push_back({options.operation, probe_sum(ranks, count, dtype, sum, true, expected), std::nullopt,
-                       std::nullopt});
-      fresh.back().told = told_of(transport.take_calls(), options.operation, fresh.back().probe);
-      require_one_sum(world, fresh.back().probe);
-      if (!options.numbers.empty())
-        probed.sums.push_back(given_sums(ranks, count, dtype, sum, options.numbers));
-    }
+    for (const auto count : options.counts)
+      for (const Launch launch : options.launches) one_message(dtype, count, launch);
   return probed;
 }
 
@@ -167,7 +169,7 @@ int conclude(const ProbeOptions& options, const Pinning& pinning, CollectiveProf
     differing += verdict.agrees == false ? 1 : 0;
     output.environment.collectives.push_back(describe_collective(machine, one, options.local));
     if (options.quiet) continue;
-    text += fmt::format("{} of {} {} elements over {} {}: {} calls, {}\n",
+    text += fmt::format("{}{} of {} {} elements over {} {}: {} calls, {}\n", one.captured ? "captured " : "",
                         options.local ? "fold" : name_of(one.operation), probe.count, name_of(probe.dtype),
                         probe.ranks, options.local ? "shards" : "ranks", probe.calls, rounding_text(probe));
     if (one.told)
@@ -181,6 +183,8 @@ int conclude(const ProbeOptions& options, const Pinning& pinning, CollectiveProf
                       std::accumulate(options.numbers.begin(), options.numbers.end(), 0.0),
                       describe(probed.sums[static_cast<std::size_t>(&one - fresh.data())], options.segments));
   }
+  if (const auto orders = captured_orders(machine); !orders.empty() && !options.quiet)
+    text += fmt::format("captured sums add {}\n", orders);
   print(text);
   if (!options.save_profile.empty()) write_profile(machine, options.save_profile);
   if (!options.output.empty()) record::write_environment_file(output, options.output, options.overwrite);

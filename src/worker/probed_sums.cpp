@@ -7,19 +7,33 @@
 namespace shardrift {
 
 ProbedSum live_sum(Transport& transport, Backend& backend, Device device, CollectiveOperation operation,
-                   std::int64_t count, DType dtype) {
+                   std::int64_t count, DType dtype, Launch launch) {
   const std::size_t bytes = size_of(dtype) * static_cast<std::size_t>(count);
   const auto data = std::make_shared<Buffer>(backend, bytes);
   const auto part = std::make_shared<Buffer>(backend, bytes / static_cast<std::size_t>(transport.size()));
-  return [=, &transport, &backend](const FillPartial& fill, void* out) {
-    fill(transport.rank(), out);
-    backend.upload(data->data(), out, bytes);
-    if (device == Device::cuda) backend.synchronize();
+  const auto sum = [=, &transport] {
     if (operation == CollectiveOperation::all_reduce) {
       transport.all_reduce(data->data(), count, dtype);
     } else {
       transport.reduce_scatter(data->data(), part->data(), count / transport.size(), dtype);
       transport.all_gather(part->data(), data->data(), bytes / static_cast<std::size_t>(transport.size()));
+    }
+  };
+  const auto graph = std::make_shared<std::unique_ptr<CapturedWork>>();
+  return [=, &transport, &backend](const FillPartial& fill, void* out) {
+    if (launch == Launch::captured && *graph == nullptr) {
+      sum();  // as in a run: libraries make what they need outside of the capture
+      backend.synchronize();
+      transport.take_calls();  // of the captured one alone is to be told
+      *graph = backend.capture(sum);
+    }
+    fill(transport.rank(), out);
+    backend.upload(data->data(), out, bytes);
+    if (device == Device::cuda) backend.synchronize();
+    if (*graph != nullptr) {
+      (*graph)->launch();
+    } else {
+      sum();
     }
     backend.download(out, data->data(), bytes);
   };

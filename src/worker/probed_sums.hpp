@@ -8,10 +8,10 @@
 namespace shardrift {
 
 // The live collective over `transport`, in place on this rank's device, alone on its stream: what a run
-// calls. reduce-scatter is followed by an all-gather; count must then be padded_count. Both must outlive the
-// result.
+// calls, enqueued or, captured, replayed as a graph of its own. reduce-scatter is followed by an all-gather;
+// count must then be padded_count. Both must outlive the result. launch: eager or captured.
 ProbedSum live_sum(Transport& transport, Backend& backend, Device device, CollectiveOperation operation,
-                   std::int64_t count, DType dtype);
+                   std::int64_t count, DType dtype, Launch launch = Launch::eager);
 
 // The backend's own fold kernel under a local order.
 ProbedSum fold_sum(Backend& backend, const Reduction& reduction, int shards, std::int64_t count, DType dtype);

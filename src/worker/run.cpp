@@ -69,11 +69,6 @@ GivenJobs share_jobs(const World& world, const RunOptions& options, const ModelC
   return given;
 }
 
-void print_notes(const std::vector<std::string>& notes) {
-  for (const auto& note : notes) fmt::print(stderr, "shardrift-run: note: {}\n", note);
-  std::fflush(stderr);
-}
-
 // SHA-256 over the recorded prompts' logits hashes, in order: two runs with the same hash gave the same bits.
 std::string combined_hash(const record::Reader& reader) {
   Sha256 hash;
@@ -99,9 +94,9 @@ int run_plan(const World& world, const RunOptions& options, ModelConfig config, 
   const auto& jobs = given.jobs;
   notes.insert(notes.end(), given.notes.begin(), given.notes.end());
   if (root) print_notes(notes);
-  const auto counts = message_counts(options, config, jobs);
+  const auto messages = messages_of(options, config, jobs);
   std::optional<CollectiveProfile> profile;
-  world.together([&] { profile = open_profile(options, counts); });
+  world.together([&] { profile = open_profile(options, messages); });
   require_agreement(world, "the collective profile", profile ? profile_to_json(*profile) : "", kSameCommand);
   std::optional<RouteReplay> replay;
   world.together([&] {
@@ -137,7 +132,7 @@ int run_plan(const World& world, const RunOptions& options, ModelConfig config, 
       [&](double share) { progress.show(fmt::format("loading weights {:3.0f}%", 100 * share)); });
   const double load_seconds = seconds_since(load_begin);
   if (!settled) finished = settle();
-  Groups groups(world, plan, place, *device.backend, largest_message(plan, counts));
+  Groups groups(world, plan, place, *device.backend, largest_message(plan, messages));
   std::optional<Forward> forward;
   std::optional<Trace> trace;
   std::optional<PassTraces> traces;
@@ -162,14 +157,16 @@ int run_plan(const World& world, const RunOptions& options, ModelConfig config, 
   if (plan.reduction.order == ReductionOrder::native && plan.row_linear != RowLinear::gather) {
     const progress::Doing probing("probing collectives");
     const auto machine = probed_machine(
-        *groups.tensor, *device.backend, plan, counts,
+        *groups.tensor, *device.backend, plan, messages,
         describe_machine(plan.device, plan.collective, plan.tensor_parallel, run.environment, run.created),
         pinning);
     world.together([&] { require_honoured(machine, machine.probed, pinning); });
     run.environment.collectives = observed_collectives(machine);
+    if (const auto orders = captured_orders(machine); !orders.empty())
+      run.environment.settings["captured sums"] = orders;
     groups.tensor->take_calls();
   }
-  if (profile) run.environment.collectives = predicted_collectives(*profile, plan, counts);
+  if (profile) run.environment.collectives = predicted_collectives(*profile, plan, messages);
 
   // Prompts in groups; replicas take groups in turns.
   Generator generator(

@@ -134,8 +134,8 @@ std::vector<Comparison> comparisons_of(const std::string& dtype) {
   all.push_back({"fixed-launch",
                  "tiny-llama",
                  What::logits,
-                 {{1, joined(fixed, {"--run-ahead", "off"})},
-                  {1, fixed},
+                 {{1, joined(fixed, {"--launch", "eager", "--run-ahead", "off"})},
+                  {1, joined(fixed, {"--launch", "eager"})},
                   {1, joined(fixed, {"--launch", "captured"})},
                   {1, joined(joined(fixed, together), {"--launch", "captured"})}}});
   all.push_back({"fixed-prefill",
@@ -158,18 +158,19 @@ std::vector<Comparison> comparisons_of(const std::string& dtype) {
       {"fixed-shards",
        "tiny-llama",
        What::logits,
-       {shards(4, 1, "linear", fixed), shards(4, 1, "linear", joined(fixed, {"--launch", "captured"})),
-        shards(4, 2, "linear", fixed), shards(4, 2, "linear", joined(fixed, together)),
-        shards(4, 4, "linear", fixed)}});
+       {shards(4, 1, "linear", joined(fixed, {"--launch", "eager"})),
+        shards(4, 1, "linear", joined(fixed, {"--launch", "captured"})), shards(4, 2, "linear", fixed),
+        shards(4, 2, "linear", joined(fixed, together)), shards(4, 4, "linear", fixed)}});
 
   // However passes follow each other, eager or captured.
   const Words captured{"--launch", "captured"};
-  const Words waits{"--run-ahead", "off"};
+  const Words eager{"--launch", "eager"};
+  const Words waits = joined(eager, {"--run-ahead", "off"});
   for (const std::string model : {"tiny-llama", "tiny-gemma2", "tiny-phi3", "tiny-olmo2"})
     all.push_back({"launch-" + model,
                    model,
                    What::logits,
-                   {{1, waits}, {1, {}}, {1, captured}, {1, joined(captured, waits)}}});
+                   {{1, waits}, {1, eager}, {1, captured}, {1, joined(captured, {"--run-ahead", "off"})}}});
   all.push_back({"launch-batch",
                  "tiny-llama",
                  What::logits,
@@ -179,7 +180,7 @@ std::vector<Comparison> comparisons_of(const std::string& dtype) {
                  What::logits,
                  {{1, waits},
                   {1, captured},
-                  {2, {"--pipeline", "2", "--in-flight", "2"}},
+                  {2, joined(eager, {"--pipeline", "2", "--in-flight", "2"})},
                   {2, joined(captured, {"--pipeline", "2", "--in-flight", "3"})},
                   {4, joined(captured, {"--pipeline", "4", "--in-flight", "4"})}}});
   all.push_back({"launch-shards",
@@ -217,7 +218,7 @@ std::vector<Comparison> comparisons_of(const std::string& dtype) {
     all.push_back({"launch-" + row_linear,
                    "tiny-llama",
                    What::logits,
-                   {{2, joined(words, waits)}, {2, words}, {2, joined(words, captured)}}});
+                   {{2, joined(words, waits)}, {2, joined(words, eager)}, {2, joined(words, captured)}}});
   }
 
   // Checksums of every operation and the residual stream of every layer: shards add up, whoever hosts them.

@@ -21,6 +21,28 @@ TEST(ProbeOptions, PathsAreTakenAsTheyAre) {
   EXPECT_FALSE(helped);
 }
 
+TEST(ProbeOptions, GraphsAreOfGpus) {
+  bool helped = false;
+  EXPECT_EQ(parse_probe_options({"--count", "4"}, helped).launches, std::vector{Launch::eager});
+  EXPECT_EQ(parse_probe_options({"--count", "4", "--device", "cuda", "--launch", "eager,captured"}, helped)
+                .launches,
+            (std::vector{Launch::eager, Launch::captured}));
+  const auto refused = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), {"--count", "4"});
+    try {
+      parse_probe_options(more, helped);
+    } catch (const Error& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  EXPECT_EQ(refused({"--launch", "captured"}),
+            "--launch captured needs --device cuda: CPUs have no graphs; leave it out");
+  EXPECT_EQ(refused({"--launch", "captured", "--device", "cuda", "--local", "tree"}),
+            "--local and --launch captured: a local fold is one kernel, captured or not");
+  EXPECT_EQ(refused({"--launch", "auto"}), "--launch auto: a probe is told which: eager, captured, or both");
+}
+
 TEST(ProbeOptions, OurOwnCollectivesAreAllReduces) {
   bool helped = false;
   EXPECT_EQ(parse_probe_options({"--count", "4"}, helped).collective, Collective::library);

@@ -8,6 +8,7 @@
 
 #include "common/error.hpp"
 #include "common/field_text.hpp"
+#include "options/launch.hpp"
 #include "options/pinning.hpp"
 #include "options/resume_key.hpp"
 #include "parallel/plan/plan_fields.hpp"
@@ -197,6 +198,40 @@ TEST(RunOptions, PassesThatAreLookedIntoComeOneByOne) {
   const auto options = parsed("--model m --prompts p --output o --pipeline 2 --in-flight 3 --run-ahead off");
   EXPECT_EQ(options.in_flight, 3);
   EXPECT_EQ(options.run_ahead, RunAhead::off);
+}
+
+// A run that is told nothing of its launch is captured where it can be, and says why where it cannot.
+TEST(RunOptions, TheLaunchFollowsFromTheRest) {
+  const auto resolved = [](const std::string& flags, const std::string& of_model = "") {
+    auto options = parsed("--model m --prompts p --output o " + flags);
+    auto note = resolve_launch(options, of_model);
+    return std::pair(options.plan.launch, note);
+  };
+  EXPECT_EQ(parsed("--model m --prompts p --output o").plan.launch, Launch::eager);
+  EXPECT_EQ(parsed("--model m --prompts p --output o --device cuda").plan.launch, Launch::automatic);
+  EXPECT_EQ(resolved("--launch auto"), std::pair(Launch::eager, std::string()));
+  EXPECT_EQ(resolved(""), std::pair(Launch::eager, std::string()));
+  EXPECT_EQ(resolved("--device cuda"), std::pair(Launch::captured, std::string()));
+  EXPECT_EQ(resolved("--device cuda --launch auto"), std::pair(Launch::captured, std::string()));
+  EXPECT_EQ(resolved("--device cuda --launch eager"), std::pair(Launch::eager, std::string()));
+  EXPECT_EQ(resolved("--device cuda --mode score"), std::pair(Launch::eager, std::string()));
+  for (const std::string flag : {"--checksums", "--record hidden"})
+    EXPECT_EQ(resolved("--device cuda " + flag),
+              std::pair(Launch::eager,
+                        "launch eager, because a captured pass cannot be looked into, as " + flag + " does"));
+  EXPECT_EQ(resolved("--device cuda", "it is a mixture"),
+            std::pair(Launch::eager, std::string("launch eager, because it is a mixture")));
+  EXPECT_EQ(resolved("--device cuda --launch captured", "it is a mixture"),
+            std::pair(Launch::captured, std::string()));  // refused where the model is known
+  // A profile of eager sums predicts an eager run; of our own all-reduces and of two ranks, either.
+  const std::string profiles = SHARDRIFT_SOURCE_DIR "/experiments/profiles/";
+  const auto [launch, note] = resolved("--device cuda --shards 4 --reduction profile --collective-profile " +
+                                       profiles + "openmpi-4.1.4-4ranks.json");
+  EXPECT_EQ(launch, Launch::eager);
+  EXPECT_THAT(note, HasSubstr("openmpi-4.1.4-4ranks.json knows no captured sums"));
+  EXPECT_EQ(resolved("--device cuda --shards 3 --reduction profile --collective-profile " + profiles +
+                     "two-shot-3ranks.json"),
+            std::pair(Launch::captured, std::string()));
 }
 
 TEST(RunOptions, HelpHasEveryFlag) {

@@ -94,6 +94,7 @@ TEST(Profile, OfOurOwnAddsInFloat32) {
     profile.add(one);
     EXPECT_EQ(profile.map_for(kAllReduce, dtype, 100), one.probe.map());
     EXPECT_EQ(profile.map_for(kAllReduce, dtype, 4096), peer_map(Collective::two_shot, 4096, dtype, 3));
+    EXPECT_EQ(profile.map_for(kAllReduce, dtype, 100, true), one.probe.map());  // ours add alike in a graph
   }
   EXPECT_EQ(profile.accumulator(DType::bfloat16), Accumulator::float32);
   EXPECT_EQ(profile.accumulator(DType::tf32), Accumulator::message);
@@ -110,6 +111,49 @@ TEST(Profile, OfOurOwnAddsInFloat32) {
   EXPECT_EQ(agrees(profile.model, linear), false);
   linear.operation = CollectiveOperation::reduce_scatter;
   EXPECT_EQ(agrees(profile.model, linear), std::nullopt);
+}
+
+// What is captured may take another order: eager probes say nothing of it, nor does a model that a captured
+// probe contradicts.
+TEST(Profile, CapturedSumsAreMessagesOfTheirOwn) {
+  auto profile = example_profile();
+  const auto captured_map = [&](std::int64_t count) {
+    return profile.map_for(kAllReduce, DType::bfloat16, count, true);
+  };
+  EXPECT_FALSE(profile.knows_captured(kAllReduce, DType::bfloat16));
+  EXPECT_THAT(
+      message_of([&] { static_cast<void>(captured_map(4096)); }),
+      HasSubstr("no order for the captured all-reduce of 4096 bfloat16 elements over 4 ranks: nothing of "
+                "this operation and dtype was probed in a CUDA graph; probe it on that machine: mpirun -np "
+                "4 shardrift-run probe --device cuda --launch captured --dtype bfloat16 --count 4096"));
+  auto alike = as_probed(h100_map(4096, DType::bfloat16), DType::bfloat16);
+  alike.captured = true;
+  profile.add(alike);
+  EXPECT_TRUE(profile.knows_captured(kAllReduce, DType::bfloat16));
+  EXPECT_FALSE(profile.knows_captured(kAllReduce, DType::float32));
+  EXPECT_FALSE(profile.knows_captured(CollectiveOperation::reduce_scatter, DType::bfloat16));
+  EXPECT_EQ(captured_map(4096), alike.probe.map());
+  EXPECT_EQ(captured_map(8192), h100_map(8192, DType::bfloat16));  // by the model
+  auto other = as_probed(uniform_map(linear_tree(4), 5000), DType::bfloat16);
+  other.captured = true;
+  profile.add(other);
+  EXPECT_EQ(captured_map(5000), other.probe.map());
+  EXPECT_THAT(message_of([&] { static_cast<void>(captured_map(8192)); }),
+              HasSubstr("does not reproduce the probe of 5000 elements"));
+  EXPECT_EQ(profile.map_for(kAllReduce, DType::bfloat16, 5000), h100_map(5000, DType::bfloat16));
+  EXPECT_EQ(profile_to_json(profile_from_json(profile_to_json(profile), "p")), profile_to_json(profile));
+}
+
+// Two ranks add once, whoever launches it.
+TEST(Profile, TwoRanksHaveOneOrderCapturedOrNot) {
+  CollectiveProfile profile;
+  profile.ranks = 2;
+  profile.transport = profile.library = "nccl";
+  EXPECT_FALSE(profile.knows_captured(kAllReduce, DType::bfloat16));
+  const auto one = as_probed(uniform_map(linear_tree(2), 64), DType::bfloat16);
+  profile.add(one);
+  EXPECT_TRUE(profile.knows_captured(kAllReduce, DType::bfloat16));
+  EXPECT_EQ(profile.map_for(kAllReduce, DType::bfloat16, 64, true), one.probe.map());
 }
 
 TEST(Profile, AddReplacesTheSameMessage) {

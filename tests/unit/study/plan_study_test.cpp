@@ -148,8 +148,15 @@ TEST_F(PlanStudy, AProfileSpeaksForItsOwnLibraryOnly) {
   const std::string study = "dtype = 'bfloat16'\n[[candidate]]\ntensor-parallel = 4\n";
   const auto predicted = plan(study, gpu);
   ASSERT_EQ(predicted.configurations.size(), 2U);
+  EXPECT_EQ(predicted.configurations.front().plan, "one device, bfloat16, captured, cuda");
+  // The shipped profiles know eager sums alone.
+  EXPECT_EQ(predicted.configurations.back().plan, "one device, 4 shards, profile, bfloat16, cuda");
+  EXPECT_EQ(predicted.configurations.back().asked, "TP=4, native, bfloat16, captured, cuda");
+  const auto captured = plan(study + "launch = 'captured'\n", gpu);
+  ASSERT_EQ(captured.not_possible.size(), 1U);
+  EXPECT_THAT(captured.not_possible.front().reason, HasSubstr("does not know the captured all-reduce of"));
   EXPECT_THAT(predicted.configurations.back().prediction,
-              AllOf(HasSubstr("4xh100.json: NCCL 2.28.3"),
+              AllOf(HasSubstr("4xh100.json: NCCL 2.28.3"), HasSubstr("as launched eagerly"),
                     HasSubstr("this machine's GPU is NVIDIA A100: the prediction is of that other machine")));
   options_.collective_profiles = {SHARDRIFT_SOURCE_DIR "/experiments/profiles/openmpi-4.1.4-4ranks.json"};
   const auto none = plan(study, gpu);
@@ -173,7 +180,8 @@ TEST_F(PlanStudy, CollectivesOfOurOwnArePredictedAnywhere) {
   gpu.collective_library = "nccl";
   EXPECT_EQ(predicted_as("one-shot", "bfloat16", cpu(1)).plan,
             "one device, 4 shards, linear, float32 sums, bfloat16, cpu");
-  EXPECT_EQ(predicted_as("one-shot", "float32", gpu).plan, "one device, 4 shards, linear, float32, cuda");
+  EXPECT_EQ(predicted_as("one-shot", "float32", gpu).plan,
+            "one device, 4 shards, linear, float32, captured, cuda");
   for (const auto& machine : {cpu(1), gpu}) {
     const auto two_shot = predicted_as("two-shot", "bfloat16", machine);
     EXPECT_THAT(two_shot.plan, HasSubstr("4 shards, profile, float32 sums, bfloat16"));

@@ -328,5 +328,16 @@ TEST(Answer, NamesWhatWeightsAreQuantizedTo) {
   EXPECT_THAT(judged({back}).answer, StartsWith("No. With unquantized weights instead of int8, "));
 }
 
+// A record from before launches were captured by default is no other plan.
+TEST(Answer, SaysThatTheLaunchIsAllThatDiffers) {
+  Plan captured = plan(1);
+  captured.launch = Launch::captured;
+  EXPECT_THAT(judged({with(run("a", 100, 40), captured)}).answer,
+              StartsWith("No. With the same plan, launched captured, 40% of answers"));
+  Plan sharded = plan(2);
+  sharded.launch = Launch::captured;  // that it is sharded says more
+  EXPECT_THAT(judged({with(run("a", 100, 40), sharded)}).answer, Not(HasSubstr("launched")));
+}
+
 }  // namespace
 }  // namespace shardrift::verdict
