@@ -12,7 +12,13 @@ void* Backend::allocate_host(std::size_t bytes) {
   return data;
 }
 
-void Backend::release_host(void* data) noexcept { std::free(data); }
+void Backend::release_host(void* data) noexcept {
+  std::free(data);
+}
+
+std::size_t Backend::code(OwnedWeight&, WeightFormat) {
+  throw failure("this device multiplies no coded weights: this is a bug");
+}
 
 std::unique_ptr<CapturedWork> Backend::capture(const std::function<void()>&) {
   throw failure("this device cannot capture a pass: this is a bug");

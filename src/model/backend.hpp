@@ -100,6 +100,7 @@ struct ColumnSlices {
 };
 
 class DeviceOrderMap;  // model/device_order_map.hpp
+struct OwnedWeight;
 
 // Chosen in place of a token where a row of logits holds an infinity or a NaN.
 inline constexpr std::int32_t kNotFinite = -2;
@@ -168,6 +169,13 @@ class Backend {
   // A hint that changes no bits: this weight's product follows the norm, rope, attention or activation that
   // is enqueued next, which may bring a part of it nearer meanwhile.
   virtual void read_ahead(const Weight&) {}
+  // Whether linear also takes coded weights that stand for numbers of this dtype, with the bits that the
+  // numbers would give.
+  virtual bool multiplies_coded(DType) const { return false; }
+  // weight: plain, with scales [rows, scales_of_row] of `format` (weights/quantize.hpp), by which its numbers
+  // were rounded. Afterwards coded, and smaller; or, where codes do not give every number's bits, plain
+  // without scales. Returns the bytes that it takes. Asked only where coded weights are multiplied.
+  virtual std::size_t code(OwnedWeight& weight, WeightFormat format);
   // qkv [rows, (query_heads + 2 · kv_heads) · head_dim]: rotates queries and keys in place, writes keys and
   // values to the cache.
   virtual void rope_and_cache(const Matrix& qkv, std::int64_t query_heads, const RopeView& rope,

@@ -17,14 +17,15 @@ struct Matrix {
   Matrix first_rows(std::int64_t n) const { return {data, n, cols, dtype}; }
 };
 
-// How a weight's elements are coded.
-enum class WeightFormat { plain };  // numbers of matrix.dtype, without scales
+// How a weight's elements are stored: plain, as numbers of matrix.dtype; or as codes, each of which stands
+// for what it codes times a float32 scale, rounded to matrix.dtype (weights/quantize.hpp).
+enum class WeightFormat { plain, int8, int4, nf4, fp8, fp8_block };
 
 // What a matrix product multiplies with, [out, in].
 struct Weight {
-  Matrix matrix;
+  Matrix matrix;  // coded: codes lie at data, as the device's products want them
   WeightFormat format = WeightFormat::plain;
-  Matrix scales;  // plain: none
+  Matrix scales;  // plain: none; coded: as the device's products want them
   Weight() = default;
   Weight(const Matrix& plain) : matrix(plain) {}  // NOLINT: a matrix is a weight
 };

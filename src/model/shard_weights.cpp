@@ -1,6 +1,7 @@
 #include "model/shard_weights.hpp"
 
 #include "model/weight_pieces.hpp"
+#include "weights/quantize.hpp"
 
 namespace shardrift {
 namespace {
@@ -13,10 +14,23 @@ class Loader {
         config_(config),
         plan_(plan),
         backend_(backend),
-        weights_(weights) {}
+        weights_(weights),
+        stays_coded_(plan.quantize != Quantization::none && backend.multiplies_coded(plan.dtype)) {}
 
   // Everything that was asked for below is there.
   void load() { pieces_.run(); }
+  void load(LayerWeights& layer, const ExpertsSpec& experts) {
+    load();
+    if (!stays_coded_) return;
+    std::size_t saved = 0;
+    std::size_t saved_by_experts = 0;
+    for (ShardLayer& shard : layer.shards) {
+      for (ShardBlock& block : shard.blocks) saved += coded(block);
+      for (ShardExpert& expert : shard.experts) saved_by_experts += coded(expert.block);
+    }
+    weights_.bytes -= saved + saved_by_experts;
+    idle_bytes_ -= idle_part(experts, saved_by_experts);
+  }
 
   // A vector that every rank has whole.
   OwnedMatrix vector(Part part, std::int64_t layer = 0) {
@@ -95,6 +109,46 @@ class Loader {
     return parts;
   }
 
+  // Returns the bytes saved.
+  std::size_t coded(ShardBlock& block) {
+    std::size_t saved = 0;
+    for (OwnedWeight* weight : {&block.in, &block.out})
+      if (weight->scales.view.data != nullptr)
+        saved += weight->matrix.view.bytes() - backend_.code(*weight, format_of(plan_.quantize));
+    return saved;
+  }
+  static WeightFormat format_of(Quantization kind) {
+    switch (kind) {
+      case Quantization::int8:
+        return WeightFormat::int8;
+      case Quantization::int4:
+        return WeightFormat::int4;
+      case Quantization::nf4:
+        return WeightFormat::nf4;
+      case Quantization::fp8:
+        return WeightFormat::fp8;
+      case Quantization::fp8_block:
+        return WeightFormat::fp8_block;
+      case Quantization::none:
+        break;
+    }
+    return WeightFormat::plain;
+  }
+  // A weight of these columns of a matrix, with room for scales where it is to stay coded: not where the cut
+  // goes through a group.
+  OwnedWeight quantized(std::int64_t rows, Range cols) {
+    OwnedWeight weight;
+    weight.matrix = zeros(rows, cols.size());
+    if (stays_coded_ && (has_row_scales(plan_.quantize) || cols.begin % kScaleColumns == 0))
+      weight.scales = {backend_, rows, scales_of_row(plan_.quantize, cols.size()), DType::float32};
+    return weight;
+  }
+  // Of its row `row`; null: it has none.
+  static float* scales_at(const OwnedWeight& weight, std::int64_t row) {
+    auto* scales = weight.scales.buffer.as<float>();
+    return scales == nullptr ? nullptr : scales + row * weight.scales.view.cols;
+  }
+
   OwnedMatrix zeros(std::int64_t rows, std::int64_t cols) {
     weights_.bytes += static_cast<std::size_t>(rows * cols) * size_of(plan_.dtype);
     return {backend_, rows, cols, plan_.dtype};
@@ -106,8 +160,8 @@ class Loader {
 
   // Columns `cols` of these rows, from element `at` of a matrix on.
   void place(Part part, std::int64_t layer, Range rows, Range cols, const OwnedMatrix& to,
-             std::int64_t at = 0, std::int64_t expert = 0) {
-    pieces_.add(part, layer, rows, {{cols, element(to, at)}}, expert);
+             std::int64_t at = 0, std::int64_t expert = 0, float* scales = nullptr) {
+    pieces_.add(part, layer, rows, {{cols, element(to, at), scales}}, expert);
   }
 
   // The shard's rows of the block's column-parallel matrices, one below the other, with their biases.
@@ -115,11 +169,12 @@ class Loader {
                ShardBlock& block, std::int64_t expert = 0) {
     std::int64_t count = 0;
     for (const Range& range : rows) count += range.size();
-    block.in.matrix = zeros(count, config_.hidden);
+    block.in = quantized(count, {0, config_.hidden});
     if (bias) block.in_bias = zeros(1, count);
     std::int64_t row = 0;
     for (std::size_t i = 0; i < rows.size(); ++i) {
-      place(parts.in[i], layer, rows[i], {0, config_.hidden}, block.in.matrix, row * config_.hidden, expert);
+      place(parts.in[i], layer, rows[i], {0, config_.hidden}, block.in.matrix, row * config_.hidden, expert,
+            scales_at(block.in, row));
       if (bias) place(parts.in_bias[i], layer, rows[i], {0, 1}, block.in_bias, row, expert);
       row += rows[i].size();
     }
@@ -134,11 +189,11 @@ class Loader {
     if (plan_.row_linear == RowLinear::gather) {
       const VocabShare rows =
           deal_vocabulary(shape.rows, plan_.shards, s);  // padded alike, as the vocabulary is
-      block.out.matrix = zeros(rows.width, shape.cols);
-      place(part, layer, rows.rows, {0, shape.cols}, block.out.matrix, 0, expert);
+      block.out = quantized(rows.width, {0, shape.cols});
+      place(part, layer, rows.rows, {0, shape.cols}, block.out.matrix, 0, expert, scales_at(block.out, 0));
     } else {
-      block.out.matrix = zeros(shape.rows, inner.size());
-      slices.push_back({inner, element(block.out.matrix, 0)});
+      block.out = quantized(shape.rows, inner);
+      slices.push_back({inner, element(block.out.matrix, 0), scales_at(block.out, 0)});
     }
   }
 
@@ -184,9 +239,12 @@ class Loader {
   }
   // Of what experts have been given since.
   void add_idle(const ExpertsSpec& experts, std::size_t before) {
-    if (experts.count > 0)
-      idle_bytes_ += (weights_.bytes - before) / static_cast<std::size_t>(experts.count) *
-                     static_cast<std::size_t>(experts.count - experts.active);
+    idle_bytes_ += idle_part(experts, weights_.bytes - before);
+  }
+  static std::size_t idle_part(const ExpertsSpec& experts, std::size_t bytes) {
+    if (experts.count == 0) return 0;
+    return bytes / static_cast<std::size_t>(experts.count) *
+           static_cast<std::size_t>(experts.count - experts.active);
   }
 
   void load_experts(std::int64_t index, const LayerSpec& spec, int s, ShardLayer& layer) {
@@ -248,6 +306,7 @@ class Loader {
   const Plan& plan_;
   Backend& backend_;
   ModelWeights& weights_;
+  bool stays_coded_;
   std::size_t idle_bytes_ = 0;
 };
 
@@ -260,7 +319,7 @@ ModelWeights load_weights(const Checkpoint& checkpoint, const ModelConfig& confi
   Loader loader(checkpoint, config, plan, backend, weights, threads);
   for (auto index = place.layers.begin; index < place.layers.end; ++index) {
     weights.layers.push_back(loader.layer(index, place.shards));
-    loader.load();
+    loader.load(weights.layers.back(), config.specs[static_cast<std::size_t>(index)].experts);
     progress(static_cast<double>(index + 1 - place.layers.begin) /
              static_cast<double>(place.layers.size() + 1));
   }

@@ -10,6 +10,7 @@
 #include "common/not_finite.hpp"
 #include "common/progress.hpp"
 #include "weights/convert.hpp"
+#include "weights/quantize.hpp"
 
 namespace shardrift {
 namespace {
@@ -82,8 +83,22 @@ void WeightPieces::load(const Piece& piece, WeightSource& source) {
     backend_.write(static_cast<std::byte*>(slice.data) + at,
                    static_cast<std::size_t>(piece.rows.size()) * row_bytes,
                    [&](std::byte* out) { fill(tensor, slice.cols, out); });
+    if (slice.scales != nullptr) write_scales(piece, slice, source);
   }
   progress::done(tensor.bytes);
+}
+
+void WeightPieces::write_scales(const Piece& piece, const Slice& slice, const WeightSource& source) {
+  const std::int64_t all = scales_of_row(plan_.quantize, shape_of(config_, piece.part, piece.layer).cols);
+  const std::int64_t count = scales_of_row(plan_.quantize, slice.cols.size());
+  const std::int64_t first = has_row_scales(plan_.quantize) ? 0 : slice.cols.begin / kScaleColumns;
+  const auto row_bytes = static_cast<std::size_t>(count) * sizeof(float);
+  backend_.write(slice.scales + (piece.rows.begin - piece.all_rows.begin) * count,
+                 static_cast<std::size_t>(piece.rows.size()) * row_bytes, [&](std::byte* out) {
+                   for (std::int64_t row = 0; row < piece.rows.size(); ++row)
+                     std::memcpy(out + static_cast<std::size_t>(row) * row_bytes,
+                                 source.scales() + row * all + first, row_bytes);
+                 });
 }
 
 // Columns `cols` of all of a tensor's rows, in the run's dtype.

@@ -19,10 +19,12 @@ class WeightPieces {
   WeightPieces(const Checkpoint& checkpoint, const ModelConfig& config, const Plan& plan, Backend& backend,
                int threads);
 
-  // A slice: these columns of the rows, one row after the other, from `data` of the device on.
+  // A slice: these columns of the rows, one row after the other, from `data` of the device on. Of quantized
+  // rows also their scales for those columns (scales_of_row), unless null: groups are then not cut.
   struct Slice {
     Range cols;
     void* data = nullptr;
+    float* scales = nullptr;
   };
   // Rows of a part, to be read once for all slices. Rows and columns may be none.
   void add(Part part, std::int64_t layer, Range rows, std::vector<Slice> slices, std::int64_t expert = 0);
@@ -42,6 +44,7 @@ class WeightPieces {
   };
   void load(const Piece& piece, WeightSource& source);
   void fill(const TensorView& tensor, Range cols, std::byte* out) const;
+  void write_scales(const Piece& piece, const Slice& slice, const WeightSource& source);
   void require_finite(const TensorView& tensor, std::int64_t row, Range cols, std::int64_t rows,
                       const std::byte* words) const;
 

@@ -11,8 +11,8 @@
 namespace shardrift {
 namespace {
 
-constexpr std::int64_t kGroup = 64;   // columns of one scale (int4, nf4); a row's last group may be shorter
-constexpr std::int64_t kBlock = 128;  // rows and columns of one scale (fp8-block)
+constexpr std::int64_t kGroup = kScaleColumns;  // of one scale (int4, nf4); a row's last group may be shorter
+constexpr std::int64_t kBlock = 128;            // rows and columns of one scale (fp8-block)
 
 constexpr float kInt8Max = 127;
 constexpr float kInt4Max = 7;
@@ -52,26 +52,7 @@ SHARDRIFT_CLONES void to_e4m3(float* values, std::int64_t count, float scale) {
   }
 }
 
-// bitsandbytes' NF4: the codes' values, in float32 as there, and the midpoints, which belong to the lower
-// code.
-constexpr std::array<float, 16> kNormalFloat{
-    -1.0F,
-    -0.6961928009986877F,
-    -0.5250730514526367F,
-    -0.39491748809814453F,
-    -0.28444138169288635F,
-    -0.18477343022823334F,
-    -0.09105003625154495F,
-    0.0F,
-    0.07958029955625534F,
-    0.16093020141124725F,
-    0.24611230194568634F,
-    0.33791524171829224F,
-    0.44070982933044434F,
-    0.5626170039176941F,
-    0.7229568362236023F,
-    1.0F,
-};
+// Midpoints of NF4's values, which belong to the lower code.
 constexpr auto kMidpoints = [] {
   std::array<float, kNormalFloat.size() - 1> midpoints{};
   for (std::size_t i = 0; i < midpoints.size(); ++i)
@@ -80,7 +61,8 @@ constexpr auto kMidpoints = [] {
 }();
 
 // What bitsandbytes does: a whole group is multiplied by 1 / absmax, the shorter last one divided by absmax.
-SHARDRIFT_CLONES void to_normal_float(float* values, std::int64_t count, float largest) {
+// Returns the scale.
+SHARDRIFT_CLONES float to_normal_float(float* values, std::int64_t count, float largest) {
   constexpr float kLeast = 1e-38F;
   const bool whole = count == kGroup;
   const float divisor = std::max(largest, kLeast);
@@ -100,10 +82,11 @@ SHARDRIFT_CLONES void to_normal_float(float* values, std::int64_t count, float l
     }
   }
   for (std::int64_t i = 0; i < count; ++i) values[i] = nearest[i] * scale;
+  return scale;
 }
 
-// Values of one scale that stand side by side; `largest`: of all that share it.
-void quantize_run(Quantization kind, float* values, std::int64_t count, float largest) {
+// Values of one scale, which is returned, that stand side by side; `largest`: of all that share it.
+float quantize_run(Quantization kind, float* values, std::int64_t count, float largest) {
   if (kind == Quantization::nf4) return to_normal_float(values, count, largest);
   const float most = kind == Quantization::int8 ? kInt8Max : kind == Quantization::int4 ? kInt4Max : kE4m3Max;
   const float scale = largest / most;
@@ -113,18 +96,20 @@ void quantize_run(Quantization kind, float* values, std::int64_t count, float la
     to_e4m3(values, count, scale);
   else
     to_integers(values, count, scale, most);
+  return scale;
 }
 
-void quantize_row(Quantization kind, float* row, std::int64_t cols) {
-  const bool grouped = kind == Quantization::int4 || kind == Quantization::nf4;
+void quantize_row(Quantization kind, float* row, std::int64_t cols, float* scales) {
   for (std::int64_t begin = 0; begin < cols;) {
-    const std::int64_t count = grouped ? std::min(kGroup, cols - begin) : cols;
-    quantize_run(kind, row + begin, count, largest_magnitude(row + begin, count));
+    const std::int64_t count = has_row_scales(kind) ? cols : std::min(kGroup, cols - begin);
+    const float scale = quantize_run(kind, row + begin, count, largest_magnitude(row + begin, count));
+    if (scales != nullptr) *scales++ = scale;
     begin += count;
   }
 }
 
-void quantize_blocks(Quantization kind, std::span<float> values, std::int64_t cols) {
+void quantize_blocks(Quantization kind, std::span<float> values, std::int64_t cols, float* scales) {
+  const std::int64_t of_row = scales_of_row(kind, cols);
   const std::int64_t rows = static_cast<std::int64_t>(values.size()) / cols;
   for (std::int64_t top = 0; top < rows; top += kBlock) {
     const std::int64_t bottom = std::min(rows, top + kBlock);
@@ -133,8 +118,11 @@ void quantize_blocks(Quantization kind, std::span<float> values, std::int64_t co
       float largest = 0;
       for (std::int64_t row = top; row < bottom; ++row)
         largest = std::max(largest, largest_magnitude(values.data() + row * cols + left, width));
-      for (std::int64_t row = top; row < bottom; ++row)
-        quantize_run(kind, values.data() + row * cols + left, width, largest);
+      for (std::int64_t row = top; row < bottom; ++row) {
+        const float scale = quantize_run(kind, values.data() + row * cols + left, width, largest);
+        if (scales != nullptr)
+          std::fill_n(scales + row * of_row + left / kScaleColumns, scales_of_row(kind, width), scale);
+      }
     }
   }
 }
@@ -172,11 +160,21 @@ Range rows_quantized_with(Quantization kind, Range rows, std::int64_t matrix_row
   return {rows.begin / kBlock * kBlock, std::min(matrix_rows, (rows.end + kBlock - 1) / kBlock * kBlock)};
 }
 
-void quantize_rows(Quantization kind, std::span<float> values, std::int64_t cols) {
+bool has_row_scales(Quantization kind) {
+  return kind == Quantization::int8 || kind == Quantization::fp8;
+}
+
+std::int64_t scales_of_row(Quantization kind, std::int64_t cols) {
+  return has_row_scales(kind) ? 1 : (cols + kScaleColumns - 1) / kScaleColumns;
+}
+
+void quantize_rows(Quantization kind, std::span<float> values, std::int64_t cols, float* scales) {
   if (kind == Quantization::none || values.empty()) return;
-  if (kind == Quantization::fp8_block) return quantize_blocks(kind, values, cols);
-  for (std::size_t begin = 0; begin < values.size(); begin += static_cast<std::size_t>(cols))
-    quantize_row(kind, values.data() + begin, cols);
+  if (kind == Quantization::fp8_block) return quantize_blocks(kind, values, cols, scales);
+  for (std::size_t begin = 0; begin < values.size(); begin += static_cast<std::size_t>(cols)) {
+    quantize_row(kind, values.data() + begin, cols, scales);
+    if (scales != nullptr) scales += scales_of_row(kind, cols);
+  }
 }
 
 }  // namespace shardrift

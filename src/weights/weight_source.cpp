@@ -120,7 +120,10 @@ TensorView WeightSource::quantized_rows(Part part, std::int64_t layer, Range row
                    damaged ? "is infinite or NaN: the checkpoint is damaged"
                            : "overflows in float32, in which --quantize computes: leave --quantize out");
   }
-  quantize_rows(quantization_, quantized_, shape.cols);
+  const std::int64_t of_row = scales_of_row(quantization_, shape.cols);
+  scales_.resize(static_cast<std::size_t>(together.size() * of_row));
+  scales_of_rows_ = scales_.data() + (rows.begin - together.begin) * of_row;
+  quantize_rows(quantization_, quantized_, shape.cols, scales_.data());
   if (together != rows) view = plain_rows(part, layer, rows, expert);  // where these are stored
   const auto row_bytes = static_cast<std::size_t>(shape.cols) * sizeof(float);
   view.dtype = DType::float32;

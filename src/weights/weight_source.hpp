@@ -31,6 +31,8 @@ class WeightSource {
   // the tensor: missing, of another shape than config.json asks for, or coded wrongly; where it is quantized
   // also a number that is infinite or NaN.
   TensorView rows(Part part, std::int64_t layer, Range rows, std::int64_t expert = 0);
+  // The scales of the rows that were asked for last, where they are quantized: [rows, scales_of_row].
+  const float* scales() const { return scales_of_rows_; }
   TensorView whole(Part part, std::int64_t layer = 0, std::int64_t expert = 0);
 
  private:
@@ -49,6 +51,8 @@ class WeightSource {
   std::vector<std::byte> unpacked_;
   Quantization quantization_ = Quantization::none;
   std::vector<float> quantized_;
+  std::vector<float> scales_;
+  const float* scales_of_rows_ = nullptr;
 };
 
 }  // namespace shardrift

@@ -162,6 +162,21 @@ std::vector<Comparison> comparisons_of(const std::string& dtype) {
         shards(4, 1, "linear", joined(fixed, {"--launch", "captured"})), shards(4, 2, "linear", fixed),
         shards(4, 2, "linear", joined(fixed, together)), shards(4, 4, "linear", fixed)}});
 
+  // Weights that stay coded, and those that a cut leaves plain: one device's bits.
+  for (const std::string quantize : {"int8", "int4", "nf4", "fp8", "fp8-block"}) {
+    const Words coded = joined(fixed, {"--quantize", quantize});
+    const Words cut = joined(coded, {"--row-linear", "gather"});
+    all.push_back({"fixed-quantize-" + quantize,
+                   "tiny-llama",
+                   What::logits,
+                   {{1, coded},
+                    {1, joined(coded, together)},
+                    {1, joined(coded, {"--launch", "captured"})},
+                    {1, joined(cut, {"--shards", "2"})},
+                    {1, joined(cut, {"--shards", "4"})},
+                    {2, joined(cut, {"--tensor-parallel", "2"})}}});
+  }
+
   // However passes follow each other, eager or captured.
   const Words captured{"--launch", "captured"};
   const Words eager{"--launch", "eager"};

@@ -134,10 +134,16 @@ class CudaBackend final : public Backend {
   }
   void linear(const Matrix& x, const Weight& weight, const Matrix& out) override {
     ahead_of_ = nullptr;
-    if (products_ == Products::fixed) return cuda::fixed_product(x, weight.matrix, out, stream_);
+    if (products_ == Products::fixed) return cuda::fixed_product(x, weight, out, decoded_, stream_);
     cuda::linear(x, weight, out);
   }
-  void read_ahead(const Weight& weight) override { upcoming_ = weight.matrix; }
+  void read_ahead(const Weight& weight) override { upcoming_ = cuda::stored(weight); }
+  bool multiplies_coded(DType dtype) const override {
+    return products_ == Products::fixed && size_of(dtype) == 2;
+  }
+  std::size_t code(OwnedWeight& weight, WeightFormat format) override {
+    return cuda::code_weight(*this, weight, format, stream_);
+  }
   void rope_and_cache(const Matrix& qkv, std::int64_t query_heads, const RopeView& rope,
                       const RowIndex& index, const CacheView& cache) override {
     cuda::rope_and_cache(qkv, query_heads, rope, index, cache, take_ahead(), stream_);
@@ -229,6 +235,7 @@ class CudaBackend final : public Backend {
   cudaStream_t stream_;  // of the operations that are enqueued now
   cuda::Branches branches_;
   cuda::PinnedStaging staging_;
+  cuda::DecodedWeights decoded_{*this};
 };
 
 // What an operation that takes some microseconds leaves memory the time to read.

@@ -4,6 +4,7 @@
 
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <fstream>
@@ -11,6 +12,7 @@
 
 #include "common/error.hpp"
 #include "common/hash.hpp"
+#include "weights/codings/numbers.hpp"
 
 namespace shardrift {
 namespace {
@@ -139,6 +141,36 @@ TEST(Quantize, ZerosStayZeros) {
 }
 
 // Codes stay the codes they are; an integer's scale may be another in its last place.
+// What a device keeps in their place: the scales by which the values are codes.
+TEST(Quantize, SaysByWhichScalesItRounded) {
+  for (const auto kind : {Quantization::int8, Quantization::int4, Quantization::nf4, Quantization::fp8,
+                          Quantization::fp8_block}) {
+    constexpr std::int64_t kRows = 130, kCols = 140;
+    const std::int64_t of_row = scales_of_row(kind, kCols);
+    EXPECT_EQ(of_row, has_row_scales(kind) ? 1 : 3);
+    Values values = counted(kRows * kCols);
+    std::vector<float> scales(static_cast<std::size_t>(kRows * of_row));
+    quantize_rows(kind, values, kCols, scales.data());
+    EXPECT_EQ(words_of(values), words_of(quantized(kind, counted(kRows * kCols), kCols)));
+    for (std::int64_t i = 0; i < kRows * kCols; ++i) {
+      const std::int64_t group = of_row == 1 ? 0 : i % kCols / kScaleColumns;
+      const float scale = scales[static_cast<std::size_t>(i / kCols * of_row + group)];
+      const float value = values[static_cast<std::size_t>(i)];
+      const auto is = [&](float code) { return code * scale == value; };
+      bool coded = false;
+      if (kind == Quantization::nf4) {
+        coded = std::any_of(kNormalFloat.begin(), kNormalFloat.end(), is);
+      } else if (kind == Quantization::fp8 || kind == Quantization::fp8_block) {
+        coded = std::any_of(kE4m3.begin(), kE4m3.end(), is);
+      } else {
+        const int most = kind == Quantization::int8 ? 127 : 7;
+        for (int code = -most; code <= most; ++code) coded = coded || is(static_cast<float>(code));
+      }
+      ASSERT_TRUE(coded) << name_of(kind) << " element " << i << ": " << value << " by " << scale;
+    }
+  }
+}
+
 TEST(Quantize, WhatIsQuantizedStaysSo) {
   for (const auto kind : kKinds) {
     SCOPED_TRACE(name_of(kind));

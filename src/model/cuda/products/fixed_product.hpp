@@ -8,13 +8,16 @@
 #pragma once
 #include <cuda_runtime_api.h>
 
+#include "model/cuda/products/coded_weights.hpp"
 #include "model/matrix.hpp"
 
 namespace shardrift::cuda {
 
 // out[rows, N] = x[rows, K] · weight[N, K]ᵀ, out in x's dtype, or float32 where x has 16 bits. Enqueued on
-// `stream`; may read `weight`, never x, before what was enqueued earlier has run: kernels that write weights
-// are awaited by whoever enqueued them.
-void fixed_product(const Matrix& x, const Matrix& weight, const Matrix& out, cudaStream_t stream);
+// `stream`; may read weights, never x, before what was enqueued earlier has run: kernels that write weights
+// are awaited by whoever enqueued them. Coded weights give the bits of those that they stand for; for many
+// rows these are written to `decoded` first.
+void fixed_product(const Matrix& x, const Weight& weight, const Matrix& out, DecodedWeights& decoded,
+                   cudaStream_t stream);
 
 }  // namespace shardrift::cuda

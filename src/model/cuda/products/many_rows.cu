@@ -73,6 +73,7 @@ __global__ void __launch_bounds__(kThreads, 1) many_rows_kernel(ProductView prod
   };
 
   let_next_start();
+  if (!product.early) wait_for_previous();
   constexpr int kAhead = Shape::kStages - 1;
   const int chunks = chunks_of(product.k);
   ChunkOrder ahead{chunks};

@@ -3,6 +3,7 @@
 #include <cuda_runtime_api.h>
 
 #include "common/dtype.hpp"
+#include "model/matrix.hpp"
 
 namespace shardrift::cuda {
 
@@ -13,13 +14,17 @@ struct ProductView {
   std::int64_t rows = 0;
   std::int64_t columns = 0;
   int k = 0;
-  bool wide = false;     // out is float32, x is narrower
-  bool aligned = false;  // rows of x and weight begin at multiples of 16 bytes
+  bool wide = false;              // out is float32, x is narrower
+  bool aligned = false;           // rows of x and weight begin at multiples of 16 bytes
+  const float* scales = nullptr;  // of coded weights
+  bool early = true;              // weights may be read before the kernels before this one have ended
 };
 
 // 16 bits: the weights stream past up to some 64 rows; or tiles of both.
 void multiply_few_rows(DType dtype, const ProductView& product, cudaStream_t stream);
 void multiply_many_rows(DType dtype, const ProductView& product, cudaStream_t stream);
+// The same with coded weights of 16-bit numbers (coded.cuh), whose x is aligned.
+void multiply_coded_rows(DType dtype, WeightFormat format, const ProductView& product, cudaStream_t stream);
 // float32 and float64.
 void multiply_wide_numbers(DType dtype, const ProductView& product, cudaStream_t stream);
 

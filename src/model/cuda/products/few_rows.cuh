@@ -1,0 +1,154 @@
+// The kernel of products of few rows: weights stream past once, as fast as memory gives them. A block has 16
+// or 32 weight rows, its warp w strand w of them. A lane multiplies what it fetched itself, so warps never
+// meet before their sums do. How weights lie in memory and become fragments is Weights' part:
+//   kUnits                     of 16 bytes that a lane fetches of a chunk, at least
+//   kAlignedX                  rows of x begin at multiples of 16 bytes
+//   (product, column, warp, lane)
+//   prepare()                  before the first chunk; all threads
+//   bring(step, place)         chunk warp + step · kStrands on its way to place(unit), unit < kUnits
+//   load(place)                when it is there
+//   fragments(half, tile, low, high)
+#pragma once
+#include "model/cuda/dependent_launch.hpp"
+#include "model/cuda/products/fragments.cuh"
+#include "model/cuda/products/product_kernels.hpp"
+
+namespace shardrift::cuda {
+
+// tiles of 16 weight rows by tiles of 8 rows of x; chunks of a strand in flight, and one at work
+template <int weight_tiles, int x_tiles, int stages_>
+struct FewShape {
+  static constexpr int kThreads = kStrands * 32;
+  static constexpr int kWeightTiles = weight_tiles;
+  static constexpr int kXTiles = x_tiles;
+  static constexpr int kStages = stages_;
+  static constexpr int kWeightRows = 16 * weight_tiles;
+  static constexpr int kXRows = 8 * x_tiles;
+};
+
+template <typename Weights, typename Shape>
+struct FewMemory {
+  static constexpr int kLaneUnits = Weights::kUnits + 2 * Shape::kXTiles;
+  static constexpr unsigned kStageBytes = Shape::kThreads * kLaneUnits * kUnitBytes;
+  static constexpr unsigned kBytes = Shape::kStages * kStageBytes;
+  static_assert(kStrands * Shape::kWeightRows * Shape::kXRows * sizeof(float) <= kBytes);
+};
+
+// Sums of all strands, added and stored.
+template <typename T, typename Shape>
+__device__ void store_strands(const float (&sums)[Shape::kWeightTiles][Shape::kXTiles][4], float* parts,
+                              const ProductView& product, std::int64_t first_row, std::int64_t first_column) {
+  const int warp = static_cast<int>(threadIdx.x) / 32;
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+#pragma unroll
+  for (int m = 0; m < Shape::kWeightTiles; ++m)
+#pragma unroll
+    for (int n = 0; n < Shape::kXTiles; ++n)
+#pragma unroll
+      for (int i = 0; i < 4; ++i)  // [strand][row of x][weight row]
+        parts[(warp * Shape::kXRows + 8 * n + x_row_of(lane, i)) * Shape::kWeightRows + 16 * m +
+              weight_row_of(lane, i)] = sums[m][n][i];
+  __syncthreads();
+  constexpr int kOutputs = Shape::kWeightRows * Shape::kXRows;
+  for (int i = static_cast<int>(threadIdx.x); i < kOutputs; i += Shape::kThreads) {
+    const std::int64_t row = first_row + i / Shape::kWeightRows;
+    const std::int64_t column = first_column + i % Shape::kWeightRows;
+    if (row >= product.rows || column >= product.columns) continue;
+    float sum = parts[i];
+#pragma unroll
+    for (int strand = 1; strand < kStrands; ++strand) sum += parts[strand * kOutputs + i];
+    store_sum<T>(product.out, row * product.columns + column, sum, product.wide);
+  }
+}
+
+template <typename T, typename Weights, typename Shape>
+__global__ void __launch_bounds__(Shape::kThreads) few_rows_kernel(ProductView product) {
+  using Memory = FewMemory<Weights, Shape>;
+  extern __shared__ uint4 shared[];
+  const int warp = static_cast<int>(threadIdx.x) / 32;
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  const std::int64_t first_column = static_cast<std::int64_t>(blockIdx.x) * Shape::kWeightRows;
+  const std::int64_t first_row = static_cast<std::int64_t>(blockIdx.y) * Shape::kXRows;
+  const int chunks = chunks_of(product.k);
+  const int steps = chunks > warp ? (chunks - warp + kStrands - 1) / kStrands : 0;
+  const unsigned own = shared_address(shared) + (warp * Memory::kLaneUnits * 32 + lane) * kUnitBytes;
+  const auto places_of = [&](int step) {
+    return [stage = own + step % Shape::kStages * Memory::kStageBytes](int unit) {
+      return stage + unit * 32 * kUnitBytes;
+    };
+  };
+  const int k_of_lane = warp * kChunk + lane % 4 * kUnit;
+  const std::uint16_t* x[Shape::kXTiles];
+  bool x_there[Shape::kXTiles];
+#pragma unroll
+  for (int i = 0; i < Shape::kXTiles; ++i) {
+    const std::int64_t row = first_row + 8 * i + lane / 4;
+    x_there[i] = row < product.rows;
+    x[i] = static_cast<const std::uint16_t*>(product.x) + (x_there[i] ? row : 0) * product.k;
+  }
+  const auto bring_x = [&](int step) {
+    const int k = k_of_lane + step * kStrands * kChunk;
+    const auto place = places_of(step);
+#pragma unroll
+    for (int i = 0; i < Shape::kXTiles; ++i)
+#pragma unroll
+      for (int half = 0; half < 2; ++half)
+        bring_unit<Weights::kAlignedX>(place(Weights::kUnits + 2 * i + half), x[i], k + half * (kChunk / 2),
+                                       product.k, x_there[i]);
+  };
+
+  let_next_start();
+  Weights weights(product, first_column, warp, lane);
+  constexpr int kAhead = Shape::kStages - 1;
+  for (int step = 0; step < kAhead; ++step)
+    if (step < steps) weights.bring(step, places_of(step));
+  end_copies();
+  weights.prepare();
+  wait_for_previous();
+  for (int step = 0; step < kAhead; ++step) {
+    if (step < steps) bring_x(step);
+    end_copies();
+  }
+
+  float sums[Shape::kWeightTiles][Shape::kXTiles][4] = {};
+  for (int step = 0; step < steps; ++step) {
+    wait_for_copies<kAhead - 1>();
+    if (step + kAhead < steps) {  // where step - 1 was
+      weights.bring(step + kAhead, places_of(step + kAhead));
+      bring_x(step + kAhead);
+    }
+    end_copies();
+    const auto place = places_of(step);
+    weights.load(place);
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      uint4 rows[Shape::kXTiles];
+#pragma unroll
+      for (int i = 0; i < Shape::kXTiles; ++i) rows[i] = shared_unit(place(Weights::kUnits + 2 * i + half));
+#pragma unroll
+      for (int m = 0; m < Shape::kWeightTiles; ++m) {
+        uint4 low, high;
+        weights.fragments(half, m, low, high);
+#pragma unroll
+        for (int i = 0; i < Shape::kXTiles; ++i) multiply_add_half<T>(sums[m][i], low, high, rows[i]);
+      }
+    }
+  }
+  wait_for_copies<0>();
+  __syncthreads();  // from here on shared memory is for sums
+  store_strands<T, Shape>(sums, reinterpret_cast<float*>(shared), product, first_row, first_column);
+}
+
+template <typename T, typename Weights, typename Shape>
+void launch_few_rows(const ProductView& product, cudaStream_t stream) {
+  constexpr auto kernel = few_rows_kernel<T, Weights, Shape>;
+  constexpr unsigned kBytes = FewMemory<Weights, Shape>::kBytes;
+  static const cudaError_t allowed =
+      cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(kBytes));
+  (void)allowed;  // where not, the launch fails
+  const dim3 grid(static_cast<unsigned>((product.columns + Shape::kWeightRows - 1) / Shape::kWeightRows),
+                  static_cast<unsigned>((product.rows + Shape::kXRows - 1) / Shape::kXRows));
+  launch_dependent(kernel, grid, Shape::kThreads, kBytes, stream, product);
+}
+
+}  // namespace shardrift::cuda
