@@ -23,6 +23,7 @@
 #include "worker/environment.hpp"
 #include "worker/generate.hpp"
 #include "worker/opened_plan.hpp"
+#include "worker/start_times.hpp"
 #include "worker/stated.hpp"
 
 namespace shardrift {
@@ -144,10 +145,15 @@ class Bench {
     generator_.look_with(
         [&] { return Trace(config_, plan_, place_, backend_, {.not_finite = true}, capacity().logit_rows); });
     generator_.on_pass([&](record::Phase phase, double seconds) {
+      if (start_.empty()) {
+        started("first token");
+        start_ = start_times();
+      }
       if (phase == measured_) passes_.push_back(seconds);
     });
   }
 
+  const std::vector<StartTime>& start() const { return start_; }
   void bandwidth(double bytes_per_second) { bandwidth_ = bytes_per_second; }
 
   BenchShape decode(int context) {
@@ -241,6 +247,7 @@ class Bench {
   double bandwidth_ = 0;
   record::Phase measured_ = record::Phase::decode;
   std::vector<double> passes_;
+  std::vector<StartTime> start_;  // as it was when the first token was there
 };
 
 // Known before anything takes long.
@@ -314,6 +321,7 @@ int bench_command(const World& world, const std::vector<std::string>& arguments,
     world.barrier();
     result.copy_bandwidth = -world.maximum(-device.read_bandwidth());
   }
+  started("measuring memory");
   const auto begin = Clock::now();
   const ModelWeights weights = load_on_rank(
       world, options.run, checkpoint, config, place, device,
@@ -325,6 +333,7 @@ int bench_command(const World& world, const std::vector<std::string>& arguments,
     bench.emplace(world, options, config, place, device, weights, groups,
                   profile ? orders_of(*profile, plan) : OrderMapSource());
   });
+  started("buffers");
   bench->bandwidth(std::max(result.product_bandwidth, result.copy_bandwidth));
   for (const int context : options.contexts) {
     progress.show(fmt::format("decoding after {} tokens", context));
@@ -334,6 +343,7 @@ int bench_command(const World& world, const std::vector<std::string>& arguments,
     progress.show(fmt::format("prefill of {} tokens", length));
     result.shapes.push_back(bench->prefill(length));
   }
+  result.start = bench->start();
   world.together([&] {
     if (!root) return;
     print(bench_table(result) + bench_line(result));

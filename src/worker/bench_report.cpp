@@ -64,6 +64,12 @@ std::vector<Row> rows_of(const BenchResult& result) {
   return rows;
 }
 
+nlohmann::ordered_json start_json(const std::vector<StartTime>& start) {
+  auto json = nlohmann::ordered_json::object();
+  for (const auto& [what, seconds] : start) json[what] = seconds;
+  return json;
+}
+
 nlohmann::ordered_json shape_json(const BenchShape& shape) {
   nlohmann::ordered_json phases;
   for (const auto name : all_names<BenchPhase>())
@@ -114,6 +120,9 @@ std::string bench_table(const BenchResult& result) {
     text += fmt::format("weights: {} a pass; {} tokens decoded after each context\n",
                         bytes_text(result.shapes.front().weight_bytes), result.tokens);
   text += result.notes;
+  text += "start, s:";
+  for (const auto& [what, seconds] : result.start) text += fmt::format(" {} {:.2f},", what, seconds);
+  text.back() = '\n';
   return text + "\n" + table.str();
 }
 
@@ -149,6 +158,7 @@ std::string bench_json(const BenchResult& result) {
                               {"load_s", result.load_seconds},
                               {"product_GB_per_s", result.product_bandwidth / kGiga},
                               {"copy_GB_per_s", result.copy_bandwidth / kGiga},
+                              {"start_s", start_json(result.start)},
                               {"decode_tokens", result.tokens},
                               {"shapes", nlohmann::ordered_json::array()}};
   for (const auto& shape : result.shapes) json["shapes"].push_back(shape_json(shape));

@@ -5,6 +5,7 @@
 
 #include "record/record.hpp"
 #include "worker/bench_measure.hpp"
+#include "worker/start_times.hpp"
 
 namespace shardrift {
 
@@ -31,7 +32,8 @@ struct BenchResult {
   double copy_bandwidth = 0;
   double load_seconds = 0;
   int tokens = 0;
-  bool stages = false;  // the plan has several
+  bool stages = false;           // the plan has several
+  std::vector<StartTime> start;  // to the first token
   std::vector<BenchShape> shapes;
 };
 

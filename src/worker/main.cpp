@@ -18,10 +18,12 @@
 #include "options/run_options.hpp"
 #include "worker/apply_pinning.hpp"
 #include "worker/bench_command.hpp"
+#include "worker/early_device.hpp"
 #include "worker/limits.hpp"
 #include "worker/probe_command.hpp"
 #include "worker/run.hpp"
 #include "worker/start_guard.hpp"
+#include "worker/start_times.hpp"
 #include "worker/stated.hpp"
 
 namespace {
@@ -102,8 +104,11 @@ int run_ranks(int argc, char** argv, const std::vector<std::string>& arguments) 
   // A process that nobody started as a rank would start a daemon of OpenMPI's, for ranks to be spawned later.
   setenv("OMPI_MCA_ess_singleton_isolated", "1", 0);
   std::optional<shardrift::StartGuard> starting(arguments);
+  std::optional<shardrift::EarlyDevice> device(arguments);
   const shardrift::World world(argc, argv);
   starting.reset();
+  shardrift::started("MPI");
+  device.reset();
   try {
     world.together([&] {
       if (refused) throw shardrift::Error(*refused);
@@ -130,6 +135,7 @@ int run_ranks(int argc, char** argv, const std::vector<std::string>& arguments) 
 }  // namespace
 
 int main(int argc, char** argv) {
+  shardrift::started("libraries");
   const std::vector<std::string> arguments(argv + 1, argv + argc);
   try {
     shardrift::guard_standard_files();

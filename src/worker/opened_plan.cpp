@@ -13,6 +13,7 @@
 #include "weights/fit.hpp"
 #include "worker/collectives.hpp"
 #include "worker/singletons.hpp"
+#include "worker/start_times.hpp"
 #include "worker/stated.hpp"
 
 namespace shardrift {
@@ -42,6 +43,7 @@ OpenedPlan open_plan(const World& world, RunOptions& options, const Pinning& pin
           "leave it out",
           config.architecture);
   });
+  started("configuration");
   world.together([&] {
     const progress::Doing opening("opening the device");
     opened.device = open_rank_device(
@@ -50,6 +52,7 @@ OpenedPlan open_plan(const World& world, RunOptions& options, const Pinning& pin
   });
   require_agreement(world, stated_libraries(opened.device, options.plan.device), kSameMachine);
   require_peer_sums(world, options.plan, pinning);
+  started("device");
   return opened;
 }
 
@@ -93,6 +96,7 @@ ModelWeights load_on_rank(const World& world, const RunOptions& options, const C
         loading_threads(options, world));
     backend.synchronize();
   });
+  started("weights");
   return weights;
 }
 
@@ -102,6 +106,8 @@ Groups::Groups(const World& world, const Plan& plan, const Place& place, const B
       stage_ranks(world.split(place.replica * plan.tensor_parallel + place.t, place.stage)),
       replica_ranks(world.split(place.replica, world.rank())),
       tensor(make_summing_transport(tensor_ranks, plan.device, backend, plan.collective, largest_message)),
-      stage(make_transport(stage_ranks, plan.device, backend)) {}
+      stage(make_transport(stage_ranks, plan.device, backend)) {
+  started("groups of ranks");
+}
 
 }  // namespace shardrift

@@ -5,6 +5,7 @@
 #include "model/cuda/profiler_ranges.hpp"
 #include "parallel/transport/peer_transport.hpp"
 #include "worker/environment.hpp"
+#include "worker/start_times.hpp"
 #ifdef SHARDRIFT_HAVE_CUDA
 #include "parallel/transport/cuda_peer_sum.hpp"
 #include "parallel/transport/nccl_transport.hpp"
@@ -16,6 +17,7 @@ namespace {
 #ifdef SHARDRIFT_HAVE_CUDA
 RankDevice open_cuda(const DeviceNumerics& numerics, const World& world) {
   const int visible = cuda_device_count();
+  started("CUDA driver");
   if (visible == 0)
     throw usage_error("--device cuda: no GPU is visible on {}; use --device cpu", world.host());
   // Under --gpus-per-task=1 each rank sees one GPU of its own; check_devices refuses ranks that share one.
@@ -24,6 +26,7 @@ RankDevice open_cuda(const DeviceNumerics& numerics, const World& world) {
                       world.local_size(), world.host(), visible);
   tell_profiler();
   const CudaDevice device = select_cuda_device(world.local_rank() % visible);
+  started("CUDA context");
   RankDevice opened;
   opened.info = {world.rank(), world.host(), device.name, device.uuid, device.compute_capability,
                  device.driver};

@@ -27,6 +27,7 @@
 #include "worker/routes.hpp"
 #include "worker/run_info.hpp"
 #include "worker/run_output.hpp"
+#include "worker/start_times.hpp"
 #include "worker/stated.hpp"
 #include "worker/totals.hpp"
 #include "worker/traces.hpp"
@@ -126,6 +127,7 @@ int run_plan(const World& world, const RunOptions& options, ModelConfig config, 
     identity.start();
 
   // Weights, then the forward pass over them.
+  started("prompts and record");
   const auto load_begin = Clock::now();
   const ModelWeights weights = load_on_rank(
       world, options, checkpoint, config, place, *device.backend,
@@ -152,6 +154,8 @@ int run_plan(const World& world, const RunOptions& options, ModelConfig config, 
     }
   });
 
+  started("buffers");
+
   // What the collectives do: seen now, at every message size of this run and before the first prompt, so that
   // a pin that is not honoured costs nothing; or as the profile says.
   if (plan.reduction.order == ReductionOrder::native && plan.row_linear != RowLinear::gather) {
@@ -167,6 +171,8 @@ int run_plan(const World& world, const RunOptions& options, ModelConfig config, 
     groups.tensor->take_calls();
   }
   if (profile) run.environment.collectives = predicted_collectives(*profile, plan, messages);
+
+  started("probing");
 
   // Prompts in groups; replicas take groups in turns.
   Generator generator(
@@ -186,6 +192,10 @@ int run_plan(const World& world, const RunOptions& options, ModelConfig config, 
   generator.look_with(
       [&] { return Trace(config, plan, place, *device.backend, {.not_finite = true}, capacity.logit_rows); });
   generator.stop_where([&] { return world.stops_here(); });
+  double first_token = 0;
+  generator.on_pass([&](record::Phase, double) {
+    if (first_token == 0) first_token = seconds_since_start();
+  });
   const auto begin = Clock::now();
   ProgressLine running(place.replica == 0 && place.writes() && !options.quiet ? kLogs : kOff);
   generator.on_progress([&](const Progress& now) {
@@ -248,6 +258,7 @@ int run_plan(const World& world, const RunOptions& options, ModelConfig config, 
   const Totals totals = total(world, options, generator, weights, *device.backend, place);
   record::RunTiming timing = generator.timing();
   timing.load_seconds = load_seconds;
+  first_token = world.maximum(first_token);
   timing.recording_wait_seconds = world.maximum(recorder ? recorder->waited_seconds() : 0);
   timing.recording_flush_seconds = world.maximum(flush_seconds);
   world.together([&] {
@@ -264,9 +275,10 @@ int run_plan(const World& world, const RunOptions& options, ModelConfig config, 
     const auto recording =
         fmt::format("recording_wait_s={:.2f} recording_flush_s={:.2f} assembly_s={:.2f}",
                     timing.recording_wait_seconds, timing.recording_flush_seconds, assembly_seconds);
-    print(fmt::format("result plan=\"{}\" prompts={} {} load_s={:.1f} {} logits_sha256={} output={}\n",
-                      describe(plan), jobs.size(), speed, load_seconds, recording,
-                      combined_hash(reader).substr(0, 16), options.output.string()));
+    print(fmt::format(
+        "result plan=\"{}\" prompts={} {} load_s={:.1f} first_token_s={:.2f} {} logits_sha256={} output={}\n",
+        describe(plan), jobs.size(), speed, load_seconds, first_token, recording,
+        combined_hash(reader).substr(0, 16), options.output.string()));
   });
   return 0;
 }

@@ -49,6 +49,8 @@ void expect_consistent(const Finished& finished, const fs::path& file, int rows,
   const Json json = Json::parse(std::ifstream(file));
   const auto line = told(finished.output);
   expect_positive(json, {"product_GB_per_s", "copy_GB_per_s"});
+  expect_positive(json.at("start_s"), {"libraries", "MPI", "configuration", "device", "measuring memory",
+                                       "weights", "groups of ranks", "buffers", "first token"});
   ASSERT_EQ(json.at("shapes").size(), 2U);
   for (const Json& shape : json.at("shapes")) {
     const bool decode = shape.at("phase") == "decode";
