@@ -61,6 +61,10 @@ class PhaseBackend final : public Backend {
   void linear(const Matrix& x, const Weight& weight, const Matrix& out) override {
     if (runs(BenchPhase::products)) device_.linear(x, weight, out);
   }
+  // Of whole passes: alone, a phase would read for another one.
+  void read_ahead(const Weight& weight) override {
+    if (!only_) device_.read_ahead(weight);
+  }
   void attention(const Matrix& qkv, const AttentionShape& shape, const RowIndex& index,
                  const CacheView& cache, const Matrix& out) override {
     if (runs(BenchPhase::attention)) device_.attention(qkv, shape, index, cache, out);

@@ -23,6 +23,7 @@ struct BenchShape {
   double floor_seconds = 0;
   std::string name() const;  // "decode_1400"
   double bytes_per_second() const { return (weight_bytes + cache_bytes) / seconds; }
+  double between() const;  // what a pass takes beyond its phases
   double alone() const { return phases[BenchPhase::products] + phases[BenchPhase::collectives]; }
 };
 
