@@ -36,7 +36,9 @@ Estimate estimate(const RunOptions& options, const ModelConfig& config, const Wo
 
   const auto longest = work.longest + (score ? 0 : options.max_new_tokens);
   result.memory_bytes =
-      fullest_device(config, plan, capacity_of(plan, config, !score, work.lengths, longest)).total();
+      fullest_device(config, plan,
+                     capacity_of(plan, config, !score, work.lengths, longest, options.in_flight))
+          .total();
 
   // Time. On a CPU the ranks share the cores, so that more ranks are not faster; GPUs divide the weights.
   const double devices = machine.device == "cuda" ? plan.tensor_parallel : 1;

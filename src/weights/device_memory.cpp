@@ -117,6 +117,9 @@ class Sizes {
       bytes += padded / plan_.tensor_parallel;
     }
     bytes += partials;
+    // What the ranks of a group read each other's partials from: two messages, taken in turns.
+    if (plan_.collective != Collective::library && plan_.device == Device::cuda)
+      bytes += 2 * aligned(stream * element_);
     const auto layers = stage_layers();
     const bool dense = std::any_of(layers.begin(), layers.end(),
                                    [](const LayerSpec& layer) { return layer.experts.count == 0; });

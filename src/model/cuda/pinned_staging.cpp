@@ -1,7 +1,9 @@
 #include "model/cuda/pinned_staging.hpp"
 
 #include <algorithm>
+#include <optional>
 
+#include "common/progress.hpp"
 #include "model/cuda/check.hpp"
 
 namespace shardrift::cuda {
@@ -25,6 +27,9 @@ PinnedStaging::~PinnedStaging() {
 }
 
 PinnedStaging::Buffer PinnedStaging::take(std::size_t bytes) {
+  // A wait for the device does not look like work; it is told of the main thread, which loads as well.
+  std::optional<progress::Waiting> waiting;
+  if (std::this_thread::get_id() == main_) waiting.emplace(progress::On::device, "an upload of weights");
   Buffer buffer;
   {
     std::unique_lock lock(mutex_);

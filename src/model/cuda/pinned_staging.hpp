@@ -8,6 +8,7 @@
 #include <deque>
 #include <functional>
 #include <mutex>
+#include <thread>
 
 namespace shardrift::cuda {
 
@@ -31,6 +32,7 @@ class PinnedStaging {
   Buffer take(std::size_t bytes);  // not in use by any copy
   void give_back(Buffer buffer);
 
+  const std::thread::id main_ = std::this_thread::get_id();
   int device_ = 0;
   cudaStream_t stream_;
   std::mutex mutex_;

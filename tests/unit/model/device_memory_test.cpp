@@ -71,6 +71,23 @@ TEST(DeviceMemory, OfDealtExperts) {
       }
 }
 
+// Our own all-reduces read the partials out of two messages that each GPU keeps for them.
+TEST(DeviceMemory, OfAGroupThatReadsItsPeers) {
+  const ModelConfig config =
+      read_model_config(std::filesystem::path(SHARDRIFT_BINARY_DIR) / "fixtures/tiny-llama");
+  const Capacity capacity{57, 8, 90, 8};
+  Plan plan = plan_of(2, 1, DType::bfloat16);
+  plan.reduction = Reduction();
+  plan.tensor_parallel = 2;
+  plan.device = Device::cuda;
+  const auto library = fullest_device(config, plan, capacity);
+  plan.collective = Collective::one_shot;
+  const auto ours = fullest_device(config, plan, capacity);
+  EXPECT_EQ(ours.weights + ours.cache, library.weights + library.cache);
+  EXPECT_EQ(ours.buffers - library.buffers,
+            2 * static_cast<std::int64_t>(aligned(static_cast<std::size_t>(57 * config.hidden * 2))));
+}
+
 TEST(DeviceMemory, CapacityFollowsFromPromptsAndPlan) {
   ModelConfig config;
   config.max_positions = 40;
@@ -82,6 +99,7 @@ TEST(DeviceMemory, CapacityFollowsFromPromptsAndPlan) {
   EXPECT_EQ(decode.rows, 11);  // 5 + 6; 10 is the group's third
   EXPECT_EQ(decode.logit_rows, 3);
   EXPECT_EQ(decode.slots, 3);
+  EXPECT_EQ(capacity_of(plan, config, true, lengths, 30, 4).slots, 12);  // groups in flight
   EXPECT_EQ(decode.length, 30);
   const auto score = capacity_of(plan, config, false, lengths, 50);
   EXPECT_EQ(score.logit_rows, 11);

@@ -81,6 +81,19 @@ struct Fewer {
   const char* why;
 };
 
+// Each group in flight has keys and values of its own.
+TEST_F(PlanStudy, MemoryCountsTheGroupsInFlight) {
+  const auto planned = plan(
+      "[[candidate]]\nname = 'one'\npipeline = 2\n[[candidate]]\nname = 'three'\npipeline = 2\nin-flight = "
+      "3\n"
+      "[[candidate]]\nname = 'five'\npipeline = 2\nin-flight = 5\n",
+      cpu(2));
+  const auto one = named(planned, "one").estimated_memory;
+  const auto three = named(planned, "three").estimated_memory;
+  EXPECT_GT(three, one);
+  EXPECT_EQ(named(planned, "five").estimated_memory - three, three - one);
+}
+
 TEST_F(PlanStudy, FewerDevicesPredictWhatTheyCan) {
   for (const Fewer& expected : {
            Fewer{"replicas = 3", 2, 1, "one device, float32, cpu", "replicas only share out the prompts"},
