@@ -61,6 +61,8 @@ class PhaseBackend final : public Backend {
   void linear(const Matrix& x, const Weight& weight, const Matrix& out) override {
     if (runs(BenchPhase::products)) device_.linear(x, weight, out);
   }
+  bool multiplies_coded(DType dtype) const override { return device_.multiplies_coded(dtype); }
+  std::size_t code(OwnedWeight& weight, WeightFormat format) override { return device_.code(weight, format); }
   // Of whole passes: alone, a phase would read for another one.
   void read_ahead(const Weight& weight) override {
     if (!only_) device_.read_ahead(weight);
