@@ -81,7 +81,9 @@ record::Environment describe_here(Device device, int threads) {
   if (device == Device::cuda) here.libraries["nccl"] = nccl_version();
 #endif
   here.settings["matmul"] =
-      device == Device::cuda ? "ATen cuBLAS, reduced-precision reductions off" : cpu_products();
+      device == Device::cuda
+          ? "ATen cuBLAS, reduced-precision reductions off; own kernels with --products fixed"
+          : cpu_products();
   here.settings["kernel_threads"] = std::to_string(threads);
   return here;
 }
