@@ -185,6 +185,13 @@ class Backend {
   // device.
   virtual void attention(const Matrix& qkv, const AttentionShape& shape, const RowIndex& index,
                          const CacheView& cache, const Matrix& out) = 0;
+  // rope_and_cache, then attention: bit-equal to the two, which a device may do at once; but qkv holds
+  // anything afterwards.
+  virtual void rope_and_attention(const Matrix& qkv, const AttentionShape& shape, const RopeView& rope,
+                                  const RowIndex& index, const CacheView& cache, const Matrix& out) {
+    rope_and_cache(qkv, shape.query_heads, rope, index, cache);
+    attention(qkv, shape, index, cache, out);
+  }
   // gate_up [rows, 2 · I] -> out [rows, I] = round(activation(gate)) · up; limit: of clamped_swish alone
   virtual void activate(const Matrix& gate_up, Activation activation, double limit, const Matrix& out) = 0;
   // Of each row the `active` experts with the largest logits [rows, experts] (NaN: the least; the lowest id

@@ -261,9 +261,6 @@ void Forward::attend(std::size_t layer, std::size_t s, const Matrix& attended) {
   const auto& shard = weights_.layers[layer].shards[s];
   const auto& rope = ropes_[layer_rope_[layer]];
   const Matrix qkv = projected(s, attended.rows);
-  read_ahead(weights_.layers[layer], Block::attention, false);
-  backend_.rope_and_cache(qkv, shard.query_heads, rope.view, index_, cache(layer, s));
-  observe(Operation::rope, layer, s, qkv);
   const AttentionShape shape{shard.query_heads,
                              shard.local_kv.as<std::int32_t>(),
                              spec(layer).window,
@@ -271,8 +268,14 @@ void Forward::attend(std::size_t layer, std::size_t s, const Matrix& attended) {
                              spec(layer).score_softcap,
                              shard.sinks.view.data,
                              attention_scratch_.empty() ? nullptr : attention_scratch_[s].data()};
-  read_ahead(weights_.layers[layer], Block::attention, false);
-  backend_.attention(qkv, shape, index_, cache(layer, s), attended);
+  const CacheView cached = cache(layer, s);
+  if (trace_ == nullptr) {
+    read_ahead(weights_.layers[layer], Block::attention, false);
+    return backend_.rope_and_attention(qkv, shape, rope.view, index_, cached, attended);
+  }
+  backend_.rope_and_cache(qkv, shard.query_heads, rope.view, index_, cached);
+  observe(Operation::rope, layer, s, qkv);
+  backend_.attention(qkv, shape, index_, cached, attended);
   observe(Operation::attention, layer, s, attended);
 }
 

@@ -71,6 +71,13 @@ class PhaseBackend final : public Backend {
                  const CacheView& cache, const Matrix& out) override {
     if (runs(BenchPhase::attention)) device_.attention(qkv, shape, index, cache, out);
   }
+  void rope_and_attention(const Matrix& qkv, const AttentionShape& shape, const RopeView& rope,
+                          const RowIndex& index, const CacheView& cache, const Matrix& out) override {
+    if (runs(BenchPhase::attention)) device_.rope_and_attention(qkv, shape, rope, index, cache, out);
+  }
+  void read_ahead(const Weight& weight) override {
+    if (!only_) device_.read_ahead(weight);
+  }
 
   void embed(const Matrix& table, Range rows, const RowIndex& index, const Matrix& out) override {
     if (others()) device_.embed(table, rows, index, out);

@@ -429,6 +429,52 @@ TEST_P(CudaBackendTest, RopeCacheAndAttention) {
   }
 }
 
+// Decode rows of sequences of their own: what rope_and_cache and attention give one after the other.
+TEST_P(CudaBackendTest, RopeAndAttentionAtOnceHaveTheBitsOfTheTwo) {
+  constexpr std::int64_t kRows = 5, kHeads = 6, kKv = 2, kLength = 700;
+  for (const std::int64_t dim : {16, 64, 96, 128, 256}) {
+    for (const bool partly : {false, true}) {
+      const std::int64_t pairs = partly ? dim / 4 : dim / 2;
+      const auto cosines = matrix(2 * kLength, pairs, 40, DType::float32),
+                 sines = matrix(2 * kLength, pairs, 41, DType::float32);
+      // Of 1 to 700 keys; sequences longer than 400 take the second table.
+      const std::vector<std::int32_t> positions{0, 63, 64, 300, 699}, lengths{1, 64, 65, 301, 700},
+          slots{3, 0, 4, 1, 2}, local_kv{0, 0, 0, 1, 1, 1};
+      const auto positions_gpu = ids(*gpu, positions), lengths_gpu = ids(*gpu, lengths),
+                 slots_gpu = ids(*gpu, slots), local_gpu = ids(*gpu, local_kv);
+      RowIndex index{nullptr, positions_gpu.as<std::int32_t>(), slots_gpu.as<std::int32_t>(),
+                     lengths_gpu.as<std::int32_t>(), kRows};
+      index.own_sequences = true;
+      const Buffer scratch(*gpu, static_cast<std::size_t>(kRows * attention_scratch(kHeads, dim, kLength)));
+      AttentionShape shape{kHeads, local_gpu.as<std::int32_t>()};
+      shape.scratch = scratch.data();
+      const RopeView rope{pairs,
+                          static_cast<const float*>(cosines.gpu.view.data),
+                          static_cast<const float*>(sines.gpu.view.data),
+                          kLength,
+                          400,
+                          nullptr};
+      std::vector<Bytes> kept;
+      for (const bool at_once : {false, true}) {
+        const auto qkv = matrix(kRows, (kHeads + 2 * kKv) * dim, 42);
+        const auto keys = matrix(5 * kKv * kLength, dim, 43), values = matrix(5 * kKv * kLength, dim, 44);
+        const auto out = matrix(kRows, kHeads * dim, 45);
+        const CacheView cache{keys.gpu.view.data, values.gpu.view.data, kKv, kLength, dim};
+        if (at_once) {
+          gpu->rope_and_attention(qkv.gpu.view, shape, rope, index, cache, out.gpu.view);
+        } else {
+          gpu->rope_and_cache(qkv.gpu.view, kHeads, rope, index, cache);
+          gpu->attention(qkv.gpu.view, shape, index, cache, out.gpu.view);
+        }
+        for (const auto* m : {&keys, &values, &out}) kept.push_back(read(*gpu, m->gpu.view));
+      }
+      EXPECT_TRUE(kept[0] == kept[3]) << "keys, head_dim " << dim;
+      EXPECT_TRUE(kept[1] == kept[4]) << "values, head_dim " << dim;
+      EXPECT_TRUE(kept[2] == kept[5]) << "head_dim " << dim << (partly ? ", partly rotated" : "");
+    }
+  }
+}
+
 TEST_P(CudaBackendTest, AProductsBitsDoNotDependOnWhereTheShardLives) {
   for (const std::int64_t rows : {1, 17, 256}) {
     const auto first_x = matrix(rows, 576, 21);

@@ -221,14 +221,26 @@ ScoreScale score_scale(const AttentionShape& shape, std::int64_t head_dim) {
   return {static_cast<float>(scale / shape.softcap), static_cast<float>(shape.softcap * kLog2E)};
 }
 
+bool spreads(const AttentionShape& shape, const RowIndex& index, const CacheView& cache, DType dtype) {
+  return serves_tensor_attention(dtype, cache.head_dim) && index.own_sequences && shape.scratch != nullptr;
+}
+
 }  // namespace
+
+bool rope_and_attention(const Matrix& qkv, const AttentionShape& shape, const RopeView& rope,
+                        const RowIndex& index, const CacheView& cache, const Matrix& out,
+                        const ReadAhead& ahead, cudaStream_t stream) {
+  if (!spreads(shape, index, cache, out.dtype) || !rotates_in_decode(rope, cache.head_dim)) return false;
+  attention_decode(qkv, shape, &rope, index, cache, score_scale(shape, cache.head_dim), out, ahead, stream);
+  return true;
+}
 
 void attention(const Matrix& qkv, const AttentionShape& shape, const RowIndex& index, const CacheView& cache,
                const Matrix& out, const ReadAhead& ahead, cudaStream_t stream) {
   if (serves_tensor_attention(out.dtype, cache.head_dim)) {
     const ScoreScale scale = score_scale(shape, cache.head_dim);
-    if (index.own_sequences && shape.scratch != nullptr)
-      return attention_decode(qkv, shape, index, cache, scale, out, ahead, stream);
+    if (spreads(shape, index, cache, out.dtype))
+      return attention_decode(qkv, shape, nullptr, index, cache, scale, out, ahead, stream);
     return attention_prefill(qkv, shape, index, cache, scale, out, stream);
   }
   visit_dtype(out.dtype, [&]<typename T>() {

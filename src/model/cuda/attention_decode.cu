@@ -5,6 +5,7 @@
 
 #include "model/cuda/attention_tile.hpp"
 #include "model/cuda/dependent_launch.hpp"
+#include "model/cuda/rotation.hpp"
 #include "model/cuda/tensor_attention.hpp"
 
 namespace shardrift::cuda {
@@ -52,14 +53,42 @@ struct RowScratch {
   }
 };
 
+// Queries of the heads, or the key, of a row: a lane's part of them, elements 32i + 8(lane % 4) to + 7.
+template <int kDim>
+using LanePart = uint4[kDim / 32];
+
+// All of head_dim in pairs of elements kDim / 2 apart, which one lane has.
+template <typename T, int kDim>
+__device__ void rotate_part(LanePart<kDim>& part, const float* cosines, const float* sines) {
+#pragma unroll
+  for (int i = 0; i < kDim / 64; ++i) {
+    alignas(16) T first[8];
+    alignas(16) T second[8];
+    alignas(16) float cosine[8];
+    alignas(16) float sine[8];
+    *reinterpret_cast<uint4*>(first) = part[i];
+    *reinterpret_cast<uint4*>(second) = part[i + kDim / 64];
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      reinterpret_cast<float4*>(cosine)[half] = *reinterpret_cast<const float4*>(cosines + 32 * i + 4 * half);
+      reinterpret_cast<float4*>(sine)[half] = *reinterpret_cast<const float4*>(sines + 32 * i + 4 * half);
+    }
+#pragma unroll
+    for (int j = 0; j < 8; ++j) rotate(first[j], second[j], cosine[j], sine[j]);
+    part[i] = *reinterpret_cast<uint4*>(first);
+    part[i + kDim / 64] = *reinterpret_cast<uint4*>(second);
+  }
+}
+
 // kDim: head_dim, padded with zeros. A block sums kValues columns of the values: part blockIdx.x % parts.
+// kRotates: queries and the row's own key are not rotated yet, and its key and value not in the cache.
 // grid: (splits · parts, KV heads · tiles of kTileRows heads, rows, and one more where there is something to
 // read ahead)
-template <typename T, int kDim, int kValues>
+template <typename T, int kDim, int kValues, bool kRotates>
 __global__ void __launch_bounds__(kThreads)
-    decode_kernel(const T* qkv, std::int64_t qkv_cols, AttentionShape shape, RowIndex index, CacheView cache,
-                  ScoreScale scale, int parts, int tiles, std::int64_t scratch_floats, ReadAhead ahead,
-                  T* out, std::int64_t out_cols) {
+    decode_kernel(const T* qkv, std::int64_t qkv_cols, AttentionShape shape, RopeView rope, RowIndex index,
+                  CacheView cache, ScoreScale scale, int parts, int tiles, std::int64_t scratch_floats,
+                  ReadAhead ahead, T* out, std::int64_t out_cols) {
   constexpr int kPitch = kValues + 4;  // of a head's values, so that the rows of a store lie in other banks
   if (blockIdx.z >= index.rows)
     return read_ahead(ahead, blockIdx.y * gridDim.x + blockIdx.x, gridDim.x * gridDim.y);
@@ -76,88 +105,122 @@ __global__ void __launch_bounds__(kThreads)
   const int split = static_cast<int>(blockIdx.x) / parts;
   const int splits = static_cast<int>(gridDim.x) / parts;
   const int kv_head = static_cast<int>(blockIdx.y) / tiles;
+  const int tile = static_cast<int>(blockIdx.y) % tiles;
   const int row = static_cast<int>(blockIdx.z);
   const int value_begin = part * kValues;
   const int dim = static_cast<int>(cache.head_dim);
 
-  const int end = index.positions[row] + 1;
+  // Asked for at once, because each answer takes long.
+  const int position = index.positions[row];
+  const std::int64_t slot = index.slots[row];
+  const int length = kRotates ? index.lengths[row] : 0;
+  if (warp == 0) find_heads(shape, kv_head, tile * kTileRows, heads);
+  const int end = position + 1;
   const int begin = shape.window > 0 ? max(0, end - static_cast<int>(shape.window)) : 0;
   const int first_span = begin / kSpan;
-  const int last_span = (end - 1) / kSpan;
+  const int last_span = position / kSpan;
   if (first_span + split > last_span) return;
-  if (warp == 0) find_heads(shape, kv_head, static_cast<int>(blockIdx.y) % tiles * kTileRows, heads);
   __syncthreads();
   if (heads.count == 0) return;
   wait_for_previous();
   let_next_start();
-  const RowScratch<kDim> scratch{static_cast<float*>(shape.scratch) + row * scratch_floats, shape.query_heads,
-                                 (cache.max_length + kSpan - 1) / kSpan};
 
   // Rows of the products are heads; those past the last are zeros.
-  uint4 queries[kDim / 32][2];
+  const T* const row_queries = qkv + row * qkv_cols + 8 * quad;
+  LanePart<kDim> queries[2];
 #pragma unroll
-  for (int i = 0; i < kDim / 32; ++i)
+  for (int half = 0; half < 2; ++half) {
+    const int rank = group + 8 * half;
+    const bool exists = rank < heads.count;
+    const T* const from = row_queries + static_cast<std::int64_t>(exists ? heads.ids[rank] : 0) * dim;
 #pragma unroll
-    for (int half = 0; half < 2; ++half) {
-      const int rank = group + 8 * half;
-      const int element = 32 * i + 8 * quad;
-      const bool exists = rank < heads.count && element < dim;
-      const int head = exists ? heads.ids[rank] : 0;
-      queries[i][half] = load(qkv + row * qkv_cols + head * dim + element, exists);
-    }
+    for (int i = 0; i < kDim / 32; ++i)
+      queries[half][i] = load(from + 32 * i, exists && 32 * i + 8 * quad < dim);
+  }
+  const std::int64_t at = (slot * cache.kv_heads + kv_head) * cache.max_length * dim;
+  T* const keys = static_cast<T*>(cache.keys) + at;
+  T* const values = static_cast<T*>(cache.values) + at;
+  const T* const own_value = row_queries - 8 * quad + (shape.query_heads + cache.kv_heads + kv_head) * dim;
+  LanePart<kDim> own_key;
+  if constexpr (kRotates) {
+    const T* const from = row_queries + (shape.query_heads + kv_head) * dim;
+#pragma unroll
+    for (int i = 0; i < kDim / 32; ++i) own_key[i] = load(from + 32 * i, true);
+    const std::int64_t table = length > rope.short_length ? rope.positions : 0;
+    const std::int64_t first = (table + position) * (kDim / 2) + 8 * quad;
+    rotate_part<T, kDim>(queries[0], rope.cosines + first, rope.sines + first);
+    rotate_part<T, kDim>(queries[1], rope.cosines + first, rope.sines + first);
+    rotate_part<T, kDim>(own_key, rope.cosines + first, rope.sines + first);
+  }
+  const auto key_part = [&](int key, int i) {
+    if constexpr (kRotates)
+      if (key == position) return own_key[i];
+    const int element = 32 * i + 8 * quad;
+    return load(keys + static_cast<std::int64_t>(key) * dim + element, key < end && element < dim);
+  };
+  const auto value_part = [&](int key, int column) {
+    const T* const from =
+        kRotates && key == position ? own_value : values + static_cast<std::int64_t>(key) * dim;
+    return load(from + column, key < end && column < dim);
+  };
+  const RowScratch<kDim> scratch{static_cast<float*>(shape.scratch) + row * scratch_floats, shape.query_heads,
+                                 (cache.max_length + kSpan - 1) / kSpan};
   const SeenKeys seen{{begin, begin}, {end, end}};
-  const std::int64_t at = (index.slots[row] * cache.kv_heads + kv_head) * cache.max_length * dim;
-  const T* const keys = static_cast<const T*>(cache.keys) + at;
-  const T* const values = static_cast<const T*>(cache.values) + at;
+  const bool one_span = first_span == last_span;
 
   for (int span = first_span + split; span <= last_span; span += splits) {
     const int first_key = span * kSpan + warp * kChunk;
     if (first_key < end && first_key + kChunk > begin) {
+      // A lane's 8 columns of the four keys of each step, of 64 columns.
+      using Columns = uint4[kChunk / 16][4];
+      const auto load_columns = [&](Columns& columns, int block) {
+#pragma unroll
+        for (int step = 0; step < kChunk / 16; ++step)
+#pragma unroll
+          for (int k = 0; k < 4; ++k)
+            columns[step][k] = value_part(first_key + 16 * step + 2 * quad + (k / 2) * 8 + k % 2,
+                                          value_begin + 64 * block + 8 * group);
+      };
+      Columns next_columns;
       ChunkWeights chunk;
       {
         Scores scores = {};
-        constexpr int kBatch = kDim <= 128 ? 4 : 2;  // tiles of 8 keys whose loads are on their way together
+        constexpr int kBatch = kDim <= 128 ? 8 : 2;  // tiles of 8 keys whose loads are on their way together
 #pragma unroll
         for (int batch = 0; batch < kChunk / 8; batch += kBatch) {
           uint4 loaded[kBatch][kDim / 32];
 #pragma unroll
-          for (int n = 0; n < kBatch; ++n) {
-            const int key = first_key + 8 * (batch + n) + group;
+          for (int n = 0; n < kBatch; ++n)
 #pragma unroll
-            for (int i = 0; i < kDim / 32; ++i) {
-              const int element = 32 * i + 8 * quad;
-              loaded[n][i] =
-                  load(keys + static_cast<std::int64_t>(key) * dim + element, key < end && element < dim);
-            }
-          }
+            for (int i = 0; i < kDim / 32; ++i)
+              loaded[n][i] = key_part(first_key + 8 * (batch + n) + group, i);
 #pragma unroll
           for (int n = 0; n < kBatch; ++n)
 #pragma unroll
             for (int i = 0; i < kDim / 32; ++i)
-              add_scores<T>(scores[batch + n], queries[i][0], queries[i][1], loaded[n][i]);
+              add_scores<T>(scores[batch + n], queries[0][i], queries[1][i], loaded[n][i]);
         }
+        load_columns(next_columns, 0);
         weigh<T>(scores, first_key, seen, scale, chunk);
       }
-      // A lane loads 8 columns of four keys: column c of its 16 bytes is the product's tile c, whose column
-      // `group` it is.
+      // Column c of a lane's 16 bytes is the product's tile c, whose column `group` it is.
 #pragma unroll
       for (int block = 0; block < kValues / 64; ++block) {
+        alignas(16) std::uint32_t words[kChunk / 16][4][4];
+#pragma unroll
+        for (int step = 0; step < kChunk / 16; ++step)
+#pragma unroll
+          for (int k = 0; k < 4; ++k) *reinterpret_cast<uint4*>(words[step][k]) = next_columns[step][k];
+        if (block + 1 < kValues / 64) load_columns(next_columns, block + 1);
         float sums[8][4] = {};
-        const int column = value_begin + 64 * block + 8 * group;
 #pragma unroll
         for (int step = 0; step < kChunk / 16; ++step) {
-          alignas(16) std::uint32_t words[4][4];
-#pragma unroll
-          for (int k = 0; k < 4; ++k) {
-            const int key = first_key + 16 * step + 2 * quad + (k / 2) * 8 + k % 2;
-            *reinterpret_cast<uint4*>(words[k]) =
-                load(values + static_cast<std::int64_t>(key) * dim + column, key < end && column < dim);
-          }
 #pragma unroll
           for (int c = 0; c < 8; ++c) {
             const unsigned pick = c % 2 == 0 ? 0x5410U : 0x7632U;
-            multiply_add<T>(sums[c], chunk.weights[step], __byte_perm(words[0][c / 2], words[1][c / 2], pick),
-                            __byte_perm(words[2][c / 2], words[3][c / 2], pick));
+            multiply_add<T>(sums[c], chunk.weights[step],
+                            __byte_perm(words[step][0][c / 2], words[step][1][c / 2], pick),
+                            __byte_perm(words[step][2][c / 2], words[step][3][c / 2], pick));
           }
         }
 #pragma unroll
@@ -177,6 +240,16 @@ __global__ void __launch_bounds__(kThreads)
           chunk_sums[warp][group + 8 * half] = chunk.sum[half];
         }
       }
+      // The warp that has the row's own key among its keys keeps it, once for all query heads.
+      if (kRotates && tile == 0 && part == 0 && position < first_key + kChunk && position >= first_key) {
+        const std::int64_t place = static_cast<std::int64_t>(position) * kDim;
+        if (group == 0)
+#pragma unroll
+          for (int i = 0; i < kDim / 32; ++i)
+            *reinterpret_cast<uint4*>(keys + place + 32 * i + 8 * quad) = own_key[i];
+        if (lane < kDim / 8)
+          *reinterpret_cast<uint4*>(values + place + 8 * lane) = load(own_value + 8 * lane, true);
+      }
     } else if (lane < kTileRows) {
       chunk_tops[warp][lane] = -INFINITY;
     }
@@ -192,9 +265,19 @@ __global__ void __launch_bounds__(kThreads)
         value = merged(value, chunk_values[(w * kTileRows + rank) * kPitch + column], factors);
       }
       const int head = heads.ids[rank];
-      if (value_begin + column < kDim) scratch.values(head, span)[value_begin + column] = value;
+      if (one_span) {
+        if (value_begin + column >= dim) continue;
+        SoftmaxState whole;
+        const MergeFactors factors = merge(whole, state.top, state.sum);
+        const LastFactors last = last_factors<T>(whole, shape.sinks, head);
+        out[row * out_cols + head * dim + value_begin + column] =
+            static_cast<T>(finished(merged(0.0F, value, factors), last));
+        continue;
+      }
+      scratch.values(head, span)[value_begin + column] = value;
       if (column == 0) *scratch.state(head, span, part) = {state.top, state.sum};
     }
+    if (one_span) return;
     __syncthreads();  // before the next span overwrites the chunks
   }
 
@@ -221,7 +304,6 @@ __global__ void __launch_bounds__(kThreads)
     for (int span = first_span; span <= last_span; ++span) {
       const float2 added = __ldcg(scratch.state(head, span, part));
       const float added_value = __ldcg(scratch.values(head, span) + value_begin + column);
-      if (added.x == -INFINITY) continue;
       const MergeFactors factors = merge(state, added.x, added.y);
       value = merged(value, added_value, factors);
     }
@@ -230,12 +312,15 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
+// rope: null where queries are rotated and the keys in the cache.
 template <typename T, int kDim>
-void launch(const Matrix& qkv, const AttentionShape& shape, const RowIndex& index, const CacheView& cache,
-            const ScoreScale& scale, const Matrix& out, const ReadAhead& ahead, cudaStream_t stream) {
+void launch(const Matrix& qkv, const AttentionShape& shape, const RopeView* rope, const RowIndex& index,
+            const CacheView& cache, const ScoreScale& scale, const Matrix& out, const ReadAhead& ahead,
+            cudaStream_t stream) {
   constexpr int kValues = value_columns(kDim);
   constexpr int kBytes = kWarps * kTileRows * (kValues + 4) * 4;
-  const auto kernel = decode_kernel<T, kDim, kValues>;
+  const auto kernel =
+      rope != nullptr ? decode_kernel<T, kDim, kValues, true> : decode_kernel<T, kDim, kValues, false>;
   cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes);
   const auto parts = static_cast<int>((cache.head_dim + kValues - 1) / kValues);
   // No KV head has more query heads than this, because each of the others has one.
@@ -247,18 +332,22 @@ void launch(const Matrix& qkv, const AttentionShape& shape, const RowIndex& inde
   const dim3 grid(static_cast<unsigned>(splits * parts), static_cast<unsigned>(cache.kv_heads * tiles),
                   static_cast<unsigned>(index.rows) + (ahead.data == nullptr ? 0 : 1));
   launch_dependent(kernel, grid, kThreads, kBytes, stream, static_cast<const T*>(qkv.data), qkv.cols, shape,
-                   index, cache, scale, parts, tiles,
+                   rope != nullptr ? *rope : RopeView{}, index, cache, scale, parts, tiles,
                    attention_scratch(shape.query_heads, cache.head_dim, cache.max_length) / 4, ahead,
                    static_cast<T*>(out.data), out.cols);
 }
 
 }  // namespace
 
-void attention_decode(const Matrix& qkv, const AttentionShape& shape, const RowIndex& index,
-                      const CacheView& cache, const ScoreScale& scale, const Matrix& out,
-                      const ReadAhead& ahead, cudaStream_t stream) {
+bool rotates_in_decode(const RopeView& rope, std::int64_t head_dim) {
+  return 2 * rope.pairs == head_dim && padded_head_dim(head_dim) == head_dim && rope.frequencies == nullptr;
+}
+
+void attention_decode(const Matrix& qkv, const AttentionShape& shape, const RopeView* rope,
+                      const RowIndex& index, const CacheView& cache, const ScoreScale& scale,
+                      const Matrix& out, const ReadAhead& ahead, cudaStream_t stream) {
   visit_tensor_attention(out.dtype, cache.head_dim, [&]<typename T, int kDim>() {
-    launch<T, kDim>(qkv, shape, index, cache, scale, out, ahead, stream);
+    launch<T, kDim>(qkv, shape, rope, index, cache, scale, out, ahead, stream);
   });
 }
 

@@ -156,6 +156,13 @@ class CudaBackend final : public Backend {
     cuda::attention(qkv, shape, index, cache, out, take_ahead(), stream_);
     launched("attention");
   }
+  void rope_and_attention(const Matrix& qkv, const AttentionShape& shape, const RopeView& rope,
+                          const RowIndex& index, const CacheView& cache, const Matrix& out) override {
+    const cuda::ReadAhead ahead = take_ahead();
+    if (!cuda::rope_and_attention(qkv, shape, rope, index, cache, out, ahead, stream_))
+      return Backend::rope_and_attention(qkv, shape, rope, index, cache, out);
+    launched("rope_and_attention");
+  }
   void activate(const Matrix& gate_up, Activation activation, double limit, const Matrix& out) override {
     cuda::activate(gate_up, activation, limit, out, take_ahead(), stream_);
     launched("activate");

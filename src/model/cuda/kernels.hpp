@@ -23,6 +23,10 @@ void rope_and_cache(const Matrix& qkv, std::int64_t query_heads, const RopeView&
                     const CacheView& cache, const ReadAhead& ahead, cudaStream_t stream);
 void attention(const Matrix& qkv, const AttentionShape& shape, const RowIndex& index, const CacheView& cache,
                const Matrix& out, const ReadAhead& ahead, cudaStream_t stream);
+// False where it has no kernel for both at once, and has done nothing.
+bool rope_and_attention(const Matrix& qkv, const AttentionShape& shape, const RopeView& rope,
+                        const RowIndex& index, const CacheView& cache, const Matrix& out,
+                        const ReadAhead& ahead, cudaStream_t stream);
 void activate(const Matrix& gate_up, Activation activation, double limit, const Matrix& out,
               const ReadAhead& ahead, cudaStream_t stream);
 void route(const Matrix& logits, const ExpertsSpec& spec, bool given, std::int32_t* ids, void* weights,

@@ -2,6 +2,7 @@
 #include "model/cuda/dependent_launch.hpp"
 #include "model/cuda/element_groups.hpp"
 #include "model/cuda/kernels.hpp"
+#include "model/cuda/rotation.hpp"
 #include "model/scalar.hpp"
 
 namespace shardrift::cuda {
@@ -32,7 +33,6 @@ __device__ void copy(const T* from, T* to) {
 template <typename T, int kSize>
 __global__ void rope_kernel(T* qkv, std::int64_t qkv_cols, int query_heads, RopeView rope, RowIndex index,
                             CacheView cache, ReadAhead ahead, unsigned work_blocks) {
-  using C = Compute<T>;
   if (blockIdx.x >= work_blocks) return read_ahead(ahead, blockIdx.x - work_blocks);
   wait_for_previous();
   let_next_start();
@@ -82,12 +82,7 @@ __global__ void rope_kernel(T* qkv, std::int64_t qkv_cols, int query_heads, Rope
       cosine_word = rope.cosines[(table + position) * half + i + j];
       sine_word = rope.sines[(table + position) * half + i + j];
     }
-    const C cosine = static_cast<C>(cosine_word);
-    const C sine = static_cast<C>(sine_word);
-    const C a = static_cast<C>(pairs.first[j]);
-    const C b = static_cast<C>(pairs.second[j]);
-    pairs.first[j] = static_cast<T>(fma(a, cosine, -(b * sine)));
-    pairs.second[j] = static_cast<T>(fma(b, cosine, a * sine));
+    rotate(pairs.first[j], pairs.second[j], cosine_word, sine_word);
   }
   // A key: in place as well.
   copy<T, kSize>(pairs.first, source + i);

@@ -45,9 +45,11 @@ void visit_tensor_attention(DType dtype, std::int64_t head_dim, F&& f) {
 void attention_prefill(const Matrix& qkv, const AttentionShape& shape, const RowIndex& index,
                        const CacheView& cache, const ScoreScale& scale, const Matrix& out,
                        cudaStream_t stream);
-// Needs index.own_sequences and shape.scratch.
-void attention_decode(const Matrix& qkv, const AttentionShape& shape, const RowIndex& index,
-                      const CacheView& cache, const ScoreScale& scale, const Matrix& out,
-                      const ReadAhead& ahead, cudaStream_t stream);
+// Needs index.own_sequences and shape.scratch. rope: queries and keys are rotated here, and keys and values
+// appended to the cache, where rotates_in_decode(); null: rope_and_cache has done so.
+void attention_decode(const Matrix& qkv, const AttentionShape& shape, const RopeView* rope,
+                      const RowIndex& index, const CacheView& cache, const ScoreScale& scale,
+                      const Matrix& out, const ReadAhead& ahead, cudaStream_t stream);
+bool rotates_in_decode(const RopeView& rope, std::int64_t head_dim);
 
 }  // namespace shardrift::cuda
