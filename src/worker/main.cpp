@@ -22,6 +22,7 @@
 #include "worker/limits.hpp"
 #include "worker/probe_command.hpp"
 #include "worker/run.hpp"
+#include "worker/singletons.hpp"
 #include "worker/start_guard.hpp"
 #include "worker/start_times.hpp"
 #include "worker/stated.hpp"
@@ -103,6 +104,7 @@ int run_ranks(int argc, char** argv, const std::vector<std::string>& arguments) 
   }
   // A process that nobody started as a rank would start a daemon of OpenMPI's, for ranks to be spawned later.
   setenv("OMPI_MCA_ess_singleton_isolated", "1", 0);
+  shardrift::leave_networks_out();
   std::optional<shardrift::StartGuard> starting(arguments);
   std::optional<shardrift::EarlyDevice> device(arguments);
   const shardrift::World world(argc, argv);

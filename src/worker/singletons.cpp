@@ -18,7 +18,28 @@ int tasks_of_step() {
   return 0;
 }
 
+constexpr const char* kMessages = "OMPI_MCA_pml";
+bool g_left_out = false;
+
+// One rank, as its launcher says; or nobody launched this process. Where one did that we do not know: no.
+bool is_alone() {
+  if (const char* size = std::getenv("OMPI_COMM_WORLD_SIZE")) return std::string_view(size) == "1";
+  for (const char* name : {"PMIX_RANK", "PMI_RANK", "SLURM_PROCID", "MPI_LOCALNRANKS"})
+    if (std::getenv(name) != nullptr) return false;
+  return true;
+}
+
 }  // namespace
+
+void leave_networks_out() {
+  if (!is_alone() || std::getenv(kMessages) != nullptr) return;
+  setenv(kMessages, "ob1", 0);
+  g_left_out = true;
+}
+
+bool left_networks_out(std::string_view variable) {
+  return g_left_out && variable == kMessages;
+}
 
 void refuse_singletons(const World& world, int ranks) {
   const int tasks = tasks_of_step();

@@ -156,6 +156,23 @@ TEST(Bench, Refuses) {
   EXPECT_EQ(nowhere.output.find("memory:"), std::string::npos) << "known before anything is measured";
 }
 
+// What OpenMPI was told by the environment, as it says itself.
+TEST(Bench, OneRankLooksForNoNetworks) {
+  const auto told = [](int ranks, const std::string& chosen) {
+    setenv("OMPI_MCA_mpi_show_mca_params", "enviro", 1);
+    if (!chosen.empty()) setenv("OMPI_MCA_pml", chosen.c_str(), 1);
+    Words flags{"--tokens", "1", "--repeats", "1", "--replicas", std::to_string(ranks)};
+    const auto finished = bench("tiny-llama", ranks, flags);
+    unsetenv("OMPI_MCA_mpi_show_mca_params");
+    unsetenv("OMPI_MCA_pml");
+    EXPECT_EQ(finished.code, 0) << finished.output;
+    return finished.output;
+  };
+  EXPECT_THAT(told(1, ""), HasSubstr("pml=ob1 (environment)"));
+  EXPECT_THAT(told(1, "^ucx"), HasSubstr("pml=^ucx (environment)")) << "the user's choice";
+  EXPECT_THAT(told(2, ""), ::testing::Not(HasSubstr("pml=ob1")));
+}
+
 TEST(Bench, Help) {
   const auto help = run_program({worker_command(1, {}).back(), "bench", "--help"});
   EXPECT_EQ(help.code, 0);
