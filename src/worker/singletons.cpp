@@ -18,7 +18,9 @@ int tasks_of_step() {
   return 0;
 }
 
+// How messages are sent, and through what: to oneself.
 constexpr const char* kMessages = "OMPI_MCA_pml";
+constexpr const char* kLinks = "OMPI_MCA_btl";
 bool g_left_out = false;
 
 // One rank, as its launcher says; or nobody launched this process. Where one did that we do not know: no.
@@ -32,13 +34,14 @@ bool is_alone() {
 }  // namespace
 
 void leave_networks_out() {
-  if (!is_alone() || std::getenv(kMessages) != nullptr) return;
+  if (!is_alone() || std::getenv(kMessages) != nullptr || std::getenv(kLinks) != nullptr) return;
   setenv(kMessages, "ob1", 0);
+  setenv(kLinks, "self", 0);
   g_left_out = true;
 }
 
 bool left_networks_out(std::string_view variable) {
-  return g_left_out && variable == kMessages;
+  return g_left_out && (variable == kMessages || variable == kLinks);
 }
 
 void refuse_singletons(const World& world, int ranks) {

@@ -168,7 +168,8 @@ TEST(Bench, OneRankLooksForNoNetworks) {
     EXPECT_EQ(finished.code, 0) << finished.output;
     return finished.output;
   };
-  EXPECT_THAT(told(1, ""), HasSubstr("pml=ob1 (environment)"));
+  EXPECT_THAT(told(1, ""),
+              ::testing::AllOf(HasSubstr("pml=ob1 (environment)"), HasSubstr("btl=self (environment)")));
   EXPECT_THAT(told(1, "^ucx"), HasSubstr("pml=^ucx (environment)")) << "the user's choice";
   EXPECT_THAT(told(2, ""), ::testing::Not(HasSubstr("pml=ob1")));
 }
