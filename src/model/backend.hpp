@@ -166,9 +166,6 @@ class Backend {
   // out[rows, N] = x[rows, K] · weight[N, K]ᵀ. out.dtype may be float32 where x is narrower: the float32
   // accumulators, unrounded.
   virtual void linear(const Matrix& x, const Weight& weight, const Matrix& out) = 0;
-  // A hint that changes no bits: this weight's product follows the norm, rope, attention or activation that
-  // is enqueued next, which may bring a part of it nearer meanwhile.
-  virtual void read_ahead(const Weight&) {}
   // Whether linear also takes coded weights that stand for numbers of this dtype, with the bits that the
   // numbers would give.
   virtual bool multiplies_coded(DType) const { return false; }

@@ -202,24 +202,12 @@ void Forward::run_block(std::size_t layer, Block block) {
   // The next block's norm, if it begins with one, in the same step.
   const OwnedMatrix* next = norm_after(layer, block);
   if (next != nullptr) {
-    if (attention ? !is_mixture(layer) : true)
-      read_ahead(weights_.layers[attention ? layer : layer + 1], attention ? Block::mlp : Block::attention,
-                 true);
     backend_.add_and_norm(residual, sum, norm_by(*next), normed);
     normed_already_ = true;
   } else {
     backend_.add(residual, sum);
   }
   observe(attention ? Operation::attention_residual : Operation::mlp_residual, layer, 0, residual);
-}
-
-// Of few rows a step is bound by reading weights: small operations bring the next product's nearer. Where
-// several shards' products run at once, memory is busy anyway.
-void Forward::read_ahead(const LayerWeights& layer, Block block, bool in) {
-  constexpr std::int64_t kFewRows = 16;
-  if (index_.rows > kFewRows || layer.shards.size() != 1) return;
-  const ShardBlock& weights = layer.shards[0][block];
-  backend_.read_ahead((in ? weights.in : weights.out).view());
 }
 
 // What the block after this one, in this stage, norms the residual stream with; null: nothing.
@@ -270,7 +258,6 @@ void Forward::attend(std::size_t layer, std::size_t s, const Matrix& attended) {
                              attention_scratch_.empty() ? nullptr : attention_scratch_[s].data()};
   const CacheView cached = cache(layer, s);
   if (trace_ == nullptr) {
-    read_ahead(weights_.layers[layer], Block::attention, false);
     return backend_.rope_and_attention(qkv, shape, rope.view, index_, cached, attended);
   }
   backend_.rope_and_cache(qkv, shard.query_heads, rope.view, index_, cached);
@@ -283,7 +270,6 @@ void Forward::activate(std::size_t layer, std::size_t s, const Matrix& x, const 
   const Matrix gate_up = wide_[static_cast<std::size_t>(Block::mlp)][s].view.first_rows(x.rows);
   product_in(layer, Block::mlp, s, x, gate_up);
   observe(Operation::gate_up, layer, s, gate_up);
-  read_ahead(weights_.layers[layer], Block::mlp, false);
   backend_.activate(gate_up, spec(layer).activation, spec(layer).activation_limit, activated);
   observe(Operation::activation, layer, s, activated);
 }

@@ -93,7 +93,6 @@ class Forward {
   void embed();
   void run_block(std::size_t layer, Block block);
   void project(std::size_t layer, std::size_t shard, const Matrix& x);
-  void read_ahead(const LayerWeights& layer, Block block, bool in);
   const OwnedMatrix* norm_after(std::size_t layer, Block block) const;
   void attend(std::size_t layer, std::size_t shard, const Matrix& attended);
   void activate(std::size_t layer, std::size_t shard, const Matrix& x, const Matrix& activated);

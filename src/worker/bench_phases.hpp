@@ -63,7 +63,6 @@ class PhaseBackend final : public Backend {
   }
   bool multiplies_coded(DType dtype) const override { return device_.multiplies_coded(dtype); }
   std::size_t code(OwnedWeight& weight, WeightFormat format) override { return device_.code(weight, format); }
-  // Of whole passes: alone, a phase would read for another one.
   void attention(const Matrix& qkv, const AttentionShape& shape, const RowIndex& index,
                  const CacheView& cache, const Matrix& out) override {
     if (runs(BenchPhase::attention)) device_.attention(qkv, shape, index, cache, out);
@@ -71,9 +70,6 @@ class PhaseBackend final : public Backend {
   void rope_and_attention(const Matrix& qkv, const AttentionShape& shape, const RopeView& rope,
                           const RowIndex& index, const CacheView& cache, const Matrix& out) override {
     if (runs(BenchPhase::attention)) device_.rope_and_attention(qkv, shape, rope, index, cache, out);
-  }
-  void read_ahead(const Weight& weight) override {
-    if (!only_) device_.read_ahead(weight);
   }
 
   void embed(const Matrix& table, Range rows, const RowIndex& index, const Matrix& out) override {

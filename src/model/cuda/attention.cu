@@ -229,18 +229,18 @@ bool spreads(const AttentionShape& shape, const RowIndex& index, const CacheView
 
 bool rope_and_attention(const Matrix& qkv, const AttentionShape& shape, const RopeView& rope,
                         const RowIndex& index, const CacheView& cache, const Matrix& out,
-                        const ReadAhead& ahead, cudaStream_t stream) {
+                        cudaStream_t stream) {
   if (!spreads(shape, index, cache, out.dtype) || !rotates_in_decode(rope, cache.head_dim)) return false;
-  attention_decode(qkv, shape, &rope, index, cache, score_scale(shape, cache.head_dim), out, ahead, stream);
+  attention_decode(qkv, shape, &rope, index, cache, score_scale(shape, cache.head_dim), out, stream);
   return true;
 }
 
 void attention(const Matrix& qkv, const AttentionShape& shape, const RowIndex& index, const CacheView& cache,
-               const Matrix& out, const ReadAhead& ahead, cudaStream_t stream) {
+               const Matrix& out, cudaStream_t stream) {
   if (serves_tensor_attention(out.dtype, cache.head_dim)) {
     const ScoreScale scale = score_scale(shape, cache.head_dim);
     if (spreads(shape, index, cache, out.dtype))
-      return attention_decode(qkv, shape, nullptr, index, cache, scale, out, ahead, stream);
+      return attention_decode(qkv, shape, nullptr, index, cache, scale, out, stream);
     return attention_prefill(qkv, shape, index, cache, scale, out, stream);
   }
   visit_dtype(out.dtype, [&]<typename T>() {

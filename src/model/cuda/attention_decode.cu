@@ -82,16 +82,13 @@ __device__ void rotate_part(LanePart<kDim>& part, const float* cosines, const fl
 
 // kDim: head_dim, padded with zeros. A block sums kValues columns of the values: part blockIdx.x % parts.
 // kRotates: queries and the row's own key are not rotated yet, and its key and value not in the cache.
-// grid: (splits · parts, KV heads · tiles of kTileRows heads, rows, and one more where there is something to
-// read ahead)
+// grid: (splits · parts, KV heads · tiles of kTileRows heads, rows)
 template <typename T, int kDim, int kValues, bool kRotates>
 __global__ void __launch_bounds__(kThreads)
     decode_kernel(const T* qkv, std::int64_t qkv_cols, AttentionShape shape, RopeView rope, RowIndex index,
                   CacheView cache, ScoreScale scale, int parts, int tiles, std::int64_t scratch_floats,
-                  ReadAhead ahead, T* out, std::int64_t out_cols) {
+                  T* out, std::int64_t out_cols) {
   constexpr int kPitch = kValues + 4;  // of a head's values, so that the rows of a store lie in other banks
-  if (blockIdx.z >= index.rows)
-    return read_ahead(ahead, blockIdx.y * gridDim.x + blockIdx.x, gridDim.x * gridDim.y);
   __shared__ Heads heads;
   __shared__ float chunk_tops[kWarps][kTileRows];
   __shared__ float chunk_sums[kWarps][kTileRows];
@@ -315,8 +312,7 @@ __global__ void __launch_bounds__(kThreads)
 // rope: null where queries are rotated and the keys in the cache.
 template <typename T, int kDim>
 void launch(const Matrix& qkv, const AttentionShape& shape, const RopeView* rope, const RowIndex& index,
-            const CacheView& cache, const ScoreScale& scale, const Matrix& out, const ReadAhead& ahead,
-            cudaStream_t stream) {
+            const CacheView& cache, const ScoreScale& scale, const Matrix& out, cudaStream_t stream) {
   constexpr int kValues = value_columns(kDim);
   constexpr int kBytes = kWarps * kTileRows * (kValues + 4) * 4;
   const auto kernel =
@@ -330,10 +326,10 @@ void launch(const Matrix& qkv, const AttentionShape& shape, const RopeView* rope
   const std::int64_t spans = (cache.max_length + kSpan - 1) / kSpan;
   const std::int64_t splits = std::clamp<std::int64_t>(kMostBlocks / others, 1, spans);
   const dim3 grid(static_cast<unsigned>(splits * parts), static_cast<unsigned>(cache.kv_heads * tiles),
-                  static_cast<unsigned>(index.rows) + (ahead.data == nullptr ? 0 : 1));
+                  static_cast<unsigned>(index.rows));
   launch_dependent(kernel, grid, kThreads, kBytes, stream, static_cast<const T*>(qkv.data), qkv.cols, shape,
                    rope != nullptr ? *rope : RopeView{}, index, cache, scale, parts, tiles,
-                   attention_scratch(shape.query_heads, cache.head_dim, cache.max_length) / 4, ahead,
+                   attention_scratch(shape.query_heads, cache.head_dim, cache.max_length) / 4,
                    static_cast<T*>(out.data), out.cols);
 }
 
@@ -345,9 +341,9 @@ bool rotates_in_decode(const RopeView& rope, std::int64_t head_dim) {
 
 void attention_decode(const Matrix& qkv, const AttentionShape& shape, const RopeView* rope,
                       const RowIndex& index, const CacheView& cache, const ScoreScale& scale,
-                      const Matrix& out, const ReadAhead& ahead, cudaStream_t stream) {
+                      const Matrix& out, cudaStream_t stream) {
   visit_tensor_attention(out.dtype, cache.head_dim, [&]<typename T, int kDim>() {
-    launch<T, kDim>(qkv, shape, rope, index, cache, scale, out, ahead, stream);
+    launch<T, kDim>(qkv, shape, rope, index, cache, scale, out, stream);
   });
 }
 

@@ -3,8 +3,6 @@
 #include <cuda_runtime_api.h>
 
 #include <algorithm>
-#include <cstdlib>
-#include <utility>
 
 #include "common/progress.hpp"
 #include "model/backend.hpp"
@@ -121,11 +119,11 @@ class CudaBackend final : public Backend {
     launched("pick_rows");
   }
   void rms_norm(const Matrix& x, const NormView& norm, const Matrix& out) override {
-    cuda::rms_norm(x, norm, out, take_ahead(), stream_);
+    cuda::rms_norm(x, norm, out, stream_);
     launched("rms_norm");
   }
   void add_and_norm(const Matrix& to, const Matrix& delta, const NormView& norm, const Matrix& out) override {
-    cuda::add_and_norm(to, delta, norm, out, take_ahead(), stream_);
+    cuda::add_and_norm(to, delta, norm, out, stream_);
     launched("add_and_norm");
   }
   void head_norm(const Matrix& m, Range heads, const NormView& norm) override {
@@ -133,11 +131,9 @@ class CudaBackend final : public Backend {
     launched("head_norm");
   }
   void linear(const Matrix& x, const Weight& weight, const Matrix& out) override {
-    ahead_of_ = nullptr;
     if (products_ == Products::fixed) return cuda::fixed_product(x, weight, out, decoded_, stream_);
     cuda::linear(x, weight, out);
   }
-  void read_ahead(const Weight& weight) override { upcoming_ = cuda::stored(weight); }
   bool multiplies_coded(DType dtype) const override {
     return products_ == Products::fixed && size_of(dtype) == 2;
   }
@@ -146,25 +142,24 @@ class CudaBackend final : public Backend {
   }
   void rope_and_cache(const Matrix& qkv, std::int64_t query_heads, const RopeView& rope,
                       const RowIndex& index, const CacheView& cache) override {
-    cuda::rope_and_cache(qkv, query_heads, rope, index, cache, take_ahead(), stream_);
+    cuda::rope_and_cache(qkv, query_heads, rope, index, cache, stream_);
     launched("rope_and_cache");
   }
   void attention(const Matrix& qkv, const AttentionShape& shape, const RowIndex& index,
                  const CacheView& cache, const Matrix& out) override {
     if (cache.head_dim > 256)
       throw failure("head_dim {}: the CUDA attention kernel ends at 256", cache.head_dim);
-    cuda::attention(qkv, shape, index, cache, out, take_ahead(), stream_);
+    cuda::attention(qkv, shape, index, cache, out, stream_);
     launched("attention");
   }
   void rope_and_attention(const Matrix& qkv, const AttentionShape& shape, const RopeView& rope,
                           const RowIndex& index, const CacheView& cache, const Matrix& out) override {
-    const cuda::ReadAhead ahead = take_ahead();
-    if (!cuda::rope_and_attention(qkv, shape, rope, index, cache, out, ahead, stream_))
+    if (!cuda::rope_and_attention(qkv, shape, rope, index, cache, out, stream_))
       return Backend::rope_and_attention(qkv, shape, rope, index, cache, out);
     launched("rope_and_attention");
   }
   void activate(const Matrix& gate_up, Activation activation, double limit, const Matrix& out) override {
-    cuda::activate(gate_up, activation, limit, out, take_ahead(), stream_);
+    cuda::activate(gate_up, activation, limit, out, stream_);
     launched("activate");
   }
   void route(const Matrix& logits, const ExpertsSpec& spec, bool given, std::int32_t* ids,
@@ -234,34 +229,11 @@ class CudaBackend final : public Backend {
   };
   Products products_;
   cudaStream_t main_;
-  cuda::ReadAhead take_ahead();
-
-  Matrix upcoming_;                 // the product's weight after the operation that comes next
-  const void* ahead_of_ = nullptr;  // the weight of which a part was read ahead, and how much of each piece
-  std::uint32_t ahead_until_ = 0;
   cudaStream_t stream_;  // of the operations that are enqueued now
   cuda::Branches branches_;
   cuda::PinnedStaging staging_;
   cuda::DecodedWeights decoded_{*this};
 };
-
-// What an operation that takes some microseconds leaves memory the time to read.
-cuda::ReadAhead CudaBackend::take_ahead() {
-  static const std::int64_t kBytes = [] {
-    const char* t = std::getenv("SHARDRIFT_READ_AHEAD_MIB");
-    return (t ? std::atoi(t) : 16) * std::int64_t{1 << 20};
-  }();
-  constexpr std::int64_t kPiece = cuda::ReadAhead::kPiece;
-  const Matrix weight = std::exchange(upcoming_, {});
-  const std::int64_t pieces = static_cast<std::int64_t>(weight.bytes()) / kPiece;
-  if (pieces == 0 || kBytes == 0) return {};
-  const std::uint32_t begin = weight.data == ahead_of_ ? ahead_until_ : 0;
-  const auto end = static_cast<std::uint32_t>(std::min(kPiece, begin + (kBytes / pieces + 127) / 128 * 128));
-  if (begin >= end) return {};
-  ahead_of_ = weight.data;
-  ahead_until_ = end;
-  return {static_cast<const std::byte*>(weight.data), pieces, begin, end};
-}
 
 // A device-to-device copy, bytes read plus bytes written.
 double CudaBackend::read_bandwidth() {

@@ -1,12 +1,10 @@
 // Launchers of our CUDA kernels, one for each operation of Backend that is not a matrix product. Arguments
-// are those of Backend; everything is enqueued on `stream`, and
-// what reads ahead brings a weight nearer meanwhile. Errors are left for the caller to ask with
+// are those of Backend; everything is enqueued on `stream`. Errors are left for the caller to ask with
 // cudaGetLastError.
 #pragma once
 #include <cuda_runtime_api.h>
 
 #include "model/backend.hpp"
-#include "model/cuda/read_ahead.hpp"
 #include "model/device_order_map.hpp"
 
 namespace shardrift::cuda {
@@ -14,21 +12,20 @@ namespace shardrift::cuda {
 void embed(const Matrix& table, Range rows, const RowIndex& index, const Matrix& out, cudaStream_t stream);
 void pick_rows(const void* gathered, std::size_t stride, const std::int32_t* owner, const RowIndex& index,
                const Matrix& out, cudaStream_t stream);
-void rms_norm(const Matrix& x, const NormView& norm, const Matrix& out, const ReadAhead& ahead,
-              cudaStream_t stream);
+void rms_norm(const Matrix& x, const NormView& norm, const Matrix& out, cudaStream_t stream);
 void add_and_norm(const Matrix& to, const Matrix& delta, const NormView& norm, const Matrix& out,
-                  const ReadAhead& ahead, cudaStream_t stream);
+                  cudaStream_t stream);
 void head_norm(const Matrix& m, Range heads, const NormView& norm, cudaStream_t stream);
 void rope_and_cache(const Matrix& qkv, std::int64_t query_heads, const RopeView& rope, const RowIndex& index,
-                    const CacheView& cache, const ReadAhead& ahead, cudaStream_t stream);
+                    const CacheView& cache, cudaStream_t stream);
 void attention(const Matrix& qkv, const AttentionShape& shape, const RowIndex& index, const CacheView& cache,
-               const Matrix& out, const ReadAhead& ahead, cudaStream_t stream);
+               const Matrix& out, cudaStream_t stream);
 // False where it has no kernel for both at once, and has done nothing.
 bool rope_and_attention(const Matrix& qkv, const AttentionShape& shape, const RopeView& rope,
                         const RowIndex& index, const CacheView& cache, const Matrix& out,
-                        const ReadAhead& ahead, cudaStream_t stream);
+                        cudaStream_t stream);
 void activate(const Matrix& gate_up, Activation activation, double limit, const Matrix& out,
-              const ReadAhead& ahead, cudaStream_t stream);
+              cudaStream_t stream);
 void route(const Matrix& logits, const ExpertsSpec& spec, bool given, std::int32_t* ids, void* weights,
            cudaStream_t stream);
 void combine_experts(const ExpertOutputs& outputs, const Matrix& out, cudaStream_t stream);

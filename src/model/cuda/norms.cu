@@ -43,9 +43,8 @@ __device__ C block_sum(C value) {
 template <typename T, bool kAdds, bool kAligned>
 __global__ void __launch_bounds__(kMostThreads)
     norm_kernel(T* x, const T* delta, const T* weight, Compute<T> eps, NormKind kind, std::int64_t cols,
-                std::int64_t n, std::int64_t first, T* out, ReadAhead ahead, unsigned rows) {
+                std::int64_t n, std::int64_t first, T* out) {
   using C = Compute<T>;
-  if (blockIdx.x >= rows) return read_ahead(ahead, blockIdx.x - rows);
   const std::int64_t at = blockIdx.x * cols + (first + blockIdx.y) * n;
   const std::int64_t step = static_cast<std::int64_t>(blockDim.x) * kGroup;
   const std::int64_t begin = static_cast<std::int64_t>(threadIdx.x) * kGroup;
@@ -89,36 +88,34 @@ __global__ void __launch_bounds__(kMostThreads)
 
 // delta: null, or added first.
 void launch(const Matrix& x, const void* delta, const NormView& norm, Range heads, const Matrix& out,
-            const ReadAhead& ahead, cudaStream_t stream) {
+            cudaStream_t stream) {
   visit_dtype(x.dtype, [&]<typename T>() {
     const std::int64_t n = norm.weight->cols;
     const bool aligned = n % kGroup == 0 && x.cols % kGroup == 0;
     const auto kernel = delta != nullptr
                             ? (aligned ? norm_kernel<T, true, true> : norm_kernel<T, true, false>)
                             : (aligned ? norm_kernel<T, false, true> : norm_kernel<T, false, false>);
-    const auto rows = static_cast<unsigned>(x.rows);
-    const dim3 grid(rows + ahead.blocks(), static_cast<unsigned>(heads.size()));
+    const dim3 grid(static_cast<unsigned>(x.rows), static_cast<unsigned>(heads.size()));
     launch_dependent(kernel, grid, threads_for(n), 0, stream, static_cast<T*>(x.data),
                      static_cast<const T*>(delta), static_cast<const T*>(norm.weight->data),
                      static_cast<Compute<T>>(norm.eps), norm.kind, x.cols, n, heads.begin,
-                     static_cast<T*>(out.data), ahead, rows);
+                     static_cast<T*>(out.data));
   });
 }
 
 }  // namespace
 
-void rms_norm(const Matrix& x, const NormView& norm, const Matrix& out, const ReadAhead& ahead,
-              cudaStream_t stream) {
-  launch(x, nullptr, norm, {0, 1}, out, ahead, stream);
+void rms_norm(const Matrix& x, const NormView& norm, const Matrix& out, cudaStream_t stream) {
+  launch(x, nullptr, norm, {0, 1}, out, stream);
 }
 
 void add_and_norm(const Matrix& to, const Matrix& delta, const NormView& norm, const Matrix& out,
-                  const ReadAhead& ahead, cudaStream_t stream) {
-  launch(to, delta.data, norm, {0, 1}, out, ahead, stream);
+                  cudaStream_t stream) {
+  launch(to, delta.data, norm, {0, 1}, out, stream);
 }
 
 void head_norm(const Matrix& m, Range heads, const NormView& norm, cudaStream_t stream) {
-  if (!heads.empty()) launch(m, nullptr, norm, heads, m, {}, stream);
+  if (!heads.empty()) launch(m, nullptr, norm, heads, m, stream);
 }
 
 }  // namespace shardrift::cuda

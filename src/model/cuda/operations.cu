@@ -43,12 +43,10 @@ __global__ void pick_rows_kernel(const std::uint16_t* gathered, std::int64_t str
 // A thread has a group of a row's columns.
 template <typename T, bool kAligned>
 __global__ void activation_kernel(const T* gate_up, Activation activation, double limit, std::int64_t cols,
-                                  std::int64_t groups, std::int64_t count, T* out, ReadAhead ahead,
-                                  unsigned work_blocks) {
-  if (blockIdx.x >= work_blocks) return read_ahead(ahead, blockIdx.x - work_blocks);
+                                  std::int64_t groups, std::int64_t count, T* out) {
   wait_for_previous();
   let_next_start();
-  for (std::int64_t i = first_index(); i < count; i += static_cast<std::int64_t>(work_blocks) * blockDim.x) {
+  for (std::int64_t i = first_index(); i < count; i += index_step()) {
     const std::int64_t row = i / groups;
     const std::int64_t at = (i - row * groups) * kGroup;
     alignas(16) T gate[kGroup];
@@ -166,15 +164,14 @@ void pick_rows(const void* gathered, std::size_t stride, const std::int32_t* own
 }
 
 void activate(const Matrix& gate_up, Activation activation, double limit, const Matrix& out,
-              const ReadAhead& ahead, cudaStream_t stream) {
+              cudaStream_t stream) {
   if (out.count() == 0) return;
   visit_dtype(out.dtype, [&]<typename T>() {
     const auto kernel = out.cols % kGroup == 0 ? activation_kernel<T, true> : activation_kernel<T, false>;
     const std::int64_t groups = (out.cols + kGroup - 1) / kGroup;
-    const auto blocks = static_cast<unsigned>(blocks_for(out.rows * groups));
-    launch_dependent(kernel, blocks + ahead.blocks(), kThreads, 0, stream,
+    launch_dependent(kernel, blocks_for(out.rows * groups), kThreads, 0, stream,
                      static_cast<const T*>(gate_up.data), activation, limit, out.cols, groups,
-                     out.rows * groups, static_cast<T*>(out.data), ahead, blocks);
+                     out.rows * groups, static_cast<T*>(out.data));
   });
 }
 

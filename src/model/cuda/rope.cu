@@ -32,8 +32,7 @@ __device__ void copy(const T* from, T* to) {
 // where they are of a value or are not rotated.
 template <typename T, int kSize>
 __global__ void rope_kernel(T* qkv, std::int64_t qkv_cols, int query_heads, RopeView rope, RowIndex index,
-                            CacheView cache, ReadAhead ahead, unsigned work_blocks) {
-  if (blockIdx.x >= work_blocks) return read_ahead(ahead, blockIdx.x - work_blocks);
+                            CacheView cache) {
   wait_for_previous();
   let_next_start();
   const int dim = static_cast<int>(cache.head_dim);
@@ -95,15 +94,15 @@ __global__ void rope_kernel(T* qkv, std::int64_t qkv_cols, int query_heads, Rope
 }  // namespace
 
 void rope_and_cache(const Matrix& qkv, std::int64_t query_heads, const RopeView& rope, const RowIndex& index,
-                    const CacheView& cache, const ReadAhead& ahead, cudaStream_t stream) {
+                    const CacheView& cache, cudaStream_t stream) {
   visit_dtype(qkv.dtype, [&]<typename T>() {
     const bool grouped = rope.pairs % kGroup == 0 && cache.head_dim % kGroup == 0;
     const auto kernel = grouped ? rope_kernel<T, kGroup> : rope_kernel<T, 1>;
     const std::int64_t threads =
         index.rows * (query_heads + 2 * cache.kv_heads) * cache.head_dim / (grouped ? kGroup : 1);
     const auto blocks = static_cast<unsigned>((threads + kThreads - 1) / kThreads);
-    launch_dependent(kernel, blocks + ahead.blocks(), kThreads, 0, stream, static_cast<T*>(qkv.data),
-                     qkv.cols, query_heads, rope, index, cache, ahead, blocks);
+    launch_dependent(kernel, blocks, kThreads, 0, stream, static_cast<T*>(qkv.data), qkv.cols, query_heads,
+                     rope, index, cache);
   });
 }
 

@@ -8,7 +8,6 @@
 
 #include "model/backend.hpp"
 #include "model/cuda/attention_tile.hpp"
-#include "model/cuda/read_ahead.hpp"
 #include "weights/attention_scratch.hpp"
 
 namespace shardrift::cuda {
@@ -49,7 +48,7 @@ void attention_prefill(const Matrix& qkv, const AttentionShape& shape, const Row
 // appended to the cache, where rotates_in_decode(); null: rope_and_cache has done so.
 void attention_decode(const Matrix& qkv, const AttentionShape& shape, const RopeView* rope,
                       const RowIndex& index, const CacheView& cache, const ScoreScale& scale,
-                      const Matrix& out, const ReadAhead& ahead, cudaStream_t stream);
+                      const Matrix& out, cudaStream_t stream);
 bool rotates_in_decode(const RopeView& rope, std::int64_t head_dim);
 
 }  // namespace shardrift::cuda

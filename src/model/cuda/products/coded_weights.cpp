@@ -35,13 +35,6 @@ std::size_t code_weight(Backend& backend, OwnedWeight& weight, WeightFormat form
   return code_bytes(shape) + scale_bytes(shape);
 }
 
-Matrix stored(const Weight& weight) {
-  const Matrix& matrix = weight.matrix;
-  if (weight.format == WeightFormat::plain) return {matrix.data, 1, matrix.count(), matrix.dtype};
-  const std::size_t bytes = code_bytes(shape_of(matrix, weight.format));
-  return {matrix.data, 1, static_cast<std::int64_t>(bytes / size_of(matrix.dtype)), matrix.dtype};
-}
-
 Matrix DecodedWeights::of(const Weight& weight, cudaStream_t stream) {
   Matrix plain = weight.matrix;
   Memory& memory = memory_[stream];

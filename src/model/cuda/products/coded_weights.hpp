@@ -27,9 +27,6 @@ void enqueue_decoding(const CodedShape& shape, const void* codes, const float* p
 // As Backend::code: rows that do not begin at multiples of 16 bytes stay plain, too.
 std::size_t code_weight(Backend& backend, OwnedWeight& weight, WeightFormat format, cudaStream_t stream);
 
-// The bytes at weight.matrix.data that a product reads, as one row.
-Matrix stored(const Weight& weight);
-
 // Memory for a decoded weight, of each stream one at a time.
 class DecodedWeights {
  public:
