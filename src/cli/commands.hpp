@@ -14,6 +14,7 @@ ExitCode envelope(const std::vector<std::string>& arguments);
 ExitCode explain(const std::vector<std::string>& arguments);
 ExitCode gate(const std::vector<std::string>& arguments);
 ExitCode inspect(const std::vector<std::string>& arguments);
+ExitCode profile(const std::vector<std::string>& arguments);
 ExitCode report(const std::vector<std::string>& arguments);
 ExitCode scale_out(const std::vector<std::string>& arguments);
 ExitCode study(const std::vector<std::string>& arguments);

@@ -94,11 +94,26 @@ TEST_F(Program, NoNumberIsNotANumber) {
 // Nothing of ours on standard output is lost unseen, whatever the command.
 TEST_F(Program, StandardOutputThatCannotBeWrittenIsAFailure) {
   std::ofstream(scratch_ / "empty.toml") << "[run]\nmodel = 'none'\n";
-  for (const std::string words :
-       {"--help", "--version", "compare --help", "gate --help", "envelope --help", "explain --help",
-        "inspect --help", "report --help", "study --help", "submit --help", "status --help", "cancel --help",
-        "scale-out --help", "compare a.h5 a.h5", "gate a.h5 a.h5", "envelope a.h5 a.h5", "explain a.h5 a.h5",
-        "inspect a.h5", "report a.h5 a.h5 --output page.html"}) {
+  for (const std::string words : {"--help",
+                                  "--version",
+                                  "compare --help",
+                                  "gate --help",
+                                  "envelope --help",
+                                  "explain --help",
+                                  "inspect --help",
+                                  "profile --help",
+                                  "report --help",
+                                  "study --help",
+                                  "submit --help",
+                                  "status --help",
+                                  "cancel --help",
+                                  "scale-out --help",
+                                  "compare a.h5 a.h5",
+                                  "gate a.h5 a.h5",
+                                  "envelope a.h5 a.h5",
+                                  "explain a.h5 a.h5",
+                                  "inspect a.h5",
+                                  "report a.h5 a.h5 --output page.html"}) {
     for (const char* lost : {"/dev/full", "&-"}) {
       EXPECT_EQ(run(words, lost), 70) << words << " " << lost;
       EXPECT_THAT(error_, HasSubstr("standard output cannot be written: ")) << words;
@@ -226,10 +241,30 @@ TEST_F(Program, ToleranceIsOfLogitsAndTokens) {
     EXPECT_EQ(run(std::string("compare a.h5 a.h5 --tolerance=") + value), 64) << value;
 }
 
+TEST_F(Program, ProfilesSideBySide) {
+  const std::string folder = SHARDRIFT_SOURCE_DIR "/experiments/profiles/";
+  const std::string one = folder + "one-shot-4ranks.json ", two = folder + "two-shot-4ranks.json ";
+  EXPECT_EQ(run("profile show " + two), 0);
+  EXPECT_THAT(out_, HasSubstr("  a  ((0+1)+2)+3\n"));
+  EXPECT_THAT(out_, HasSubstr("aaaaaaaaaaaabbbbbbbbbbbbccccccccccccdddddddddddd"));
+  EXPECT_EQ(run("profile diff " + one + one), 0);
+  EXPECT_THAT(out_, HasSubstr("the same orders in all"));
+  EXPECT_EQ(run("profile diff " + one + two + "--json diff.json"), 1);
+  EXPECT_THAT(out_, HasSubstr("are added in another order (75.0%)\n"));
+  EXPECT_THAT(contents(scratch_ / "diff.json"), HasSubstr("\"b\": \"((1+2)+3)+0\""));
+  EXPECT_EQ(run("profile diff " + one + folder + "one-shot-3ranks.json"), 64);
+  EXPECT_THAT(error_, HasSubstr("compare profiles of as many ranks"));
+  EXPECT_EQ(run("profile show a.h5"), 65);
+  EXPECT_EQ(run("profile show none.json"), 65);
+  for (const std::string words : {"profile", "profile show", "profile draw x.json", "profile diff x.json",
+                                  "profile show x.json --json y.json"})
+    EXPECT_EQ(run(words), 64) << words;
+}
+
 TEST_F(Program, HelpOfEveryCommand) {
   EXPECT_EQ(run("--help"), 0);
-  for (const std::string command : {"compare", "inspect", "explain", "report", "gate", "envelope", "study",
-                                    "scale-out", "submit", "status", "cancel"}) {
+  for (const std::string command : {"compare", "inspect", "explain", "report", "gate", "envelope", "profile",
+                                    "study", "scale-out", "submit", "status", "cancel"}) {
     EXPECT_THAT(out_, HasSubstr(command)) << "in shardrift --help";
     const std::string all = out_;
     EXPECT_EQ(run(command + " --help"), 0);

@@ -1,0 +1,176 @@
+#include "cli/profile_output.hpp"
+
+#include <algorithm>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "common/dtype.hpp"
+#include "common/text_columns.hpp"
+
+namespace shardrift::cli {
+namespace {
+
+std::string message_text(const MessageDiff& message) {
+  return fmt::format("{}{} of {} {} elements ({} bytes)", message.captured ? "captured " : "",
+                     name_of(message.operation), message.count, name_of(message.dtype),
+                     message.count * static_cast<std::int64_t>(size_of(message.dtype)));
+}
+
+// Letters are given to orders as they are met: the same order has the same letter in every message.
+class Letters {
+ public:
+  char of(const std::string& order) {
+    const auto known = letters_.find(order);
+    if (known != letters_.end()) return known->second;
+    constexpr std::string_view kLetters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+    const char letter = letters_.size() < kLetters.size() ? kLetters[letters_.size()] : '?';
+    orders_.push_back(order);
+    return letters_.emplace(order, letter).first->second;
+  }
+  std::string legend() const {
+    std::string text;
+    for (const auto& order : orders_) text += fmt::format("  {}  {}\n", letters_.at(order), order);
+    return text;
+  }
+
+ private:
+  std::map<std::string, char> letters_;
+  std::vector<std::string> orders_;
+};
+
+constexpr std::int64_t kBar = 48;  // characters
+
+// Each character stands for count / kBar elements: their order's letter, '+' where they have several.
+std::string bar(const ProbeResult& probe, Letters& letters) {
+  std::vector<char> of_tree;
+  for (const auto& tree : probe.trees) of_tree.push_back(letters.of(to_string(tree)));
+  std::string text;
+  const std::int64_t width = std::min(kBar, probe.count);
+  auto segment = probe.segments.begin();
+  for (std::int64_t i = 0; i < width; ++i) {
+    while (segment->end <= i * probe.count / width) ++segment;
+    const bool several = segment->end < (i + 1) * probe.count / width;
+    text += several                       ? '+'
+            : segment->tree == kNotBinary ? '!'
+                                          : of_tree[static_cast<std::size_t>(segment->tree)];
+  }
+  return text;
+}
+
+nlohmann::ordered_json message_json(const MessageDiff& message) {
+  nlohmann::ordered_json json{{"operation", name_of(message.operation)},
+                              {"dtype", name_of(message.dtype)},
+                              {"count", message.count},
+                              {"captured", message.captured},
+                              {"differs", message.differs()}};
+  if (!message.unknown_to_a.empty()) json["unknown_to_a"] = message.unknown_to_a;
+  if (!message.unknown_to_b.empty()) json["unknown_to_b"] = message.unknown_to_b;
+  if (!message.known()) return json;
+  json["elements"] = message.elements();
+  if (!message.rounds_a.empty()) json["rounds"] = {{"a", message.rounds_a}, {"b", message.rounds_b}};
+  auto others = nlohmann::ordered_json::array();
+  for (const auto& one : message.others)
+    others.push_back({{"begin", one.begin}, {"end", one.end}, {"a", one.a}, {"b", one.b}});
+  json["others"] = std::move(others);
+  return json;
+}
+
+// Pairs of orders, those of most elements first.
+std::vector<OtherOrder> by_elements(const std::vector<OtherOrder>& others) {
+  std::map<std::pair<std::string, std::string>, OtherOrder> pairs;  // end - begin: all elements of the pair
+  for (const auto& one : others) {
+    auto& pair =
+        pairs.try_emplace({one.a, one.b}, OtherOrder{one.begin, one.begin, one.a, one.b}).first->second;
+    pair.end += one.end - one.begin;
+  }
+  std::vector<OtherOrder> sorted;
+  for (auto& [names, one] : pairs) sorted.push_back(std::move(one));
+  std::stable_sort(sorted.begin(), sorted.end(), [](const auto& x, const auto& y) {
+    return std::pair(y.end - y.begin, x.begin) < std::pair(x.end - x.begin, y.begin);
+  });
+  return sorted;
+}
+
+}  // namespace
+
+std::string profile_text(const CollectiveProfile& profile) {
+  std::string text = fmt::format("{} {} ({}), {} ranks, {}\nprobed {} on {}\nmodel: {}\n", profile.library,
+                                 profile.library_version, profile.transport, profile.ranks, profile.device,
+                                 profile.date, profile.machine, describe(profile.model));
+  for (const auto& [name, value] : profile.variables) text += fmt::format("{}={}\n", name, value);
+  TextColumns table({{"", Align::left},
+                     {"dtype", Align::left},
+                     {"elements", Align::right},
+                     {"bytes", Align::right},
+                     {"runs", Align::right},
+                     {"orders, first element to last", Align::left},
+                     {"rounds", Align::left},
+                     {"library says", Align::left}});
+  Letters letters;
+  bool not_binary = false;
+  for (const auto& one : profile.probed) {
+    not_binary = not_binary || one.probe.first_not_binary() >= 0;
+    table.add({std::string(one.captured ? "captured " : "") + std::string(name_of(one.operation)),
+               std::string(name_of(one.probe.dtype)), std::to_string(one.probe.count),
+               std::to_string(one.probe.count * static_cast<std::int64_t>(size_of(one.probe.dtype))),
+               std::to_string(one.probe.segments.size()), bar(one.probe, letters),
+               one.probe.accumulator ? std::string(name_of(*one.probe.accumulator)) : "not seen",
+               one.told ? fmt::format("{}, {}, {} channels", one.told->algorithm, one.told->protocol,
+                                      one.told->channels)
+                        : ""});
+  }
+  text +=
+      "\n" + table.str() + "\n" + letters.legend() + "  +  several of them, in runs too short to be drawn\n";
+  if (not_binary) text += "  !  no binary tree\n";
+  return legible(text, Newlines::kept);
+}
+
+std::string profile_diff_text(const ProfileDiff& diff, const std::string& a, const std::string& b,
+                              std::size_t rows) {
+  std::string text = fmt::format("A  {}\nB  {}\n", a, b);
+  for (const auto& field : diff.fields)
+    text += fmt::format("\n{}:\n  A  {}\n  B  {}\n", field.name, field.a, field.b);
+  std::size_t same = 0, differing = 0, unknown_to_a = 0, unknown_to_b = 0;
+  text += "\n";
+  for (const auto& message : diff.messages) {
+    if (!message.known()) {
+      ++(message.unknown_to_a.empty() ? unknown_to_b : unknown_to_a);
+    } else if (!message.differs()) {
+      ++same;
+    } else {
+      ++differing;
+      const std::string name = message_text(message);
+      if (message.elements() > 0)
+        text +=
+            fmt::format("{}: {} are added in another order ({:.1f}%)\n", name, message.elements(),
+                        100.0 * static_cast<double>(message.elements()) / static_cast<double>(message.count));
+      if (!message.rounds_a.empty())
+        text += fmt::format("{}: A rounds at {}, B at {}\n", name, message.rounds_a, message.rounds_b);
+      const auto pairs = by_elements(message.others);
+      for (std::size_t i = 0; i < std::min(rows, pairs.size()); ++i)
+        text += fmt::format("  {} from element {} on: {} in A, {} in B\n", pairs[i].end - pairs[i].begin,
+                            pairs[i].begin, pairs[i].a, pairs[i].b);
+      if (pairs.size() > rows)
+        text += fmt::format("  and {} more pairs of orders (--rows)\n", pairs.size() - rows);
+    }
+  }
+  text += fmt::format(
+      "\n{}\n", differing > 0 ? fmt::format("{} of {} messages that both know have sums of other bits: runs "
+                                            "that send them differ",
+                                            differing, same + differing)
+                : same > 0    ? fmt::format("the same orders in all {} messages that both know", same)
+                              : std::string("no message is known to both: nothing can be said"));
+  return legible(text, Newlines::kept);
+}
+
+std::string profile_diff_json(const ProfileDiff& diff, const std::string& a, const std::string& b) {
+  nlohmann::ordered_json json{
+      {"format", "shardrift profile diff 1"}, {"a", a}, {"b", b}, {"differs", diff.differs()}};
+  auto& fields = json["fields"] = nlohmann::ordered_json::object();
+  for (const auto& field : diff.fields) fields[field.name] = {{"a", field.a}, {"b", field.b}};
+  auto& messages = json["messages"] = nlohmann::ordered_json::array();
+  for (const auto& message : diff.messages) messages.push_back(message_json(message));
+  return json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace shardrift::cli

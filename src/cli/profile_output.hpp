@@ -1,0 +1,17 @@
+// Collective profiles and their differences, for people and for scripts.
+#pragma once
+#include <string>
+
+#include "parallel/profile/profile_diff.hpp"
+
+namespace shardrift::cli {
+
+// Each probed message as a bar along its elements, a letter for each order; what the letters stand for.
+std::string profile_text(const CollectiveProfile& profile);
+
+// rows: orders printed of a message, those of most elements first.
+std::string profile_diff_text(const ProfileDiff& diff, const std::string& a, const std::string& b,
+                              std::size_t rows);
+std::string profile_diff_json(const ProfileDiff& diff, const std::string& a, const std::string& b);
+
+}  // namespace shardrift::cli

@@ -1,0 +1,104 @@
+// Two profiles side by side: which elements are added in another order.
+#include "parallel/profile/profile_diff.hpp"
+
+#include <gtest/gtest.h>
+
+#include "common/error.hpp"
+
+namespace shardrift {
+namespace {
+
+ProbedCollective probed(const OrderMap& map, DType dtype, bool captured = false) {
+  ProbedCollective one;
+  one.probe.ranks = map.shards();
+  one.probe.count = map.count;
+  one.probe.dtype = dtype;
+  one.probe.segments = map.segments;
+  one.probe.trees = map.trees;
+  one.probe.accumulator = Accumulator::message;
+  one.captured = captured;
+  return one;
+}
+
+CollectiveProfile profile_of(std::vector<ProbedCollective> all, const std::string& version = "1") {
+  CollectiveProfile profile;
+  profile.library = "nccl";
+  profile.library_version = version;
+  profile.ranks = 3;
+  profile.file = version + ".json";
+  for (auto& one : all) profile.add(std::move(one));
+  return profile;
+}
+
+OrderMap map_of(const std::vector<std::pair<std::int64_t, SumTree>>& pieces) {
+  std::int64_t count = 0;
+  for (const auto& [elements, tree] : pieces) count += elements;
+  OrderMapBuilder builder(count);
+  for (const auto& [elements, tree] : pieces) builder.append(elements, tree);
+  return builder.finish();
+}
+
+TEST(ProfileDiff, NamesTheElementsOfAnotherOrder) {
+  const SumTree a = left_to_right({0, 1, 2}), b = left_to_right({1, 2, 0}), c = left_to_right({0, 2, 1});
+  const auto before = profile_of({probed(map_of({{10, a}, {10, b}}), DType::bfloat16)});
+  const auto after = profile_of({probed(map_of({{5, a}, {10, c}, {5, b}}), DType::bfloat16)}, "2");
+  const auto diff = diff_profiles(before, after);
+  ASSERT_EQ(diff.messages.size(), 1U);
+  const auto& message = diff.messages[0];
+  EXPECT_TRUE(message.differs());
+  EXPECT_EQ(message.elements(), 10);
+  ASSERT_EQ(message.others.size(), 2U);
+  EXPECT_EQ(message.others[0].begin, 5);
+  EXPECT_EQ(message.others[0].end, 10);
+  EXPECT_EQ(message.others[0].a, to_string(a));
+  EXPECT_EQ(message.others[0].b, to_string(c));
+  EXPECT_EQ(message.others[1].begin, 10);
+  EXPECT_EQ(message.others[1].end, 15);
+  EXPECT_EQ(message.others[1].a, to_string(b));
+  ASSERT_EQ(diff.fields.size(), 1U);
+  EXPECT_EQ(diff.fields[0].name, "version");
+}
+
+TEST(ProfileDiff, OperandsOfOneAddMayChangeSides) {
+  const auto before = profile_of({probed(uniform_map(left_to_right({0, 1, 2}), 8), DType::float32)});
+  const auto after = profile_of({probed(uniform_map(tree_from_string("2+(1+0)"), 8), DType::float32)});
+  EXPECT_FALSE(diff_profiles(before, after).differs());
+}
+
+TEST(ProfileDiff, RoundingElsewhereIsAnotherSum) {
+  const auto before = profile_of({probed(uniform_map(linear_tree(3), 8), DType::bfloat16)});
+  auto once = probed(uniform_map(linear_tree(3), 8), DType::bfloat16);
+  once.probe.accumulator = Accumulator::float32;
+  const auto diff = diff_profiles(before, profile_of({once}));
+  EXPECT_TRUE(diff.differs());
+  EXPECT_EQ(diff.messages[0].elements(), 0);
+  EXPECT_NE(diff.messages[0].rounds_a, diff.messages[0].rounds_b);
+}
+
+TEST(ProfileDiff, WhatOneDoesNotKnowIsSaidAndIsNoDifference) {
+  const auto before = profile_of({probed(uniform_map(linear_tree(3), 8), DType::float32)});
+  const auto after = profile_of({probed(uniform_map(linear_tree(3), 16), DType::float32)});
+  const auto diff = diff_profiles(before, after);
+  ASSERT_EQ(diff.messages.size(), 2U);
+  EXPECT_TRUE(diff.messages[0].unknown_to_a.empty());
+  EXPECT_FALSE(diff.messages[0].unknown_to_b.empty());
+  EXPECT_FALSE(diff.messages[1].unknown_to_a.empty());
+  EXPECT_FALSE(diff.differs());
+}
+
+TEST(ProfileDiff, ASumWithoutATreeIsNeverSaidToBeTheSame) {
+  auto one = probed(uniform_map(linear_tree(3), 8), DType::float32);
+  one.probe.segments = {{0, 4, 0}, {4, 8, kNotBinary}};
+  const auto diff = diff_profiles(profile_of({one}), profile_of({one}));
+  ASSERT_EQ(diff.messages.size(), 1U);
+  EXPECT_EQ(diff.messages[0].elements(), 4);
+}
+
+TEST(ProfileDiff, OtherNumbersOfRanksAreRefused) {
+  auto two = profile_of({});
+  two.ranks = 2;
+  EXPECT_THROW(diff_profiles(profile_of({}), two), Error);
+}
+
+}  // namespace
+}  // namespace shardrift
