@@ -67,6 +67,8 @@ struct ProbedCollective {
   std::optional<bool> model_agrees;
   std::optional<CollectiveChoice> told;  // nullopt: the library did not say
   bool captured = false;                 // replayed from a CUDA graph
+  std::string
+      seen;  // why no fold can predict it, in the words of who probed; empty: it can, or read the probe
 };
 
 // Does the model give exactly this map? nullopt where it does not know.

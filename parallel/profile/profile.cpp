@@ -14,6 +14,10 @@ auto key_of(const ProbedCollective& one) {
 
 std::string probing_command(const CollectiveProfile& profile, CollectiveOperation operation, DType dtype,
                             std::int64_t count, bool captured) {
+  if (profile.of_engine())
+    return fmt::format(
+        "scripts/python/probe_collective.py in its workers, with counts=[{}], dtypes=[\"{}\"]{}", count,
+        name_of(dtype), captured ? ", captured=True" : "");
   return fmt::format(
       "mpirun -np {} shardrift-run probe --device {}{}{}{} --dtype {} --count {} --save-profile {}",
       profile.ranks, profile.transport == "nccl" ? "cuda" : "cpu",
@@ -39,6 +43,13 @@ bool CollectiveProfile::knows_captured(CollectiveOperation operation, DType dtyp
   });
 }
 
+Accumulator CollectiveProfile::accumulator(DType dtype) const {
+  if (std::holds_alternative<std::monostate>(model))
+    for (const auto& one : probed)
+      if (one.probe.dtype == storage_of(dtype) && one.probe.accumulator) return *one.probe.accumulator;
+  return model_accumulator(model, dtype);
+}
+
 OrderMap CollectiveProfile::map_for(CollectiveOperation operation, DType dtype, std::int64_t count,
                                     bool captured) const {
   dtype = storage_of(dtype);
@@ -52,6 +63,9 @@ OrderMap CollectiveProfile::map_for(CollectiveOperation operation, DType dtype, 
   const auto* found = find(operation, dtype, count, captured);
   if (found == nullptr && one_order()) found = find(operation, dtype, count, !captured);
   if (const auto* one = found) {
+    if (!one->seen.empty())
+      throw usage_error("{}: the {} of {} {} elements over {} ranks cannot be predicted: {}", file.string(),
+                        name_of(operation), count, name_of(dtype), ranks, one->seen);
     if (const auto first = one->probe.first_not_binary(); first >= 0)
       throw usage_error(
           "{}: the {} of {} {} elements over {} ranks adds element {} by no binary tree (NVLink multicast?), "
@@ -61,9 +75,11 @@ OrderMap CollectiveProfile::map_for(CollectiveOperation operation, DType dtype, 
     const auto rounds = accumulator(dtype);
     if (one->probe.accumulator.value_or(rounds) != rounds || one->probe.first_unexplained >= 0)
       throw usage_error(
-          "{}: the {} of {} {} elements over {} ranks does not {}: cannot be predicted", file.string(),
-          name_of(operation), count, name_of(dtype), ranks,
-          rounds == Accumulator::message ? "round at every add" : "add in float32 and round once");
+          "{}: the {} of {} {} elements over {} ranks does not {}, as others of this profile do: cannot be "
+          "predicted",
+          file.string(), name_of(operation), count, name_of(dtype), ranks,
+          rounds == Accumulator::message ? "round at every add"
+                                         : fmt::format("add in {} and round once", name_of(rounds)));
     return one->probe.map();
   }
   bool any = false;

@@ -1,12 +1,13 @@
 // A collective profile: what the collectives of one machine were seen to do, usable on another machine that
-// predicts it. Written by `shardrift-run probe --save-profile`, read by `shardrift-run run --reduction
-// profile`.
+// predicts it. Written by `shardrift-run probe --save-profile` and, of an engine's own all-reduce, by
+// scripts/python/probe_collective.py; read by `shardrift-run run --reduction profile`.
 //
 // The file is JSON, one object:
 //   format            "shardrift collective profile 1"
 //   library, library_version, transport   "nccl", "2.28.9", "nccl"; "mpi", "Open MPI v4.1.4", "mpi"; of our
 //   own
-//                     collectives "shardrift", "0.1.0", "one-shot" or "two-shot"
+//                     collectives "shardrift", "0.1.0", "one-shot" or "two-shot"; of an engine's the name and
+//                     version that the person who probed it gave, and "python"
 //   ranks             2 to 8
 //   device, machine   GPU or CPU model; host names
 //   variables         {name: value}: what pins or steers the library's choice, as found
@@ -22,7 +23,8 @@
 //   told_spans        like spans, exact: where the library said its protocol changes; only where it was asked
 //   probed            [{operation, dtype, count, calls, accumulator ("message", …, null), first_unexplained,
 //                     model_agrees (true, false, null), told [algorithm, protocol, channels] (only where the
-//                     library said what it took), captured (only where true: in a CUDA graph), trees
+//                     library said what it took), captured (only where true: in a CUDA graph), seen (why it
+//                     cannot be predicted, in words; only where it cannot), trees
 //                     ["((1+2)+3)+0", …], segments [[begin, end, tree], …]}, …]; tree -1: not binary
 #pragma once
 #include <filesystem>
@@ -64,8 +66,10 @@ struct CollectiveProfile {
   // Whether map_for may know a captured sum of that kind.
   bool knows_captured(CollectiveOperation operation, DType dtype) const;
 
-  // Where these sums round: a library's at every add (message), our own as model_accumulator says.
-  Accumulator accumulator(DType dtype) const { return model_accumulator(model, dtype); }
+  // Where these sums round: as the model says; without one, as the first probe of that dtype saw, else at
+  // every add (message).
+  Accumulator accumulator(DType dtype) const;
+  bool of_engine() const { return transport == "python"; }
 
   // Adds or replaces one probe and keeps the order.
   void add(ProbedCollective collective);

@@ -138,6 +138,7 @@ ProbedCollective read_probed(const JsonObject& object, int ranks) {
                                 static_cast<int>(object.integer_of("told", (*told)[2], 0, 255))};
   }
   one.captured = object.flag("captured");
+  if (object.has("seen")) one.seen = object.text("seen");
   read_segments(object, one.probe);
   object.done();
   return one;
@@ -181,6 +182,7 @@ ordered_json probed_to_json(const ProbedCollective& one) {
   if (one.told)
     item["told"] = ordered_json::array({one.told->algorithm, one.told->protocol, one.told->channels});
   if (one.captured) item["captured"] = true;
+  if (!one.seen.empty()) item["seen"] = one.seen;
   item["trees"] = ordered_json::array();
   for (const auto& tree : probe.trees) item["trees"].push_back(to_string(tree));
   item["segments"] = ordered_json::array();

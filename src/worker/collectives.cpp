@@ -99,7 +99,8 @@ std::optional<CollectiveProfile> open_profile(const RunOptions& options, const M
   const auto rounds = profile.accumulator(plan.dtype);
   if (plan.shards > 2 && rounds != Accumulator::message && plan.reduction.accumulator != rounds)
     throw usage_error("{}: that {} all-reduce adds {} messages in {} and rounds once: give --accumulate {}",
-                      options.collective_profile.string(), profile.transport, name_of(plan.dtype),
+                      options.collective_profile.string(),
+                      profile.of_engine() ? profile.library : profile.transport, name_of(plan.dtype),
                       name_of(rounds), name_of(rounds));
   return profile;
 }

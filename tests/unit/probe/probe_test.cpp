@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cstring>
 #include <random>
 
@@ -127,6 +128,14 @@ TEST(Probe, RandomNumbersUnmaskAnImpostor) {
   EXPECT_EQ(found.accumulator, std::nullopt);
   EXPECT_EQ(found.first_unexplained, 10);
   EXPECT_THROW(static_cast<void>(found.map()), Error);
+}
+
+// The Python probe makes the same numbers (tests/integration/probe_collective_test.py).
+TEST(Probe, RandomNumbersAreTheSameEverywhere) {
+  std::array<double, 4> numbers{};
+  fill_random(2, 4, DType::float64, numbers.data());
+  EXPECT_EQ(numbers, (std::array{-0x1.77ba1cc4b14ddp+0, 0x1.7537298b3796cp-5, 0x1.07e14c33764d9p-5,
+                                 0x1.74035cf4f9d5bp-7}));
 }
 
 TEST(Probe, RefusesWhatItCannotProbe) {

@@ -113,6 +113,39 @@ TEST(Profile, OfOurOwnAddsInFloat32) {
   EXPECT_EQ(agrees(profile.model, linear), std::nullopt);
 }
 
+// An engine's own all-reduce has no model: its probes say where it rounds, and who probed it why it has no
+// order.
+TEST(Profile, OfAnEngineRoundsAsItWasSeen) {
+  CollectiveProfile profile;
+  profile.library = "vLLM custom all-reduce";
+  profile.transport = "python";
+  profile.ranks = 4;
+  auto once = as_probed(uniform_map(linear_tree(4), 100), DType::bfloat16);
+  once.probe.accumulator = Accumulator::float32;
+  profile.add(once);
+  profile.add(as_probed(uniform_map(linear_tree(4), 200), DType::bfloat16));
+  auto odd = as_probed(uniform_map(linear_tree(4), 300), DType::bfloat16);
+  odd.probe.segments = {{0, 300, kNotBinary}};
+  odd.probe.trees.clear();
+  odd.seen = "nondeterministic: 12.5% of the elements changed";
+  profile.add(odd);
+  EXPECT_EQ(profile.accumulator(DType::bfloat16), Accumulator::float32);
+  EXPECT_EQ(profile.accumulator(DType::float32), Accumulator::message);
+  EXPECT_EQ(profile.map_for(kAllReduce, DType::bfloat16, 100), once.probe.map());
+  const auto refusal = [&](std::int64_t count) {
+    return message_of([&] { static_cast<void>(profile.map_for(kAllReduce, DType::bfloat16, count)); });
+  };
+  EXPECT_THAT(refusal(200),
+              HasSubstr("does not add in float32 and round once, as others of this profile do"));
+  EXPECT_THAT(refusal(300),
+              HasSubstr("cannot be predicted: nondeterministic: 12.5% of the elements changed"));
+  EXPECT_THAT(refusal(400),
+              HasSubstr("probe_collective.py in its workers, with counts=[400], dtypes=[\"bfloat16\"]"));
+  const auto read = profile_from_json(profile_to_json(profile), "engine.json");
+  ASSERT_NE(read.find(kAllReduce, DType::bfloat16, 300), nullptr);
+  EXPECT_EQ(read.find(kAllReduce, DType::bfloat16, 300)->seen, odd.seen);
+}
+
 // What is captured may take another order: eager probes say nothing of it, nor does a model that a captured
 // probe contradicts.
 TEST(Profile, CapturedSumsAreMessagesOfTheirOwn) {

@@ -1,0 +1,114 @@
+#!/usr/bin/env python3
+"""torch.distributed's gloo, live, on 2, 3 and 4 processes: the command line of scripts/python/probe_collective.py.
+
+What the probe finds is a sum of every rank once, the same when probed again, and gives gloo's bits of numbers that no probe made.
+Exit code 77 where no Python here has torch.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+SCRIPTS = Path(__file__).resolve().parents[2] / "scripts/python"
+LIMIT_S = 600  # ends a test that hangs, decides nothing else
+
+
+def python_with_torch() -> str | None:
+    """This one, the machine's, or Debian's: the environment of scripts/setup has libtorch, but not all that torch imports."""
+    for python in (sys.executable, shutil.which("python3"), "/usr/bin/python3"):
+        if python and subprocess.run([python, "-c", "import numpy, torch; assert torch.distributed.is_gloo_available()"],
+                                     capture_output=True, check=False).returncode == 0:
+            return python
+    return None
+
+
+# Every rank sums numbers that no probe made, and folds them by what the probe found.
+FOLDS = """
+import os, sys
+import numpy as np, torch, torch.distributed as dist
+from probe_collective import probe
+from sum_order import folded
+
+rank, size, count = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]), 4099
+dist.init_process_group("gloo", sys.argv[1], rank=rank, world_size=size)
+found, again = (probe(lambda tensor: dist.all_reduce(tensor) and None, [count], ["float32"], quiet=True)[0] for _ in range(2))
+assert found == again
+assert found.kind == "tree", found.words
+partials = [np.random.default_rng(r).standard_normal(count).astype(np.float32) for r in range(size)]
+live = torch.from_numpy(partials[rank].copy())
+dist.all_reduce(live)
+sums = np.empty(count, np.float32)
+for begin, end, tree in found.segments:
+    nested = eval(found.trees[tree].replace("+", ","))
+    sums[begin:end] = folded([partial[begin:end] for partial in partials], "float32", nested)
+assert sums.tobytes() == live.numpy().tobytes(), "the fold has other bits than gloo"
+linear = (0, 1)
+for other in range(2, size):
+    linear = (linear, other)
+assert size == 2 or folded(partials, "float32", linear).tobytes() != live.numpy().tobytes()
+print("folded")
+"""
+
+
+class Gloo(unittest.TestCase):
+    python = None
+
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+
+    def tearDown(self):
+        self.folder.cleanup()
+
+    def ranks(self, size: int, command: list[str], name: str) -> list[tuple[int, str]]:
+        """(exit code, output) of every rank; they meet in a file, so no port is taken."""
+        meeting = f"file://{self.folder.name}/{name}"
+        processes = []
+        for rank in range(size):
+            environment = os.environ | {"RANK": str(rank), "WORLD_SIZE": str(size), "GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1",
+                                        "PYTHONPATH": str(SCRIPTS)}
+            processes.append(subprocess.Popen([self.python, *(part.replace("MEETING", meeting) for part in command)], text=True,
+                                              env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT))
+        texts = [process.communicate(timeout=LIMIT_S)[0] for process in processes]
+        return [(process.returncode, text) for process, text in zip(processes, texts)]
+
+    def probe(self, size: int, arguments: list[str], name: str) -> list[tuple[int, str]]:
+        return self.ranks(size, [str(SCRIPTS / "probe_collective.py"), "--init", "MEETING", *arguments], name)
+
+    def test_profiles(self):
+        for size in (2, 3, 4):
+            profile = Path(self.folder.name) / f"gloo-{size}.json"
+            asked = ["--count", "5,4099", "--dtype", "float32,float64", "--check", "--save-profile", str(profile)]
+            ended = self.probe(size, asked, f"profiles{size}")
+            self.assertEqual([code for code, _ in ended], [0] * size, ended[0][1])
+            self.assertIn("messages=4", ended[0][1])
+            self.assertIn("predictable=4", ended[0][1])
+            self.assertEqual([text for _, text in ended[1:]], [""] * (size - 1))
+            read = json.loads(profile.read_text())
+            self.assertEqual((read["library"], read["transport"], read["ranks"]), ("gloo", "python", size))
+            for item in read["probed"]:
+                self.assertEqual((item["accumulator"], item["first_unexplained"]), ("message", -1))
+                for tree in item["trees"]:
+                    self.assertEqual(sorted(c for c in tree if c.isdigit()), [str(rank) for rank in range(size)])
+
+    def test_bits_of_other_numbers(self):
+        for size in (2, 3, 4):
+            for code, text in self.ranks(size, ["-c", FOLDS, "MEETING"], f"folds{size}"):
+                self.assertEqual((code, text), (0, "folded\n"))
+
+    def test_what_gloo_cannot_sum_is_said_once(self):
+        ended = self.probe(2, ["--count", "8", "--dtype", "int4"], "refused")
+        self.assertEqual([code for code, _ in ended], [70, 70])
+        self.assertEqual([text for _, text in ended], ["error: rank 0: dtypes ['int4']: use float64, float32, float16, bfloat16\n", ""])
+
+
+if __name__ == "__main__":
+    Gloo.python = python_with_torch()
+    if Gloo.python is None:
+        print("skipped: no Python here imports torch with gloo (scripts/setup --tests installs one)")
+        sys.exit(77)
+    unittest.main()
