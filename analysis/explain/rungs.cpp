@@ -103,7 +103,7 @@ std::string_view changes(RungKind kind) {
 }
 
 std::optional<RungKind> rung_of(const Plan& plan) {
-  const auto& [order, tree, permutation, partial, accumulator] = plan.reduction;
+  const auto& [order, tree, permutation, engine, partial, accumulator] = plan.reduction;
   const bool narrow = rounds_products(plan);
   if (plan.shards == 1)
     return partial == PartialDType::model || !narrow ? RungKind::reference : RungKind::product;

@@ -68,7 +68,7 @@ Cost cost_of(const analysis::RunSummary& run) {
     const Plan plan = plan_from_json(run.run.plan);
     devices_of_replica = plan.tensor_parallel * plan.pipeline;
     cost.devices = devices_of_replica * plan.replicas;
-    if (plan.shards > plan.tensor_parallel && (run.predicted || plan.reduction.needs_profile())) {
+    if (plan.shards > plan.tensor_parallel && (run.predicted || plan.reduction.predicts())) {
       cost.unknown = fmt::format("predicted on {} device{} for {}", cost.devices,
                                  cost.devices == 1 ? "" : "s", plan.shards * plan.pipeline * plan.replicas);
       cost.devices = plan.shards * plan.pipeline * plan.replicas;

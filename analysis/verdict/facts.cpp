@@ -69,7 +69,7 @@ Arrangement arrangement_of(const analysis::RunSummary& reference, const analysis
   result.known = true;
   result.same_plan = one && *one == *other;
   result.device = other->device == Device::cuda ? "GPU" : "rank";
-  result.predicted |= other->shards > other->tensor_parallel && other->reduction.needs_profile();
+  result.predicted |= other->shards > other->tensor_parallel && other->reduction.predicts();
   result.tensor_parallel = result.predicted ? other->shards : other->tensor_parallel;
   result.pipeline = other->pipeline;
   result.replicas = other->replicas;

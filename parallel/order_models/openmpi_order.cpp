@@ -1,32 +1,12 @@
 #include "parallel/order_models/openmpi_order.hpp"
 
-#include <fmt/core.h>
-
-#include <bit>
-#include <string>
 #include <vector>
 
 #include "common/error.hpp"
+#include "parallel/order_models/doubling_order.hpp"
 
 namespace shardrift {
 namespace {
-
-// Neighbours meet first, then neighbouring pairs, after the surplus over a power of two joined in pairs.
-SumTree doubling_tree(int ranks) {
-  const int power = static_cast<int>(std::bit_floor(static_cast<unsigned>(ranks)));
-  const int pairs = ranks - power;
-  std::vector<std::string> terms;
-  for (int r = 0; r < 2 * pairs; r += 2) terms.push_back(fmt::format("({}+{})", r, r + 1));
-  for (int r = 2 * pairs; r < ranks; ++r) terms.push_back(std::to_string(r));
-  while (terms.size() > 1) {
-    std::vector<std::string> halved;
-    for (std::size_t i = 0; i < terms.size(); i += 2)
-      halved.push_back(terms.size() == 2 ? terms[i] + "+" + terms[i + 1]
-                                         : fmt::format("({}+{})", terms[i], terms[i + 1]));
-    terms = std::move(halved);
-  }
-  return tree_from_string(terms.front());
-}
 
 OrderMap ring_map(std::int64_t count, int ranks) {
   OrderMapBuilder map(count);
@@ -81,7 +61,6 @@ std::optional<OrderMap> openmpi_all_reduce_map(std::int64_t count, DType dtype, 
     if (!chosen) return std::nullopt;
     algorithm = *chosen;
   }
-  const auto power = static_cast<std::int64_t>(std::bit_floor(static_cast<unsigned>(ranks)));
   switch (algorithm) {
     case OpenMpiAllReduce::ring:
       if (count >= ranks) return ring_map(count, ranks);
@@ -89,7 +68,7 @@ std::optional<OrderMap> openmpi_all_reduce_map(std::int64_t count, DType dtype, 
     case OpenMpiAllReduce::basic_linear:
       return uniform_map(chain_tree(ranks), count);
     case OpenMpiAllReduce::rabenseifner:
-      if (count < power) return uniform_map(chain_tree(ranks), count);
+      if (count < halving_parts(ranks)) return uniform_map(chain_tree(ranks), count);
       break;
     default:
       break;

@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "common/error.hpp"
+#include "parallel/order_models/fold_order.hpp"
 
 namespace shardrift {
 namespace {
@@ -55,6 +56,7 @@ void check_collective(const Plan& plan) {
 void check_numerics(const Plan& plan) {
   if (plan.row_linear != RowLinear::gather) {
     check_reduction(plan.reduction, plan.shards, plan.tensor_parallel, plan.dtype);
+    check_published_shards(plan.reduction, plan.shards);
   } else if (plan.reduction != Reduction()) {
     throw usage_error(
         "--row-linear gather sums nothing across shards: leave out --reduction, --accumulate and --partial "
@@ -166,7 +168,7 @@ std::string describe(const Plan& plan) {
   if (plan.products != Products::library) text += fmt::format(", {} products", name_of(plan.products));
   if (plan.reduction.partial != PartialDType::model)
     text += fmt::format(", {} partials", name_of(plan.reduction.partial));
-  const bool says_sums = plan.reduction.order == ReductionOrder::exact;
+  const bool says_sums = own_accumulator(plan.reduction.order).has_value();
   if (plan.reduction.accumulator != Accumulator::message && !says_sums)
     text += fmt::format(", {} sums", name_of(plan.reduction.accumulator));
   if (plan.batch > 1) text += fmt::format(", batch {}", plan.batch);

@@ -10,7 +10,7 @@
 namespace shardrift {
 
 // The order of a reduction with what numbers it, as one field. Setting it sets the accumulator that goes with
-// it (float64 for exact), so its row stands before the accumulator's.
+// it (float64 for exact, float32 for most published sums), so its row stands before the accumulator's.
 inline std::string text_of(const Reduction& reduction) {
   return order_text(reduction);
 }
@@ -61,7 +61,9 @@ constexpr auto fields_of(std::type_identity<Plan>) {
                 "how shards are summed. native: the library's all-reduce (default where S = R); by "
                 "ourselves: linear 0, 1, … S-1 (default else), chain S-1 … 0, ring, tree, tree:K (the K-th "
                 "binary tree, S <= 8), perm:2,0,3,1, exact (float64), profile (as --collective-profile "
-                "says)"},
+                "says); as other programs' source says, not probed: halving-doubling, vllm-one-stage, "
+                "vllm-two-stage, nccl-symmetric, and engine:vllm[:9.0 | :10.0 | :10.3 | :batch-invariant], "
+                "which picks by message size"},
       FlagField{"partial", partial_of, in_numerics,
                 "a shard's product before the sum: model, the library's; float32, its accumulators as they "
                 "are (may change the product's kernel); rounded, these rounded to the model's dtype by "
@@ -109,8 +111,8 @@ constexpr auto fields_of(std::type_identity<Plan>) {
           Since::later},
   };
 }
-// The row "reduction" holds three of its members; the two others have rows of their own.
-static_assert(field_count<Plan>() == member_count<Plan>() + member_count<Reduction>() - 3,
+// The row "reduction" holds four of its members; the two others have rows of their own.
+static_assert(field_count<Plan>() == member_count<Plan>() + member_count<Reduction>() - 4,
               "a member of Plan or Reduction has no row above");
 
 }  // namespace shardrift

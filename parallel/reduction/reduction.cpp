@@ -2,7 +2,9 @@
 
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <array>
+#include <optional>
 #include <utility>
 
 #include "common/error.hpp"
@@ -13,15 +15,31 @@ namespace {
 
 constexpr std::string_view kTree = "tree:";
 constexpr std::string_view kPermutation = "perm:";
+constexpr std::string_view kEngine = "engine:";
 
-constexpr std::array<std::pair<ReductionOrder, std::string_view>, 7> kNames{
+constexpr std::array<std::pair<ReductionOrder, std::string_view>, 11> kNames{
     {{ReductionOrder::native, "native"},
      {ReductionOrder::profile, "profile"},
      {ReductionOrder::linear, "linear"},
      {ReductionOrder::chain, "chain"},
      {ReductionOrder::ring, "ring"},
      {ReductionOrder::tree, "tree"},
-     {ReductionOrder::exact, "exact"}}};
+     {ReductionOrder::exact, "exact"},
+     {ReductionOrder::halving_doubling, "halving-doubling"},
+     {ReductionOrder::vllm_one_stage, "vllm-one-stage"},
+     {ReductionOrder::vllm_two_stage, "vllm-two-stage"},
+     {ReductionOrder::nccl_symmetric, "nccl-symmetric"}}};
+
+// The version may be left out: there is one of each.
+Engine engine_from(std::string_view text) {
+  for (const auto& [engine, name] : names_of(Engine())) {
+    const auto version = name.find('-');
+    const auto rest = std::min(name.find(':'), name.size());
+    const auto bare = std::string(name.substr(0, version)) + std::string(name.substr(rest));
+    if (text == name || text == bare) return engine;
+  }
+  return named<Engine>("--reduction engine:", text);  // refuses
+}
 
 std::vector<int> permutation_from(std::string_view text) {
   std::vector<int> order;
@@ -56,6 +74,11 @@ SumTree tree_of(const Reduction& reduction, int shards) {
     case ReductionOrder::native:
     case ReductionOrder::profile:
     case ReductionOrder::ring:
+    case ReductionOrder::halving_doubling:
+    case ReductionOrder::vllm_one_stage:
+    case ReductionOrder::vllm_two_stage:
+    case ReductionOrder::nccl_symmetric:
+    case ReductionOrder::engine:
       break;
   }
   throw failure("--reduction {} has no order of its own: this is a bug", order_text(reduction));
@@ -78,12 +101,40 @@ void check_native(const Reduction& reduction, int shards, int ranks) {
         name_of(reduction.partial));
 }
 
+void check_published(const Reduction& reduction, DType model) {
+  if (reduction.partial == PartialDType::float32)
+    throw usage_error(
+        "--partial float32: the all-reduce of --reduction {} is sent the model's dtype, use --reduction "
+        "linear",
+        order_text(reduction));
+  if (model == DType::float64 && own_accumulator(reduction.order))
+    throw usage_error(
+        "--reduction {} sums float32, float16 and bfloat16, not float64: use --reduction linear",
+        order_text(reduction));
+}
+
 }  // namespace
+
+std::optional<Accumulator> own_accumulator(ReductionOrder order) {
+  switch (order) {
+    case ReductionOrder::exact:
+      return Accumulator::float64;
+    case ReductionOrder::vllm_one_stage:
+    case ReductionOrder::vllm_two_stage:
+    case ReductionOrder::nccl_symmetric:
+    case ReductionOrder::engine:
+      return Accumulator::float32;
+    default:
+      return std::nullopt;
+  }
+}
 
 std::string order_text(const Reduction& reduction) {
   for (const auto& [order, name] : kNames)
     if (order == reduction.order) return std::string(name);
   if (reduction.order == ReductionOrder::tree_index) return fmt::format("{}{}", kTree, reduction.tree);
+  if (reduction.order == ReductionOrder::engine)
+    return fmt::format("{}{}", kEngine, name_of(reduction.engine));
   return fmt::format("{}{}", kPermutation, fmt::join(reduction.permutation, ","));
 }
 
@@ -92,7 +143,13 @@ Reduction reduction_from_text(std::string_view text) {
   for (const auto& [order, name] : kNames) {
     if (text != name) continue;
     reduction.order = order;
-    if (order == ReductionOrder::exact) reduction.accumulator = Accumulator::float64;
+    reduction.accumulator = own_accumulator(order).value_or(Accumulator::message);
+    return reduction;
+  }
+  if (text.starts_with(kEngine)) {
+    reduction.order = ReductionOrder::engine;
+    reduction.engine = engine_from(text.substr(kEngine.size()));
+    reduction.accumulator = *own_accumulator(reduction.order);
     return reduction;
   }
   if (text.starts_with(kPermutation)) {
@@ -110,8 +167,8 @@ Reduction reduction_from_text(std::string_view text) {
     return reduction;
   }
   throw usage_error(
-      "unknown --reduction '{}': use native, profile, linear, chain, ring, tree, tree:K, perm:2,0,3,1 or "
-      "exact",
+      "unknown --reduction '{}': use native, profile, linear, chain, ring, tree, tree:K, perm:2,0,3,1, "
+      "exact, halving-doubling, vllm-one-stage, vllm-two-stage, nccl-symmetric or engine:vllm",
       text);
 }
 
@@ -122,9 +179,10 @@ DType partial_dtype(const Reduction& reduction, DType model) {
 
 void check_reduction(const Reduction& reduction, int shards, int ranks, DType model) {
   if (reduction.order == ReductionOrder::native) check_native(reduction, shards, ranks);
-  if (reduction.order == ReductionOrder::exact && reduction.accumulator != Accumulator::float64)
-    throw usage_error("--accumulate {}: --reduction exact adds in float64, use --reduction linear",
-                      name_of(reduction.accumulator));
+  if (const auto own = own_accumulator(reduction.order); own && *own != reduction.accumulator)
+    throw usage_error("--accumulate {}: --reduction {} adds in {}, use --reduction linear",
+                      name_of(reduction.accumulator), order_text(reduction), name_of(*own));
+  if (reduction.is_published()) check_published(reduction, model);
   if (reduction.order == ReductionOrder::tree_index) tree_by_index(shards, reduction.tree);
   if (reduction.order == ReductionOrder::permutation) {
     if (static_cast<int>(reduction.permutation.size()) != shards)

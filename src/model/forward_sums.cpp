@@ -3,6 +3,7 @@
 
 #include "common/error.hpp"
 #include "model/forward.hpp"
+#include "parallel/order_models/fold_order.hpp"
 
 namespace shardrift {
 using record::Operation;
@@ -138,8 +139,9 @@ void Forward::prepare_maps(std::int64_t rows) {
   if (rounds_partials_) prepare_rounding(rows);
   if (!folds() || gathers_ || order_maps_.contains(order_key(rows))) return;
   OrderMap map = plan_.shards == 1 ? uniform_map(linear_tree(1), count)  // one rounding, no add
-                 : plan_.reduction.needs_profile() ? orders_(count, captured_)
-                                                   : local_order_map(plan_.reduction, plan_.shards, count);
+                 : plan_.reduction.needs_profile()
+                     ? orders_(count, captured_)
+                     : fold_order_map(plan_.reduction, plan_.shards, count, partial_dtype_);
   if (map.count != count || map.shards() != plan_.shards)
     throw failure("an order map of {} elements and {} shards for a message of {} and {}: this is a bug",
                   map.count, map.shards(), count, plan_.shards);

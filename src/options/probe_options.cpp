@@ -11,6 +11,7 @@
 #include "options/flag_value.hpp"
 #include "options/pinning.hpp"
 #include "options/run_options.hpp"
+#include "parallel/order_models/fold_order.hpp"
 
 namespace shardrift {
 namespace po = boost::program_options;
@@ -150,6 +151,7 @@ void apply(const Texts& t, ProbeOptions& o) {
       throw usage_error("--shards {}: 2 to {} can be probed", o.shards, kMaxProbeRanks);
     for (const DType dtype : o.dtypes) {
       check_reduction(*o.local, o.shards, 1, dtype);
+      check_published_shards(*o.local, o.shards);
       if (dtype == DType::float16 && o.local->accumulator == Accumulator::float64)
         throw usage_error(
             "--local {} --dtype float16: float64 adds so few float16 numbers exactly, so there is no order "

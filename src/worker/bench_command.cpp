@@ -302,7 +302,10 @@ int bench_command(const World& world, const std::vector<std::string>& arguments,
   world.together([&] { check_context(options, config); });
   const auto messages = messages_of(plan, config.hidden, Bench::prompt_lengths(options), true);
   std::optional<CollectiveProfile> profile;
-  world.together([&] { profile = open_profile(options.run, messages); });
+  world.together([&] {
+    profile = open_profile(options.run, messages);
+    modelled_collectives(plan, messages);  // refuses a message that a published order does not take
+  });
   const auto environment =
       gather_environment(world, opened.device.info, plan.device, kernel_threads(options.run, world));
   if (plan.device == Device::cuda) world.together([&] { check_devices(environment.devices); });

@@ -4,6 +4,7 @@
 #include <functional>
 
 #include "common/error.hpp"
+#include "parallel/order_models/fold_order.hpp"
 #include "parallel/probe/probe.hpp"
 #include "parallel/profile/messages.hpp"
 #include "parallel/transport/peer_transport.hpp"
@@ -127,6 +128,27 @@ std::vector<record::CollectiveInfo> predicted_collectives(const CollectiveProfil
     info.captured = captured;
     infos.push_back(std::move(info));
   });
+  return infos;
+}
+
+std::vector<record::CollectiveInfo> modelled_collectives(const Plan& plan, const Messages& messages) {
+  std::vector<record::CollectiveInfo> infos;
+  if (!plan.reduction.is_published() || plan.row_linear == RowLinear::gather) return infos;
+  const auto visit = [&](std::int64_t count, bool captured) {
+    const OrderMap map = fold_order_map(plan.reduction, plan.shards, count, plan.dtype);
+    auto info =
+        info_of(CollectiveOperation::all_reduce, count, plan.dtype, plan.shards, map.segments, map.trees);
+    const auto sum = published_sum(plan.reduction, plan.shards, count, plan.dtype);
+    info.library = sum.library;
+    info.version = sum.version;
+    info.algorithm = sum.algorithm;
+    info.channels = sum.channels;
+    info.source = "model";
+    info.captured = captured;
+    infos.push_back(std::move(info));
+  };
+  for (const auto count : messages.eager) visit(count, false);
+  for (const auto count : messages.captured) visit(count, true);
   return infos;
 }
 

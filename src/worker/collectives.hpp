@@ -42,6 +42,9 @@ OrderMapSource orders_of(const CollectiveProfile& profile, const Plan& plan);
 // The maps a profile gives, for the record.
 std::vector<record::CollectiveInfo> predicted_collectives(const CollectiveProfile& profile, const Plan& plan,
                                                           const Messages& messages);
+// Those of a published order (parallel/order_models/fold_order.hpp); none for other plans. Throws usage_error
+// where it does not take one of these messages.
+std::vector<record::CollectiveInfo> modelled_collectives(const Plan& plan, const Messages& messages);
 // Probes the live sum of this group, the collective that the plan's native order calls, at every one of these
 // sizes, captured ones eagerly as well, and finds the model that explains it. `machine`: as describe_machine
 // gives it. Collective over the group.

@@ -14,6 +14,7 @@
 #include "common/standard_output.hpp"
 #include "common/utc_clock.hpp"
 #include "options/probe_options.hpp"
+#include "parallel/order_models/fold_order.hpp"
 #include "parallel/probe/given_sum.hpp"
 #include "parallel/profile/profile.hpp"
 #include "parallel/profile/protocol_spans.hpp"
@@ -157,7 +158,7 @@ int conclude(const ProbeOptions& options, const Pinning& pinning, CollectiveProf
     const auto& probe = one.probe;
     Verdict verdict;
     if (options.local)
-      verdict = compare_probe(probe, local_order_map(*options.local, options.shards, probe.count),
+      verdict = compare_probe(probe, fold_order_map(*options.local, options.shards, probe.count, probe.dtype),
                               order_text(*options.local));
     else if (reference)
       verdict = judge_by_profile(*reference, one);

@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "model/device_order_map.hpp"
+#include "parallel/order_models/fold_order.hpp"
 
 namespace shardrift {
 
@@ -45,7 +46,7 @@ ProbedSum fold_sum(Backend& backend, const Reduction& reduction, int shards, std
   const std::size_t stride = aligned(size_of(dtype) * static_cast<std::size_t>(count));
   const auto partials = std::make_shared<Buffer>(backend, stride * static_cast<std::size_t>(shards));
   const auto sum = std::make_shared<Buffer>(backend, stride);
-  const auto map = std::make_shared<DeviceOrderMap>(backend, local_order_map(reduction, shards, count));
+  const auto map = std::make_shared<DeviceOrderMap>(backend, fold_order_map(reduction, shards, count, dtype));
   return [=, &backend, accumulator = reduction.accumulator](const FillPartial& fill, void* out) {
     for (int shard = 0; shard < shards; ++shard) {
       fill(shard, out);

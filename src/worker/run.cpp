@@ -97,7 +97,11 @@ int run_plan(const World& world, const RunOptions& options, ModelConfig config, 
   if (root) print_notes(notes);
   const auto messages = messages_of(options, config, jobs);
   std::optional<CollectiveProfile> profile;
-  world.together([&] { profile = open_profile(options, messages); });
+  std::vector<record::CollectiveInfo> modelled;
+  world.together([&] {
+    profile = open_profile(options, messages);
+    modelled = modelled_collectives(plan, messages);
+  });
   require_agreement(world, "the collective profile", profile ? profile_to_json(*profile) : "", kSameCommand);
   std::optional<RouteReplay> replay;
   world.together([&] {
@@ -171,6 +175,7 @@ int run_plan(const World& world, const RunOptions& options, ModelConfig config, 
     groups.tensor->take_calls();
   }
   if (profile) run.environment.collectives = predicted_collectives(*profile, plan, messages);
+  if (!modelled.empty()) run.environment.collectives = std::move(modelled);
 
   started("probing");
 

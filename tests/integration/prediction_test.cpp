@@ -103,6 +103,63 @@ TEST_P(Prediction, OfPromptsThatArePrefilledTogether) {
   }
 }
 
+// Models of other programs' all-reduces: what they share with our orders, what they refuse, what they leave
+// in the record.
+TEST(PublishedOrders, OneDeviceFoldsByThem) {
+  const fs::path folder = scratch("published-orders");
+  const auto one_device = [&](const std::string& name, std::vector<std::string> flags) {
+    flags.insert(flags.end(), {"--shards", "4", "--dtype", "bfloat16"});
+    return record_of("tiny-llama", {1, flags}, folder, name);
+  };
+  const auto linear = one_device("linear", {"--reduction", "linear", "--accumulate", "float32"});
+  const auto engine = one_device("engine", {"--reduction", "engine:vllm"});
+  EXPECT_EQ(first_difference(linear, one_device("one-stage", {"--reduction", "vllm-one-stage"})), "");
+  EXPECT_EQ(first_difference(linear, engine), "");  // every message is short
+  EXPECT_EQ(first_difference(linear, one_device("symmetric", {"--reduction", "nccl-symmetric"})), "");
+  EXPECT_EQ(first_difference(one_device("tree", {"--reduction", "tree"}),
+                             one_device("halving", {"--reduction", "halving-doubling"})),
+            "");
+  const auto used = record::Reader::open(engine).run().environment.collectives;
+  ASSERT_EQ(used.size(), 4U);
+  for (const auto& one : used) {
+    EXPECT_EQ(one.library, "vllm");
+    EXPECT_EQ(one.version, "0.33.0");
+    EXPECT_EQ(one.algorithm, "one-stage");
+    EXPECT_EQ(one.source, "model");
+    EXPECT_EQ(one.trees, std::vector<std::string>{"((0+1)+2)+3"});
+  }
+  // Of 9 packs the last rank adds three: another map than our two-shot's.
+  const auto two = record::Reader::open(one_device("two-stage", {"--reduction", "vllm-two-stage"}))
+                       .run()
+                       .environment.collectives;
+  ASSERT_FALSE(two.empty());
+  EXPECT_EQ(two.front().count, 72);
+  EXPECT_EQ(two.front().segments,
+            (std::vector<record::CollectiveSegment>{{0, 16, 0}, {16, 32, 1}, {32, 48, 2}, {48, 72, 3}}));
+  // (bfloat16 partials are mostly added exactly in float32: float32 ones show the order.)
+  const auto wide = [&](const std::string& order) {
+    return record_of("tiny-llama", {1, {"--shards", "4", "--reduction", order}}, folder, "wide-" + order);
+  };
+  EXPECT_NE(first_difference(wide("vllm-one-stage"), wide("vllm-two-stage")), "");
+}
+
+// A row of 60 bfloat16 numbers is no multiple of 16 bytes, so vLLM's all-reduce does not take it: said before
+// the run.
+TEST(PublishedOrders, MessagesThatAreNotTakenAreRefused) {
+  const fs::path folder = scratch("published-orders-refused");
+  for (const auto& [order, said] :
+       {std::pair<std::string, std::string>("vllm-one-stage", "120 bytes, which is no multiple of 16"),
+        {"engine:vllm", "engine:vllm-0.33.0: there NCCL sums a message of 120 bytes"}}) {
+    const Case refused{1, {"--shards", "2", "--dtype", "bfloat16", "--reduction", order}};
+    const auto output = folder / "refused.h5";
+    const auto finished =
+        run_program(worker_command(1, run_arguments("tiny-llama-tied-rope3", refused, output, 4)));
+    EXPECT_EQ(finished.code, 64) << finished.output;
+    EXPECT_THAT(finished.output, ::testing::HasSubstr(said));
+    EXPECT_FALSE(fs::exists(output));
+  }
+}
+
 // Our own all-reduces: by the shipped profile, by one that is probed here, and one-shot by its definition
 // alone.
 class OurCollectives : public ::testing::TestWithParam<std::tuple<std::string, int>> {};

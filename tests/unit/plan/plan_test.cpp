@@ -88,6 +88,18 @@ TEST(Plan, DescribesItsReduction) {
   EXPECT_EQ(describe(plan_of(4, 1, 1, 1, "exact")), "one device, 4 shards, exact, float32, cpu");
 }
 
+TEST(Plan, PublishedReductionsKeepWhichInTheirJson) {
+  for (const auto* order : {"halving-doubling", "vllm-one-stage", "vllm-two-stage", "nccl-symmetric",
+                            "engine:vllm-0.33.0", "engine:vllm-0.33.0:10.0"}) {
+    const Plan plan = plan_of(4, 1, 1, 1, order);
+    EXPECT_EQ(describe(validated(plan, 4, 1)), fmt::format("one device, 4 shards, {}, float32, cpu", order));
+    EXPECT_EQ(plan_from_json(plan_to_json(plan)), plan);
+  }
+  EXPECT_THAT(refusal(plan_of(3, 1, 1, 1, "engine:vllm"), 4, 1), HasSubstr("2, 4, 6 or 8 ranks, not 3"));
+  EXPECT_THAT(refusal(plan_of(1, 1, 1, 1, "nccl-symmetric"), 4, 1), HasSubstr("--shards 1"));
+  EXPECT_EQ(validated(plan_of(4, 2, 1, 1, "engine:vllm"), 4, 2).reduction.engine, Engine::vllm);
+}
+
 TEST(Plan, RowLinearModes) {
   Plan plan = plan_of(4, 2, 1, 1, "native");
   plan.row_linear = RowLinear::gather;  // native in name only: nothing is summed

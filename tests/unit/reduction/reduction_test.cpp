@@ -32,8 +32,10 @@ std::string refusal(std::string_view order, int shards, int ranks, DType dtype =
 }
 
 TEST(Reduction, OrdersComeBackFromTheirText) {
-  for (const auto* text : {"native", "profile", "linear", "chain", "ring", "tree", "tree:0", "tree:135134",
-                           "perm:0", "perm:2,0,3,1", "exact"}) {
+  for (const auto* text :
+       {"native", "profile", "linear", "chain", "ring", "tree", "tree:0", "tree:135134", "perm:0",
+        "perm:2,0,3,1", "exact", "halving-doubling", "vllm-one-stage", "vllm-two-stage", "nccl-symmetric",
+        "engine:vllm-0.33.0", "engine:vllm-0.33.0:9.0", "engine:vllm-0.33.0:batch-invariant"}) {
     const Reduction reduction = reduction_from_text(text);
     EXPECT_EQ(order_text(reduction), text);
     EXPECT_EQ(reduction_from_text(order_text(reduction)), reduction);
@@ -43,11 +45,14 @@ TEST(Reduction, OrdersComeBackFromTheirText) {
   EXPECT_EQ(reduction_from_text("tree:7").tree, 7);
   EXPECT_FALSE(reduction_from_text("native").is_local_fold());
   EXPECT_EQ(Reduction{}, reduction_from_text("native"));  // the default
+  EXPECT_EQ(order_text(reduction_from_text("engine:vllm")), "engine:vllm-0.33.0");
+  EXPECT_EQ(order_text(reduction_from_text("engine:vllm:10.3")), "engine:vllm-0.33.0:10.3");
 }
 
 TEST(Reduction, RefusesOtherText) {
   for (const auto* text : {"", "Ring", "rings", "tree:", "tree:x", "tree:-1", "tree:1.5", "perm:", "perm:1,2",
-                           "perm:0,0", "perm:0,,1", "perm:0,1,", "perm:0;1", "permutation"})
+                           "perm:0,0", "perm:0,,1", "perm:0,1,", "perm:0;1", "permutation",
+                           "engine:", "engine:vllm:", "engine:sglang", "engine:vllm-0.1", "vllm"})
     EXPECT_THAT(usage([&] { reduction_from_text(text); }), HasSubstr("--reduction")) << text;
   EXPECT_THAT(usage([] { named<Accumulator>("--accumulate", "float16"); }),
               HasSubstr("message, float32 or float64"));
@@ -72,6 +77,22 @@ TEST(Reduction, RefusedCombinationsNameFlagValueAndFix) {
   EXPECT_NO_THROW(check_reduction(reduction_from_text("profile"), 4, 1, DType::float16));
 }
 
+TEST(Reduction, PublishedOrdersSayThemselvesWhereTheyRound) {
+  for (const auto* order : {"vllm-one-stage", "vllm-two-stage", "nccl-symmetric", "engine:vllm"}) {
+    EXPECT_EQ(reduction_from_text(order).accumulator, Accumulator::float32);
+    EXPECT_TRUE(reduction_from_text(order).predicts());
+    EXPECT_THAT(refusal(order, 4, 1), HasSubstr("adds in float32"));  // refusal() says message
+    EXPECT_THAT(refusal(order, 4, 1, DType::float64, Accumulator::float32), HasSubstr("not float64"));
+    EXPECT_THAT(refusal(order, 4, 1, DType::bfloat16, Accumulator::float32, PartialDType::float32),
+                HasSubstr("--partial float32"));
+    EXPECT_NO_THROW(check_reduction(reduction_from_text(order), 4, 1, DType::bfloat16));
+  }
+  // Libraries that halve and double round at every hop, whatever the dtype.
+  EXPECT_EQ(reduction_from_text("halving-doubling").accumulator, Accumulator::message);
+  EXPECT_NO_THROW(check_reduction(reduction_from_text("halving-doubling"), 4, 1, DType::float64));
+  EXPECT_FALSE(reduction_from_text("linear").predicts());
+}
+
 TEST(LocalOrderMap, EveryOrder) {
   const auto map = [](std::string_view order, int shards, std::int64_t count) {
     return local_order_map(reduction_from_text(order), shards, count);
@@ -90,6 +111,7 @@ TEST(LocalOrderMap, EveryOrder) {
   EXPECT_EQ(map("ring", 4, 0).segments.size(), 0U);
   EXPECT_THROW(map("native", 4, 10), Error);
   EXPECT_THROW(map("profile", 4, 10), Error);
+  EXPECT_THROW(map("vllm-one-stage", 4, 10), Error);  // order_models knows it
 }
 
 // Two shards have one possible order, so order studies need three.
