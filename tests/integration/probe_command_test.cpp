@@ -110,6 +110,20 @@ TEST_F(ProbeCommand, LocalOrders) {
   }
 }
 
+// Models of other programs' all-reduces: the fold that a run would make by them has their trees and rounding.
+TEST_F(ProbeCommand, PublishedOrders) {
+  for (const auto* order :
+       {"vllm-one-stage", "vllm-two-stage", "nccl-symmetric", "engine:vllm", "halving-doubling"}) {
+    const auto done = probe(1, {"--local", order, "--shards", "4", "--count", "72,40000", "--dtype",
+                                "float32,bfloat16", "--check", "--quiet"});
+    EXPECT_EQ(done.code, 0) << done.output;
+    EXPECT_THAT(done.output, HasSubstr("agree=4"));
+  }
+  const auto three = probe(1, {"--local", "engine:vllm", "--shards", "3", "--count", "72"});
+  EXPECT_EQ(three.code, 64);
+  EXPECT_THAT(three.output, HasSubstr("2, 4, 6 or 8 ranks, not 3"));
+}
+
 TEST_F(ProbeCommand, ReduceScatterIsProbedAndSaved) {
   const auto saved = file("rs.json");
   const auto done = probe(3, {"--operation", "reduce-scatter", "--count", "1000", "--save-profile", saved});
