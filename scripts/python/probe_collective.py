@@ -205,8 +205,10 @@ def probe(all_reduce: Callable, counts: Sequence[int], dtypes: Sequence[str] = (
         unknown = [dtype for dtype in dtypes if dtype not in STORED]
         if unknown or not dtypes:
             raise ProbeError(f"dtypes {list(dtypes)}: use {', '.join(STORED)}")
-        if not counts or min(counts) < 1 or repeats < 2:
-            raise ProbeError(f"counts {list(counts)}, repeats {repeats}: a message has at least 1 element, and 2 calls tell a change")
+        if not counts or min(counts) < 1:
+            raise ProbeError(f"counts {list(counts)}: a message has at least 1 element")
+        if not 2 <= repeats <= 900:
+            raise ProbeError(f"repeats {repeats}: use 2 to 900 calls")
         return tuple(counts), tuple(dtypes), repeats, captured
 
     asked = ranks.gather(ranks.together(checked))

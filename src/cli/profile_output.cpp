@@ -122,6 +122,10 @@ std::string profile_text(const CollectiveProfile& profile) {
   text +=
       "\n" + table.str() + "\n" + letters.legend() + "  +  several of them, in runs too short to be drawn\n";
   if (not_binary) text += "  !  no binary tree\n";
+  for (const auto& one : profile.probed)
+    if (!one.seen.empty())
+      text += fmt::format("{} of {} {} elements: {}\n", name_of(one.operation), one.probe.count,
+                          name_of(one.probe.dtype), one.seen);
   return legible(text, Newlines::kept);
 }
 

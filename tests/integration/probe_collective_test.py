@@ -193,6 +193,7 @@ class Wrong(unittest.TestCase):
     def test_what_cannot_be_asked_for(self):
         self.refused("dtypes ['int8']", lambda p, rank, call: one_shot(p), dtypes=["int8"])
         self.refused("counts [0]", lambda p, rank, call: one_shot(p), counts=[0])
+        self.refused("repeats 1: use 2 to 900", lambda p, rank, call: one_shot(p), repeats=1)
         self.refused("over 9 ranks cannot be probed: 2 to 8 can", lambda p, rank, call: one_shot(p), size=9)
         results = on_ranks(2, lambda ranks, data: probe_collective.probe(one_shot, [4 + ranks.rank], ranks=ranks, device="numpy"))
         for result in results:

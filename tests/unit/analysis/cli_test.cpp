@@ -254,6 +254,16 @@ TEST_F(Program, ProfilesSideBySide) {
   EXPECT_THAT(contents(scratch_ / "diff.json"), HasSubstr("\"b\": \"((1+2)+3)+0\""));
   EXPECT_EQ(run("profile diff " + one + folder + "one-shot-3ranks.json"), 64);
   EXPECT_THAT(error_, HasSubstr("compare profiles of as many ranks"));
+  // An engine's sum that changes from call to call, as scripts/python/probe_collective.py writes it.
+  std::ofstream(scratch_ / "engine.json")
+      << R"({"format": "shardrift collective profile 1", "library": "engine",
+    "library_version": "1", "transport": "python", "ranks": 3, "device": "cpu", "machine": "host", "variables": {},
+    "date": "2026-01-02T03:04:05Z", "model": null, "probed": [{"operation": "all-reduce", "dtype": "bfloat16",
+    "count": 8, "calls": 9, "accumulator": null, "first_unexplained": -1, "model_agrees": null,
+    "seen": "nondeterministic: 12.500% of the elements changed", "trees": [], "segments": [[0, 8, -1]]}]})";
+  EXPECT_EQ(run("profile show engine.json"), 0) << error_;
+  EXPECT_THAT(out_,
+              HasSubstr("all-reduce of 8 bfloat16 elements: nondeterministic: 12.500% of the elements"));
   EXPECT_EQ(run("profile show a.h5"), 65);
   EXPECT_EQ(run("profile show none.json"), 65);
   for (const std::string words : {"profile", "profile show", "profile draw x.json", "profile diff x.json",
