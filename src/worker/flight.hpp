@@ -1,7 +1,6 @@
 // A group of prompts on its way through the model, and the passes of it that have begun.
 #pragma once
 #include <array>
-#include <chrono>
 #include <cstdint>
 #include <deque>
 #include <memory>
@@ -11,6 +10,7 @@
 
 #include "model/forward.hpp"
 #include "record/record.hpp"
+#include "worker/pass_clock.hpp"
 #include "worker/prompts.hpp"
 #include "worker/recorder.hpp"
 #include "worker/routes.hpp"
@@ -48,7 +48,7 @@ struct Begun {
   record::Phase phase = record::Phase::decode;
   std::int32_t call = 0;  // the forward pass's number in this run
   Landing* landing = nullptr;
-  std::chrono::steady_clock::time_point at;
+  PassClock clock;
   bool taken = false;
 };
 

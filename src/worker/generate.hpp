@@ -54,7 +54,7 @@ class Generator {
   void stop_where(std::function<bool()> stops_here) { stops_here_ = std::move(stops_here); }
   // Makes the trace that finds the operation whose output is not finite, once logits are not.
   void look_with(std::function<Trace()> make) { make_look_ = std::move(make); }
-  // Told of every pass once it is taken: seconds since it began, or since the one before was taken.
+  // Told of every pass once it is taken, with its seconds (pass_clock.hpp).
   void on_pass(std::function<void(record::Phase, double seconds)> callback) {
     on_pass_ = std::move(callback);
   }
@@ -101,7 +101,7 @@ class Generator {
   std::function<bool()> stops_here_ = [] { return false; };
   std::deque<std::span<const Job>> waiting_;  // groups that have not begun
   std::vector<Flight> flights_;
-  std::chrono::steady_clock::time_point last_taken_;
+  PassClock::Time pace_;  // when the pass before was done
   Progress progress_;
   record::RunTiming timing_;
   std::int32_t forward_calls_ = 0;

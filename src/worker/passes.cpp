@@ -83,8 +83,9 @@ void Generator::begin(Flight& flight, Begun&& made) {
   // The one that the pass before does not use.
   const bool used = flight.begun.front().landing == flight.landings[0].get();
   begun.landing = flight.landings[used ? 1 : 0].get();
-  begun.at = Clock::now();
+  begun.clock.began(Clock::now());
   forward_.begin(begun.pass, *begun.landing);
+  if (!role_.asynchronous) begun.clock.computed(Clock::now());
   if (traces_ != nullptr) traces_->collect();
   if (routes_ != nullptr) routes_->collect(begun.pass.rows());
   // What is known already is told at once: other stages may be waiting for it. (Not where the pass before is
@@ -97,9 +98,7 @@ void Generator::begin(Flight& flight, Begun&& made) {
 void Generator::take(Flight& flight, Begun& begun) {
   const auto outcome = forward_.end(*begun.landing);
   progress::at("choosing tokens");
-  const auto now = Clock::now();
-  const double seconds = std::chrono::duration<double>(now - std::max(begun.at, last_taken_)).count();
-  last_taken_ = now;
+  const double seconds = begun.clock.taken(Clock::now(), pace_);
   begun.taken = true;
   const bool prefill = begun.phase == record::Phase::prefill;
   if (prefill) {
