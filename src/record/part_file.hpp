@@ -74,7 +74,7 @@ decltype(auto) reading(const std::filesystem::path& path, Read&& read) {
   }
 }
 
-// The prompt of one part: of this run (resume_key), whole but for its logits. Throws bad_data.
+// The prompt of one part: of this run (resume_key, numerics), whole but for its logits. Throws bad_data.
 PromptRecord read_part(const std::filesystem::path& parts, const std::string& id, const RunInfo& run);
 
 }  // namespace shardrift::record

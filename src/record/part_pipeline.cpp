@@ -119,8 +119,7 @@ void PartWriter::State::finish_part(Stream& stream) const {
   PartFile& file = file_of(stream);
   std::vector<Extent> extents;
   file.write([&](hid_t root) {
-    write_schema(root);
-    h5::write_attribute(root, "resume_key", resume_key);
+    write_part_of(root, resume_key, numerics);
     if (stream.logits) {
       stream.logits->end_at(stream.rows);
       extents = std::move(stream.logits->extents());

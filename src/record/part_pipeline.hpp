@@ -78,6 +78,7 @@ struct PartWriter::Stream {
 struct PartWriter::State {
   WriterOptions options;
   std::string resume_key;
+  Numerics numerics;
   LogitsShape shape;
   RowOptions wanted;
 

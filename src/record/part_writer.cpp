@@ -48,6 +48,7 @@ PartWriter::PartWriter(const WriterOptions& options, const RunInfo& run, RowOpti
   State& state = *state_;
   state.options = options;
   state.resume_key = run.resume_key;
+  state.numerics = numerics_of(run.environment);
   state.shape = {storage_of(run.logits_dtype), run.model.vocabulary};
   state.wanted = std::move(rows);
   state.wanted.top_k = std::min(state.wanted.top_k, run.model.vocabulary);

@@ -91,6 +91,9 @@ PromptRecord read_part(const fs::path& parts, const std::string& id, const RunIn
   return reading(path, [&] {
     const auto part = open_record_file(path);
     if (part.root.text("resume_key") != run.resume_key) throw h5::Hdf5Error("/@resume_key: is another run's");
+    if (const auto numerics = read_part_numerics(part.root);
+        numerics && *numerics != numerics_of(run.environment))
+      throw h5::Hdf5Error("/numerics: are another environment's");
     return read_prompt(part.root.group("prompts"), id, shape_of(run));
   });
 }

@@ -13,8 +13,8 @@ namespace shardrift::record {
 
 inline constexpr int kSchemaMajor = 1;
 // 1: /environment/collectives; 2: hidden, checksums; 3: hashes of weights, tokenizer and prompts' content;
-// 4: which prompts shared a pass; 5: routes; 6: what recording cost
-inline constexpr int kSchemaMinor = 6;
+// 4: which prompts shared a pass; 5: routes; 6: what recording cost; 7: parts: numerics
+inline constexpr int kSchemaMinor = 7;
 
 struct DeviceInfo {
   int rank = 0;

@@ -68,6 +68,18 @@ void write_schema(hid_t root) {
   h5::write_attribute(root, "schema_minor", std::int64_t{kSchemaMinor});
 }
 
+void write_part_of(hid_t root, const std::string& resume_key, const Numerics& numerics) {
+  write_schema(root);
+  h5::write_attribute(root, "resume_key", resume_key);
+  h5::write_attributes(h5::create_group(root, "numerics", "what of the environment can move the bits"),
+                       numerics);
+}
+
+std::optional<Numerics> read_part_numerics(const h5::Group& root) {
+  if (!root.has("numerics")) return std::nullopt;
+  return root.group("numerics").texts();
+}
+
 void check_schema(const h5::Group& root) {
   if (!root.has_attribute("schema"))
     throw h5::Hdf5Error("/@schema: missing; this is not a record of shardrift");

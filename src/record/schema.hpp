@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "record/hdf5_read.hpp"
+#include "record/numerics.hpp"
 #include "record/record.hpp"
 #include "record/writer.hpp"
 
@@ -17,6 +18,9 @@ RunInfo read_run(const h5::Group& root);
 // Throws where this is no record, or one of a newer major schema.
 void check_schema(const h5::Group& root);
 void write_schema(hid_t root);
+// What a part says of the run it is of: schema, resume_key, /numerics (absent in older parts).
+void write_part_of(hid_t root, const std::string& resume_key, const Numerics& numerics);
+std::optional<Numerics> read_part_numerics(const h5::Group& root);
 void write_timing(hid_t root, const RunTiming& timing);
 RunTiming read_timing(const h5::Group& root);  // zeros where there is none (parts)
 

@@ -108,15 +108,44 @@ std::string key_of_parts(const fs::path& parts) {
   return {};
 }
 
-// Whole, and no part under the header's name.
-bool is_header(const fs::path& file) {
-  if (key_in(file).empty()) return false;
+// Where it is whole, and no part under the header's name.
+std::optional<RunInfo> read_header(const fs::path& file) {
+  if (key_in(file).empty()) return std::nullopt;
   try {
-    reading(file, [&] { read_run(open_record_file(file).root); });
-    return true;
+    return reading(file, [&] { return read_run(open_record_file(file).root); });
   } catch (const Error&) {
-    return false;
+    return std::nullopt;
   }
+}
+
+std::optional<Numerics> numerics_in(const fs::path& part) {
+  try {
+    return reading(part, [&] { return read_part_numerics(open_record_file(part).root); });
+  } catch (const Error&) {
+    return std::nullopt;
+  }
+}
+
+// In what the numerics of this run's parts differ from its own; by the header's word, else by each sound
+// part's.
+std::optional<std::string> other_numerics(const WriterOptions& options, const RunInfo& run,
+                                          const std::optional<RunInfo>& header) {
+  const auto now = numerics_of(run.environment);
+  if (header) return first_difference(numerics_of(header->environment), now);
+  const fs::path parts = parts_directory(options.output);
+  bool silent = false;
+  for (const auto& id : part_ids(parts)) {
+    const auto part = part_path(parts, id);
+    if (key_in(part) != run.resume_key) continue;
+    const auto was = numerics_in(part);
+    silent = silent || !was;
+    if (const auto differs = was ? first_difference(*was, now) : std::nullopt) return differs;
+  }
+  if (silent && options.note)
+    options.note(fmt::format(
+        "{}: finished prompts of an older version do not say what computed them: it is taken to be the same",
+        parts.string()));
+  return std::nullopt;
 }
 
 void write_header(const WriterOptions& options, const RunInfo& run) {
@@ -136,13 +165,21 @@ void claim_parts(const WriterOptions& options, const RunInfo& run) {
   const fs::path parts = parts_directory(options.output);
   if (is_there(parts)) {
     const auto key = key_of_parts(parts);
-    if (key == run.resume_key && is_header(header_path(parts))) return;
+    const auto header = read_header(header_path(parts));
+    const auto computed_otherwise =
+        key == run.resume_key ? other_numerics(options, run, header) : std::optional<std::string>();
+    if (computed_otherwise && !options.overwrite && !part_ids(parts).empty())
+      throw usage_error(
+          "{}: holds finished prompts of this run that were computed otherwise: {}: rerun it in the "
+          "environment it began in, choose another --output, or discard them with --overwrite",
+          parts.string(), *computed_otherwise);
+    if (key == run.resume_key && header && !computed_otherwise) return;
     if (!key.empty() && key != run.resume_key && !options.overwrite)
       throw usage_error(
           "{}: holds finished prompts of another, interrupted run (plan, model, prompts or limits differ): "
           "rerun that one, choose another --output, or discard them with --overwrite",
           parts.string());
-    if (key != run.resume_key) remove_parts(parts);
+    if (key != run.resume_key || computed_otherwise) remove_parts(parts);
   }
   write_header(options, run);
 }
@@ -180,8 +217,7 @@ void part_again(const WriterOptions& options, const RunInfo& run, const std::set
   for (const auto& id : sound) {
     if (is_sound(options, run, id, seal_of(part_path(parts, id)))) continue;
     write_part(options, part_path(parts, id), [&](hid_t root) {
-      write_schema(root);
-      h5::write_attribute(root, "resume_key", run.resume_key);
+      write_part_of(root, run.resume_key, numerics_of(run.environment));
       const auto prompts = create_prompts_group(root);
       copy_prompt(options.output, id, prompts);
     });
@@ -226,6 +262,12 @@ std::optional<std::set<std::string>> finished_before(const WriterOptions& option
           "{}: exists and holds another run (of {}; what differs: {}): choose another --output, or "
           "--overwrite it",
           output.string(), existing->run().created, what_may_differ(existing->run(), run));
+    if (const auto differs =
+            first_difference(numerics_of(existing->run().environment), numerics_of(run.environment)))
+      throw usage_error(
+          "{}: exists and holds this run as it was computed otherwise (at {}): {}: choose the environment it "
+          "was made in, another --output, or --overwrite it",
+          output.string(), existing->run().created, *differs);
     sound = sound_prompts(*existing, options, progress);
     const auto there = existing->prompt_ids().size();
     const bool whole = sound.size() == there && (options.prompts.empty() || there == options.prompts.size());

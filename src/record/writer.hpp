@@ -21,6 +21,7 @@ struct WriterOptions {
   std::string owner = {};        // token of the OutputLock; empty: nobody else can be writing
   // What the record is to hold in the end. Empty: whatever is added.
   std::vector<Prompt> prompts = {};
+  std::function<void(const std::string&)> note = {};  // told what the user should know
 };
 using Progress = std::function<void(double share)>;  // done, 0 to 1
 
@@ -38,10 +39,11 @@ bool has_earlier(const std::filesystem::path& output);
 // ones, and those of other prompts, are removed and run again; a damaged header beside sound parts is
 // rewritten. Returns the ids that are already recorded and need not run again. A complete OUT.h5 with the
 // same resume_key returns all its ids: nothing to do; where it lacks prompts, or some are not what their hash
-// says, the sound ones become parts again, and the others run. With overwrite all run again: an old OUT.h5
-// stays until assemble() replaces it, and parts with the same resume_key are still resumed (a requeued job
-// repeats its command). Throws usage_error (exists without --overwrite, another run's parts, something in the
-// way), failure (directory cannot be written).
+// says, the sound ones become parts again, and the others run. What was computed by other numerics
+// (numerics.hpp) is another run's, too: mixed in, it would be told by nothing. With overwrite all run again:
+// an old OUT.h5 stays until assemble() replaces it, and parts with the same resume_key are still resumed (a
+// requeued job repeats its command). Throws usage_error (exists without --overwrite, another run's parts,
+// something in the way), failure (directory cannot be written).
 std::set<std::string> prepare_output(const WriterOptions& options, const RunInfo& run,
                                      const Progress& progress = {});
 

@@ -11,6 +11,7 @@
 #include "common/text.hpp"
 #include "model/cpu/products/product_kernels.hpp"
 #include "model/library_versions.hpp"
+#include "record/numerics.hpp"
 #include "worker/singletons.hpp"
 #ifdef SHARDRIFT_HAVE_CUDA
 #include "parallel/transport/nccl_transport.hpp"
@@ -37,6 +38,7 @@ bool launcher_bookkeeping(std::string_view name) {
 
 bool recorded_variable(std::string_view name) {
   if (launcher_bookkeeping(name) || left_networks_out(name)) return false;
+  if (record::pins_numerics(name)) return true;
   for (const std::string_view prefix :
        {"NCCL_", "CUDA_", "CUBLAS_", "OMPI_MCA_", "OMP_", "MKL_", "TORCH_", "ATEN_", "SLURM_JOB_"})
     if (name.starts_with(prefix)) return true;

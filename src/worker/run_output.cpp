@@ -6,6 +6,7 @@
 #include "common/error.hpp"
 #include "common/input_files.hpp"
 #include "common/progress.hpp"
+#include "worker/opened_plan.hpp"
 
 namespace shardrift {
 namespace {
@@ -38,7 +39,9 @@ RunOutput::RunOutput(const World& world, const RunOptions& options, const std::v
                      ProgressLine& progress)
     : world_(world),
       progress_(progress),
-      options_{options.output, options.overwrite, options.compression, {}, {}} {
+      options_{options.output, options.overwrite, options.compression, {}, {}, [](const std::string& note) {
+                 print_notes({note});
+               }} {
   for (const auto& job : jobs) options_.prompts.push_back(job.prompt);
   world.together([&] {
     if (world.rank() != 0) return;

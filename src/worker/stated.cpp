@@ -2,8 +2,6 @@
 
 #include <unistd.h>
 
-#include <algorithm>
-#include <array>
 #include <string_view>
 
 #include "common/field_text.hpp"
@@ -11,6 +9,7 @@
 #include "common/hash.hpp"
 #include "parallel/plan/plan_fields.hpp"
 #include "record/library_version.hpp"
+#include "record/numerics.hpp"
 #include "weights/gguf/gguf_file.hpp"
 #include "worker/environment.hpp"
 
@@ -22,17 +21,6 @@ void state_fields(const Value& value, std::vector<Stated>& stated) {
   for_each_field(value, [&](const auto& row, const auto& field) {
     stated.push_back({"--" + flag_of(row.key), text_of(field)});
   });
-}
-
-// Differ between hosts for good reasons: which network, which devices, how many threads.
-bool pins_numerics(std::string_view name) {
-  constexpr std::array<std::string_view, 18> kPrefixes{
-      "NCCL_ALGO",   "NCCL_PROTO",          "NCCL_MIN_",        "NCCL_MAX_",  "NCCL_NTHREADS",
-      "NCCL_LL",     "NCCL_BUFFSIZE",       "NCCL_NVLS",        "NCCL_TUNER", "NCCL_COLLNET",
-      "CUBLAS_",     "NVIDIA_TF32",         "TORCH_ALLOW_TF32", "MKL_CBWR",   "MKL_ENABLE_INSTRUCTIONS",
-      "ONEDNN_MAX_", "ATEN_CPU_CAPABILITY", "OMPI_MCA_coll"};
-  return std::any_of(kPrefixes.begin(), kPrefixes.end(),
-                     [&](std::string_view prefix) { return name.starts_with(prefix); });
 }
 
 // Content that is too long for a message, with where it lies.
@@ -54,7 +42,7 @@ std::vector<Stated> stated_variables() {
   for (char** variable = environ; *variable != nullptr; ++variable) {
     const std::string text = *variable;
     const auto equals = text.find('=');
-    if (equals != std::string::npos && pins_numerics(text))
+    if (equals != std::string::npos && record::pins_numerics(text))
       stated.push_back({"the variable " + text.substr(0, equals), text.substr(equals + 1)});
   }
   return stated;

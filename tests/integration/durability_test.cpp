@@ -16,6 +16,7 @@ namespace shardrift::testing {
 namespace {
 
 namespace fs = std::filesystem;
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 
 std::vector<std::string> arguments(const fs::path& folder, const fs::path& output, int prompts,
@@ -133,6 +134,33 @@ TEST(Durability, AnotherPlanDoesNotResume) {
   EXPECT_THAT(refused.output, HasSubstr("--overwrite"));
   const auto again = run_program(worker_command(1, arguments(folder, output, 2)));  // complete already
   EXPECT_EQ(again.code, 0) << again.output;
+}
+
+// Kernels of another instruction set give other bits: half a record of each would say that it is of one.
+TEST(Durability, OtherKernelsDoNotResume) {
+  const fs::path folder = scratch("other-kernels");
+  const fs::path output = folder / "out.h5";
+  const auto with_older_kernels = [](std::vector<std::string> command) {
+    command.insert(command.begin(), {"env", "MKL_ENABLE_INSTRUCTIONS=SSE4_2"});
+    return command;
+  };
+  const auto plain = worker_command(1, arguments(folder, output, 3));
+  Running worker(with_older_kernels(alone_and_held(1, arguments(folder, output, 3))));
+  ASSERT_TRUE(HeldRun(output).is_reached(worker));
+  kill(worker.pid(), SIGKILL);
+  worker.wait();
+  const auto fact = HasSubstr("the variable MKL_ENABLE_INSTRUCTIONS was SSE4_2, now is (not set)");
+  const auto parts = run_program(plain);
+  EXPECT_EQ(parts.code, 64);
+  EXPECT_THAT(parts.output, AllOf(fact, HasSubstr("--overwrite"), HasSubstr("out.h5.parts")));
+  EXPECT_EQ(record::Reader::open(output).prompt_ids().size(), 1U);
+  const auto finished = run_program(with_older_kernels(plain));
+  EXPECT_EQ(finished.code, 0) << finished.output;
+  EXPECT_EQ(record::Reader::open(output).prompt_ids().size(), 3U);
+  const auto whole = run_program(plain);
+  EXPECT_EQ(whole.code, 64);
+  EXPECT_THAT(whole.output, AllOf(fact, HasSubstr("--overwrite")));
+  EXPECT_EQ(run_program(worker_command(1, arguments(folder, output, 3, {"--overwrite"}))).code, 0);
 }
 
 TEST(Durability, ASignalEndsInOrderAndTheRerunGoesOn) {
