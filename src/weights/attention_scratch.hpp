@@ -3,7 +3,14 @@
 #pragma once
 #include <cstdint>
 
+#include "common/dtype.hpp"
+
 namespace shardrift {
+
+// Models whose attention GPUs compute on tensor cores, and spread over the device in decode.
+inline bool has_tensor_attention(DType dtype, std::int64_t head_dim) {
+  return size_of(dtype) == 2 && head_dim % 8 == 0 && head_dim <= 256;
+}
 
 inline constexpr std::int64_t kAttentionSpan = 256;  // keys: a constant of the numerics
 

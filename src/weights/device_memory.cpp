@@ -232,7 +232,7 @@ class Sizes {
 }  // namespace
 
 bool spreads_attention(const Plan& plan, std::int64_t head_dim) {
-  return plan.device == Device::cuda && size_of(plan.dtype) == 2 && head_dim % 8 == 0 && head_dim <= 256;
+  return plan.device == Device::cuda && has_tensor_attention(plan.dtype, head_dim);
 }
 
 Capacity capacity_of(const Plan& plan, const ModelConfig& config, bool decodes,

@@ -222,7 +222,7 @@ ScoreScale score_scale(const AttentionShape& shape, std::int64_t head_dim) {
 }
 
 bool spreads(const AttentionShape& shape, const RowIndex& index, const CacheView& cache, DType dtype) {
-  return serves_tensor_attention(dtype, cache.head_dim) && index.own_sequences && shape.scratch != nullptr;
+  return has_tensor_attention(dtype, cache.head_dim) && index.own_sequences && shape.scratch != nullptr;
 }
 
 }  // namespace
@@ -237,7 +237,7 @@ bool rope_and_attention(const Matrix& qkv, const AttentionShape& shape, const Ro
 
 void attention(const Matrix& qkv, const AttentionShape& shape, const RowIndex& index, const CacheView& cache,
                const Matrix& out, cudaStream_t stream) {
-  if (serves_tensor_attention(out.dtype, cache.head_dim)) {
+  if (has_tensor_attention(out.dtype, cache.head_dim)) {
     const ScoreScale scale = score_scale(shape, cache.head_dim);
     if (spreads(shape, index, cache, out.dtype))
       return attention_decode(qkv, shape, nullptr, index, cache, scale, out, stream);

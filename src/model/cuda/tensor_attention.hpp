@@ -1,4 +1,4 @@
-// Attention on tensor cores, of 16-bit models whose head_dim is a multiple of 8 up to 256. Two kernels, whose
+// Attention on tensor cores, where has_tensor_attention(). Two kernels, whose
 // rows have the same bits (attention_tile.hpp): prefill, where rows of a sequence lie together, and decode,
 // where each row has a sequence of its own and its keys are spread over the device.
 #pragma once
@@ -11,10 +11,6 @@
 #include "weights/attention_scratch.hpp"
 
 namespace shardrift::cuda {
-
-inline bool serves_tensor_attention(DType dtype, std::int64_t head_dim) {
-  return size_of(dtype) == 2 && head_dim % 8 == 0 && head_dim <= 256;
-}
 
 // Of the values, what one block sums.
 constexpr int value_columns(int padded) {
