@@ -18,11 +18,14 @@ void require_positive(std::string_view flag, int value) {
 }
 
 void check_counts(const Plan& plan) {
-  require_positive("--shards", plan.shards);
+  // First, because the shards are as many where no --shards is given.
   require_positive("--tensor-parallel", plan.tensor_parallel);
+  if (plan.tensor_parallel > kMaxShards)
+    throw usage_error("--tensor-parallel {}: at most {}", plan.tensor_parallel, kMaxShards);
+  require_positive("--shards", plan.shards);
   require_positive("--pipeline", plan.pipeline);
   require_positive("--replicas", plan.replicas);
-  for (const int n : {plan.tensor_parallel, plan.pipeline, plan.replicas})
+  for (const int n : {plan.pipeline, plan.replicas})
     if (n > 4096) throw usage_error("{} ranks in one direction: this is for 1 to 4 devices", n);
   for (const auto& [flag, prompts] :
        {std::pair{"--batch", plan.batch}, {"--prefill-batch", plan.prefill_batch}})

@@ -137,6 +137,9 @@ ProbedCollective read_probed(const JsonObject& object, int ranks) {
     one.told = CollectiveChoice{object.text_of("told", (*told)[0]), object.text_of("told", (*told)[1]),
                                 static_cast<int>(object.integer_of("told", (*told)[2], 0, 255))};
   }
+  // null would be read as eager sums, which are others.
+  if (object.has("captured") && object.get("captured") == nullptr)
+    throw object.wrong("captured", nullptr, "true or false is expected");
   one.captured = object.flag("captured");
   if (object.has("seen")) one.seen = object.text("seen");
   read_segments(object, one.probe);

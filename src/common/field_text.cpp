@@ -19,7 +19,8 @@ void read_text(std::string_view flag, const std::string& text, int& value) {
 
 void read_text(std::string_view flag, const std::string& text, std::vector<int>& values) {
   values.clear();
-  for (const auto& part : split(text, ',')) {
+  if (text.empty()) return;
+  for (const auto& part : split(text + ",", ',')) {  // a comma at the end is one too many
     const auto number = number_from<int>(part);
     if (!number) throw usage_error("{} {}: '{}' is not a number", flag, text, part);
     values.push_back(*number);

@@ -93,9 +93,14 @@ po::options_description describe_options(ProbeOptions& o, Texts& t) {
   return all;
 }
 
+// A comma at the end is one too many: after it an empty part is refused as any other is.
+std::vector<std::string> parts_of(const std::string& list) {
+  return list.empty() ? std::vector<std::string>() : split(list + ",", ',');
+}
+
 std::vector<std::int64_t> numbers(std::string_view flag, const std::string& list) {
   std::vector<std::int64_t> values;
-  for (const auto& part : split(list, ',')) {
+  for (const auto& part : parts_of(list)) {
     const auto value = number_from<std::int64_t>(part);
     if (!value || *value < 1 || *value > (std::int64_t{1} << 33U))
       throw usage_error("{} {}: '{}' is not a number from 1 to 8589934592", flag, list, part);
@@ -106,7 +111,7 @@ std::vector<std::int64_t> numbers(std::string_view flag, const std::string& list
 
 std::vector<double> given_numbers(const std::string& list) {
   std::vector<double> values;
-  for (const auto& part : split(list, ',')) {
+  for (const auto& part : parts_of(list)) {
     const auto value = number_from<double>(part);
     if (!value) throw usage_error("--numbers {}: '{}' is not a number", list, part);
     values.push_back(*value);
@@ -125,14 +130,14 @@ void apply(const Texts& t, ProbeOptions& o) {
     for (const auto columns : hidden) o.counts.push_back(rows * columns);
   if (o.counts.empty())
     throw usage_error("--count N[,N…], or --tokens and --hidden, are needed: see probe --help");
-  for (const auto& name : split(t.dtypes, ',')) {
+  for (const auto& name : parts_of(t.dtypes)) {
     o.dtypes.push_back(storage_of(named<DType>("--dtype", name)));
     if (std::count(o.dtypes.begin(), o.dtypes.end(), o.dtypes.back()) > 1) o.dtypes.pop_back();
   }
   if (o.dtypes.empty()) throw usage_error("--dtype is empty");
   o.operation = named<CollectiveOperation>("--operation", t.operation);
   o.collective = named<Collective>("--collective", t.collective);
-  for (const auto& name : split(t.launch, ',')) {
+  for (const auto& name : parts_of(t.launch)) {
     o.launches.push_back(named<Launch>("--launch", name));
     if (o.launches.back() == Launch::automatic)
       throw usage_error("--launch {}: a probe is told which: eager, captured, or both", t.launch);

@@ -59,6 +59,11 @@ void check_flow(const RunOptions& o) {
         "--run-ahead on with --pipeline {}: a stage has the next token from the last one; leave it out, and "
         "give --in-flight {}",
         o.plan.pipeline, o.plan.pipeline);
+  if (o.in_flight > 1)
+    throw usage_error("--run-ahead on with --in-flight {}: the pass before is another group's; leave one out",
+                      o.in_flight);
+  if (o.mode == Mode::score)
+    throw usage_error("--run-ahead on with --mode score: one pass takes all of a prompt; leave it out");
   if (!collected.empty())
     throw usage_error("--run-ahead on with {}: what is traced is collected pass by pass; leave one out",
                       collected);

@@ -1,4 +1,5 @@
 // shardrift-run: the worker that mpirun or srun starts once per device.
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -64,7 +65,9 @@ std::optional<std::string> answer_alone(const std::vector<std::string>& argument
   if (command == "--help" || command == "-h" || command == "help") return kHelp;
   if (command == "--version") return version_text();
   if (command == "devices") return devices_text();
-  const bool help = arguments.size() >= 2 && arguments[1] == "--help";
+  // Among its words wherever: whoever asks has often typed most of the command already.
+  const bool help = std::any_of(arguments.begin() + 1, arguments.end(),
+                                [](const std::string& word) { return word == "--help" || word == "-h"; });
   if (help && command == "run") return shardrift::run_help();
   if (help && command == "bench") return shardrift::bench_help();
   if (help && command == "probe") return shardrift::probe_help();

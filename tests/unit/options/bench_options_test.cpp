@@ -43,6 +43,23 @@ TEST(BenchOptions, AreLengthsAndCounts) {
   EXPECT_THAT(given.prefills, ElementsAre(7));
   EXPECT_EQ(given.tokens, 3);
   EXPECT_EQ(given.repeats, 1);
+  EXPECT_TRUE(parsed({"--context", "", "--prefill", "7"}).contexts.empty());
+}
+
+TEST(BenchOptions, RefusalsNameTheFlag) {
+  const std::vector<std::pair<std::vector<std::string>, std::string>> refused{
+      {{"--context", "16,"}, "--context 16,: '' is not a number"},
+      {{"--context", ",16"}, "--context ,16: '' is not a number"},
+      {{"--context", ","}, "--context ,: '' is not a number"},
+      {{"--prefill", "8,"}, "--prefill 8,: '' is not a number"},
+      {{"--run-ahead", "on", "--in-flight", "2"}, "--run-ahead on with --in-flight 2"}};
+  for (const auto& [words, says] : refused) try {
+      parsed(words);
+      ADD_FAILURE() << says;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ExitCode::usage);
+      EXPECT_THAT(error.what(), HasSubstr(says));
+    }
 }
 
 TEST(BenchOptions, ItsFlagsOfARunAreARuns) {

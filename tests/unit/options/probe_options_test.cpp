@@ -40,6 +40,10 @@ TEST(ProbeOptions, GraphsAreOfGpus) {
             "--launch captured needs --device cuda: CPUs have no graphs; leave it out");
   EXPECT_EQ(refused({"--launch", "captured", "--device", "cuda", "--local", "tree"}),
             "--local and --launch captured: a local fold is one kernel, captured or not");
+  EXPECT_EQ(refused({"--tokens", "1,", "--hidden", "8"}),
+            "--tokens 1,: '' is not a number from 1 to 8589934592");
+  EXPECT_EQ(refused({"--numbers", "1,2,"}), "--numbers 1,2,: '' is not a number");
+  EXPECT_NE(refused({"--dtype", "float32,"}), "");
   EXPECT_EQ(refused({"--launch", "auto"}), "--launch auto: a probe is told which: eager, captured, or both");
 }
 

@@ -96,7 +96,8 @@ void expect_same(const RunOptions& got, const RunOptions& want, std::string_view
 TEST(RunOptions, EveryFieldComesBackFromItsFlag) {
   RunOptions options = scored();
   const auto check = [&](const auto& changed) {
-    if (changed.key == "prompts") return;  // a followed record brings its own
+    if (changed.key == "prompts") return;                         // a followed record brings its own
+    if (changed.key == "run_ahead") options.mode = Mode::follow;  // a score decodes nothing
     expect_same(parsed(flags_of(options)), options, changed.key);
   };
   with_each_changed(options, check);
@@ -164,6 +165,8 @@ TEST(RunOptions, RefusalsNameTheFlagAndTheWayOut) {
   EXPECT_EQ(refusal("--batch many"), "--batch many: is not a whole number");
   EXPECT_EQ(refusal("--batch 2x"), "--batch 2x: is not a whole number");
   EXPECT_EQ(refusal("--stage-layers 1,x"), "--stage-layers 1,x: 'x' is not a number");
+  EXPECT_EQ(refusal("--stage-layers 1,"), "--stage-layers 1,: '' is not a number");
+  EXPECT_EQ(refusal("--stage-layers ,1"), "--stage-layers ,1: '' is not a number");
   EXPECT_EQ(refusal("--mode chat"), "unknown --mode 'chat': use greedy, follow or score");
   EXPECT_EQ(refusal("--record all"), "unknown --record 'all': use top, logits or hidden");
   EXPECT_EQ(refusal("--quantize int5"),
@@ -193,6 +196,10 @@ TEST(RunOptions, PassesThatAreLookedIntoComeOneByOne) {
       refusal("--run-ahead on --pipeline 4"),
       "--run-ahead on with --pipeline 4: a stage has the next token from the last one; leave it out, and "
       "give --in-flight 4");
+  EXPECT_EQ(refusal("--run-ahead on --in-flight 2"),
+            "--run-ahead on with --in-flight 2: the pass before is another group's; leave one out");
+  EXPECT_EQ(refusal("--run-ahead on --mode score"),
+            "--run-ahead on with --mode score: one pass takes all of a prompt; leave it out");
   EXPECT_EQ(refusal("--device cuda --launch captured --checksums"),
             "--launch captured with --checksums: a captured pass cannot be looked into; leave one out");
   const auto options = parsed("--model m --prompts p --output o --pipeline 2 --in-flight 3 --run-ahead off");

@@ -61,7 +61,10 @@ TEST(Plan, RefusesWhatCannotBe) {
   EXPECT_THAT(refusal(plan_of(1, 1, 5, 1), 4, 5), HasSubstr("4 layers"));
   EXPECT_THAT(refusal(plan_of(3, 2, 1, 1), 4, 2), HasSubstr("multiple"));
   EXPECT_THAT(refusal(plan_of(0, 1, 1, 1), 4, 1), HasSubstr("--shards 0"));
-  EXPECT_THAT(refusal(plan_of(128, 1, 1, 1), 4, 1), HasSubstr("at most 64"));
+  EXPECT_THAT(refusal(plan_of(128, 1, 1, 1), 4, 1), HasSubstr("--shards 128: at most 64"));
+  // As many shards, where --shards is not given.
+  EXPECT_THAT(refusal(plan_of(0, 0, 1, 1), 4, 1), HasSubstr("--tensor-parallel 0: must be at least 1"));
+  EXPECT_THAT(refusal(plan_of(128, 128, 1, 1), 4, 1), HasSubstr("--tensor-parallel 128: at most 64"));
   EXPECT_THAT(refusal(plan_of(1, 1, 1, -1), 4, 1), HasSubstr("--replicas -1"));
   Plan native = plan_of(4, 2, 1, 1);
   native.reduction.order = ReductionOrder::native;

@@ -119,6 +119,8 @@ TEST(ProfileFile, DamageIsRefused) {
       {"\"count\":4096", "\"count\":18446744073709551615", "count"},
       {"\"accumulator\":\"message\"", "\"accumulator\":\"bit\"", "accumulator"},
       {"\"model_agrees\":true", "\"model_agrees\":1", "model_agrees"},
+      {"\"model_agrees\":true", "\"model_agrees\":true,\"captured\":null", "captured is null; true or false"},
+      {"\"model_agrees\":true", "\"model_agrees\":true,\"captured\":1", "captured is 1; true or false"},
       {"((1+2)+3)+0", "((1+2)+3)+3", "trees"},
       {"((1+2)+3)+0", "(1+2)+0", "trees"},
       {"((1+2)+3)+0", "((2+3)+0)+1", "trees"},
