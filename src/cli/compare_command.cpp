@@ -8,7 +8,7 @@
 #include "analysis/report/make_report.hpp"
 #include "cli/arguments.hpp"
 #include "cli/commands.hpp"
-#include "cli/output_file.hpp"
+#include "common/output_file.hpp"
 #include "common/progress_line.hpp"
 #include "common/text_columns.hpp"
 #include "record/reader.hpp"

@@ -3,7 +3,7 @@
 #include "analysis/envelope/envelope_presenters.hpp"
 #include "cli/arguments.hpp"
 #include "cli/commands.hpp"
-#include "cli/output_file.hpp"
+#include "common/output_file.hpp"
 
 namespace shardrift::cli {
 namespace {

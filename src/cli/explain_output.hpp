@@ -5,8 +5,8 @@
 
 #include "analysis/explain/ladder.hpp"
 #include "analysis/report/report.hpp"
-#include "cli/output_file.hpp"
 #include "common/error.hpp"
+#include "common/output_file.hpp"
 #include "record/reader.hpp"
 
 namespace shardrift::cli {

@@ -9,7 +9,7 @@
 #include "cli/commands.hpp"
 #include "cli/evidence_flags.hpp"
 #include "cli/gate_certificate.hpp"
-#include "cli/output_file.hpp"
+#include "common/output_file.hpp"
 
 namespace shardrift::cli {
 namespace {

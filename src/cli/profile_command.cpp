@@ -1,8 +1,8 @@
 // shardrift profile show FILE, shardrift profile diff A B
 #include "cli/arguments.hpp"
 #include "cli/commands.hpp"
-#include "cli/output_file.hpp"
 #include "cli/profile_output.hpp"
+#include "common/output_file.hpp"
 
 namespace shardrift::cli {
 namespace {

@@ -4,7 +4,7 @@
 #include "cli/arguments.hpp"
 #include "cli/commands.hpp"
 #include "cli/evidence_flags.hpp"
-#include "cli/output_file.hpp"
+#include "common/output_file.hpp"
 
 namespace shardrift::cli {
 namespace {

@@ -3,25 +3,24 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <chrono>
-#include <fstream>
 #include <optional>
 
-#include "common/durable_file.hpp"
 #include "common/error.hpp"
 #include "common/field_text.hpp"
-#include "common/name_length.hpp"
+#include "common/input_files.hpp"
+#include "common/output_file.hpp"
 #include "common/progress.hpp"
 #include "common/progress_line.hpp"
 #include "common/standard_output.hpp"
-#include "common/system_reason.hpp"
+#include "common/stop_request.hpp"
 #include "options/bench_options.hpp"
 #include "parallel/profile/messages.hpp"
 #include "worker/bench_report.hpp"
 #include "worker/collectives.hpp"
 #include "worker/environment.hpp"
 #include "worker/generate.hpp"
+#include "worker/hold.hpp"
 #include "worker/opened_plan.hpp"
 #include "worker/start_times.hpp"
 #include "worker/stated.hpp"
@@ -137,6 +136,7 @@ class Bench {
         tensor_(*groups.tensor, BenchPhase::collectives, only_),
         stage_(*groups.stage, BenchPhase::stages, only_),
         forward_(config, plan_, place, weights, backend_, tensor_, stage_, capacity(), std::move(orders)),
+        hold_(options.json),
         generator_(options.run, config, backend_, forward_, groups.replica_ranks,
                    {place, place.replica, writing_rank(plan_), "", device.asynchronous()}, nullptr) {
     const int replica_ranks = plan_.tensor_parallel * plan_.pipeline;
@@ -211,10 +211,9 @@ class Bench {
     const auto jobs = made_jobs(prompts, length, config_);
     passes_.clear();
     measured_ = phase;
-    const bool stopped = !generator_.run(
+    generator_.run(
         std::vector<std::span<const Job>>(static_cast<std::size_t>(groups), std::span<const Job>(jobs)));
-    if (world_.sum(stopped ? 1 : 0) > 0)
-      throw AgreedError(ExitCode::interrupted, "stopped by a signal; nothing was written");
+    stop_if_asked(world_);
   }
 
   double slowest_replica(double seconds) const { return world_.maximum(place_.writes() ? seconds : 0); }
@@ -224,6 +223,7 @@ class Bench {
     shape.tokens_per_second = static_cast<double>(tokens * plan_.replicas) / shape.seconds;
     shape.weight_bytes = sum_of(world_, static_cast<double>(weights_.bytes_per_token)) / plan_.replicas;
     shape.captured = backend_.asynchronous() && !has_experts(config_);
+    hold_.here(stop_requested);
     const progress::Doing timing("timing phases");
     auto mine = time_phases(world_, backend_, forward_, plan_, only_,
                             made_pass(shape.phase, shape.length, options_, config_), shape.captured);
@@ -243,6 +243,7 @@ class Bench {
   PhaseBackend backend_;
   PhaseTransport tensor_, stage_;
   Forward forward_;
+  Hold hold_;
   Generator generator_;
   double bandwidth_ = 0;
   record::Phase measured_ = record::Phase::decode;
@@ -250,15 +251,18 @@ class Bench {
   std::vector<StartTime> start_;  // as it was when the first token was there
 };
 
-// Known before anything takes long.
-void require_writable(const std::filesystem::path& json) {
-  if (json.empty()) return;
-  const auto temporary = json.string() + ".tmp";
-  errno = 0;
-  if (!std::ofstream(temporary))
-    throw failure("--json {}: cannot be written: {}", json.string(), system_reason(errno));
+// On the rank that writes: known before anything takes long. Not over the model or the profile, nor among the
+// model's files, where it might count as one.
+void open_json(std::optional<OutputFile>& json, const RunOptions& run, const std::filesystem::path& path) {
   std::error_code ignored;
-  std::filesystem::remove(temporary, ignored);
+  const bool one_file = std::filesystem::is_regular_file(run.model, ignored);
+  auto inputs = files_in(one_file ? absolute(run.model).parent_path() : run.model);
+  // Beside a GGUF file lie its other parts, and what is no part of it.
+  if (one_file) std::erase_if(inputs, [](const auto& file) { return !file.ends_with(".gguf"); });
+  inputs.insert(inputs.end(), {run.model.string(), run.collective_profile.string()});
+  const progress::Doing opening("opening --json");
+  const progress::Waiting waiting(progress::On::input, "its reader");  // of a pipe
+  json.emplace("--json", path.string(), inputs);
 }
 
 BenchOptions agreed_options(const World& world, const std::vector<std::string>& arguments) {
@@ -268,12 +272,8 @@ BenchOptions agreed_options(const World& world, const std::vector<std::string>& 
     options = parse_bench_options({arguments.begin() + 1, arguments.end()}, helped);
     options.run.command = "shardrift-run";
     for (const auto& argument : arguments) options.run.command += " " + argument;
-    if (!options.json.empty()) refuse_long_name("--json", options.json, options.json.string() + ".tmp");
   });
   require_agreement(world, stated_measures(options), kSameCommand);
-  world.together([&] {
-    if (world.rank() == 0) require_writable(options.json);
-  });
   return options;
 }
 
@@ -289,12 +289,16 @@ std::string notes_of(const ModelConfig& config, bool asynchronous, int threads) 
 
 int bench_command(const World& world, const std::vector<std::string>& arguments, const Pinning& pinning) {
   BenchOptions options = agreed_options(world, arguments);
+  const bool root = world.rank() == 0;
+  std::optional<OutputFile> json;
+  world.together([&] {
+    if (root) open_json(json, options.run, options.json);
+  });
   OpenedPlan opened = open_plan(world, options.run, pinning);
   ModelConfig& config = opened.config;
   Backend& device = *opened.device.backend;
   const Plan& plan = options.run.plan;
   const Place place = place_of(plan, world.rank());
-  const bool root = world.rank() == 0;
   ProgressLine progress(root && !options.run.quiet ? ProgressLine::Logs::every_ten_seconds
                                                    : ProgressLine::Logs::off);
   std::vector<std::string> notes;
@@ -347,10 +351,12 @@ int bench_command(const World& world, const std::vector<std::string>& arguments,
     result.shapes.push_back(bench->prefill(length));
   }
   result.start = bench->start();
+  stop_if_asked(world);
   world.together([&] {
     if (!root) return;
     print(bench_table(result) + bench_line(result));
-    if (!options.json.empty()) write_text_durably(options.json, bench_json(result));
+    if (json->wanted()) json->stream() << bench_json(result);
+    json->close();
   });
   return 0;
 }

@@ -5,7 +5,9 @@
 #include <cmath>
 #include <cstring>
 
+#include "common/error.hpp"
 #include "common/progress.hpp"
+#include "common/stop_request.hpp"
 
 namespace shardrift {
 namespace {
@@ -17,6 +19,7 @@ constexpr double kMostWorks = 500;
 constexpr int kRounds = 3;
 
 double timed(const World& world, Backend& backend, int works, const std::function<void()>& work) {
+  stop_if_asked(world);
   backend.synchronize();
   world.barrier();
   const auto begin = Clock::now();
@@ -28,6 +31,11 @@ double timed(const World& world, Backend& backend, int works, const std::functio
 }
 
 }  // namespace
+
+void stop_if_asked(const World& world) {
+  if (world.sum(stop_requested ? 1 : 0) > 0)
+    throw AgreedError(ExitCode::interrupted, "stopped by a signal; nothing was written");
+}
 
 double seconds_of(const World& world, Backend& backend, const std::function<void()>& work) {
   timed(world, backend, 1, work);  // libraries make what they need

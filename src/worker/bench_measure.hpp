@@ -17,8 +17,11 @@ struct PhaseSeconds {
   double operator[](BenchPhase phase) const { return alone[static_cast<std::size_t>(phase)]; }
 };
 
+// Throws AgreedError(interrupted) on all ranks where any of them was asked to stop. Collective.
+void stop_if_asked(const World& world);
+
 // Seconds of one of many `work`s that follow each other without a wait: the fastest of a few rounds.
-// Collective: all ranks work equally often.
+// Collective: all ranks work equally often, and stop where one is asked to.
 double seconds_of(const World& world, Backend& backend, const std::function<void()>& work);
 
 // Of this pass; `only` is what the forward pass's device and transports leave in. Phases that the plan does

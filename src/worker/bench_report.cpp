@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <functional>
 #include <numeric>
 
@@ -125,8 +126,10 @@ std::string bench_table(const BenchResult& result) {
       "memory: {:.1f} GB/s by a large matrix-vector product, {:.1f} GB/s by a plain copy or read\n",
       result.product_bandwidth / kGiga, result.copy_bandwidth / kGiga);
   if (!result.shapes.empty())
-    text += fmt::format("weights: {} a pass; {} tokens decoded after each context\n",
-                        bytes_text(result.shapes.front().weight_bytes), result.tokens);
+    text += fmt::format("weights: {} a pass", bytes_text(result.shapes.front().weight_bytes));
+  if (std::any_of(result.shapes.begin(), result.shapes.end(), decodes))
+    text += fmt::format("; {} tokens decoded after each context", result.tokens);
+  if (!result.shapes.empty()) text += '\n';
   text += result.notes;
   text += "start, s:";
   for (const auto& [what, seconds] : result.start) text += fmt::format(" {} {:.2f},", what, seconds);
@@ -170,7 +173,8 @@ std::string bench_json(const BenchResult& result) {
                               {"decode_tokens", result.tokens},
                               {"shapes", nlohmann::ordered_json::array()}};
   for (const auto& shape : result.shapes) json["shapes"].push_back(shape_json(shape));
-  return json.dump(2) + "\n";
+  // A path may hold any bytes.
+  return json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
 
 }  // namespace shardrift

@@ -87,6 +87,14 @@ Hold::Hold(const fs::path& output) : output_(output) {
 void Hold::after(const std::string& prompt, const std::atomic<bool>& stop) {
   if (left_ == 0 || --left_ > 0) return;
   if (!wait_for(beside(output_, ".parts") / (prompt + ".h5"), stop)) return;
+  hold(stop);
+}
+
+void Hold::here(const std::atomic<bool>& stop) {
+  if (left_ > 0 && --left_ == 0) hold(stop);
+}
+
+void Hold::hold(const std::atomic<bool>& stop) const {
   if (make_held(beside(output_, ".held"))) wait_for(beside(output_, ".go"), stop, hung_);
 }
 

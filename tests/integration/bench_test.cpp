@@ -1,7 +1,10 @@
 // shardrift-run bench on ranks: every number is there and they belong together. How fast a machine is, no
 // test asks.
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -130,12 +133,14 @@ TEST(Bench, SaysWhatAMixtureCannotTell) {
 }
 
 TEST(Bench, Refuses) {
-  const auto folder = scratch("bench-refused");
   const std::vector<std::pair<Words, std::string>> cases{
       {{"--context", "0"}, "--context 0: prompts have at least 1 token"},
       {{"--context", "5,nan"}, "--context 5,nan: 'nan' is not a number"},
       {{"--context", "5,5"}, "--context 5: is there twice"},
       {{"--context", ""}, "nothing to measure"},
+      {{"--context", "16,"}, "--context 16,: '' is not a number"},
+      {{"--tensor-parallel", "0"}, "--tensor-parallel 0: must be at least 1"},
+      {{"--run-ahead", "on", "--in-flight", "2"}, "--run-ahead on with --in-flight 2"},
       {{"--context", "200", "--tokens", "55"},
        "--context 200: with --tokens 55 it needs 257 positions, this model has 256"},
       {{"--prefill", "257"}, "--prefill 257: this model has 256 positions"},
@@ -150,10 +155,112 @@ TEST(Bench, Refuses) {
     EXPECT_EQ(finished.code, 64) << says << finished.output;
     EXPECT_THAT(finished.output, HasSubstr(says));
   }
-  const auto nowhere = bench("tiny-llama", 1, {"--json", (folder / "none" / "b.json").string()});
-  EXPECT_EQ(nowhere.code, 70) << nowhere.output;
-  EXPECT_THAT(nowhere.output, HasSubstr("cannot be written"));
-  EXPECT_EQ(nowhere.output.find("memory:"), std::string::npos) << "known before anything is measured";
+}
+
+const Words kLittle{"--tokens", "1", "--context", "4", "--repeats", "1"};
+
+// A model of its own, which a test may damage where the program would.
+fs::path copied_model(const fs::path& to) {
+  fs::copy(fixture("tiny-llama"), to, fs::copy_options::recursive);
+  return to;
+}
+
+std::string bytes_of(const fs::path& file) {
+  std::ifstream stream(file, std::ios::binary);
+  return {std::istreambuf_iterator<char>(stream), {}};
+}
+
+std::vector<std::string> names_in(const fs::path& folder) {
+  std::vector<std::string> names;
+  for (const auto& entry : fs::directory_iterator(folder)) names.push_back(entry.path().filename());
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+TEST(BenchJson, IsNotWrittenOverWhatIsRead) {
+  const auto folder = scratch("bench-json-refused");
+  const auto model = copied_model(folder / "model");
+  const auto names = names_in(model);
+  const auto profile = folder / "profile.json";
+  std::ofstream(profile) << "mine";
+  const auto link = folder / "link.json";
+  fs::create_symlink(model / "config.json", link);
+  const std::vector<std::pair<fs::path, std::string>> cases{
+      {model / "config.json", "is one of the files that are read; name another"},
+      {model / "model.safetensors", "is one of the files that are read; name another"},
+      {model / "new.json", "which is read; name another folder"},
+      {link, "is one of the files that are read; name another"},
+      {profile, "is one of the files that are read; name another"}};
+  for (const auto& [json, says] : cases) {
+    const auto before = bytes_of(json);
+    const auto finished =
+        bench(model, 1, {"--collective-profile", profile.string(), "--json", json.string()});
+    EXPECT_EQ(finished.code, 64) << finished.output;
+    EXPECT_THAT(finished.output, HasSubstr("--json " + json.string() + ": "));
+    EXPECT_THAT(finished.output, HasSubstr(says));
+    EXPECT_EQ(bytes_of(json), before) << json;
+  }
+  EXPECT_TRUE(fs::is_symlink(link));
+  EXPECT_EQ(names_in(model), names);
+}
+
+TEST(BenchJson, WhereItCannotBeWrittenIsKnownBeforeAnythingIsMeasured) {
+  const auto folder = scratch("bench-json-nowhere");
+  fs::create_directory(folder / "d");
+  for (const auto& [json, why] : {std::pair{folder / "none" / "b.json", "No such file or directory"},
+                                  std::pair{folder / "d", "Is a directory"}}) {
+    const auto finished = bench("tiny-llama", 1, {"--json", json.string()});
+    EXPECT_EQ(finished.code, 70) << finished.output;
+    EXPECT_THAT(finished.output, HasSubstr("--json " + json.string() + ": cannot be written: " + why));
+    EXPECT_EQ(finished.output.find("memory:"), std::string::npos);
+  }
+  EXPECT_EQ(names_in(folder), Words{"d"});
+}
+
+TEST(BenchJson, ALinksTargetIsWrittenAndNothingBesideIt) {
+  const auto folder = scratch("bench-json-link");
+  fs::create_directory(folder / "results");
+  std::ofstream(folder / "results" / "b.json") << "earlier";
+  std::ofstream(folder / "results" / "b.json.tmp") << "somebody's";
+  fs::create_symlink("results/b.json", folder / "link.json");
+  auto flags = kLittle;
+  flags.insert(flags.end(), {"--json", (folder / "link.json").string()});
+  const auto finished = bench("tiny-llama", 1, flags);
+  ASSERT_EQ(finished.code, 0) << finished.output;
+  EXPECT_TRUE(fs::is_symlink(folder / "link.json"));
+  EXPECT_EQ(Json::parse(bytes_of(folder / "results" / "b.json")).at("shapes").size(), 1U);
+  EXPECT_EQ(bytes_of(folder / "results" / "b.json.tmp"), "somebody's");
+  EXPECT_EQ(names_in(folder / "results"), (Words{"b.json", "b.json.tmp"}));
+}
+
+// Opened here for both, so that neither side waits for the other; a pipe takes all of it.
+TEST(BenchJson, APipeIsWrittenInto) {
+  const auto pipe = scratch("bench-json-pipe") / "pipe";
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  const int descriptor = open(pipe.c_str(), O_RDWR | O_NONBLOCK | O_CLOEXEC);
+  ASSERT_GE(descriptor, 0);
+  auto flags = kLittle;
+  flags.insert(flags.end(), {"--json", pipe.string()});
+  const auto finished = bench("tiny-llama", 1, flags);
+  EXPECT_EQ(finished.code, 0) << finished.output;
+  std::string text(std::size_t{1} << 16U, '\0');
+  const auto bytes = read(descriptor, text.data(), text.size());
+  close(descriptor);
+  ASSERT_GT(bytes, 0);
+  text.resize(static_cast<std::size_t>(bytes));
+  EXPECT_EQ(Json::parse(text).at("shapes").size(), 1U);
+  EXPECT_TRUE(fs::is_fifo(pipe));
+}
+
+TEST(BenchJson, NamesMayBeAnyBytes) {
+  const auto folder = scratch("bench-json-bytes");
+  const auto model = copied_model(folder / "mod\xe9le");
+  const auto json = folder / "r\xe9sultat.json";
+  Words flags{"--prefill", "4", "--context", "", "--repeats", "1", "--json", json.string()};
+  const auto finished = bench(model, 1, flags);
+  ASSERT_EQ(finished.code, 0) << finished.output;
+  EXPECT_THAT(Json::parse(bytes_of(json)).at("command").get<std::string>(), HasSubstr("mod\uFFFDle"));
+  EXPECT_EQ(finished.output.find("decoded after each context"), std::string::npos) << finished.output;
 }
 
 // What OpenMPI was told by the environment, as it says itself.
@@ -180,6 +287,21 @@ TEST(Bench, Help) {
   for (const auto* said :
        {"--context", "--tensor-parallel", "--nccl-algorithm", "products alone is the floor"})
     EXPECT_THAT(help.output, HasSubstr(said));
+  for (const Words& words :
+       {Words{"--model", "none", "--help"}, {"-h"}, {"--json", "b.json", "-h", "--quiet"}}) {
+    Words command{worker_command(1, {}).back(), "bench"};
+    command.insert(command.end(), words.begin(), words.end());
+    const auto asked = run_program(command);
+    EXPECT_EQ(asked.code, 0) << asked.output;
+    EXPECT_EQ(asked.output, help.output);
+  }
+  for (const Words& words : {Words{"run", "--model", "none", "-h"}, {"probe", "--quiet", "--help"}}) {
+    Words command{worker_command(1, {}).back()};
+    command.insert(command.end(), words.begin(), words.end());
+    const auto asked = run_program(command);
+    EXPECT_EQ(asked.code, 0) << asked.output;
+    EXPECT_THAT(asked.output, HasSubstr("shardrift-run " + words[0] + ": "));
+  }
 }
 
 }  // namespace

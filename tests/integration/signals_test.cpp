@@ -157,6 +157,28 @@ TEST_F(Signals, StopAProbe) {
   EXPECT_FALSE(fs::exists(folder / "p.json"));
 }
 
+// Between the passes of a shape and the phases that are timed of it, whichever rank gets it.
+TEST_F(Signals, StopABenchThatTimesPhases) {
+  const fs::path json = folder / "out.json";
+  const HeldRun bench(json);
+  for (const std::size_t rank : {0U, 1U}) {
+    Running job(
+        holding("out:1", worker_command(2, {"bench", "--model", fixture("tiny-llama").string(), "--tokens",
+                                            "2", "--repeats", "1", "--threads", "1", "--quiet",
+                                            "--tensor-parallel", "2", "--json", json.string()})));
+    ASSERT_TRUE(bench.is_reached(job));
+    const auto ranks = rank_processes(job.pid());
+    ASSERT_EQ(ranks.size(), 2U);
+    kill(ranks[rank], SIGTERM);
+    const auto finished = job.wait();
+    EXPECT_EQ(finished.code, 75) << finished.output;
+    EXPECT_THAT(finished.output, HasSubstr("stopped by a signal; nothing was written"));
+    EXPECT_EQ(finished.output.find("result plan"), std::string::npos) << finished.output;
+    bench.hold_again();
+    EXPECT_TRUE(fs::is_empty(folder)) << "neither the file nor its temporary one";
+  }
+}
+
 TEST_F(Signals, ASecondOneEndsAHeldRunAtOnce) {
   Running job(holding("out:1", on(2, {"--tensor-parallel", "2"}, output)));
   const HeldRun run(output);

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-namespace shardrift::cli {
+namespace shardrift {
 
 // Every file that a flag names is one of these. Opened before anything is computed, so that a path that
 // cannot be written is known at once. A pipe or a device is written into, never replaced.
@@ -34,4 +34,4 @@ class OutputFile {
   std::ofstream file_;
 };
 
-}  // namespace shardrift::cli
+}  // namespace shardrift

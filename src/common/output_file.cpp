@@ -1,4 +1,4 @@
-#include "cli/output_file.hpp"
+#include "common/output_file.hpp"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -13,7 +13,7 @@
 #include "common/name_length.hpp"
 #include "common/system_reason.hpp"
 
-namespace shardrift::cli {
+namespace shardrift {
 namespace {
 
 constexpr const char* kLongestSuffix = ".4194304.tmp";  // with a process number: OutputFile
@@ -68,4 +68,4 @@ void OutputFile::close() {
   if (written_ != target_) publish(written_, target_);
 }
 
-}  // namespace shardrift::cli
+}  // namespace shardrift
