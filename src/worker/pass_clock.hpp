@@ -1,6 +1,5 @@
 // How long a pass takes, where the next one may begin before it is taken.
 #pragma once
-#include <algorithm>
 #include <chrono>
 #include <optional>
 
@@ -15,12 +14,7 @@ class PassClock {
   void computed(Time at) { computed_ = at; }
   // Seconds since it began, or since the one before was done (an asynchronous device goes from one to the
   // next). before: when that was; becomes when this one was.
-  double taken(Time at, Time& before) const {
-    const Time done = computed_.value_or(at);
-    const Time from = std::max(began_, before);
-    before = done;
-    return std::chrono::duration<double>(done - from).count();
-  }
+  double taken(Time at, Time& before) const;
 
  private:
   Time began_;
