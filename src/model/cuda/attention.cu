@@ -12,6 +12,7 @@
 
 #include "model/cuda/kernels.hpp"
 #include "model/cuda/tensor_attention.hpp"
+#include "model/cuda/warp.hpp"
 #include "model/scalar.hpp"
 
 namespace shardrift::cuda {
@@ -19,18 +20,11 @@ namespace {
 
 constexpr int kTile = 32;
 constexpr int kSplits = 8;
-constexpr unsigned kFullWarp = 0xFFFFFFFFU;
 
 template <typename C>
 __device__ C warp_max(C value) {
   for (int offset = 16; offset > 0; offset /= 2)
-    value = max(value, __shfl_xor_sync(kFullWarp, value, offset));
-  return value;
-}
-
-template <typename C>
-__device__ C warp_sum(C value) {
-  for (int offset = 16; offset > 0; offset /= 2) value += __shfl_xor_sync(kFullWarp, value, offset);
+    value = max(value, __shfl_xor_sync(kWholeWarp, value, offset));
   return value;
 }
 
@@ -143,7 +137,7 @@ __global__ void __launch_bounds__(kTile* kSplits)
       }
 #pragma unroll
       for (int r = 0; r < kRows; ++r) {
-        const C weight = __shfl_sync(kFullWarp, scores[r], k);
+        const C weight = __shfl_sync(kWholeWarp, scores[r], k);
         if (base + k < begin[r] || base + k >= end[r]) continue;
 #pragma unroll
         for (int n = 0; n < kPerLane; ++n) mine[r][n] += weight * value[n];

@@ -20,6 +20,7 @@
 #include <cstring>
 #include <type_traits>
 
+#include "model/cuda/warp.hpp"
 #include "weights/attention_scratch.hpp"
 
 namespace shardrift::cuda {
@@ -29,7 +30,6 @@ constexpr int kSpanChunks = 4;
 constexpr int kSpan = kChunk * kSpanChunks;
 static_assert(kSpan == kAttentionSpan);
 constexpr int kTileRows = 16;  // query rows of one tensor-core product
-constexpr unsigned kWholeWarp = 0xFFFFFFFFU;
 
 // Scores in units of log2(e). cap 0: none; else factor has the cap's inverse in it.
 struct ScoreScale {

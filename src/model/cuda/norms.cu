@@ -6,6 +6,7 @@
 #include "model/cuda/dependent_launch.hpp"
 #include "model/cuda/element_groups.hpp"
 #include "model/cuda/kernels.hpp"
+#include "model/cuda/warp.hpp"
 #include "model/formulas.hpp"
 #include "model/scalar.hpp"
 
@@ -13,18 +14,10 @@ namespace shardrift::cuda {
 namespace {
 
 constexpr int kMostThreads = 512;
-constexpr unsigned kWholeWarp = 0xFFFFFFFFU;
 
 int threads_for(std::int64_t n) {
   const std::int64_t warps = (n + 32 * kGroup - 1) / (32 * kGroup);
   return static_cast<int>(warps * 32 < kMostThreads ? warps * 32 : kMostThreads);
-}
-
-template <typename C>
-__device__ C warp_sum(C value) {
-#pragma unroll
-  for (int offset = 16; offset > 0; offset /= 2) value += __shfl_xor_sync(kWholeWarp, value, offset);
-  return value;
 }
 
 // The same in every thread.
