@@ -1,8 +1,11 @@
 // Attention on tensor cores where each row has a sequence of its own (decode): a block takes the query heads
-// of one KV head through spans of keys, each warp a chunk of it, straight from global memory. Spans meet in
-// the block that is the last of its row and heads.
+// of one KV head through spans of keys, each warp a chunk of it: keys to registers, values to shared memory,
+// both of a span while the one before it is weighed, and those of the first before the kernel waits for its
+// queries. A lane multiplies what it fetched itself. Spans meet in the block that is the last of its row and
+// heads.
 #include <algorithm>
 
+#include "model/cuda/async_copy.hpp"
 #include "model/cuda/attention_tile.hpp"
 #include "model/cuda/dependent_launch.hpp"
 #include "model/cuda/rotation.hpp"
@@ -13,7 +16,6 @@ namespace {
 
 constexpr int kWarps = kSpanChunks;
 constexpr int kThreads = 32 * kWarps;
-constexpr int kMostBlocks = 4096;  // of a launch: what is more waits its turn
 
 __device__ uint4 load(const void* from, bool exists) {
   return exists ? *static_cast<const uint4*>(from) : uint4{0, 0, 0, 0};
@@ -88,12 +90,17 @@ __global__ void __launch_bounds__(kThreads)
     decode_kernel(const T* qkv, std::int64_t qkv_cols, AttentionShape shape, RopeView rope, RowIndex index,
                   CacheView cache, ScoreScale scale, int parts, int tiles, std::int64_t scratch_floats,
                   T* out, std::int64_t out_cols) {
-  constexpr int kPitch = kValues + 4;  // of a head's values, so that the rows of a store lie in other banks
+  constexpr int kPitch = kValues + 4;  // of a head's sums, so that the rows of a store lie in other banks
+  constexpr int kLaneUnits = kChunk * kValues / 8 / 32;
+  constexpr int kBatch = kDim <= 128 ? 8 : 2;  // tiles of 8 keys whose loads are on their way together
   __shared__ Heads heads;
   __shared__ float chunk_tops[kWarps][kTileRows];
   __shared__ float chunk_sums[kWarps][kTileRows];
+  __shared__ uint4 own_keys[kWarps][kRotates ? kDim / 8 : 1];  // alike; each warp its own, so that none waits
   __shared__ bool is_last;
-  extern __shared__ float chunk_values[];  // [kWarps][kTileRows][kPitch]
+  extern __shared__ uint4 memory[];  // values: [kWarps][kLaneUnits][32 lanes]
+  float* const chunk_values =        // [kWarps][kTileRows][kPitch]
+      reinterpret_cast<float*>(memory + kWarps * kLaneUnits * 32);
   const int lane = static_cast<int>(threadIdx.x) % 32;
   const int warp = static_cast<int>(threadIdx.x) / 32;
   const int group = lane / 4;
@@ -119,8 +126,60 @@ __global__ void __launch_bounds__(kThreads)
   if (first_span + split > last_span) return;
   __syncthreads();
   if (heads.count == 0) return;
+
+  const std::int64_t at = (slot * cache.kv_heads + kv_head) * cache.max_length * dim;
+  T* const keys = static_cast<T*>(cache.keys) + at;
+  T* const values = static_cast<T*>(cache.values) + at;
+  const int cached = kRotates ? position : end;  // keys that are in the cache
+  // Key 8n + group of a batch, of a chunk that begins at first_key.
+  uint4 key_parts[kBatch][kDim / 32];
+  const auto load_keys = [&](int first_key, int batch) {
+#pragma unroll
+    for (int n = 0; n < kBatch; ++n) {
+      const int key = first_key + 8 * (batch + n) + group;
+#pragma unroll
+      for (int i = 0; i < kDim / 32; ++i) {
+        const int element = 32 * i + 8 * quad;
+        key_parts[n][i] =
+            load(keys + static_cast<std::int64_t>(key) * dim + element, key < cached && element < dim);
+      }
+    }
+  };
+  // A lane's 8 columns, of 64, of the four keys of each step of 16.
+  const unsigned own_units = shared_address(memory + warp * kLaneUnits * 32 + lane);
+  const auto unit_of = [&](int block, int step, int k) {
+    return own_units + static_cast<unsigned>(((block * (kChunk / 16) + step) * 4 + k) * 32 * kUnitBytes);
+  };
+  const auto load_values = [&](int first_key) {
+#pragma unroll
+    for (int block = 0; block < kValues / 64; ++block) {
+      const int column = value_begin + 64 * block + 8 * group;
+#pragma unroll
+      for (int step = 0; step < kChunk / 16; ++step)
+#pragma unroll
+        for (int k = 0; k < 4; ++k) {
+          const int key = first_key + 16 * step + 2 * quad + k / 2 * 8 + k % 2;
+          if (kRotates && key == position) continue;
+          const bool exists = key < cached && column < dim;
+          copy_unit(unit_of(block, step, k),
+                    exists ? values + static_cast<std::int64_t>(key) * dim + column : values, exists);
+        }
+    }
+    end_copies();
+  };
+  int first_key = (first_span + split) * kSpan + warp * kChunk;
+  const int stride = splits * kSpan;
+  // What is in the cache was written by earlier passes.
+  if constexpr (kRotates) {
+    load_keys(first_key, 0);
+    load_values(first_key);
+  }
   wait_for_previous();
   let_next_start();
+  if constexpr (!kRotates) {
+    load_keys(first_key, 0);
+    load_values(first_key);
+  }
 
   // Rows of the products are heads; those past the last are zeros.
   const T* const row_queries = qkv + row * qkv_cols + 8 * quad;
@@ -134,12 +193,18 @@ __global__ void __launch_bounds__(kThreads)
     for (int i = 0; i < kDim / 32; ++i)
       queries[half][i] = load(from + 32 * i, exists && 32 * i + 8 * quad < dim);
   }
-  const std::int64_t at = (slot * cache.kv_heads + kv_head) * cache.max_length * dim;
-  T* const keys = static_cast<T*>(cache.keys) + at;
-  T* const values = static_cast<T*>(cache.values) + at;
   const T* const own_value = row_queries - 8 * quad + (shape.query_heads + cache.kv_heads + kv_head) * dim;
-  LanePart<kDim> own_key;
+  // Where load_values left it out.
+  const auto store_own_value = [&](int first_key) {
+    const int own = position - first_key;
+    if (own < 0 || own >= kChunk || own % 8 / 2 != quad) return;
+#pragma unroll
+    for (int block = 0; block < kValues / 64; ++block)
+      store_unit(unit_of(block, own / 16, own % 16 / 8 * 2 + own % 2),
+                 load(own_value + value_begin + 64 * block + 8 * group, true));
+  };
   if constexpr (kRotates) {
+    LanePart<kDim> own_key;
     const T* const from = row_queries + (shape.query_heads + kv_head) * dim;
 #pragma unroll
     for (int i = 0; i < kDim / 32; ++i) own_key[i] = load(from + 32 * i, true);
@@ -148,76 +213,62 @@ __global__ void __launch_bounds__(kThreads)
     rotate_part<T, kDim>(queries[0], rope.cosines + first, rope.sines + first);
     rotate_part<T, kDim>(queries[1], rope.cosines + first, rope.sines + first);
     rotate_part<T, kDim>(own_key, rope.cosines + first, rope.sines + first);
+    if (group == 0)
+#pragma unroll
+      for (int i = 0; i < kDim / 32; ++i) own_keys[warp][4 * i + quad] = own_key[i];
+    store_own_value(first_key);
+    __syncwarp();
   }
-  const auto key_part = [&](int key, int i) {
-    if constexpr (kRotates)
-      if (key == position) return own_key[i];
-    const int element = 32 * i + 8 * quad;
-    return load(keys + static_cast<std::int64_t>(key) * dim + element, key < end && element < dim);
-  };
-  const auto value_part = [&](int key, int column) {
-    const T* const from =
-        kRotates && key == position ? own_value : values + static_cast<std::int64_t>(key) * dim;
-    return load(from + column, key < end && column < dim);
-  };
   const RowScratch<kDim> scratch{static_cast<float*>(shape.scratch) + row * scratch_floats, shape.query_heads,
                                  (cache.max_length + kSpan - 1) / kSpan};
   const SeenKeys seen{{begin, begin}, {end, end}};
   const bool one_span = first_span == last_span;
 
-  for (int span = first_span + split; span <= last_span; span += splits) {
-    const int first_key = span * kSpan + warp * kChunk;
+  for (int span = first_span + split; span <= last_span; span += splits, first_key += stride) {
+    const bool more = span + splits <= last_span;
     if (first_key < end && first_key + kChunk > begin) {
-      // A lane's 8 columns of the four keys of each step, of 64 columns.
-      using Columns = uint4[kChunk / 16][4];
-      const auto load_columns = [&](Columns& columns, int block) {
-#pragma unroll
-        for (int step = 0; step < kChunk / 16; ++step)
-#pragma unroll
-          for (int k = 0; k < 4; ++k)
-            columns[step][k] = value_part(first_key + 16 * step + 2 * quad + (k / 2) * 8 + k % 2,
-                                          value_begin + 64 * block + 8 * group);
-      };
-      Columns next_columns;
+      const int own = position - first_key;  // the row's own key, where the chunk has it
+      const bool has_own = kRotates && own >= 0 && own < kChunk;
       ChunkWeights chunk;
       {
         Scores scores = {};
-        constexpr int kBatch = kDim <= 128 ? 8 : 2;  // tiles of 8 keys whose loads are on their way together
 #pragma unroll
         for (int batch = 0; batch < kChunk / 8; batch += kBatch) {
-          uint4 loaded[kBatch][kDim / 32];
+          if (batch > 0) load_keys(first_key, batch);
+          if constexpr (kRotates) {
+            if (has_own) {
+#pragma unroll
+              for (int n = 0; n < kBatch; ++n)
+#pragma unroll
+                for (int i = 0; i < kDim / 32; ++i)
+                  if (8 * (batch + n) + group == own) key_parts[n][i] = own_keys[warp][4 * i + quad];
+            }
+          }
 #pragma unroll
           for (int n = 0; n < kBatch; ++n)
 #pragma unroll
             for (int i = 0; i < kDim / 32; ++i)
-              loaded[n][i] = key_part(first_key + 8 * (batch + n) + group, i);
-#pragma unroll
-          for (int n = 0; n < kBatch; ++n)
-#pragma unroll
-            for (int i = 0; i < kDim / 32; ++i)
-              add_scores<T>(scores[batch + n], queries[0][i], queries[1][i], loaded[n][i]);
+              add_scores<T>(scores[batch + n], queries[0][i], queries[1][i], key_parts[n][i]);
         }
-        load_columns(next_columns, 0);
+        if (more) load_keys(first_key + stride, 0);
         weigh<T>(scores, first_key, seen, scale, chunk);
       }
+      wait_for_copies<0>();
       // Column c of a lane's 16 bytes is the product's tile c, whose column `group` it is.
 #pragma unroll
       for (int block = 0; block < kValues / 64; ++block) {
-        alignas(16) std::uint32_t words[kChunk / 16][4][4];
-#pragma unroll
-        for (int step = 0; step < kChunk / 16; ++step)
-#pragma unroll
-          for (int k = 0; k < 4; ++k) *reinterpret_cast<uint4*>(words[step][k]) = next_columns[step][k];
-        if (block + 1 < kValues / 64) load_columns(next_columns, block + 1);
         float sums[8][4] = {};
 #pragma unroll
         for (int step = 0; step < kChunk / 16; ++step) {
+          alignas(16) std::uint32_t words[4][4];
+#pragma unroll
+          for (int k = 0; k < 4; ++k)
+            *reinterpret_cast<uint4*>(words[k]) = shared_unit(unit_of(block, step, k));
 #pragma unroll
           for (int c = 0; c < 8; ++c) {
             const unsigned pick = c % 2 == 0 ? 0x5410U : 0x7632U;
-            multiply_add<T>(sums[c], chunk.weights[step],
-                            __byte_perm(words[step][0][c / 2], words[step][1][c / 2], pick),
-                            __byte_perm(words[step][2][c / 2], words[step][3][c / 2], pick));
+            multiply_add<T>(sums[c], chunk.weights[step], __byte_perm(words[0][c / 2], words[1][c / 2], pick),
+                            __byte_perm(words[2][c / 2], words[3][c / 2], pick));
           }
         }
 #pragma unroll
@@ -238,17 +289,21 @@ __global__ void __launch_bounds__(kThreads)
         }
       }
       // The warp that has the row's own key among its keys keeps it, once for all query heads.
-      if (kRotates && tile == 0 && part == 0 && position < first_key + kChunk && position >= first_key) {
+      if (has_own && tile == 0 && part == 0) {
         const std::int64_t place = static_cast<std::int64_t>(position) * kDim;
-        if (group == 0)
-#pragma unroll
-          for (int i = 0; i < kDim / 32; ++i)
-            *reinterpret_cast<uint4*>(keys + place + 32 * i + 8 * quad) = own_key[i];
-        if (lane < kDim / 8)
+        if (lane < kDim / 8) {
+          *reinterpret_cast<uint4*>(keys + place + 8 * lane) = own_keys[warp][lane];
           *reinterpret_cast<uint4*>(values + place + 8 * lane) = load(own_value + 8 * lane, true);
+        }
       }
-    } else if (lane < kTileRows) {
-      chunk_tops[warp][lane] = -INFINITY;
+    } else {
+      if (lane < kTileRows) chunk_tops[warp][lane] = -INFINITY;
+      if (more) load_keys(first_key + stride, 0);
+      wait_for_copies<0>();
+    }
+    if (more) {
+      load_values(first_key + stride);
+      if constexpr (kRotates) store_own_value(first_key + stride);
     }
     __syncthreads();
     for (int i = static_cast<int>(threadIdx.x); i < heads.count * kValues; i += kThreads) {
@@ -309,12 +364,24 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
+template <typename Kernel>
+std::int64_t blocks_at_once(Kernel kernel, int shared_bytes) {
+  int device = 0;
+  int multiprocessors = 1;
+  int blocks = 1;
+  cudaGetDevice(&device);
+  cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, device);
+  cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, kernel, kThreads,
+                                                static_cast<std::size_t>(shared_bytes));
+  return std::max(1, blocks * multiprocessors);
+}
+
 // rope: null where queries are rotated and the keys in the cache.
 template <typename T, int kDim>
 void launch(const Matrix& qkv, const AttentionShape& shape, const RopeView* rope, const RowIndex& index,
             const CacheView& cache, const ScoreScale& scale, const Matrix& out, cudaStream_t stream) {
   constexpr int kValues = value_columns(kDim);
-  constexpr int kBytes = kWarps * kTileRows * (kValues + 4) * 4;
+  constexpr int kBytes = kWarps * (kChunk * kValues * 2 + kTileRows * (kValues + 4) * 4);
   const auto kernel =
       rope != nullptr ? decode_kernel<T, kDim, kValues, true> : decode_kernel<T, kDim, kValues, false>;
   cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes);
@@ -324,7 +391,12 @@ void launch(const Matrix& qkv, const AttentionShape& shape, const RopeView* rope
   const auto tiles = static_cast<int>(std::max<std::int64_t>(1, (most + kTileRows - 1) / kTileRows));
   const std::int64_t others = index.rows * cache.kv_heads * tiles * parts;
   const std::int64_t spans = (cache.max_length + kSpan - 1) / kSpan;
-  const std::int64_t splits = std::clamp<std::int64_t>(kMostBlocks / others, 1, spans);
+  // Blocks that fit the device at once, nearly, or several times as many. (How spans are spread changes no
+  // bits.)
+  static thread_local const std::int64_t wave = blocks_at_once(kernel, kBytes);
+  std::int64_t splits = wave / others;
+  if (4 * splits * others < 3 * wave) splits = (4 * wave + others - 1) / others;
+  splits = std::clamp<std::int64_t>(splits, 1, spans);
   const dim3 grid(static_cast<unsigned>(splits * parts), static_cast<unsigned>(cache.kv_heads * tiles),
                   static_cast<unsigned>(index.rows));
   launch_dependent(kernel, grid, kThreads, kBytes, stream, static_cast<const T*>(qkv.data), qkv.cols, shape,

@@ -2,6 +2,7 @@
 // head through the keys that they see, chunk by chunk, the next chunk on its way to shared memory meanwhile.
 #include <climits>
 
+#include "model/cuda/async_copy.hpp"
 #include "model/cuda/attention_tile.hpp"
 #include "model/cuda/dependent_launch.hpp"
 #include "model/cuda/tensor_attention.hpp"
@@ -13,20 +14,6 @@ constexpr int kWarps = 4;
 constexpr int kThreads = 32 * kWarps;
 constexpr int kRows = kTileRows * kWarps;
 
-// 16 bytes from global to shared memory, or zeros.
-__device__ void copy_later(uint4* to, const void* from, bool exists) {
-  const auto address = static_cast<std::uint32_t>(__cvta_generic_to_shared(to));
-  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(address), "l"(from),
-               "r"(exists ? 16 : 0));
-}
-__device__ void end_group() {
-  asm volatile("cp.async.commit_group;");
-}
-template <int kPending>
-__device__ void wait_for_groups() {
-  asm volatile("cp.async.wait_group %0;" ::"n"(kPending));
-}
-
 // Where 16-byte unit u of a row lies, so that the lanes of one access meet no bank twice: queries and keys
 // are read two rows by four units at a time, values eight rows at one unit.
 __device__ int query_unit(int row, int unit) {
@@ -37,7 +24,7 @@ __device__ int value_unit(int row, int unit) {
 }
 
 __device__ void load_transposed(std::uint32_t (&words)[4], const uint4* from) {
-  const auto address = static_cast<std::uint32_t>(__cvta_generic_to_shared(from));
+  const auto address = shared_address(from);
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
                : "=r"(words[0]), "=r"(words[1]), "=r"(words[2]), "=r"(words[3])
                : "r"(address));
@@ -83,9 +70,9 @@ __global__ void __launch_bounds__(kThreads)
     const int unit = i % kUnits;
     const bool exists = tile + row < tile_end && unit * 8 < dim;
     const T* from = exists ? qkv + (tile + row) * qkv_cols + head * dim + unit * 8 : qkv;
-    copy_later(&queries[row * kUnits + query_unit(row, unit)], from, exists);
+    copy_unit(shared_address(&queries[row * kUnits + query_unit(row, unit)]), from, exists);
   }
-  end_group();
+  end_copies();
 
   const int local_row = warp * kTileRows + group;
   for (int first = tile; first < tile_end;) {
@@ -126,13 +113,13 @@ __global__ void __launch_bounds__(kThreads)
           const int key = chunk * kChunk + row;
           const bool exists = key < last_key && column + unit * 8 < dim;
           const int place = transposed ? value_unit(row, unit) : query_unit(row, unit);
-          copy_later(&to[row * units + place],
-                     exists ? from + static_cast<std::int64_t>(key) * dim + column + unit * 8 : from, exists);
+          copy_unit(shared_address(&to[row * units + place]),
+                    exists ? from + static_cast<std::int64_t>(key) * dim + column + unit * 8 : from, exists);
         }
       };
       load(keys + buffer * kChunk * kUnits, cached_keys, kUnits, 0, false);
       load(values + buffer * kChunk * kValueUnits, cached_values, kValueUnits, value_begin, true);
-      end_group();
+      end_copies();
     };
 
     SoftmaxState row_state[2];
@@ -151,9 +138,9 @@ __global__ void __launch_bounds__(kThreads)
       const int buffer = (chunk - first_chunk) % 2;
       if (chunk < last_chunk) {
         load_chunk(chunk + 1, 1 - buffer);
-        wait_for_groups<1>();
+        wait_for_copies<1>();
       } else {
-        wait_for_groups<0>();
+        wait_for_copies<0>();
       }
       __syncthreads();
       const int first_key = chunk * kChunk;

@@ -12,13 +12,14 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "model/cuda/async_copy.hpp"
+
 namespace shardrift::cuda {
 
 constexpr int kStrands = 8;
 constexpr int kChunk = 64;              // elements of K
 constexpr int kUnit = 8;                // elements of 16 bytes
 constexpr int kUnits = kChunk / kUnit;  // of a row's chunk
-constexpr int kUnitBytes = 16;
 
 __host__ __device__ constexpr int chunks_of(int k) {
   return (k + kChunk - 1) / kChunk;
@@ -53,33 +54,6 @@ __device__ constexpr int weight_row_of(int lane, int i) {
 }
 __device__ constexpr int x_row_of(int lane, int i) {
   return lane % 4 * 2 + i % 2;
-}
-
-// 16 bytes to shared memory, zeros where not `there`.
-__device__ inline void copy_unit(unsigned to, const void* from, bool there) {
-  const int bytes = there ? kUnitBytes : 0;
-  asm volatile("cp.async.cg.shared.global.L2::128B [%0], [%1], 16, %2;" ::"r"(to), "l"(from), "r"(bytes)
-               : "memory");
-}
-__device__ inline void end_copies() {
-  asm volatile("cp.async.commit_group;" ::: "memory");
-}
-// All but the last `pending` groups of copies are there.
-template <int pending>
-__device__ void wait_for_copies() {
-  asm volatile("cp.async.wait_group %0;" ::"n"(pending) : "memory");
-}
-
-__device__ inline unsigned shared_address(const void* pointer) {
-  return static_cast<unsigned>(__cvta_generic_to_shared(pointer));
-}
-__device__ inline uint4 shared_unit(unsigned address) {
-  uint4 unit;
-  asm volatile("ld.shared.v4.u32 {%0,%1,%2,%3}, [%4];"
-               : "=r"(unit.x), "=r"(unit.y), "=r"(unit.z), "=r"(unit.w)
-               : "r"(address)
-               : "memory");
-  return unit;
 }
 
 // Elements [k, k + 8) of a row of `count`, zeros beyond, wherever the row begins.
