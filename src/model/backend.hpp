@@ -75,6 +75,7 @@ struct AttentionShape {
   // Device, zero-filled when allocated: weights/attention_scratch.hpp for each row; null: rows are not spread
   // over the device.
   void* scratch = nullptr;
+  std::int64_t queries_a_kv = 0;  // query heads that share a KV head, at most; 0: not said
 };
 
 // What each row's experts gave, to be weighted and summed. [rows, k]: a row's experts, ascending.

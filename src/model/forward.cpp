@@ -255,7 +255,8 @@ void Forward::attend(std::size_t layer, std::size_t s, const Matrix& attended) {
                              spec(layer).score_scale,
                              spec(layer).score_softcap,
                              shard.sinks.view.data,
-                             attention_scratch_.empty() ? nullptr : attention_scratch_[s].data()};
+                             attention_scratch_.empty() ? nullptr : attention_scratch_[s].data(),
+                             shard.queries_a_kv};
   const CacheView cached = cache(layer, s);
   if (trace_ == nullptr) {
     return backend_.rope_and_attention(qkv, shape, rope.view, index_, cached, attended);

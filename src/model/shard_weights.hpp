@@ -32,6 +32,7 @@ struct ShardLayer {
   std::int64_t query_heads = 0;
   std::int64_t kv_heads = 0;
   Buffer local_kv;                                // int32 [query_heads]
+  std::int64_t queries_a_kv = 0;                  // query heads of one KV head, at most
   OwnedMatrix sinks;                              // [1, query_heads]; empty where the layer has none
   std::array<ShardBlock, kBlocks.size()> blocks;  // the MLP's is empty where the layer is a mixture
   std::vector<ShardExpert> experts;               // by id

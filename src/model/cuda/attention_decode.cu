@@ -21,12 +21,14 @@ __device__ uint4 load(const void* from, bool exists) {
   return exists ? *static_cast<const uint4*>(from) : uint4{0, 0, 0, 0};
 }
 
-// Query heads of one KV head: those of rank first to first + kTileRows, ascending.
+// Query heads of one KV head: those of rank first to first + kMost, ascending.
+template <int kMost>
 struct Heads {
   int count;
-  int ids[kTileRows];
+  int ids[kMost];
 };
-__device__ void find_heads(const AttentionShape& shape, int kv_head, int first, Heads& heads) {
+template <int kMost>
+__device__ void find_heads(const AttentionShape& shape, int kv_head, int first, Heads<kMost>& heads) {
   const int lane = static_cast<int>(threadIdx.x) % 32;
   int before = 0;
   for (int base = 0; base < shape.query_heads; base += 32) {
@@ -34,10 +36,10 @@ __device__ void find_heads(const AttentionShape& shape, int kv_head, int first, 
     const bool mine = head < shape.query_heads && shape.local_kv[head] == kv_head;
     const unsigned found = __ballot_sync(kWholeWarp, mine);
     const int rank = before + __popc(found & ((1U << lane) - 1)) - first;
-    if (mine && rank >= 0 && rank < kTileRows) heads.ids[rank] = head;
+    if (mine && rank >= 0 && rank < kMost) heads.ids[rank] = head;
     before += __popc(found);
   }
-  if (lane == 0) heads.count = max(0, min(kTileRows, before - first));
+  if (lane == 0) heads.count = max(0, min(kMost, before - first));
 }
 
 // One row's part of the scratch (weights/attention_scratch.hpp): counters [heads][parts], tops and
@@ -83,24 +85,28 @@ __device__ void rotate_part(LanePart<kDim>& part, const float* cosines, const fl
 }
 
 // kDim: head_dim, padded with zeros. A block sums kValues columns of the values: part blockIdx.x % parts.
-// kRotates: queries and the row's own key are not rotated yet, and its key and value not in the cache.
-// grid: (splits · parts, KV heads · tiles of kTileRows heads, rows)
-template <typename T, int kDim, int kValues, bool kRotates>
+// kRotates: queries and the row's own key are not rotated yet, and its key and value not in the cache;
+// head_dim is kDim. kHalves: of the 16 rows of a product, 8 each; the others are zeros. grid: (splits ·
+// parts, KV heads · tiles of 8 · kHalves heads, rows)
+template <typename T, int kDim, int kValues, bool kRotates, int kHalves>
 __global__ void __launch_bounds__(kThreads)
     decode_kernel(const T* qkv, std::int64_t qkv_cols, AttentionShape shape, RopeView rope, RowIndex index,
                   CacheView cache, ScoreScale scale, int parts, int tiles, std::int64_t scratch_floats,
                   T* out, std::int64_t out_cols) {
+  constexpr int kHeads = 8 * kHalves;
   constexpr int kPitch = kValues + 4;  // of a head's sums, so that the rows of a store lie in other banks
-  constexpr int kLaneUnits = kChunk * kValues / 8 / 32;
-  constexpr int kBatch = kDim <= 128 ? 8 : 2;  // tiles of 8 keys whose loads are on their way together
-  __shared__ Heads heads;
-  __shared__ float chunk_tops[kWarps][kTileRows];
-  __shared__ float chunk_sums[kWarps][kTileRows];
+  constexpr int kUnits = kValues / 8;  // of 16 bytes of a key's values
+  // Tiles of 8 keys whose loads are on their way together: what registers there are for.
+  constexpr int kBatch = kDim <= 64 || (kDim == 128 && kHalves == 1) ? 8 : kDim == 128 ? 4 : 2;
+  __shared__ Heads<kHeads> heads;
+  __shared__ float chunk_tops[kWarps][kHeads];
+  __shared__ float chunk_sums[kWarps][kHeads];
   __shared__ uint4 own_keys[kWarps][kRotates ? kDim / 8 : 1];  // alike; each warp its own, so that none waits
+  __shared__ uint4 kept_queries[kWarps][kHalves][kDim / 32][32];  // each lane's: registers are for keys
   __shared__ bool is_last;
-  extern __shared__ uint4 memory[];  // values: [kWarps][kLaneUnits][32 lanes]
-  float* const chunk_values =        // [kWarps][kTileRows][kPitch]
-      reinterpret_cast<float*>(memory + kWarps * kLaneUnits * 32);
+  extern __shared__ uint4 memory[];  // values: [kWarps][kChunk][kUnits]
+  float* const chunk_values =        // [kWarps][kHeads][kPitch]
+      reinterpret_cast<float*>(memory + kWarps * kChunk * kUnits);
   const int lane = static_cast<int>(threadIdx.x) % 32;
   const int warp = static_cast<int>(threadIdx.x) / 32;
   const int group = lane / 4;
@@ -112,13 +118,13 @@ __global__ void __launch_bounds__(kThreads)
   const int tile = static_cast<int>(blockIdx.y) % tiles;
   const int row = static_cast<int>(blockIdx.z);
   const int value_begin = part * kValues;
-  const int dim = static_cast<int>(cache.head_dim);
+  const int dim = kRotates ? kDim : static_cast<int>(cache.head_dim);
 
   // Asked for at once, because each answer takes long.
   const int position = index.positions[row];
   const std::int64_t slot = index.slots[row];
   const int length = kRotates ? index.lengths[row] : 0;
-  if (warp == 0) find_heads(shape, kv_head, tile * kTileRows, heads);
+  if (warp == 0) find_heads(shape, kv_head, tile * kHeads, heads);
   const int end = position + 1;
   const int begin = shape.window > 0 ? max(0, end - static_cast<int>(shape.window)) : 0;
   const int first_span = begin / kSpan;
@@ -134,36 +140,50 @@ __global__ void __launch_bounds__(kThreads)
   // Key 8n + group of a batch, of a chunk that begins at first_key.
   uint4 key_parts[kBatch][kDim / 32];
   const auto load_keys = [&](int first_key, int batch) {
+    const int first = first_key + 8 * batch + group;
+    const T* const from = keys + static_cast<std::int64_t>(first) * dim + 8 * quad;
+    if (first_key + kChunk <= cached && dim == kDim) {
 #pragma unroll
-    for (int n = 0; n < kBatch; ++n) {
-      const int key = first_key + 8 * (batch + n) + group;
+      for (int i = 0; i < kDim / 32; ++i)
 #pragma unroll
-      for (int i = 0; i < kDim / 32; ++i) {
-        const int element = 32 * i + 8 * quad;
-        key_parts[n][i] =
-            load(keys + static_cast<std::int64_t>(key) * dim + element, key < cached && element < dim);
-      }
+        for (int n = 0; n < kBatch; ++n)
+          key_parts[n][i] = *reinterpret_cast<const uint4*>(from + 8 * n * kDim + 32 * i);
+    } else {
+#pragma unroll
+      for (int i = 0; i < kDim / 32; ++i)
+#pragma unroll
+        for (int n = 0; n < kBatch; ++n)
+          key_parts[n][i] =
+              load(from + 8 * n * dim + 32 * i, first + 8 * n < cached && 32 * i + 8 * quad < dim);
     }
   };
-  // A lane's 8 columns, of 64, of the four keys of each step of 16.
-  const unsigned own_units = shared_address(memory + warp * kLaneUnits * 32 + lane);
-  const auto unit_of = [&](int block, int step, int k) {
-    return own_units + static_cast<unsigned>(((block * (kChunk / 16) + step) * 4 + k) * 32 * kUnitBytes);
+  // Where a unit of a key's values lies: eight keys' units of one column are read at once, from other banks.
+  uint4* const own_memory = memory + warp * kChunk * kUnits;
+  const auto place_of = [&](int key, int unit) {
+    return shared_address(own_memory + key * kUnits + (unit ^ (key % 8)));
   };
   const auto load_values = [&](int first_key) {
+    constexpr int kKeys = 32 / kUnits;  // of which the lanes take a unit each
+    const int unit = lane % kUnits;
+    const int column = value_begin + 8 * unit;
+    const int key = lane / kUnits;
+    const T* const from = values + static_cast<std::int64_t>(first_key + key) * dim + column;
+    if (first_key + kChunk <= cached && dim == kDim) {
+      // As place_of(k + key, unit), in few registers: key < kKeys, and k is a multiple of that.
+      const unsigned place = shared_address(own_memory + key * kUnits);
 #pragma unroll
-    for (int block = 0; block < kValues / 64; ++block) {
-      const int column = value_begin + 64 * block + 8 * group;
-#pragma unroll
-      for (int step = 0; step < kChunk / 16; ++step)
-#pragma unroll
-        for (int k = 0; k < 4; ++k) {
-          const int key = first_key + 16 * step + 2 * quad + k / 2 * 8 + k % 2;
-          if (kRotates && key == position) continue;
-          const bool exists = key < cached && column < dim;
-          copy_unit(unit_of(block, step, k),
-                    exists ? values + static_cast<std::int64_t>(key) * dim + column : values, exists);
-        }
+      for (int k = 0; k < kChunk; k += kKeys)
+        copy_unit(place + static_cast<unsigned>(k * kUnits * kUnitBytes) +
+                      static_cast<unsigned>((unit ^ key ^ k % 8) * kUnitBytes),
+                  from + k * kDim, true);
+    } else {
+#pragma unroll 1
+      for (int k = 0; k < kChunk; k += kKeys) {
+        const int absolute = first_key + k + key;
+        if (kRotates && absolute == position) continue;
+        const bool exists = absolute < cached && column < dim;
+        copy_unit(place_of(k + key, unit), exists ? from + k * dim : values, exists);
+      }
     }
     end_copies();
   };
@@ -183,9 +203,9 @@ __global__ void __launch_bounds__(kThreads)
 
   // Rows of the products are heads; those past the last are zeros.
   const T* const row_queries = qkv + row * qkv_cols + 8 * quad;
-  LanePart<kDim> queries[2];
+  LanePart<kDim> queries[kHalves];
 #pragma unroll
-  for (int half = 0; half < 2; ++half) {
+  for (int half = 0; half < kHalves; ++half) {
     const int rank = group + 8 * half;
     const bool exists = rank < heads.count;
     const T* const from = row_queries + static_cast<std::int64_t>(exists ? heads.ids[rank] : 0) * dim;
@@ -197,11 +217,8 @@ __global__ void __launch_bounds__(kThreads)
   // Where load_values left it out.
   const auto store_own_value = [&](int first_key) {
     const int own = position - first_key;
-    if (own < 0 || own >= kChunk || own % 8 / 2 != quad) return;
-#pragma unroll
-    for (int block = 0; block < kValues / 64; ++block)
-      store_unit(unit_of(block, own / 16, own % 16 / 8 * 2 + own % 2),
-                 load(own_value + value_begin + 64 * block + 8 * group, true));
+    if (own >= 0 && own < kChunk && lane < kUnits)
+      store_unit(place_of(own, lane), load(own_value + value_begin + 8 * lane, true));
   };
   if constexpr (kRotates) {
     LanePart<kDim> own_key;
@@ -210,8 +227,9 @@ __global__ void __launch_bounds__(kThreads)
     for (int i = 0; i < kDim / 32; ++i) own_key[i] = load(from + 32 * i, true);
     const std::int64_t table = length > rope.short_length ? rope.positions : 0;
     const std::int64_t first = (table + position) * (kDim / 2) + 8 * quad;
-    rotate_part<T, kDim>(queries[0], rope.cosines + first, rope.sines + first);
-    rotate_part<T, kDim>(queries[1], rope.cosines + first, rope.sines + first);
+#pragma unroll
+    for (int half = 0; half < kHalves; ++half)
+      rotate_part<T, kDim>(queries[half], rope.cosines + first, rope.sines + first);
     rotate_part<T, kDim>(own_key, rope.cosines + first, rope.sines + first);
     if (group == 0)
 #pragma unroll
@@ -219,89 +237,97 @@ __global__ void __launch_bounds__(kThreads)
     store_own_value(first_key);
     __syncwarp();
   }
+#pragma unroll
+  for (int half = 0; half < kHalves; ++half)
+#pragma unroll
+    for (int i = 0; i < kDim / 32; ++i) kept_queries[warp][half][i][lane] = queries[half][i];
   const RowScratch<kDim> scratch{static_cast<float*>(shape.scratch) + row * scratch_floats, shape.query_heads,
                                  (cache.max_length + kSpan - 1) / kSpan};
   const SeenKeys seen{{begin, begin}, {end, end}};
   const bool one_span = first_span == last_span;
+  // What a lane reads of values: of two tiles of 8 columns, the key and the half that are its (ldmatrix).
+  const int lane_key = lane % 16;
+  const unsigned lane_values = shared_address(own_memory + lane_key * kUnits);
+  const int lane_unit = lane / 16 ^ lane_key % 8;
 
   for (int span = first_span + split; span <= last_span; span += splits, first_key += stride) {
     const bool more = span + splits <= last_span;
-    if (first_key < end && first_key + kChunk > begin) {
-      const int own = position - first_key;  // the row's own key, where the chunk has it
-      const bool has_own = kRotates && own >= 0 && own < kChunk;
-      ChunkWeights chunk;
-      {
-        Scores scores = {};
+    const bool active = first_key < end && first_key + kChunk > begin;
+    const int own = position - first_key;  // the row's own key, where the chunk has it
+    const bool has_own = kRotates && own >= 0 && own < kChunk;
+    Scores scores = {};
+    if (active) {
 #pragma unroll
-        for (int batch = 0; batch < kChunk / 8; batch += kBatch) {
-          if (batch > 0) load_keys(first_key, batch);
-          if constexpr (kRotates) {
-            if (has_own) {
+      for (int batch = 0; batch < kChunk / 8; batch += kBatch) {
+        if (batch > 0) load_keys(first_key, batch);
+        if constexpr (kRotates) {
+          if (has_own) {
 #pragma unroll
-              for (int n = 0; n < kBatch; ++n)
+            for (int n = 0; n < kBatch; ++n)
 #pragma unroll
-                for (int i = 0; i < kDim / 32; ++i)
-                  if (8 * (batch + n) + group == own) key_parts[n][i] = own_keys[warp][4 * i + quad];
-            }
+              for (int i = 0; i < kDim / 32; ++i)
+                if (8 * (batch + n) + group == own) key_parts[n][i] = own_keys[warp][4 * i + quad];
           }
-#pragma unroll
-          for (int n = 0; n < kBatch; ++n)
-#pragma unroll
-            for (int i = 0; i < kDim / 32; ++i)
-              add_scores<T>(scores[batch + n], queries[0][i], queries[1][i], key_parts[n][i]);
         }
-        if (more) load_keys(first_key + stride, 0);
-        weigh<T>(scores, first_key, seen, scale, chunk);
+#pragma unroll
+        for (int i = 0; i < kDim / 32; ++i) {
+          const uint4 upper = shared_unit(shared_address(&kept_queries[warp][0][i][lane]));
+          const uint4 lower =
+              kHalves == 2 ? shared_unit(shared_address(&kept_queries[warp][kHalves - 1][i][lane])) : uint4{};
+#pragma unroll
+          for (int n = 0; n < kBatch; ++n) add_scores<T>(scores[batch + n], upper, lower, key_parts[n][i]);
+        }
       }
-      wait_for_copies<0>();
-      // Column c of a lane's 16 bytes is the product's tile c, whose column `group` it is.
+    }
+    if (more) load_keys(first_key + stride, 0);
+    wait_for_copies<0>();
+    __syncwarp();
+    if (active) {
+      ChunkWeights chunk;
+      weigh<T, kHalves>(scores, first_key, seen, scale, first_key >= begin && first_key + kChunk <= end,
+                        chunk);
 #pragma unroll
       for (int block = 0; block < kValues / 64; ++block) {
         float sums[8][4] = {};
 #pragma unroll
         for (int step = 0; step < kChunk / 16; ++step) {
-          alignas(16) std::uint32_t words[4][4];
 #pragma unroll
-          for (int k = 0; k < 4; ++k)
-            *reinterpret_cast<uint4*>(words[k]) = shared_unit(unit_of(block, step, k));
-#pragma unroll
-          for (int c = 0; c < 8; ++c) {
-            const unsigned pick = c % 2 == 0 ? 0x5410U : 0x7632U;
-            multiply_add<T>(sums[c], chunk.weights[step], __byte_perm(words[0][c / 2], words[1][c / 2], pick),
-                            __byte_perm(words[2][c / 2], words[3][c / 2], pick));
+          for (int pair = 0; pair < 4; ++pair) {
+            std::uint32_t words[4];
+            load_transposed(words, lane_values + static_cast<unsigned>(16 * step * kUnits + 8 * block) * 16 +
+                                       static_cast<unsigned>(lane_unit ^ 2 * pair) * 16);
+            multiply_add<T>(sums[2 * pair], chunk.weights[step], words[0], words[1]);
+            multiply_add<T>(sums[2 * pair + 1], chunk.weights[step], words[2], words[3]);
           }
         }
 #pragma unroll
-        for (int c = 0; c < 8; ++c)
+        for (int half = 0; half < kHalves; ++half) {
+          const int rank = group + 8 * half;
+          if (rank >= heads.count) continue;
+          float* const to = &chunk_values[(warp * kHeads + rank) * kPitch + 64 * block + 2 * quad];
 #pragma unroll
-          for (int e = 0; e < 4; ++e) {
-            const int rank = group + 8 * (e / 2);
-            if (rank >= heads.count) continue;
-            chunk_values[(warp * kTileRows + rank) * kPitch + 64 * block + 8 * (2 * quad + e % 2) + c] =
-                sums[c][e];
-          }
+          for (int c = 0; c < 8; ++c)
+            *reinterpret_cast<float2*>(to + 8 * c) = {sums[c][2 * half], sums[c][2 * half + 1]};
+        }
       }
       if (quad == 0) {
 #pragma unroll
-        for (int half = 0; half < 2; ++half) {
+        for (int half = 0; half < kHalves; ++half) {
           chunk_tops[warp][group + 8 * half] = chunk.top[half];
           chunk_sums[warp][group + 8 * half] = chunk.sum[half];
         }
       }
       // The warp that has the row's own key among its keys keeps it, once for all query heads.
-      if (has_own && tile == 0 && part == 0) {
-        const std::int64_t place = static_cast<std::int64_t>(position) * kDim;
-        if (lane < kDim / 8) {
-          *reinterpret_cast<uint4*>(keys + place + 8 * lane) = own_keys[warp][lane];
-          *reinterpret_cast<uint4*>(values + place + 8 * lane) = load(own_value + 8 * lane, true);
-        }
+      if (has_own && tile == 0 && part == 0 && lane < kDim / 8) {
+        const std::int64_t place = static_cast<std::int64_t>(position) * kDim + 8 * lane;
+        *reinterpret_cast<uint4*>(keys + place) = own_keys[warp][lane];
+        *reinterpret_cast<uint4*>(values + place) = load(own_value + 8 * lane, true);
       }
-    } else {
-      if (lane < kTileRows) chunk_tops[warp][lane] = -INFINITY;
-      if (more) load_keys(first_key + stride, 0);
-      wait_for_copies<0>();
+    } else if (lane < kHeads) {
+      chunk_tops[warp][lane] = -INFINITY;
     }
     if (more) {
+      __syncwarp();
       load_values(first_key + stride);
       if constexpr (kRotates) store_own_value(first_key + stride);
     }
@@ -314,7 +340,7 @@ __global__ void __launch_bounds__(kThreads)
       for (int w = 0; w < kWarps; ++w) {
         if (chunk_tops[w][rank] == -INFINITY) continue;
         const MergeFactors factors = merge(state, chunk_tops[w][rank], chunk_sums[w][rank]);
-        value = merged(value, chunk_values[(w * kTileRows + rank) * kPitch + column], factors);
+        value = merged(value, chunk_values[(w * kHeads + rank) * kPitch + column], factors);
       }
       const int head = heads.ids[rank];
       if (one_span) {
@@ -352,7 +378,7 @@ __global__ void __launch_bounds__(kThreads)
     if (value_begin + column >= dim) continue;
     SoftmaxState state;
     float value = 0;
-#pragma unroll 4
+#pragma unroll 8
     for (int span = first_span; span <= last_span; ++span) {
       const float2 added = __ldcg(scratch.state(head, span, part));
       const float added_value = __ldcg(scratch.values(head, span) + value_begin + column);
@@ -362,6 +388,11 @@ __global__ void __launch_bounds__(kThreads)
     const LastFactors last = last_factors<T>(state, shape.sinks, head);
     out[row * out_cols + head * dim + value_begin + column] = static_cast<T>(finished(value, last));
   }
+}
+
+// Query heads of one KV head, at most: each of the other KV heads has one.
+std::int64_t most_queries(const AttentionShape& shape, const CacheView& cache) {
+  return shape.queries_a_kv > 0 ? shape.queries_a_kv : shape.query_heads - cache.kv_heads + 1;
 }
 
 template <typename Kernel>
@@ -377,22 +408,21 @@ std::int64_t blocks_at_once(Kernel kernel, int shared_bytes) {
 }
 
 // rope: null where queries are rotated and the keys in the cache.
-template <typename T, int kDim>
+template <typename T, int kDim, bool kRotates, int kHalves>
 void launch(const Matrix& qkv, const AttentionShape& shape, const RopeView* rope, const RowIndex& index,
             const CacheView& cache, const ScoreScale& scale, const Matrix& out, cudaStream_t stream) {
   constexpr int kValues = value_columns(kDim);
-  constexpr int kBytes = kWarps * (kChunk * kValues * 2 + kTileRows * (kValues + 4) * 4);
-  const auto kernel =
-      rope != nullptr ? decode_kernel<T, kDim, kValues, true> : decode_kernel<T, kDim, kValues, false>;
+  constexpr int kHeads = 8 * kHalves;
+  constexpr int kBytes = kWarps * (kChunk * kValues * 2 + kHeads * (kValues + 4) * 4);
+  const auto kernel = decode_kernel<T, kDim, kValues, kRotates, kHalves>;
   cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes);
   const auto parts = static_cast<int>((cache.head_dim + kValues - 1) / kValues);
-  // No KV head has more query heads than this, because each of the others has one.
-  const auto most = shape.query_heads - cache.kv_heads + 1;
-  const auto tiles = static_cast<int>(std::max<std::int64_t>(1, (most + kTileRows - 1) / kTileRows));
+  const auto tiles =
+      static_cast<int>(std::max<std::int64_t>(1, (most_queries(shape, cache) + kHeads - 1) / kHeads));
   const std::int64_t others = index.rows * cache.kv_heads * tiles * parts;
   const std::int64_t spans = (cache.max_length + kSpan - 1) / kSpan;
-  // Blocks that fit the device at once, nearly, or several times as many. (How spans are spread changes no
-  // bits.)
+  // Nearly as many blocks as fit the device at once, or several times as many. (How spans are spread changes
+  // no bits.)
   static thread_local const std::int64_t wave = blocks_at_once(kernel, kBytes);
   std::int64_t splits = wave / others;
   if (4 * splits * others < 3 * wave) splits = (4 * wave + others - 1) / others;
@@ -415,7 +445,13 @@ void attention_decode(const Matrix& qkv, const AttentionShape& shape, const Rope
                       const RowIndex& index, const CacheView& cache, const ScoreScale& scale,
                       const Matrix& out, cudaStream_t stream) {
   visit_tensor_attention(out.dtype, cache.head_dim, [&]<typename T, int kDim>() {
-    launch<T, kDim>(qkv, shape, rope, index, cache, scale, out, stream);
+    if (rope == nullptr) {
+      launch<T, kDim, false, 2>(qkv, shape, rope, index, cache, scale, out, stream);
+    } else if (most_queries(shape, cache) > 8) {
+      launch<T, kDim, true, 2>(qkv, shape, rope, index, cache, scale, out, stream);
+    } else {
+      launch<T, kDim, true, 1>(qkv, shape, rope, index, cache, scale, out, stream);
+    }
   });
 }
 

@@ -23,13 +23,6 @@ __device__ int value_unit(int row, int unit) {
   return unit ^ (row & 7);
 }
 
-__device__ void load_transposed(std::uint32_t (&words)[4], const uint4* from) {
-  const auto address = shared_address(from);
-  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
-               : "=r"(words[0]), "=r"(words[1]), "=r"(words[2]), "=r"(words[3])
-               : "r"(address));
-}
-
 // Rows [row, …) of a tile that are of row's sequence: the end of them.
 __device__ int end_of_sequence(const RowIndex& index, int row, int tile_end) {
   if (index.one_sequence) return tile_end;
@@ -161,7 +154,9 @@ __global__ void __launch_bounds__(kThreads)
               add_scores<T>(scores[n], upper, lower, chunk_keys[key * kUnits + query_unit(key, unit)]);
             }
           }
-          weigh<T>(scores, first_key, seen, scale, chunk_weights);
+          const bool whole = first_key >= max(seen.begin[0], seen.begin[1]) &&
+                             first_key + kChunk <= min(seen.end[0], seen.end[1]);
+          weigh<T>(scores, first_key, seen, scale, whole, chunk_weights);
         }
         const bool sees[2] = {chunk_weights.top[0] != -INFINITY, chunk_weights.top[1] != -INFINITY};
         MergeFactors factors[2] = {{1, 0}, {1, 0}};
@@ -175,7 +170,8 @@ __global__ void __launch_bounds__(kThreads)
           for (int step = 0; step < kChunk / 16; ++step) {
             const int key = 16 * step + (lane / 8 % 2) * 8 + lane % 8;
             std::uint32_t words[4];
-            load_transposed(words, &chunk_values[key * kValueUnits + value_unit(key, 2 * j + lane / 16)]);
+            load_transposed(
+                words, shared_address(&chunk_values[key * kValueUnits + value_unit(key, 2 * j + lane / 16)]));
             multiply_add<T>(sums[0], chunk_weights.weights[step], words[0], words[1]);
             multiply_add<T>(sums[1], chunk_weights.weights[step], words[2], words[3]);
           }

@@ -73,6 +73,15 @@ __device__ inline std::uint32_t rounded_pair(float low, float high) {
   return bits;
 }
 
+// Four 8 x 8 tiles of 16-bit numbers in shared memory, transposed as a product's right operand has them: lane
+// 8m + r gives the address of tile m's row r.
+__device__ inline void load_transposed(std::uint32_t (&words)[4], unsigned address) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
+               : "=r"(words[0]), "=r"(words[1]), "=r"(words[2]), "=r"(words[3])
+               : "r"(address)
+               : "memory");
+}
+
 // Scores of 16 rows and 64 keys; a lane has rows lane / 4 and lane / 4 + 8, keys 8n + 2(lane % 4) and the
 // next.
 using Scores = float[kChunk / 8][4];
@@ -95,44 +104,51 @@ struct ChunkWeights {
   std::uint32_t weights[kChunk / 16][4];
 };
 
-template <typename T>
+// kHalves 1: rows 8 to 15 are nobody's. whole: each row sees all 64 keys.
+template <typename T, int kHalves = 2>
 __device__ inline void weigh(Scores& scores, int first_key, const SeenKeys& seen, const ScoreScale& scale,
-                             ChunkWeights& out) {
+                             bool whole, ChunkWeights& out) {
   const int key = first_key + 2 * static_cast<int>(threadIdx.x % 4);
 #pragma unroll
-  for (int row = 0; row < 2; ++row) out.top[row] = -INFINITY;
+  for (int n = 0; n < kChunk / 8; ++n)
 #pragma unroll
-  for (int n = 0; n < kChunk / 8; ++n) {
+    for (int e = 0; e < 2 * kHalves; ++e) scores[n][e] = __fmul_rn(scores[n][e], scale.factor);
+  if (scale.cap != 0) {
 #pragma unroll
-    for (int e = 0; e < 4; ++e) {
-      const int row = e / 2;
-      const int at = key + 8 * n + e % 2;
-      float score = __fmul_rn(scores[n][e], scale.factor);
-      if (scale.cap != 0) score = __fmul_rn(scale.cap, tanhf(score));
-      if (at < seen.begin[row] || at >= seen.end[row]) score = -INFINITY;
-      scores[n][e] = score;
-      out.top[row] = fmaxf(out.top[row], score);
-    }
+    for (int n = 0; n < kChunk / 8; ++n)
+#pragma unroll
+      for (int e = 0; e < 2 * kHalves; ++e) scores[n][e] = __fmul_rn(scale.cap, tanhf(scores[n][e]));
   }
-  float base[2];
+  if (!whole) {
+#pragma unroll
+    for (int n = 0; n < kChunk / 8; ++n)
+#pragma unroll
+      for (int e = 0; e < 2 * kHalves; ++e) {
+        const int at = key + 8 * n + e % 2;
+        if (at < seen.begin[e / 2] || at >= seen.end[e / 2]) scores[n][e] = -INFINITY;
+      }
+  }
 #pragma unroll
   for (int row = 0; row < 2; ++row) {
-    out.top[row] = fmaxf(out.top[row], __shfl_xor_sync(kWholeWarp, out.top[row], 1));
-    out.top[row] = fmaxf(out.top[row], __shfl_xor_sync(kWholeWarp, out.top[row], 2));
-    base[row] = out.top[row] == -INFINITY ? 0.0F : out.top[row];
+    out.top[row] = -INFINITY;
     out.sum[row] = 0;
   }
 #pragma unroll
-  for (int n = 0; n < kChunk / 8; ++n) {
+  for (int row = 0; row < kHalves; ++row) {
 #pragma unroll
-    for (int e = 0; e < 4; ++e) {
-      const int row = e / 2;
-      scores[n][e] = exp2f(__fsub_rn(scores[n][e], base[row]));
-      out.sum[row] = __fadd_rn(out.sum[row], scores[n][e]);
+    for (int n = 0; n < kChunk / 8; ++n)
+      out.top[row] = fmaxf(out.top[row], fmaxf(scores[n][2 * row], scores[n][2 * row + 1]));
+    out.top[row] = fmaxf(out.top[row], __shfl_xor_sync(kWholeWarp, out.top[row], 1));
+    out.top[row] = fmaxf(out.top[row], __shfl_xor_sync(kWholeWarp, out.top[row], 2));
+    const float base = out.top[row] == -INFINITY ? 0.0F : out.top[row];
+#pragma unroll
+    for (int n = 0; n < kChunk / 8; ++n) {
+#pragma unroll
+      for (int e = 2 * row; e < 2 * row + 2; ++e) {
+        scores[n][e] = exp2f(__fsub_rn(scores[n][e], base));
+        out.sum[row] = __fadd_rn(out.sum[row], scores[n][e]);
+      }
     }
-  }
-#pragma unroll
-  for (int row = 0; row < 2; ++row) {
     out.sum[row] = __fadd_rn(out.sum[row], __shfl_xor_sync(kWholeWarp, out.sum[row], 1));
     out.sum[row] = __fadd_rn(out.sum[row], __shfl_xor_sync(kWholeWarp, out.sum[row], 2));
   }
@@ -142,7 +158,7 @@ __device__ inline void weigh(Scores& scores, int first_key, const SeenKeys& seen
     for (int half = 0; half < 2; ++half) {
       const auto& pair = scores[2 * step + half];
       out.weights[step][2 * half] = rounded_pair<T>(pair[0], pair[1]);
-      out.weights[step][2 * half + 1] = rounded_pair<T>(pair[2], pair[3]);
+      out.weights[step][2 * half + 1] = kHalves == 2 ? rounded_pair<T>(pair[2], pair[3]) : 0;
     }
   }
 }
