@@ -12,14 +12,12 @@
 #pragma once
 #include <c10/util/BFloat16.h>
 #include <c10/util/Half.h>
-#include <cuda_bf16.h>
-#include <cuda_fp16.h>
 
 #include <cmath>
 #include <cstdint>
-#include <cstring>
 #include <type_traits>
 
+#include "model/cuda/rounded_pair.hpp"
 #include "model/cuda/warp.hpp"
 #include "weights/attention_scratch.hpp"
 
@@ -58,19 +56,6 @@ __device__ inline void multiply_add(float (&d)[4], const std::uint32_t (&a)[4], 
         : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
   }
-}
-
-template <typename T>
-__device__ inline std::uint32_t rounded_pair(float low, float high) {
-  std::uint32_t bits = 0;
-  if constexpr (std::is_same_v<T, c10::BFloat16>) {
-    const __nv_bfloat162 pair = __floats2bfloat162_rn(low, high);
-    memcpy(&bits, &pair, sizeof(bits));
-  } else {
-    const __half2 pair = __floats2half2_rn(low, high);
-    memcpy(&bits, &pair, sizeof(bits));
-  }
-  return bits;
 }
 
 // Four 8 x 8 tiles of 16-bit numbers in shared memory, transposed as a product's right operand has them: lane

@@ -6,17 +6,14 @@
 // bytes two units, one a row, lanes side by side in each; of nibbles one unit. Scales: of each 16 rows (for
 // each chunk, where a row has several) eight pairs, of rows g and g + 8.
 #pragma once
+#include <cuda_fp8.h>
+
 #include "model/cuda/products/fragments.cuh"
+#include "model/cuda/rounded_pair.hpp"
 #include "model/matrix.hpp"
 #include "weights/quantize.hpp"
 
 namespace shardrift::cuda {
-
-template <typename T>
-__device__ unsigned pair_of(float low, float high) {
-  const T pair[2] = {static_cast<T>(low), static_cast<T>(high)};
-  return pair[0].x | static_cast<unsigned>(pair[1].x) << 16;
-}
 
 // 4 integers, stored + 128 (or nibbles + 8, each in a byte), exactly: a float from 2^23 on counts in ones.
 template <int shift>
@@ -30,29 +27,24 @@ struct Int8Codes {
   template <typename T>
   __device__ static uint4 numbers(uint2 codes, float scale, const float*) {
     const auto pair = [&](unsigned word, int byte) {
-      return pair_of<T>(__fmul_rn(integer_of<128>(word, byte), scale),
-                        __fmul_rn(integer_of<128>(word, byte + 1), scale));
+      return rounded_pair<T>(__fmul_rn(integer_of<128>(word, byte), scale),
+                             __fmul_rn(integer_of<128>(word, byte + 1), scale));
     };
     return {pair(codes.x, 0), pair(codes.x, 2), pair(codes.y, 0), pair(codes.y, 2)};
   }
 };
 
-// e4m3 has the bits of a float16 of an exponent 8 lower, so scale · 2^8 is exact.
 template <bool grouped>
 struct Fp8Codes {
   static constexpr int kBits = 8;
   static constexpr bool kGrouped = grouped;
   template <typename T>
   __device__ static uint4 numbers(uint2 codes, float scale, const float*) {
-    const float raised = scale * 256.0F;
-    const auto pair = [&](unsigned word, unsigned bytes) {
-      const unsigned high = __byte_perm(word, 0, bytes);
-      const unsigned halves = (high & 0x80008000U) | ((high & 0x7F007F00U) >> 1);
-      return pair_of<T>(
-          __fmul_rn(__half2float(__ushort_as_half(static_cast<unsigned short>(halves))), raised),
-          __fmul_rn(__half2float(__ushort_as_half(static_cast<unsigned short>(halves >> 16))), raised));
+    const auto pair = [&](unsigned two) {
+      const __half2 halves = __nv_cvt_fp8x2_to_halfraw2(static_cast<__nv_fp8x2_storage_t>(two), __NV_E4M3);
+      return rounded_pair<T>(__fmul_rn(__low2float(halves), scale), __fmul_rn(__high2float(halves), scale));
     };
-    return {pair(codes.x, 0x1404), pair(codes.x, 0x3424), pair(codes.y, 0x1404), pair(codes.y, 0x3424)};
+    return {pair(codes.x), pair(codes.x >> 16), pair(codes.y), pair(codes.y >> 16)};
   }
 };
 
@@ -64,8 +56,8 @@ struct Int4Codes {
     const unsigned even = codes & 0x0F0F0F0FU;
     const unsigned odd = codes >> 4 & 0x0F0F0F0FU;
     const auto pair = [&](int byte) {
-      return pair_of<T>(__fmul_rn(integer_of<8>(even, byte), scale),
-                        __fmul_rn(integer_of<8>(odd, byte), scale));
+      return rounded_pair<T>(__fmul_rn(integer_of<8>(even, byte), scale),
+                             __fmul_rn(integer_of<8>(odd, byte), scale));
     };
     return {pair(0), pair(1), pair(2), pair(3)};
   }
@@ -76,9 +68,15 @@ struct Nf4Codes {
   static constexpr bool kGrouped = true;
   template <typename T>
   __device__ static uint4 numbers(unsigned codes, float scale, const float* values) {
-    const auto pair = [&](int i) {
-      return pair_of<T>(__fmul_rn(values[codes >> 8 * i & 15U], scale),
-                        __fmul_rn(values[codes >> (8 * i + 4) & 15U], scale));
+    // Each byte: where a value lies.
+    const unsigned even = codes << 2 & 0x3C3C3C3CU;
+    const unsigned odd = codes >> 2 & 0x3C3C3C3CU;
+    const auto value = [&](unsigned places, int byte) {
+      return *reinterpret_cast<const float*>(reinterpret_cast<const char*>(values) +
+                                             __byte_perm(places, 0, 0x4440U + byte));
+    };
+    const auto pair = [&](int byte) {
+      return rounded_pair<T>(__fmul_rn(value(even, byte), scale), __fmul_rn(value(odd, byte), scale));
     };
     return {pair(0), pair(1), pair(2), pair(3)};
   }
