@@ -298,8 +298,8 @@ class Loader {
     if (!heads.local_kv.empty())
       backend_.upload(layer.local_kv.data(), heads.local_kv.data(),
                       heads.local_kv.size() * sizeof(std::int32_t));
-    for (const std::int32_t kv : heads.local_kv)
-      layer.queries_a_kv = std::max<std::int64_t>(layer.queries_a_kv, std::ranges::count(heads.local_kv, kv));
+    for (const std::int32_t one : heads.local_kv)
+      layer.queries_a_kv = std::max<std::int64_t>(layer.queries_a_kv, std::ranges::count(heads.local_kv, one));
     return layer;
   }
 
