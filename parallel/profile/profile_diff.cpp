@@ -71,6 +71,20 @@ bool ProfileDiff::differs() const {
   return std::any_of(messages.begin(), messages.end(), [](const auto& one) { return one.differs(); });
 }
 
+MessageDiff diff_message(const CollectiveProfile& a, const CollectiveProfile& b,
+                         CollectiveOperation operation, DType dtype, std::int64_t count, bool captured) {
+  MessageDiff message{operation, dtype, count, captured, {}, {}, {}, {}, {}};
+  const auto in_a = known_order(a, operation, dtype, count, captured, message.unknown_to_a);
+  const auto in_b = known_order(b, operation, dtype, count, captured, message.unknown_to_b);
+  if (!in_a || !in_b) return message;
+  message.others = other_orders(*in_a, *in_b);
+  if (in_a->accumulator != in_b->accumulator) {
+    message.rounds_a = rounds_text(in_a->accumulator);
+    message.rounds_b = rounds_text(in_b->accumulator);
+  }
+  return message;
+}
+
 ProfileDiff diff_profiles(const CollectiveProfile& a, const CollectiveProfile& b) {
   if (a.ranks != b.ranks)
     throw usage_error(
@@ -92,19 +106,8 @@ ProfileDiff diff_profiles(const CollectiveProfile& a, const CollectiveProfile& b
   for (const auto* profile : {&a, &b})
     for (const auto& one : profile->probed)
       keys.emplace(one.operation, one.probe.dtype, one.probe.count, one.captured);
-  for (const auto& [operation, dtype, count, captured] : keys) {
-    MessageDiff message{operation, dtype, count, captured, {}, {}, {}, {}, {}};
-    const auto in_a = known_order(a, operation, dtype, count, captured, message.unknown_to_a);
-    const auto in_b = known_order(b, operation, dtype, count, captured, message.unknown_to_b);
-    if (in_a && in_b) {
-      message.others = other_orders(*in_a, *in_b);
-      if (in_a->accumulator != in_b->accumulator) {
-        message.rounds_a = rounds_text(in_a->accumulator);
-        message.rounds_b = rounds_text(in_b->accumulator);
-      }
-    }
-    diff.messages.push_back(std::move(message));
-  }
+  for (const auto& [operation, dtype, count, captured] : keys)
+    diff.messages.push_back(diff_message(a, b, operation, dtype, count, captured));
   return diff;
 }
 

@@ -53,6 +53,9 @@ struct ProfileDiff {
   bool differs() const;               // whether a message that both know does
 };
 
+// One message, probed or known by a model; not known where a profile is silent. Both of as many ranks.
+MessageDiff diff_message(const CollectiveProfile& a, const CollectiveProfile& b,
+                         CollectiveOperation operation, DType dtype, std::int64_t count, bool captured);
 // Throws usage_error where the numbers of ranks differ.
 ProfileDiff diff_profiles(const CollectiveProfile& a, const CollectiveProfile& b);
 

@@ -4,6 +4,7 @@
 #include "analysis/explain/ladder.hpp"
 #include "cli/arguments.hpp"
 #include "cli/commands.hpp"
+#include "cli/explain_graft.hpp"
 #include "cli/explain_output.hpp"
 #include "cli/explain_run.hpp"
 
@@ -15,7 +16,8 @@ constexpr const char* kHelp = R"(usage: shardrift explain REF CAND
        shardrift explain --rung NAME=FILE --rung NAME=FILE...
        shardrift explain --run --model DIR --real FILE
        shardrift explain --run --model DIR --shards N --prompts FILE [--live]
-       each with [--json FILE] [--csv FILE] [--html FILE]
+       shardrift explain --run --graft OPERATION:LAYER --model DIR … [--json FILE] [--csv FILE]
+       each of the others with [--json FILE] [--csv FILE] [--html FILE]
 
 Why do two runs differ?
 
@@ -40,6 +42,13 @@ again.
 
   shardrift explain --run --model DIR --real tp4.h5
   shardrift explain --run --model DIR --shards 4 --prompts prompts.jsonl --live
+
+--graft puts the reference's output of one operation into the prediction of the
+real run, in one layer or in each in turn (all), and says how many flips and how
+much KL that takes away.
+
+  shardrift explain --run --graft attention_sum:all --model DIR --real tp4.h5
+  shardrift explain --run --graft mlp_residual:3 --model DIR --shards 4 --prompts prompts.jsonl
 
 exit code: 0 done, 1 the ladder leaves a residue, 64 usage, 65 a file that
 cannot be used, 70 failure, 75 interrupted (run it again)
@@ -88,6 +97,13 @@ ExitCode explain(const std::vector<std::string>& arguments) {
   if (run_flags.run) {
     if (options.ladder || !options.rungs.empty() || !options.files.empty())
       throw usage_error("explain: --run makes the rungs itself: leave out --ladder, --rung and files");
+    if (!run_flags.graft.empty()) {
+      if (!options.written.html.empty())
+        throw usage_error("explain --graft {}: has no page; leave out --html", run_flags.graft);
+      OutputFile json("--json", options.written.json, read_by(run_flags));
+      OutputFile csv("--csv", options.written.csv, read_by(run_flags));
+      return explain_graft(run_flags, json, csv);
+    }
     ExplainOutput output(options.written, command_line("explain", arguments), read_by(run_flags));
     return explain_run(run_flags, output);
   }

@@ -4,6 +4,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "analysis/near_ties/near_ties_presenters.hpp"
 #include "common/dtype.hpp"
 #include "common/text_columns.hpp"
 
@@ -167,13 +168,16 @@ std::string profile_diff_text(const ProfileDiff& diff, const std::string& a, con
   return legible(text, Newlines::kept);
 }
 
-std::string profile_diff_json(const ProfileDiff& diff, const std::string& a, const std::string& b) {
+std::string profile_diff_json(const ProfileDiff& diff, const std::string& a, const std::string& b,
+                              const analysis::NearTies* ties, const analysis::OrderRun* run) {
   nlohmann::ordered_json json{
       {"format", "shardrift profile diff 1"}, {"a", a}, {"b", b}, {"differs", diff.differs()}};
   auto& fields = json["fields"] = nlohmann::ordered_json::object();
   for (const auto& field : diff.fields) fields[field.name] = {{"a", field.a}, {"b", field.b}};
   auto& messages = json["messages"] = nlohmann::ordered_json::array();
   for (const auto& message : diff.messages) messages.push_back(message_json(message));
+  if (ties != nullptr) json["record"] = analysis::near_ties_json(*ties);
+  if (run != nullptr) json["run"] = analysis::order_run_json(*run);
   return json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
 }
 

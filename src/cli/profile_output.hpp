@@ -2,6 +2,7 @@
 #pragma once
 #include <string>
 
+#include "analysis/near_ties/near_ties.hpp"
 #include "parallel/profile/profile_diff.hpp"
 
 namespace shardrift::cli {
@@ -12,6 +13,8 @@ std::string profile_text(const CollectiveProfile& profile);
 // rows: orders printed of a message, those of most elements first.
 std::string profile_diff_text(const ProfileDiff& diff, const std::string& a, const std::string& b,
                               std::size_t rows);
-std::string profile_diff_json(const ProfileDiff& diff, const std::string& a, const std::string& b);
+// ties, run: of a record; null where there is none, where nothing was run.
+std::string profile_diff_json(const ProfileDiff& diff, const std::string& a, const std::string& b,
+                              const analysis::NearTies* ties, const analysis::OrderRun* run);
 
 }  // namespace shardrift::cli

@@ -66,13 +66,14 @@ void Forward::stage(const Pass& pass, Landing& landing) {
   stage_routes(pass);
   prepare_maps(rows);
   if (trace_ != nullptr) trace_->begin(pass.wanted);
+  if (graft_ != nullptr) graft_->begin();
 }
 
 // Decode passes are alike but for what is staged: they are captured and replayed, where the plan says so. The
 // first of a shape runs twice: eagerly, because libraries make what they need in it, then replayed over its
 // own results, so that what is recorded is what was captured, in every pass.
 void Forward::compute_or_replay() {
-  if (!captured_ || trace_ != nullptr) return compute();
+  if (!captured_ || looked_into()) return compute();
   auto& work = captures_[{index_.rows, logit_rows_, index_.one_sequence, index_.own_sequences}];
   if (!work) {
     compute();
@@ -91,7 +92,7 @@ void Forward::compute() {
       backend_.take_chosen(chosen_.as<std::int32_t>(), index_.rows, index_buffer_.as<std::int32_t>());
     embed();
     if (embedding_scale_ != 1) backend_.scale(residual, embedding_scale_);
-    observe(Operation::embedding, 0, 0, residual);
+    output(Operation::embedding, 0, 0, residual);
   } else {
     progress::at("the stage before");
     stage_group_.receive(residual.data, residual.bytes(), place_.stage - 1);
@@ -131,9 +132,13 @@ void Forward::fetch(Landing& landing) {
   if (trace_ != nullptr) trace_->end();
 }
 
-void Forward::observe(Operation operation, std::size_t layer, std::size_t shard, const Matrix& matrix) {
-  if (trace_ == nullptr) return;
-  trace_->observe({operation, record::in_layer(operation) ? model_layer(layer) : 0}, shard, matrix);
+// Every operation's output passes here: it may be replaced, and may be looked at. True: it was replaced.
+bool Forward::output(Operation operation, std::size_t layer, std::size_t shard, const Matrix& matrix) {
+  if (!looked_into()) return false;
+  const record::Point point{operation, record::in_layer(operation) ? model_layer(layer) : 0};
+  const bool replaced = graft_ != nullptr && graft_->output(point, shard, matrix);
+  if (trace_ != nullptr) trace_->observe(point, shard, matrix);
+  return replaced;
 }
 
 void Forward::embed() {
@@ -165,7 +170,7 @@ void Forward::run_block(std::size_t layer, Block block) {
   if (what.norm_before) {
     if (!normed_already_) backend_.rms_norm(residual, norm_by(whole.norm_before), normed);
     normed_already_ = false;
-    observe(attention ? Operation::attention_norm : Operation::mlp_norm, layer, 0, normed);
+    output(attention ? Operation::attention_norm : Operation::mlp_norm, layer, 0, normed);
   }
   const Matrix& x = what.norm_before ? normed : residual;
   const bool mixture = !attention && is_mixture(layer);
@@ -192,7 +197,7 @@ void Forward::run_block(std::size_t layer, Block block) {
                          : gathered_product(layer, block, rows);
   if (what.output_bias && !mixture)
     backend_.add(sum, whole.out_bias.view);  // once, whatever the number of shards
-  observe(attention ? Operation::attention_sum : Operation::mlp_sum, layer, 0, sum);
+  output(attention ? Operation::attention_sum : Operation::mlp_sum, layer, 0, sum);
   if (what.norm_after) {
     backend_.rms_norm(sum, norm_by(whole.norm_after), normed);
     sum = normed;
@@ -207,7 +212,9 @@ void Forward::run_block(std::size_t layer, Block block) {
   } else {
     backend_.add(residual, sum);
   }
-  observe(attention ? Operation::attention_residual : Operation::mlp_residual, layer, 0, residual);
+  // Another stream has another norm.
+  if (output(attention ? Operation::attention_residual : Operation::mlp_residual, layer, 0, residual))
+    normed_already_ = false;
 }
 
 // What the block after this one, in this stage, norms the residual stream with; null: nothing.
@@ -228,11 +235,11 @@ void Forward::product_in(std::size_t layer, Block block, std::size_t shard, cons
 }
 
 // Each hosted shard's part of what has no sums, at once where the device can: a shard has buffers of its own,
-// but for the one that --partial rounded rounds from, and for what a trace adds up.
+// but for the one that --partial rounded rounds from, and for what a trace adds up or a graft replaces.
 void Forward::each_shard(const std::function<void(std::size_t)>& work) {
   const auto shards = static_cast<int>(place_.shards.size());
   const auto one = [&](int shard) { work(static_cast<std::size_t>(shard)); };
-  if (trace_ == nullptr && !rounds_partials_) return backend_.in_parallel(shards, one);
+  if (!looked_into() && !rounds_partials_) return backend_.in_parallel(shards, one);
   for (int shard = 0; shard < shards; ++shard) one(shard);
 }
 
@@ -241,7 +248,7 @@ void Forward::project(std::size_t layer, std::size_t s, const Matrix& x) {
   if (weights_.layers[layer].shards[s].query_heads == 0) return;
   const Matrix qkv = projected(s, x.rows);
   product_in(layer, Block::attention, s, x, qkv);
-  observe(Operation::qkv, layer, s, qkv);
+  output(Operation::qkv, layer, s, qkv);
   if (spec(layer).query_key_norm == QueryKeyNorm::per_head) norm_heads(layer, s, qkv);
 }
 
@@ -258,21 +265,21 @@ void Forward::attend(std::size_t layer, std::size_t s, const Matrix& attended) {
                              attention_scratch_.empty() ? nullptr : attention_scratch_[s].data(),
                              shard.queries_a_kv};
   const CacheView cached = cache(layer, s);
-  if (trace_ == nullptr) {
+  if (!looked_into()) {
     return backend_.rope_and_attention(qkv, shape, rope.view, index_, cached, attended);
   }
   backend_.rope_and_cache(qkv, shard.query_heads, rope.view, index_, cached);
-  observe(Operation::rope, layer, s, qkv);
+  output(Operation::rope, layer, s, qkv);
   backend_.attention(qkv, shape, index_, cached, attended);
-  observe(Operation::attention, layer, s, attended);
+  output(Operation::attention, layer, s, attended);
 }
 
 void Forward::activate(std::size_t layer, std::size_t s, const Matrix& x, const Matrix& activated) {
   const Matrix gate_up = wide_[static_cast<std::size_t>(Block::mlp)][s].view.first_rows(x.rows);
   product_in(layer, Block::mlp, s, x, gate_up);
-  observe(Operation::gate_up, layer, s, gate_up);
+  output(Operation::gate_up, layer, s, gate_up);
   backend_.activate(gate_up, spec(layer).activation, spec(layer).activation_limit, activated);
-  observe(Operation::activation, layer, s, activated);
+  output(Operation::activation, layer, s, activated);
 }
 
 // Logits of up to kHeadRows of the rows whose logits are asked for, the first `done` of which came before.
@@ -286,7 +293,8 @@ void Forward::head(std::int64_t done) {
   backend_.embed(residual_.view, {0, index_.rows}, picked, stream);
   backend_.rms_norm(stream, norm_by(weights_.final_norm), x);
   if (trace_ != nullptr) trace_->narrow(done, rows);
-  observe(Operation::final_norm, 0, 0, x);
+  if (graft_ != nullptr) graft_->narrow(done);
+  output(Operation::final_norm, 0, 0, x);
 
   const auto& slices = config_.tied_head ? weights_.embedding : weights_.head;
   const std::int64_t width = slices.front().share.width;
@@ -294,7 +302,7 @@ void Forward::head(std::int64_t done) {
   if (plan_.shards == 1) {
     backend_.linear(x, slices.front().rows.view(), logits);
     finish_logits(logits);
-    observe(Operation::logits, 0, 0, logits);
+    output(Operation::logits, 0, 0, logits);
     return backend_.choose(logits, chosen_.as<std::int32_t>() + done);
   }
   const Matrix first{head_slices_.data(), rows, width, plan_.logits_dtype};
@@ -303,7 +311,7 @@ void Forward::head(std::int64_t done) {
     const Matrix slice{head_slices_.as<std::byte>() + s * stride, rows, width, plan_.logits_dtype};
     backend_.linear(x, slices[s].rows.view(), slice);
     finish_logits(slice);
-    observe(Operation::logits, 0, s, slice);
+    output(Operation::logits, 0, s, slice);
   });
   const ColumnSlices all = all_slices(head_slices_.data(), stride, vocabulary_, width);
   // Every rank of the stage has all slices, and chooses for itself.

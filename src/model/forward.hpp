@@ -11,6 +11,7 @@
 
 #include "model/backend.hpp"
 #include "model/device_order_map.hpp"
+#include "model/graft.hpp"
 #include "model/landing.hpp"
 #include "model/shard_weights.hpp"
 #include "model/trace.hpp"
@@ -87,6 +88,8 @@ class Forward {
 
   // From the next pass on, what it computes on the way is traced; null: no more. The trace must outlive it.
   void trace_to(Trace* trace) { trace_ = trace; }
+  // … outputs of one operation are kept or replaced; null: no more. Likewise.
+  void graft_with(Graft* graft) { graft_ = graft; }
 
  private:
   // forward.cpp: the pass
@@ -101,7 +104,8 @@ class Forward {
   void each_shard(const std::function<void(std::size_t shard)>& work);
   void compute_or_replay();
   void finish_logits(const Matrix& slice);
-  void observe(record::Operation operation, std::size_t layer, std::size_t shard, const Matrix& matrix);
+  bool output(record::Operation operation, std::size_t layer, std::size_t shard, const Matrix& matrix);
+  bool looked_into() const { return trace_ != nullptr || graft_ != nullptr; }
 
   // forward_norms.cpp: norms of queries and keys
   void norm_heads(std::size_t layer, std::size_t shard, const Matrix& qkv);
@@ -196,6 +200,7 @@ class Forward {
   Capacity capacity_;
   OrderMapSource orders_;
   Trace* trace_ = nullptr;
+  Graft* graft_ = nullptr;
   bool gathers_;          // --row-linear gather with something to gather
   DType partial_dtype_;   // the model's, or float32
   bool rounds_partials_;  // --partial rounded, where there is something to round

@@ -41,7 +41,7 @@ void Forward::route(std::size_t layer, const Matrix& x) {
   const Matrix logits{router_logits_.data(), x.rows, experts.count, plan_.dtype};
   backend_.linear(x, weights.router.view(), logits);
   if (experts.router_bias) backend_.add(logits, weights.router_bias.view);
-  observe(Operation::router, layer, 0, logits);
+  output(Operation::router, layer, 0, logits);
   auto* chosen = of_mixture<std::int32_t>(routed_, mixture, pairs);
   backend_.route(logits, experts, given_routes_, chosen,
                  of_mixture<std::byte>(route_weights_, mixture,
@@ -162,7 +162,7 @@ void Forward::run_experts(std::size_t layer, std::size_t s) {
     if (plan_.expert_parallel) place_outputs({shard.experts.front().id, shard.experts.back().id + 1});
     combine(layer, s, out);
   }
-  observe(Operation::mlp_partials, layer, s, out);
+  output(Operation::mlp_partials, layer, s, out);
 }
 
 void Forward::combine(std::size_t layer, std::size_t s, const Matrix& out) {

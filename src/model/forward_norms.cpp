@@ -9,7 +9,7 @@ void Forward::norm_heads(std::size_t layer, std::size_t s, const Matrix& qkv) {
   const ShardLayer& shard = weights.shards[s];
   backend_.head_norm(qkv, {0, shard.query_heads}, norm_by(weights.query_norm));
   backend_.head_norm(qkv, {shard.query_heads, shard.query_heads + shard.kv_heads}, norm_by(weights.key_norm));
-  observe(Operation::query_key_norm, layer, s, qkv);
+  output(Operation::query_key_norm, layer, s, qkv);
 }
 
 void Forward::norm_whole_rows(std::size_t layer, std::int64_t rows) {
@@ -17,7 +17,7 @@ void Forward::norm_whole_rows(std::size_t layer, std::int64_t rows) {
   norm_whole_rows(layer, rows, true);
   const auto& shards = weights_.layers[layer].shards;
   for (std::size_t s = 0; s < shards.size(); ++s)
-    if (shards[s].query_heads > 0) observe(Operation::query_key_norm, layer, s, projected(s, rows));
+    if (shards[s].query_heads > 0) output(Operation::query_key_norm, layer, s, projected(s, rows));
 }
 
 // All queries (or keys) of a row are one norm's elements: the shards' columns are brought together as bytes,

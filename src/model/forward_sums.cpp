@@ -26,8 +26,8 @@ void Forward::row_product(std::size_t layer, Block block, std::size_t shard, con
   } else {
     product_out(x, weight, out);
   }
-  observe(block == Block::attention ? Operation::attention_partials : Operation::mlp_partials, layer, shard,
-          out);
+  output(block == Block::attention ? Operation::attention_partials : Operation::mlp_partials, layer, shard,
+         out);
 }
 
 // A row-parallel product, rounded as --partial says.

@@ -30,24 +30,32 @@ double number_at(const std::byte* word, DType dtype) {
 
 }  // namespace
 
+bool layer_has(const ModelConfig& config, const record::Point& point) {
+  if (!in_layer(point.operation)) return true;
+  const LayerSpec& layer = config.specs[static_cast<std::size_t>(point.layer)];
+  switch (point.operation) {
+    case Operation::query_key_norm:
+      return layer.query_key_norm != QueryKeyNorm::none;
+    case Operation::attention_norm:
+      return layer[Block::attention].norm_before;
+    case Operation::mlp_norm:
+      return layer[Block::mlp].norm_before;
+    case Operation::router:
+      return layer.experts.count > 0;
+    default:
+      return true;
+  }
+}
+
 std::vector<Operation> traced_operations(const ModelConfig& config, const Plan& plan) {
-  const auto any = [&](const auto& has) {
-    return std::any_of(config.specs.begin(), config.specs.end(), has);
-  };
   std::vector<Operation> operations;
   for (int i = 0; i < record::kOperations; ++i) {
     const Operation operation = record::operation_at(i);
     if (record::per_shard(operation) && plan.row_linear == RowLinear::gather && plan.shards > 1) continue;
-    if (operation == Operation::query_key_norm &&
-        !any([](const LayerSpec& layer) { return layer.query_key_norm != QueryKeyNorm::none; }))
-      continue;
-    if (operation == Operation::attention_norm &&
-        !any([](const LayerSpec& layer) { return layer[Block::attention].norm_before; }))
-      continue;
-    if (operation == Operation::mlp_norm &&
-        !any([](const LayerSpec& layer) { return layer[Block::mlp].norm_before; }))
-      continue;
-    if (operation == Operation::router && !has_experts(config)) continue;
+    bool any = false;
+    for (std::int64_t layer = 0; layer < config.layers; ++layer)
+      any = any || layer_has(config, {operation, layer});
+    if (!any) continue;
     operations.push_back(operation);
   }
   return operations;
@@ -60,19 +68,8 @@ Trace::Trace(const ModelConfig& config, const Plan& plan, const Place& place, Ba
       backend_(backend),
       options_(options),
       first_of_group_(place.t == 0),
-      streams_{place.first_stage ? 0 : place.layers.begin + 1, place.layers.end + 1} {
-  std::int64_t kv_seen = 0;
-  for (std::int64_t s = 0; s < place.shards.end; ++s) {
-    ShardColumns shard;
-    shard.shard = s;
-    shard.heads = deal_heads(config.query_heads, config.kv_heads, plan.shards, static_cast<int>(s));
-    shard.columns = deal_columns(config.intermediate, plan.shards, static_cast<int>(s));
-    shard.vocabulary = deal_vocabulary(config.vocabulary, plan.shards, static_cast<int>(s)).rows;
-    // A KV head that two shards hold is one head of the model: the lower shard's copy is counted.
-    shard.counted_kv = {std::max(kv_seen, shard.heads.kv.begin), std::max(kv_seen, shard.heads.kv.end)};
-    kv_seen = shard.counted_kv.end;
-    if (place.shards.contains(s)) shards_.push_back(std::move(shard));
-  }
+      streams_{place.first_stage ? 0 : place.layers.begin + 1, place.layers.end + 1},
+      columns_(config, plan, place) {
   if (options.checksums)
     device_sums_ = Buffer(
         backend, static_cast<std::size_t>(record::point_count(config.layers) * rows) * sizeof(std::uint64_t));
@@ -118,37 +115,11 @@ void Trace::add(const record::Point& point, const Matrix& m, Range columns, std:
 
 void Trace::observe(const record::Point& point, std::size_t s, const Matrix& m) {
   if (options_.not_finite) look(point, m);
-  const ShardColumns& shard = shards_[s];
-  switch (point.operation) {
-    case Operation::qkv:
-      return add_heads(point, s, m, true);
-    case Operation::query_key_norm:
-    case Operation::rope:
-      return add_heads(point, s, m, false);
-    case Operation::attention:
-      return add(point, m, {0, m.cols}, shard.heads.query.begin * config_.head_dim);
-    case Operation::gate_up:
-      add(point, m, {0, shard.columns.size()}, shard.columns.begin);
-      return add(point, m, {shard.columns.size(), 2 * shard.columns.size()},
-                 config_.intermediate + shard.columns.begin);
-    case Operation::activation:
-      return add(point, m, {0, m.cols}, shard.columns.begin);
-    case Operation::attention_partials:
-    case Operation::mlp_partials:
-      return add(point, m, {0, m.cols}, shard.shard * config_.hidden);
-    case Operation::logits:  // pads after the vocabulary's columns are left out
-      return add(point, m, {0, shard.vocabulary.size()}, shard.vocabulary.begin);
-    case Operation::embedding:
-      keep_stream(0, m);
-      break;
-    case Operation::mlp_residual:
-      keep_stream(point.layer + 1, m);
-      break;
-    default:
-      break;
-  }
-  // What every rank of a tensor-parallel group has whole.
-  if (first_of_group_) add(point, m, {0, m.cols}, 0);
+  if (point.operation == Operation::embedding) keep_stream(0, m);
+  if (point.operation == Operation::mlp_residual) keep_stream(point.layer + 1, m);
+  if (whole_everywhere(point.operation) && !first_of_group_) return;
+  for (const auto& piece : columns_.of(point.operation, s, m.cols))
+    if (piece.first_holder) add(point, m, piece.columns, piece.index);
 }
 
 void Trace::observe_expert(const record::Point& point, std::size_t s, std::int64_t expert, const Matrix& m,
@@ -169,27 +140,13 @@ void Trace::observe_expert(const record::Point& point, std::size_t s, std::int64
   const std::int64_t all = config_.specs[static_cast<std::size_t>(point.layer)].experts.intermediate;
   const Range columns = plan_.expert_parallel
                             ? Range{0, all}
-                            : deal_columns(all, plan_.shards, static_cast<int>(shards_[s].shard));
+                            : deal_columns(all, plan_.shards, static_cast<int>(columns_.shard(s)));
   auto* sums = device_sums_.as<std::uint64_t>() + record::index_of(point, config_.layers) * this->rows();
   // Of each expert the model has as many columns: gates, then ups, or activations.
   const std::int64_t parts = m.cols / columns.size();
   for (std::int64_t part = 0; part < parts; ++part)
     backend_.checksum(m, {part * columns.size(), (part + 1) * columns.size()},
                       (expert * parts + part) * all + columns.begin, sums, targets_.as<std::int32_t>());
-}
-
-void Trace::add_heads(const record::Point& point, std::size_t s, const Matrix& m, bool values) {
-  const auto& [heads, counted, columns, vocabulary, shard] = shards_[s];
-  const std::int64_t dim = config_.head_dim;
-  add(point, m, {0, heads.query.size() * dim}, heads.query.begin * dim);
-  std::int64_t in_shard = heads.query.size();  // where keys, then values, begin
-  std::int64_t in_model = config_.query_heads;
-  for (int part = 0; part < (values ? 2 : 1); ++part) {
-    const std::int64_t begin = in_shard + counted.begin - heads.kv.begin;
-    add(point, m, {begin * dim, (begin + counted.size()) * dim}, (in_model + counted.begin) * dim);
-    in_shard += heads.kv.size();
-    in_model += config_.kv_heads;
-  }
 }
 
 void Trace::look(const record::Point& point, const Matrix& m, std::span<const std::int32_t> rows) {

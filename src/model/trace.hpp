@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "model/backend.hpp"
+#include "model/unsharded_columns.hpp"
 #include "record/operations.hpp"
 #include "weights/model_config.hpp"
 
@@ -34,6 +35,9 @@ struct NotFinite {
 
 // The operations that a pass of this model and plan has, in running order.
 std::vector<record::Operation> traced_operations(const ModelConfig& config, const Plan& plan);
+
+// Whether the layer at hand has it: models may differ from layer to layer.
+bool layer_has(const ModelConfig& config, const record::Point& point);
 
 class Trace {
  public:
@@ -69,7 +73,6 @@ class Trace {
 
  private:
   void add(const record::Point& point, const Matrix& m, Range columns, std::int64_t index);
-  void add_heads(const record::Point& point, std::size_t s, const Matrix& m, bool values);
   // rows: of the pass, that m has; none: it has all, or those narrowed to.
   void look(const record::Point& point, const Matrix& m, std::span<const std::int32_t> rows = {});
   void keep_stream(std::int64_t stream, const Matrix& residual);
@@ -80,22 +83,13 @@ class Trace {
     Matrix of(const Matrix& m) const;
   };
 
-  // The unsharded columns that a hosted shard's matrices hold.
-  struct ShardColumns {
-    HeadShare heads;
-    Range counted_kv;  // of the model's KV heads: those that no earlier shard holds
-    Range columns;     // of the MLP
-    Range vocabulary;
-    std::int64_t shard = 0;
-  };
-
   const ModelConfig& config_;
   const Plan& plan_;
   Backend& backend_;
   TraceOptions options_;
   bool first_of_group_;
   Range streams_;
-  std::vector<ShardColumns> shards_;
+  UnshardedColumns columns_;
   std::vector<std::int32_t> traced_;  // rows of the pass
   std::vector<Window> windows_;       // of the matrices to come
   std::int64_t narrowed_ = -1;  // first traced row that they have, where they have no other rows; else -1

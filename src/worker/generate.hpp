@@ -58,6 +58,10 @@ class Generator {
   void on_pass(std::function<void(record::Phase, double seconds)> callback) {
     on_pass_ = std::move(callback);
   }
+  // Told of every row that has logits, in the order of the passes, on the rank that writes.
+  void on_row(std::function<void(std::span<const std::byte> logits, std::int32_t chosen)> callback) {
+    on_row_ = std::move(callback);
+  }
   void on_progress(std::function<void(const Progress&)> callback) { callback_ = std::move(callback); }
   const record::RunTiming& timing() const { return timing_; }
   std::int64_t decode_passes() const { return decode_passes_; }
@@ -97,6 +101,7 @@ class Generator {
   Hold hold_;
   std::function<void(const Progress&)> callback_ = [](const Progress&) {};
   std::function<void(record::Phase, double)> on_pass_ = [](record::Phase, double) {};
+  std::function<void(std::span<const std::byte>, std::int32_t)> on_row_;
   std::function<Trace()> make_look_;
   std::function<bool()> stops_here_ = [] { return false; };
   std::deque<std::span<const Job>> waiting_;  // groups that have not begun

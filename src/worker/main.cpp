@@ -15,11 +15,13 @@
 #include "common/system_reason.hpp"
 #include "model/cuda/cuda_device.hpp"
 #include "options/bench_options.hpp"
+#include "options/graft_options.hpp"
 #include "options/probe_options.hpp"
 #include "options/run_options.hpp"
 #include "worker/apply_pinning.hpp"
 #include "worker/bench_command.hpp"
 #include "worker/early_device.hpp"
+#include "worker/graft_command.hpp"
 #include "worker/limits.hpp"
 #include "worker/probe_command.hpp"
 #include "worker/run.hpp"
@@ -38,6 +40,7 @@ constexpr const char* kHelp =
     "  shardrift-run run --help    run a model under one plan\n"
     "  shardrift-run probe --help  in which order do the ranks of this machine add?\n"
     "  shardrift-run bench --help  how fast is a plan, and where does its time go?\n"
+    "  shardrift-run graft --help  which operation's output makes the difference of two plans?\n"
     "  shardrift-run devices       UUIDs of the GPUs, numbered as CUDA numbers them\n"
     "  shardrift-run --version\n\n"
     "Alone it is one rank; start several with mpirun -np N shardrift-run run … or srun.\n"
@@ -70,6 +73,7 @@ std::optional<std::string> answer_alone(const std::vector<std::string>& argument
                                 [](const std::string& word) { return word == "--help" || word == "-h"; });
   if (help && command == "run") return shardrift::run_help();
   if (help && command == "bench") return shardrift::bench_help();
+  if (help && command == "graft") return shardrift::graft_help();
   if (help && command == "probe") return shardrift::probe_help();
   return std::nullopt;
 }
@@ -124,6 +128,7 @@ int run_ranks(int argc, char** argv, const std::vector<std::string>& arguments) 
     shardrift::require_agreement(world, shardrift::stated_variables(), shardrift::kSameMachine);
     if (arguments[0] == "probe") return shardrift::probe_command(world, arguments, pinning);
     if (arguments[0] == "bench") return shardrift::bench_command(world, arguments, pinning);
+    if (arguments[0] == "graft") return shardrift::graft_command(world, arguments, pinning);
     if (arguments[0] != "run") throw shardrift::AgreedError(ExitCode::usage, unknown_command(arguments[0]));
     return shardrift::run_command(world, arguments, pinning);
   } catch (const shardrift::AgreedError& error) {

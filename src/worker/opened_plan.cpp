@@ -72,6 +72,34 @@ Checkpoint open_checkpoint(const World& world, const RunOptions& options, ModelC
   return std::move(*checkpoint);
 }
 
+GivenJobs share_jobs(const World& world, const RunOptions& options, const ModelConfig& config) {
+  std::string text;
+  GivenJobs given;
+  world.together([&] {
+    if (world.rank() != 0) return;
+    const progress::Doing reading("reading prompts");
+    const progress::Waiting waiting(progress::On::input, "the file");
+    given = options.follow.empty() ? read_prompts(options.prompts, options.model, config)
+                                   : read_followed(options.follow, config);
+    if (options.mode == Mode::score) feed_at_once(given.jobs);
+    check_lengths(given.jobs, config);
+    text = jobs_to_json(given.jobs);
+  });
+  given.jobs = jobs_from_json(world.broadcast(text));
+  return given;
+}
+
+Capacity capacity_for(const RunOptions& options, const ModelConfig& config, const std::vector<Job>& jobs) {
+  std::int64_t longest = 0;
+  for (const auto& job : jobs) {
+    const auto more =
+        options.mode == Mode::greedy ? static_cast<std::size_t>(options.max_new_tokens) : job.fed.size();
+    longest = std::max(longest, static_cast<std::int64_t>(job.prompt.tokens.size() + more));
+  }
+  return capacity_of(options.plan, config, options.mode != Mode::score, prompt_lengths(jobs), longest,
+                     options.in_flight);
+}
+
 int kernel_threads(const RunOptions& options, const World& world) {
   if (options.threads > 0) return options.threads;
   return std::max(1, static_cast<int>(std::thread::hardware_concurrency()) / world.local_size());

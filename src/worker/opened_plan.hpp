@@ -9,8 +9,10 @@
 #include "options/pinning.hpp"
 #include "options/run_options.hpp"
 #include "parallel/transport/mpi_world.hpp"
+#include "weights/device_memory.hpp"
 #include "weights/model_config.hpp"
 #include "weights/safetensors.hpp"
+#include "worker/prompts.hpp"
 #include "worker/rank_device.hpp"
 
 namespace shardrift {
@@ -28,6 +30,11 @@ void print_notes(const std::vector<std::string>& notes);
 // The checkpoint, once it is known to hold what the configuration says; notes are for the user.
 Checkpoint open_checkpoint(const World& world, const RunOptions& options, ModelConfig& config,
                            std::vector<std::string>& notes);
+
+// Rank 0 reads and encodes; all ranks get the same jobs, rank 0 alone the vocabulary.
+GivenJobs share_jobs(const World& world, const RunOptions& options, const ModelConfig& config);
+// Of the passes that these jobs take.
+Capacity capacity_for(const RunOptions& options, const ModelConfig& config, const std::vector<Job>& jobs);
 
 int kernel_threads(const RunOptions& options, const World& world);
 int loading_threads(const RunOptions& options, const World& world);

@@ -124,8 +124,11 @@ void Generator::take(Flight& flight, Begun& begun) {
       ++progress_.tokens;
       if (outcome.chosen.empty() || part.choice == kNotFinite) continue;
       part.choice = outcome.chosen[at];
-      if (outcome.logits.empty() || recorder_ == nullptr) continue;
-      take_row(sequence, outcome.logits.subspan(at * row_bytes, row_bytes), at,
+      if (outcome.logits.empty() || part.choice == kNotFinite) continue;  // the run ends by it
+      const auto logits = outcome.logits.subspan(at * row_bytes, row_bytes);
+      if (on_row_) on_row_(logits, part.choice);
+      if (recorder_ == nullptr) continue;
+      take_row(sequence, logits, at,
                {begun.pass.tokens[row], begun.pass.positions[row], part.choice, begun.call,
                 static_cast<std::int32_t>(begun.pass.rows()), static_cast<std::int32_t>(row), begun.phase,
                 seconds});
@@ -153,7 +156,6 @@ std::int64_t Generator::most_rows(const Job& job) const {
 // i: which of the pass's rows with logits it is.
 void Generator::take_row(Sequence& sequence, std::span<const std::byte> row, std::size_t i,
                          record::Row where) {
-  if (where.chosen == kNotFinite) return;  // the run ends by it
   sequence.record.rows.push_back(where);
   if (!sequence.logits) sequence.logits = recorder_->begin(sequence.job->prompt.id, most_rows(*sequence.job));
   recorder_->append(sequence.logits, row);

@@ -41,35 +41,6 @@ double seconds_since(Clock::time_point begin) {
   return std::chrono::duration<double>(Clock::now() - begin).count();
 }
 
-Capacity capacity_for(const RunOptions& options, const ModelConfig& config, const std::vector<Job>& jobs) {
-  std::int64_t longest = 0;
-  for (const auto& job : jobs) {
-    const auto more =
-        options.mode == Mode::greedy ? static_cast<std::size_t>(options.max_new_tokens) : job.fed.size();
-    longest = std::max(longest, static_cast<std::int64_t>(job.prompt.tokens.size() + more));
-  }
-  return capacity_of(options.plan, config, options.mode != Mode::score, prompt_lengths(jobs), longest,
-                     options.in_flight);
-}
-
-// Rank 0 reads and encodes; all ranks get the same jobs, rank 0 alone the vocabulary.
-GivenJobs share_jobs(const World& world, const RunOptions& options, const ModelConfig& config) {
-  std::string text;
-  GivenJobs given;
-  world.together([&] {
-    if (world.rank() != 0) return;
-    const progress::Doing reading("reading prompts");
-    const progress::Waiting waiting(progress::On::input, "the file");
-    given = options.follow.empty() ? read_prompts(options.prompts, options.model, config)
-                                   : read_followed(options.follow, config);
-    if (options.mode == Mode::score) feed_at_once(given.jobs);
-    check_lengths(given.jobs, config);
-    text = jobs_to_json(given.jobs);
-  });
-  given.jobs = jobs_from_json(world.broadcast(text));
-  return given;
-}
-
 // SHA-256 over the recorded prompts' logits hashes, in order: two runs with the same hash gave the same bits.
 std::string combined_hash(const record::Reader& reader) {
   Sha256 hash;

@@ -1,0 +1,116 @@
+// shardrift profile diff with a record: both orders predicted on one device, and what they do to its steps.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "program.hpp"
+#include "recorded.hpp"
+
+namespace shardrift::testing {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+using ::testing::HasSubstr;
+
+const std::string kProfiles = SHARDRIFT_SOURCE_DIR "/experiments/profiles/";
+const std::string kMpi = kProfiles + "openmpi-4.1.4-3ranks.json",
+                  kTwoShot = kProfiles + "two-shot-3ranks.json";
+
+struct Diffed {
+  Finished finished;
+  json diff;  // null where there is none
+};
+
+Diffed diff(const fs::path& folder, const std::string& a, const std::string& b,
+            const std::vector<std::string>& more) {
+  static int count = 0;
+  const fs::path out = folder / ("diff-" + std::to_string(count++) + ".json");
+  std::vector<std::string> words{SHARDRIFT_BINARY_DIR "/bin/shardrift", "profile", "diff", a, b};
+  words.insert(words.end(), more.begin(), more.end());
+  words.insert(words.end(), {"--json", out.string()});
+  Diffed diffed{run_program(words), nullptr};
+  if (fs::exists(out)) diffed.diff = json::parse(std::ifstream(out));
+  return diffed;
+}
+
+std::vector<std::string> with_run(const fs::path& record, const fs::path& output) {
+  return {record.string(), "--run",         "--model",  fixture("tiny-llama").string(),
+          "--output",      output.string(), "--device", "cpu"};
+}
+
+// The live ranks' record, predicted by what their machine's profile says and by another all-reduce.
+TEST(ProfileDiffRun, LiveRanksAreThePredictionByTheirOwnProfile) {
+  const fs::path folder = scratch("profile-diff-live");
+  const auto real =
+      record_of("tiny-llama", {3, {"--tensor-parallel", "3", "--dtype", "bfloat16"}}, folder, "tp3");
+  const auto diffed = diff(folder, kMpi, kTwoShot, with_run(real, folder / "runs"));
+  ASSERT_EQ(diffed.finished.code, 1) << diffed.finished.output;
+  const auto& run = diffed.diff.at("run");
+  const auto rows = diffed.diff.at("record").at("rows").get<std::int64_t>();
+  EXPECT_EQ(rows, 4 * 9);
+  EXPECT_EQ(run.at("rows"), rows);
+  EXPECT_EQ(run.at("rows_of_record"), rows) << "A is the order in which the ranks added";
+  EXPECT_EQ(diffed.diff.at("record").at("reached"), rows);
+  EXPECT_GT(run.at("rows_differ"), 0);
+  EXPECT_EQ(run.at("flips").size(), run.at("flips_named").get<std::size_t>());
+  EXPECT_THAT(diffed.finished.output, HasSubstr("A has the record's bits in 36 of 36 rows"));
+  // Nothing is run again, and without --run the same steps are named.
+  const auto again = diff(folder, kMpi, kTwoShot, with_run(real, folder / "runs"));
+  EXPECT_THAT(again.finished.output, HasSubstr("a: done already"));
+  const auto offline = diff(folder, kMpi, kTwoShot, {real.string()});
+  EXPECT_EQ(offline.finished.code, 1);
+  EXPECT_EQ(offline.diff.at("record"), diffed.diff.at("record"));
+  EXPECT_FALSE(offline.diff.contains("run"));
+}
+
+TEST(ProfileDiffRun, TheSameOrderChangesNothing) {
+  const fs::path folder = scratch("profile-diff-same");
+  const auto one = record_of("tiny-llama", {1, {"--dtype", "bfloat16", "--mode", "score"}}, folder, "one");
+  const auto diffed = diff(folder, kMpi, kMpi, with_run(one, folder / "runs"));
+  ASSERT_EQ(diffed.finished.code, 0) << diffed.finished.output;
+  EXPECT_EQ(diffed.diff.at("record").at("reached"), 0);
+  EXPECT_EQ(diffed.diff.at("run").at("rows_differ"), 0);
+  EXPECT_THAT(diffed.finished.output, HasSubstr("none can flip"));
+  // One device's record is of another sum than the prediction's.
+  EXPECT_LT(diffed.diff.at("run").at("rows_of_record"), diffed.diff.at("run").at("rows"));
+}
+
+// A record of tokens alone: the margins are the prediction's.
+TEST(ProfileDiffRun, ARecordWithoutLogits) {
+  const fs::path folder = scratch("profile-diff-top");
+  const auto top = record_of("tiny-llama", {1, {"--dtype", "bfloat16", "--record", "top"}}, folder, "top");
+  const auto offline = diff(folder, kMpi, kTwoShot, {top.string()});
+  EXPECT_EQ(offline.finished.code, 65) << offline.finished.output;
+  EXPECT_THAT(offline.finished.output, HasSubstr("has no logits"));
+  const auto diffed = diff(folder, kMpi, kTwoShot, with_run(top, folder / "runs"));
+  ASSERT_EQ(diffed.finished.code, 1) << diffed.finished.output;
+  EXPECT_TRUE(diffed.diff.at("run").at("rows_of_record").is_null());
+  EXPECT_EQ(diffed.diff.at("record").at("rows"), 36);
+}
+
+TEST(ProfileDiffRun, WhatCannotBeIsRefused) {
+  const fs::path folder = scratch("profile-diff-refused");
+  const auto one = record_of("tiny-llama", {1, {}}, folder, "one");
+  const auto refused = [&](int code, const std::string& words, const std::vector<std::string>& more) {
+    const auto diffed = diff(folder, kMpi, kTwoShot, more);
+    EXPECT_EQ(diffed.finished.code, code) << diffed.finished.output;
+    EXPECT_THAT(diffed.finished.output, HasSubstr(words));
+  };
+  refused(64, "--model DIR is needed", {one.string(), "--run"});
+  refused(64, "predicts a record", {"--run", "--model", fixture("tiny-llama").string()});
+  refused(64, "--model goes with", {one.string(), "--model", fixture("tiny-llama").string()});
+  refused(64, "of 2 shards", {record_of("tiny-llama", {1, {"--shards", "2"}}, folder, "two").string()});
+  refused(
+      64, "adds nothing across ranks",
+      {record_of("tiny-llama", {1, {"--shards", "3", "--row-linear", "gather"}}, folder, "gather").string()});
+  refused(65, "give its own --model",
+          {one.string(), "--run", "--model", fixture("tiny-sharded").string(), "--output",
+           (folder / "other").string(), "--device", "cpu"});
+  refused(65, "", {(folder / "none.h5").string()});
+}
+
+}  // namespace
+}  // namespace shardrift::testing
