@@ -236,8 +236,7 @@ class Planner {
     const Model& model = model_at(options.model);
     one.model = options.model;
     const auto layers = static_cast<int>(model.config.layers);
-    const auto of_model = why_not_captured(model.config);
-    resolve_launch(options, of_model);
+    resolve_launch(options, why_not_captured(options.plan, model.config));
     Plan plan = validated(options.plan, layers, world_size(options.plan));
     // A study of scale-out has no flags of its own but --yardstick's.
     refuse_quantized_twice(plan.quantize, model.coding, study_.file.empty() ? "--yardstick" : kQuantizeFlag);
@@ -286,7 +285,7 @@ class Planner {
       one.prediction = prediction.why;
       settings = prediction.settings;
       options = parsed(words_of(settings, records), one.output);
-      resolve_launch(options, of_model);
+      resolve_launch(options, why_not_captured(options.plan, model.config));
       plan = validated(options.plan, layers, world_size(options.plan));
       plan_.notes.push_back(fmt::format("{} is predicted: {}", one.name, one.prediction));
     }

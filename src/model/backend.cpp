@@ -20,6 +20,10 @@ std::size_t Backend::code(OwnedWeight&, WeightFormat) {
   throw failure("this device multiplies no coded weights: this is a bug");
 }
 
+void Backend::linear_of_experts(const Matrix&, const ExpertTable&, const ExpertPairs&, const Matrix&) {
+  throw failure("this device multiplies each expert's rows by themselves: this is a bug");
+}
+
 std::unique_ptr<CapturedWork> Backend::capture(const std::function<void()>&) {
   throw failure("this device cannot capture a pass: this is a bug");
 }

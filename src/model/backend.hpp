@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -81,13 +82,37 @@ struct AttentionShape {
 // What each row's experts gave, to be weighted and summed. [rows, k]: a row's experts, ascending.
 struct ExpertOutputs {
   const void* outputs = nullptr;  // rows of out's columns, of out's dtype
-  const std::int64_t* places =
-      nullptr;  // device, [rows, k]: the row's first element in outputs; -1: not here
+  // Device, [rows, k]: the row's first element in outputs; null: outputs are those of [rows, k], in order.
+  const std::int64_t* places = nullptr;
   const std::int32_t* experts = nullptr;  // device, [rows, k]
   const void* weights = nullptr;          // device, [rows, k], float32 (float64 of a float64 model)
   std::int64_t active = 0;                // k
   Matrix bias;                            // [experts, columns], added to each output, then rounded; or none
   ExpertSum sum = ExpertSum::model;
+  Range here{0, std::numeric_limits<std::int64_t>::max()};  // of the experts, those that gave something
+};
+
+// Of a matrix that each of a mixture's experts has: one expert's, device pointers.
+struct ExpertMatrix {
+  const void* weight = nullptr;   // as Weight::matrix; null: not of this table
+  const float* scales = nullptr;  // as Weight::scales
+  const void* bias = nullptr;     // [1, columns of the product], or none
+};
+
+// … and those of a shard, all of one format.
+struct ExpertTable {
+  const ExpertMatrix* experts = nullptr;  // device, [experts]
+  std::int64_t count = 0;                 // experts
+  Matrix shape;                           // without data
+  WeightFormat format = WeightFormat::plain;
+};
+
+// Each of a pass's rows with each of its experts.
+struct ExpertPairs {
+  const std::int32_t* experts = nullptr;  // device, [rows, active]; of a row, no two are the same
+  std::int64_t rows = 0;
+  std::int64_t active = 0;
+  std::int64_t count() const { return rows * active; }
 };
 
 // The columns of a matrix in S slices: columns offsets[s] to offsets[s + 1] lie in slice s, `stride` bytes
@@ -197,6 +222,11 @@ class Backend {
   // [rows, active]. given: ids already holds the experts; only their weights are computed.
   virtual void route(const Matrix& logits, const ExpertsSpec& spec, bool given, std::int32_t* ids,
                      void* weights) = 0;
+  // out[p] = x's row · weightᵀ of pair p's expert, then its bias added to what has rounded; of pairs whose
+  // expert is in the table (other rows of out are left alone). x [rows or pairs, K], out [pairs, N]. The bits
+  // of linear and add. Asked only where groups_experts (weights/grouped_experts.hpp) is true of the plan.
+  virtual void linear_of_experts(const Matrix& x, const ExpertTable& table, const ExpertPairs& pairs,
+                                 const Matrix& out);
   // out[r] = Σ weights[r, j] · outputs of (r, j), in the order of j, rounded as outputs.sum says; -0 where
   // none is here.
   virtual void combine_experts(const ExpertOutputs& outputs, const Matrix& out) = 0;

@@ -35,6 +35,7 @@ Forward::Outcome Forward::end(Landing& landing) const {
   Outcome outcome;
   if (landing.bytes > 0) outcome.logits = {landing.logits.as<std::byte>(), landing.bytes};
   if (place_.last_stage) outcome.chosen = {landing.chosen.as<std::int32_t>(), landing.rows};
+  outcome.routes = fetched_routes(landing);
   return outcome;
 }
 
@@ -64,6 +65,8 @@ void Forward::stage(const Pass& pass, Landing& landing) {
   wanted_ = index + 4 * rows;
   captured_ = plan_.launch == Launch::captured && pass.decodes;
   stage_routes(pass);
+  // What is traced is traced expert by expert.
+  grouped_ = trace_ == nullptr && mixtures_.count > 0 && is_the_devices_alone(pass);
   prepare_maps(rows);
   if (trace_ != nullptr) trace_->begin(pass.wanted);
   if (graft_ != nullptr) graft_->begin();
@@ -127,8 +130,8 @@ void Forward::fetch(Landing& landing) {
     backend_.download_later(landing.chosen.as<std::int32_t>(), chosen_.data(),
                             landing.rows * sizeof(std::int32_t));
   }
+  fetch_routes(landing);
   landing.landed->record();
-  fetch_routes();
   if (trace_ != nullptr) trace_->end();
 }
 
@@ -182,7 +185,7 @@ void Forward::run_block(std::size_t layer, Block block) {
   }
   if (mixture) {
     route(layer, x);  // shards take turns at the experts' buffers
-    for (std::size_t s = 0; s < weights_.layers[layer].shards.size(); ++s) run_experts(layer, s);
+    for (std::size_t s = 0; s < weights_.layers[layer].shards.size(); ++s) run_experts(layer, s, x);
   } else {
     each_shard([&](std::size_t s) {
       if (attention && !whole_rows) project(layer, s, x);

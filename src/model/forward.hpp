@@ -37,12 +37,10 @@ struct Pass {
 
 // The order map of a message of that many elements; asked once for each number of rows. A profile's, where
 // the plan's order is profile; of the padded message's collective without its pads, where it is scattered.
-// The experts that the rows of a pass went to, in each mixture of this stage.
+// The experts that the rows of a pass went to, in each mixture of this stage; empty where it has none.
 struct PassRoutes {
-  std::int64_t mixtures = 0;
-  std::int64_t active = 0;
-  std::vector<std::int32_t> experts;  // [mixtures, rows, active], ascending
-  std::vector<float> weights;         // likewise
+  std::span<const std::int32_t> experts;  // [mixtures, rows, active], of a row ascending
+  std::span<const float> weights;         // likewise
 };
 
 using OrderMapSource = std::function<OrderMap(std::int64_t count, bool captured)>;
@@ -60,7 +58,8 @@ class Forward {
         logits;  // of the rows asked for, words of plan.logits_dtype [rows, vocabulary],
                  // on the writing rank (last stage, t = 0); elsewhere empty
     std::span<const std::int32_t>
-        chosen;  // of each of those rows the token, or kNotFinite; on the last stage
+        chosen;         // of each of those rows the token, or kNotFinite; on the last stage
+    PassRoutes routes;  // on every rank
   };
   Outcome run(const Pass& pass) {
     begin(pass, own_);
@@ -70,21 +69,23 @@ class Forward {
   // The same in two: enqueues all of it and, where the device is asynchronous, returns before it is done, …
   void begin(const Pass& pass, Landing& landing);
   // … and waits for it. Passes end in the order they began.
-  Outcome end(Landing& landing) const;
+  Outcome end(Landing& landing) const;  // again: the same
 
   // What begin is made of, so that what the device does alone can be captured and replayed:
   // host to device: tokens, positions, slots, wanted rows, and the order maps of the pass's messages.
   void stage(const Pass& pass, Landing& landing);
   // From the tokens to the logits of the first kHeadRows rows asked for and the tokens they choose, on the
-  // device and between devices. No host transfer, no allocation, no wait (but for what a trace reads, and for
-  // MPI, whose transport is the host's).
+  // device and between devices. No host transfer, no allocation, no wait (but for what a trace reads, for
+  // MPI, whose transport is the host's, and for routes where experts are not grouped).
   void compute();
   // Device to host: logits and tokens. Those of rows past the first kHeadRows (score) are computed here,
   // block by block, because they pass through one buffer.
   void fetch(Landing& landing);
 
-  // Of the pass begun last, on every rank; no mixtures where the stage has none.
-  const PassRoutes& routes() const { return pass_routes_; }
+  // Whether compute() of such a pass leaves the host out of it, so that it can be captured.
+  bool is_the_devices_alone(const Pass& pass) const {
+    return mixtures_.count == 0 || pass.rows() <= mixtures_.grouped_rows;
+  }
 
   // From the next pass on, what it computes on the way is traced; null: no more. The trace must outlive it.
   void trace_to(Trace* trace) { trace_ = trace; }
@@ -127,12 +128,15 @@ class Forward {
   };
   void make_expert_buffers(std::size_t& gathered);
   void stage_routes(const Pass& pass);
-  void fetch_routes();
+  void fetch_routes(Landing& landing);
+  PassRoutes fetched_routes(Landing& landing) const;
   void route(std::size_t layer, const Matrix& x);
   void sort_by_expert(const ExpertsSpec& spec, std::span<const std::int32_t> ids);
-  void place_outputs(Range here);
-  void run_experts(std::size_t layer, std::size_t shard);
+  void place_outputs();
+  void run_experts(std::size_t layer, std::size_t shard, const Matrix& x);
+  void run_sorted_experts(std::size_t layer, std::size_t shard);
   Matrix gathered_experts(std::size_t layer, std::int64_t rows);
+  void multiply_sorted(const ShardLayer& shard, const Matrix& joined);
   void expert_inner(std::size_t layer, std::size_t shard, const ShardExpert& expert, const ExpertRows& rows,
                     const Matrix& inner);
   void combine(std::size_t layer, std::size_t shard, const Matrix& out);
@@ -141,6 +145,18 @@ class Forward {
   Matrix input_of(const ExpertRows& expert) const;
   Matrix output_of(const ExpertRows& expert) const;
   std::byte* slice_of_experts(std::size_t layer, std::size_t shard) const;
+  Range experts_here(std::size_t layer, std::size_t shard) const;
+
+  // forward_grouped_experts.cpp: all of a pass's pairs at once
+  struct ExpertTables {
+    std::vector<ExpertTable> in, out;  // one a format: codes do not give every number
+  };
+  ExpertTables tables_of(std::size_t layer, std::size_t shard);
+  void run_grouped_experts(std::size_t layer, std::size_t shard, const Matrix& x);
+  void multiply_out(std::size_t layer, std::size_t shard, const Matrix& inner);
+  void multiply_grouped(const std::vector<ExpertTable>& tables, std::size_t layer, const Matrix& x,
+                        const Matrix& out);
+  std::int64_t pairs() const { return index_.rows * mixtures_.active; }  // of the staged pass
   // One row of an expert's output, of one shard: its dtype and columns.
   Matrix expert_output_row() const {
     return {nullptr, 1, gathers_ ? hidden_columns_.width : config_.hidden,
@@ -261,26 +277,30 @@ class Forward {
   // Mixtures of the stage. Where a pass goes through one, its rows are sorted by expert into pairs of row and
   // expert.
   struct Mixtures {
-    std::int64_t count = 0;            // in this stage
-    std::int64_t first = 0;            // of the model's mixtures, which is the stage's first
-    std::int64_t active = 0;           // the same in all
-    std::vector<std::int64_t> number;  // [layers of the stage]: which of the stage's; -1: none
-    std::vector<Columns> inner;        // gather, [count]
+    std::int64_t count = 0;                         // in this stage
+    std::int64_t first = 0;                         // of the model's mixtures, which is the stage's first
+    std::int64_t active = 0;                        // the same in all
+    std::vector<std::int64_t> number;               // [layers of the stage]: which of the stage's; -1: none
+    std::vector<Columns> inner;                     // gather, [count]
+    std::int64_t grouped_rows = 0;                  // passes of up to so many rows are grouped
+    std::vector<std::vector<ExpertTables>> tables;  // where they are: [count][hosted shards]
+    std::vector<Buffer> table_buffers;
   };
   Mixtures mixtures_;
-  bool given_routes_ = false;  // of the staged pass
-  PassRoutes pass_routes_;
-  std::vector<ExpertRows> expert_rows_;    // of the layer at hand: those that have rows, by id
-  std::vector<std::int32_t> pair_rows_;    // [pairs]: rows of the pass
-  std::vector<std::int64_t> pair_places_;  // [rows, active]: index into the pairs
-  std::vector<std::int64_t> places_;       // [pairs]: elements from expert_outputs_; -1: not here
-  Buffer router_logits_;                   // [rows, experts] of the model's dtype
-  Buffer routed_;                          // int32 [mixtures, rows, active] of the capacity's rows
-  Buffer route_weights_;                   // likewise, float32 (float64 of float64)
-  Buffer device_pair_rows_;                // int32 [pairs]
-  Buffer device_places_;                   // int64 [rows, active]
+  bool given_routes_ = false;               // of the staged pass
+  bool grouped_ = false;                    // likewise
+  std::vector<std::int32_t> host_experts_;  // [rows, active] of the layer at hand
+  std::vector<ExpertRows> expert_rows_;     // of the layer at hand: those that have rows, by id
+  std::vector<std::int32_t> pair_rows_;     // [pairs]: rows of the pass
+  std::vector<std::int64_t> pair_places_;   // [rows, active]: index into the pairs
+  std::vector<std::int64_t> places_;        // [rows, active]: elements from expert_outputs_
+  Buffer router_logits_;                    // [rows, experts] of the model's dtype
+  Buffer routed_;                           // int32 [mixtures, rows, active] of the capacity's rows
+  Buffer route_weights_;                    // likewise, float32 (float64 of float64)
+  Buffer device_pair_rows_;                 // int32 [pairs]
+  Buffer device_places_;                    // int64 [rows, active]
   Buffer expert_inputs_, expert_outputs_;
-  Buffer expert_wide_, expert_inner_;     // of one expert at a time
+  Buffer expert_wide_, expert_inner_;     // of one expert at a time, or of grouped pairs
   Buffer expert_slices_, expert_joined_;  // gather: of all pairs
 };
 

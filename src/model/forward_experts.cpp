@@ -1,6 +1,7 @@
 // A mixture of experts in place of a layer's MLP. The router runs unsharded, on bits that all ranks share, so
 // all ranks route alike. Each expert multiplies exactly the rows routed to it, in row order, shard by shard:
-// the same shapes wherever a shard lives.
+// the same shapes wherever a shard lives. (Where products give a row's bits whatever its neighbours, passes
+// of few rows take all experts at once: forward_grouped_experts.cpp.)
 #include <algorithm>
 
 #include "common/error.hpp"
@@ -46,20 +47,18 @@ void Forward::route(std::size_t layer, const Matrix& x) {
   backend_.route(logits, experts, given_routes_, chosen,
                  of_mixture<std::byte>(route_weights_, mixture,
                                        pairs * static_cast<std::int64_t>(size_of(route_dtype()))));
+  if (grouped_) return;
 
   // Products have as many rows as an expert got: the host has to know.
-  auto& ids = pass_routes_.experts;
-  ids.resize(static_cast<std::size_t>(mixtures_.count * pairs));
-  const auto ids_here =
-      std::span(ids).subspan(static_cast<std::size_t>(mixture * pairs), static_cast<std::size_t>(pairs));
-  backend_.download(ids_here.data(), chosen, ids_here.size_bytes());
-  sort_by_expert(experts, ids_here);
+  host_experts_.resize(static_cast<std::size_t>(pairs));
+  backend_.download(host_experts_.data(), chosen, host_experts_.size() * sizeof(std::int32_t));
+  sort_by_expert(experts, host_experts_);
   for (const auto& expert : expert_rows_) {
     const RowIndex rows{.tokens = device_pair_rows_.as<std::int32_t>() + expert.pairs.begin,
                         .rows = expert.pairs.size()};
     backend_.embed(x, {0, x.rows}, rows, input_of(expert));
   }
-  if (!plan_.expert_parallel) place_outputs({0, experts.count});
+  place_outputs();
 }
 
 void Forward::sort_by_expert(const ExpertsSpec& spec, std::span<const std::int32_t> ids) {
@@ -98,18 +97,17 @@ void Forward::sort_by_expert(const ExpertsSpec& spec, std::span<const std::int32
   backend_.upload(device_pair_rows_.data(), pair_rows_.data(), pair_rows_.size() * sizeof(std::int32_t));
 }
 
-// Where the outputs of each row's experts are, of those experts that are here.
-void Forward::place_outputs(Range here) {
+// Where the outputs of each row's experts are.
+void Forward::place_outputs() {
   const std::int64_t cols = expert_output_row().cols;
-  places_.assign(pair_places_.size(), -1);
+  std::vector<std::int64_t> by_pair(pair_places_.size());
   for (const auto& expert : expert_rows_)
-    if (here.contains(expert.id))
-      for (std::int64_t i = expert.pairs.begin; i < expert.pairs.end; ++i)
-        places_[static_cast<std::size_t>(i)] = expert.output + (i - expert.pairs.begin) * cols;
-  std::vector<std::int64_t> by_row(places_.size());
-  for (std::size_t i = 0; i < by_row.size(); ++i)
-    by_row[i] = places_[static_cast<std::size_t>(pair_places_[i])];
-  backend_.upload(device_places_.data(), by_row.data(), by_row.size() * sizeof(std::int64_t));
+    for (std::int64_t i = expert.pairs.begin; i < expert.pairs.end; ++i)
+      by_pair[static_cast<std::size_t>(i)] = expert.output + (i - expert.pairs.begin) * cols;
+  places_.resize(by_pair.size());
+  for (std::size_t i = 0; i < places_.size(); ++i)
+    places_[i] = by_pair[static_cast<std::size_t>(pair_places_[i])];
+  backend_.upload(device_places_.data(), places_.data(), places_.size() * sizeof(std::int64_t));
 }
 
 Matrix Forward::input_of(const ExpertRows& expert) const {
@@ -137,32 +135,40 @@ void Forward::expert_inner(std::size_t layer, std::size_t s, const ShardExpert& 
 }
 
 // A shard's experts: its partial of the sum, or (gather) its columns of all experts' inner matrices.
-void Forward::run_experts(std::size_t layer, std::size_t s) {
+void Forward::run_experts(std::size_t layer, std::size_t s, const Matrix& x) {
   const auto& shard = weights_.layers[layer].shards[s];
-  const std::int64_t rows = index_.rows;
-  const Matrix out = gathers_ ? Matrix() : partial(static_cast<std::int64_t>(s), rows);
   const bool empty = shard.experts.empty() || shard.experts.front().block.inner == 0;
-  if (!empty) {
-    for (const auto& routed : expert_rows_) {
-      const auto expert = std::find_if(shard.experts.begin(), shard.experts.end(),
-                                       [&](const ShardExpert& e) { return e.id == routed.id; });
-      if (expert == shard.experts.end()) continue;
-      Matrix inner{expert_inner_.data(), routed.pairs.size(), expert->block.inner, plan_.dtype};
-      if (gathers_)
-        inner.data = slice_of_experts(layer, s) +
-                     static_cast<std::size_t>(routed.pairs.begin * inner.cols) * size_of(plan_.dtype);
-      expert_inner(layer, s, *expert, routed, inner);
-      if (!gathers_) product_out(inner, expert->block.out.view(), output_of(routed));
-    }
-  }
+  if (!empty) grouped_ ? run_grouped_experts(layer, s, x) : run_sorted_experts(layer, s);
   if (gathers_) return;
+  const Matrix out = partial(static_cast<std::int64_t>(s), x.rows);
   if (empty) {
     backend_.fill_negative_zero(out);
   } else {
-    if (plan_.expert_parallel) place_outputs({shard.experts.front().id, shard.experts.back().id + 1});
     combine(layer, s, out);
   }
   output(Operation::mlp_partials, layer, s, out);
+}
+
+// One expert after the other, each with its rows.
+void Forward::run_sorted_experts(std::size_t layer, std::size_t s) {
+  const auto& shard = weights_.layers[layer].shards[s];
+  for (const auto& routed : expert_rows_) {
+    const auto expert = std::find_if(shard.experts.begin(), shard.experts.end(),
+                                     [&](const ShardExpert& e) { return e.id == routed.id; });
+    if (expert == shard.experts.end()) continue;
+    Matrix inner{expert_inner_.data(), routed.pairs.size(), expert->block.inner, plan_.dtype};
+    if (gathers_)
+      inner.data = slice_of_experts(layer, s) +
+                   static_cast<std::size_t>(routed.pairs.begin * inner.cols) * size_of(plan_.dtype);
+    expert_inner(layer, s, *expert, routed, inner);
+    if (!gathers_) product_out(inner, expert->block.out.view(), output_of(routed));
+  }
+}
+
+// Ids of the experts of which a shard has something.
+Range Forward::experts_here(std::size_t layer, std::size_t s) const {
+  const auto& experts = weights_.layers[layer].shards[s].experts;
+  return {experts.front().id, experts.back().id + 1};
 }
 
 void Forward::combine(std::size_t layer, std::size_t s, const Matrix& out) {
@@ -171,7 +177,7 @@ void Forward::combine(std::size_t layer, std::size_t s, const Matrix& out) {
   const std::int64_t pairs = out.rows * experts.active;
   ExpertOutputs outputs;
   outputs.outputs = expert_outputs_.data();
-  outputs.places = device_places_.as<std::int64_t>();
+  outputs.places = grouped_ ? nullptr : device_places_.as<std::int64_t>();
   outputs.experts = of_mixture<std::int32_t>(routed_, mixture, pairs);
   outputs.weights = of_mixture<std::byte>(route_weights_, mixture,
                                           pairs * static_cast<std::int64_t>(size_of(route_dtype())));
@@ -179,41 +185,45 @@ void Forward::combine(std::size_t layer, std::size_t s, const Matrix& out) {
   outputs.bias = weights_.layers[layer].shards[s].expert_out_bias.view;
   outputs.bias.dtype = plan_.dtype;
   outputs.sum = plan_.expert_sum;
+  outputs.here = experts_here(layer, s);
   backend_.combine_experts(outputs, out);
 }
 
 std::byte* Forward::slice_of_experts(std::size_t layer, std::size_t s) const {
   const Columns& columns = mixtures_.inner[static_cast<std::size_t>(mixtures_.number[layer])];
-  const auto pairs = static_cast<std::int64_t>(pair_rows_.size());
-  return expert_slices_.as<std::byte>() + s * columns.stride(pairs, plan_.dtype);
+  return expert_slices_.as<std::byte>() + s * columns.stride(pairs(), plan_.dtype);
 }
 
 // As gathered_product: the inner matrices of all pairs -> [pairs, K]; each shard multiplies its rows of each
 // expert's output over all of K, and sums them -> [rows, hidden].
 Matrix Forward::gathered_experts(std::size_t layer, std::int64_t rows) {
   const Columns& columns = mixtures_.inner[static_cast<std::size_t>(mixtures_.number[layer])];
-  const auto pairs = static_cast<std::int64_t>(pair_rows_.size());
-  const Matrix joined{expert_joined_.data(), pairs, columns.count, plan_.dtype};
-  backend_.join_columns(all_slices(expert_slices_.data(), columns.stride(pairs, plan_.dtype), columns, 0),
+  const Matrix joined{expert_joined_.data(), pairs(), columns.count, plan_.dtype};
+  backend_.join_columns(all_slices(expert_slices_.data(), columns.stride(pairs(), plan_.dtype), columns, 0),
                         joined);
   Matrix out{partials_.data(), rows, hidden_columns_.width, plan_.dtype};
   const auto& shards = weights_.layers[layer].shards;
   for (std::size_t s = 0; s < shards.size(); ++s) {
-    for (const auto& routed : expert_rows_) {
-      const Matrix x{expert_inner_.data(), routed.pairs.size(), columns.count, plan_.dtype};
-      Matrix from = x;
-      from.data = expert_joined_.as<std::byte>() +
-                  static_cast<std::size_t>(routed.pairs.begin * columns.count) * size_of(plan_.dtype);
-      backend_.copy_columns(from, {0, columns.count}, x, 0);
-      const auto& expert = shards[s].experts[static_cast<std::size_t>(routed.id)];
-      backend_.linear(x, expert.block.out.view(), output_of(routed));
-    }
+    grouped_ ? multiply_out(layer, s, joined) : multiply_sorted(shards[s], joined);
     combine(layer, s, out);
     out.data = static_cast<std::byte*>(out.data) + stride_of(out);
   }
   const Matrix sum = reduced_.view.first_rows(rows);
   backend_.join_columns(all_slices(partials_.data(), stride_of(out), hidden_columns_, out.cols), sum);
   return sum;
+}
+
+// Each expert's rows of what was gathered, from a boundary of their own.
+void Forward::multiply_sorted(const ShardLayer& shard, const Matrix& joined) {
+  for (const auto& routed : expert_rows_) {
+    const Matrix x{expert_inner_.data(), routed.pairs.size(), joined.cols, plan_.dtype};
+    Matrix from = x;
+    from.data = static_cast<std::byte*>(joined.data) +
+                static_cast<std::size_t>(routed.pairs.begin * joined.cols) * size_of(plan_.dtype);
+    backend_.copy_columns(from, {0, joined.cols}, x, 0);
+    const auto& expert = shard.experts[static_cast<std::size_t>(routed.id)];
+    backend_.linear(x, expert.block.out.view(), output_of(routed));
+  }
 }
 
 void Forward::observe_expert(Operation operation, std::size_t layer, std::size_t s, const ExpertRows& rows,
@@ -225,20 +235,27 @@ void Forward::observe_expert(Operation operation, std::size_t layer, std::size_t
           .subspan(static_cast<std::size_t>(rows.pairs.begin), static_cast<std::size_t>(rows.pairs.size())));
 }
 
-void Forward::fetch_routes() {
-  pass_routes_.mixtures = mixtures_.count;
-  pass_routes_.active = mixtures_.active;
-  if (mixtures_.count == 0) return;
-  const std::size_t count = pass_routes_.experts.size();
-  pass_routes_.weights.resize(count);
-  if (route_dtype() == DType::float32) {
-    backend_.download(pass_routes_.weights.data(), route_weights_.data(), count * sizeof(float));
-    return;
+void Forward::fetch_routes(Landing& landing) {
+  landing.pairs = static_cast<std::size_t>(mixtures_.count * pairs());
+  if (landing.pairs == 0) return;
+  const std::size_t ids = landing.pairs * sizeof(std::int32_t);
+  const std::size_t weights = landing.pairs * size_of(route_dtype());
+  landing.routes.hold(aligned(ids) + weights);
+  backend_.download_later(landing.routes.as<std::byte>(), routed_.data(), ids);
+  backend_.download_later(landing.routes.as<std::byte>() + aligned(ids), route_weights_.data(), weights);
+}
+
+PassRoutes Forward::fetched_routes(Landing& landing) const {
+  if (landing.pairs == 0) return {};
+  const std::byte* weights = landing.routes.as<std::byte>() + aligned(landing.pairs * sizeof(std::int32_t));
+  PassRoutes routes{{landing.routes.as<std::int32_t>(), landing.pairs},
+                    {reinterpret_cast<const float*>(weights), landing.pairs}};
+  if (route_dtype() == DType::float64) {
+    const auto* wide = reinterpret_cast<const double*>(weights);
+    landing.route_weights.assign(wide, wide + landing.pairs);
+    routes.weights = landing.route_weights;
   }
-  std::vector<double> weights(count);
-  backend_.download(weights.data(), route_weights_.data(), count * sizeof(double));
-  std::transform(weights.begin(), weights.end(), pass_routes_.weights.begin(),
-                 [](double weight) { return static_cast<float>(weight); });
+  return routes;
 }
 
 }  // namespace shardrift

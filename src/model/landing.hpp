@@ -2,6 +2,7 @@
 // and write it after the call that enqueued the pass has returned; a landing serves one pass at a time.
 #pragma once
 #include <memory>
+#include <vector>
 
 #include "model/backend.hpp"
 
@@ -37,14 +38,17 @@ class HostBuffer {
 };
 
 struct Landing {
-  HostBuffer index;       // int32: tokens, positions, slots, lengths, wanted rows
-  HostBuffer logits;      // [logit rows, vocabulary], on the writing rank
-  HostBuffer chosen;      // int32 [logit rows], on the ranks of the last stage
-  std::size_t rows = 0;   // with logits
-  std::size_t bytes = 0;  // of the logits; 0: this rank does not write
+  HostBuffer index;   // int32: tokens, positions, slots, lengths, wanted rows
+  HostBuffer logits;  // [logit rows, vocabulary], on the writing rank
+  HostBuffer chosen;  // int32 [logit rows], on the ranks of the last stage
+  HostBuffer routes;  // int32 [mixtures of the stage, rows of the pass, active], then their weights
+  std::vector<float> route_weights;  // of a float64 model, whose weights come as such
+  std::size_t pairs = 0;             // in routes
+  std::size_t rows = 0;              // with logits
+  std::size_t bytes = 0;             // of the logits; 0: this rank does not write
   std::unique_ptr<DeviceEvent> landed;
   explicit Landing(Backend& backend)
-      : index(backend), logits(backend), chosen(backend), landed(backend.make_event()) {}
+      : index(backend), logits(backend), chosen(backend), routes(backend), landed(backend.make_event()) {}
 };
 
 }  // namespace shardrift

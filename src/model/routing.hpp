@@ -93,13 +93,14 @@ inline constexpr bool can_be_partial = std::is_same_v<P, T> ||
 
 template <typename P, typename T>
 SHARDRIFT_DEVICE P combined_element(const ExpertOutputs& from, const Compute<P>* weights, std::int64_t row,
-                                    std::int64_t column) {
+                                    std::int64_t columns, std::int64_t column) {
   using C = Compute<P>;
   C sum = 0;
   bool any = false;
   for (std::int64_t n = row * from.active; n < (row + 1) * from.active; ++n) {
-    if (from.places[n] < 0) continue;
-    P output = static_cast<const P*>(from.outputs)[from.places[n] + column];
+    if (from.experts[n] < from.here.begin || from.experts[n] >= from.here.end) continue;
+    const std::int64_t place = from.places == nullptr ? n * columns : from.places[n];
+    P output = static_cast<const P*>(from.outputs)[place + column];
     if (from.bias.data != nullptr) {
       const T bias = static_cast<const T*>(from.bias.data)[from.experts[n] * from.bias.cols + column];
       output = static_cast<P>(static_cast<C>(output) + static_cast<C>(bias));

@@ -27,7 +27,8 @@ What stands beside it:
              in a CUDA graph, else run plainly. products alone is the floor that the library leaves.
   pass       all operations of the pass, likewise captured, without copies to and from the host
   host       what a step takes beyond its pass: copies, launches, waiting for the host
-A mixture of experts cannot be captured, because the host reads its routes: there each phase holds that wait, too.
+A mixture of experts cannot be captured, because the host reads its routes (but decode with --products fixed and 16
+bits): there each phase holds that wait, too.
 Where stages work in turns (--in-flight), a step is what one adds to the others.
 
 Examples:

@@ -96,7 +96,7 @@ constexpr auto fields_of(std::type_identity<RunOptions>) {
           "run_ahead", &RunOptions::run_ahead, FlagGroup::plan, any_value,
           "begin the next pass with the token that the device chose, before the host has seen this one's "
           "logits; changes no bits. auto (default): on GPUs, where one stage has all layers and nothing is "
-          "collected pass by pass (checksums, hidden states, routes of experts)"},
+          "collected pass by pass (checksums, hidden states); of a mixture of experts with --products fixed"},
       RunField{
           "stall_timeout", &RunOptions::stall_timeout, FlagGroup::plan, any_value,
           "end all ranks where none makes progress, or one does not answer, for N seconds (default 60; 0: "

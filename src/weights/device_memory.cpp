@@ -5,6 +5,7 @@
 
 #include "parallel/plan/prompt_groups.hpp"
 #include "weights/attention_scratch.hpp"
+#include "weights/grouped_experts.hpp"
 
 namespace shardrift {
 namespace {
@@ -166,9 +167,10 @@ class Sizes {
     return bytes + gathered + ropes();
   }
 
-  // Of the stage's mixtures: routes, each expert's rows and outputs, and one expert's columns at a time.
+  // Of the stage's mixtures: routes, each expert's rows and outputs, and the columns of one expert, or of all
+  // pairs that are multiplied at once.
   std::int64_t mixtures(std::int64_t partial, std::int64_t& gathered) const {
-    std::int64_t count = 0, active = 0, experts = 0, intermediate = 0, inner = 0, slice = 0;
+    std::int64_t count = 0, active = 0, experts = 0, intermediate = 0, inner = 0, slice = 0, tables = 0;
     for (const LayerSpec& layer : stage_layers()) {
       const ExpertsSpec& spec = layer.experts;
       if (spec.count == 0) continue;
@@ -176,7 +178,11 @@ class Sizes {
       active = spec.active;
       experts = std::max(experts, spec.count);
       intermediate = std::max(intermediate, spec.intermediate);
-      for (const Shard& shard : shards_) inner = std::max(inner, experts_of(spec, shard.index).columns);
+      for (const Shard& shard : shards_) {
+        const Experts here = experts_of(spec, shard.index);
+        inner = std::max(inner, here.columns);
+        if (here.count > 0) tables += 2 * spec.count;  // of gates and ups, of downs
+      }
       for (int s = 0; s < plan_.shards; ++s)
         slice = std::max(slice, deal_columns(spec.intermediate, plan_.shards, s).size());
     }
@@ -189,7 +195,11 @@ class Sizes {
     const std::int64_t output = gathers_ ? deal_vocabulary(config_.hidden, plan_.shards, 0).width * element_
                                          : config_.hidden * partial;
     bytes += pairs * output + experts * kAligned;
-    bytes += rows * (2 * inner + (gathers_ ? intermediate : inner)) * element_;
+    const std::int64_t grouped = grouped_rows(plan_, rows, capacity_.slots, active) * active;
+    const std::int64_t at_once = std::max(rows, grouped);
+    bytes += (at_once * 2 * inner + (gathers_ ? rows * intermediate : at_once * inner)) * element_;
+    constexpr std::int64_t kEntry = 24;  // of a table of experts
+    if (grouped > 0) bytes += tables * kEntry;
     if (!gathers_) return bytes;
     const std::int64_t stride = aligned(pairs * slice * element_);
     gathered = std::max(gathered, plan_.shards * stride);

@@ -6,6 +6,7 @@
 
 #include "common/error.hpp"
 #include "weights/codings/matrix_coding.hpp"
+#include "weights/grouped_experts.hpp"
 #include "weights/wrapping.hpp"
 
 namespace shardrift {
@@ -231,17 +232,19 @@ Fit fit(const ModelConfig& model, const Checkpoint& checkpoint) {
   return fit(model, checkpoint, architecture_of(model));
 }
 
-std::string why_not_captured(const ModelConfig& model) {
-  if (!has_experts(model)) return {};
-  return fmt::format("{} is a mixture of experts, whose routes the host has to see in each layer",
-                     model.architecture);
+std::string why_not_captured(const Plan& plan, const ModelConfig& model) {
+  if (!has_experts(model) || groups_experts(plan)) return {};
+  return fmt::format(
+      "{} is a mixture of experts, whose routes the host has to see in each layer (but with --products fixed "
+      "and a dtype of 16 bits)",
+      model.architecture);
 }
 
 void require_fits(const Plan& plan, const ModelConfig& model) {
   if (has_experts(model)) {
-    if (plan.launch == Launch::captured)
-      throw usage_error("--launch captured: {}; leave it out, or use --launch eager",
-                        why_not_captured(model));
+    const auto why = why_not_captured(plan, model);
+    if (plan.launch == Launch::captured && !why.empty())
+      throw usage_error("--launch captured: {}; leave it out, or use --launch eager", why);
     return;
   }
   if (plan.expert_parallel)

@@ -26,7 +26,7 @@ std::vector<std::string> fit_to_checkpoint(ModelConfig& model, const Checkpoint&
 
 // Throws usage_error where the plan asks for what the model has not: experts to deal or to sum.
 void require_fits(const Plan& plan, const ModelConfig& model);
-// Why decode passes of this model cannot be captured (plan.hpp, Launch); empty: they can.
-std::string why_not_captured(const ModelConfig& model);
+// Why decode passes of this model cannot be captured by this plan (plan.hpp, Launch); empty: they can.
+std::string why_not_captured(const Plan& plan, const ModelConfig& model);
 
 }  // namespace shardrift

@@ -16,6 +16,7 @@
 #include "common/stop_request.hpp"
 #include "options/bench_options.hpp"
 #include "parallel/profile/messages.hpp"
+#include "weights/grouped_experts.hpp"
 #include "worker/bench_report.hpp"
 #include "worker/collectives.hpp"
 #include "worker/environment.hpp"
@@ -222,11 +223,11 @@ class Bench {
     shape.seconds = median(shape.repeats);
     shape.tokens_per_second = static_cast<double>(tokens * plan_.replicas) / shape.seconds;
     shape.weight_bytes = sum_of(world_, static_cast<double>(weights_.bytes_per_token)) / plan_.replicas;
-    shape.captured = backend_.asynchronous() && !has_experts(config_);
+    const Pass pass = made_pass(shape.phase, shape.length, options_, config_);
+    shape.captured = backend_.asynchronous() && forward_.is_the_devices_alone(pass);
     hold_.here(stop_requested);
     const progress::Doing timing("timing phases");
-    auto mine = time_phases(world_, backend_, forward_, plan_, only_,
-                            made_pass(shape.phase, shape.length, options_, config_), shape.captured);
+    auto mine = time_phases(world_, backend_, forward_, plan_, only_, pass, shape.captured);
     for (double& seconds : mine.alone)
       seconds = through_stages(world_, plan_, place_, options_.run.in_flight, seconds);
     mine.pass = through_stages(world_, plan_, place_, options_.run.in_flight, mine.pass);
@@ -277,10 +278,12 @@ BenchOptions agreed_options(const World& world, const std::vector<std::string>& 
   return options;
 }
 
-std::string notes_of(const ModelConfig& config, bool asynchronous, int threads) {
+std::string notes_of(const ModelConfig& config, const Plan& plan, bool asynchronous, int threads) {
   if (has_experts(config))
-    return "phases were run operation by operation: a mixture's routes are read by the host, and each phase "
-           "holds that wait; GB/s counts the experts of one row\n";
+    return fmt::format(
+        "{}phases were run operation by operation: a mixture's routes are read by the host, and each phase "
+        "holds that wait; GB/s counts the experts of one row\n",
+        asynchronous && groups_experts(plan) ? "of decode, phases are CUDA graphs; of prefill, " : "");
   if (asynchronous) return "phases are CUDA graphs of their operations alone\n";
   return fmt::format("phases are passes of their operations alone, on {} thread(s) a rank\n", threads);
 }
@@ -314,13 +317,14 @@ int bench_command(const World& world, const std::vector<std::string>& arguments,
       gather_environment(world, opened.device.info, plan.device, kernel_threads(options.run, world));
   if (plan.device == Device::cuda) world.together([&] { check_devices(environment.devices); });
 
-  BenchResult result{.plan = describe(plan),
-                     .device = fmt::format("{} ({})", opened.device.info.name, world.host()),
-                     .version = SHARDRIFT_VERSION,
-                     .command = options.run.command,
-                     .notes = notes_of(config, device.asynchronous(), kernel_threads(options.run, world)),
-                     .tokens = options.tokens,
-                     .stages = plan.pipeline > 1};
+  BenchResult result{
+      .plan = describe(plan),
+      .device = fmt::format("{} ({})", opened.device.info.name, world.host()),
+      .version = SHARDRIFT_VERSION,
+      .command = options.run.command,
+      .notes = notes_of(config, plan, device.asynchronous(), kernel_threads(options.run, world)),
+      .tokens = options.tokens,
+      .stages = plan.pipeline > 1};
   {
     const progress::Doing reading("measuring how fast memory is read");
     progress.show("measuring how fast memory is read");

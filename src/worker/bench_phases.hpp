@@ -61,6 +61,10 @@ class PhaseBackend final : public Backend {
   void linear(const Matrix& x, const Weight& weight, const Matrix& out) override {
     if (runs(BenchPhase::products)) device_.linear(x, weight, out);
   }
+  void linear_of_experts(const Matrix& x, const ExpertTable& table, const ExpertPairs& pairs,
+                         const Matrix& out) override {
+    if (runs(BenchPhase::products)) device_.linear_of_experts(x, table, pairs, out);
+  }
   bool multiplies_coded(DType dtype) const override { return device_.multiplies_coded(dtype); }
   std::size_t code(OwnedWeight& weight, WeightFormat format) override { return device_.code(weight, format); }
   void attention(const Matrix& qkv, const AttentionShape& shape, const RowIndex& index,

@@ -79,8 +79,10 @@ bool Generator::runs_ahead(const Flight& flight) const {
   const bool may =
       options_.run_ahead == RunAhead::on || (options_.run_ahead == RunAhead::automatic && role_.asynchronous);
   if (!may || options_.plan.pipeline > 1 || options_.mode == Mode::score) return false;
-  if (flights_.size() > 1) return false;                       // the pass before is another flight's
-  if (traces_ != nullptr || routes_ != nullptr) return false;  // they are collected pass by pass
+  if (flights_.size() > 1) return false;  // the pass before is another flight's
+  if (traces_ != nullptr) return false;   // they are collected pass by pass
+  // A row after its end goes to other experts than one of no prompt, whose products' rows may change bits.
+  if (routes_ != nullptr && options_.plan.products != Products::fixed) return false;
   if (flight.begun.size() != 1 || flight.prefilled < flight.prefills.size()) return false;
   const Begun& begun = flight.begun.front();
   // Tokens of several prefill passes: the device has the last one's alone.

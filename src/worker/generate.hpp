@@ -84,6 +84,8 @@ class Generator {
   void begin_decode(Flight& flight);
   void begin(Flight& flight, Begun&& made);
   void take(Flight& flight, Begun& begun);
+  // Of a pipeline all stages send their routes when a pass begins: the last one waits for them.
+  bool has_stages() const { return options_.plan.pipeline > 1; }
   std::int64_t most_rows(const Job& job) const;
   void take_row(Sequence& sequence, std::span<const std::byte> row, std::size_t i, record::Row where);
 

@@ -33,14 +33,15 @@ OpenedPlan open_plan(const World& world, RunOptions& options, const Pinning& pin
   });
   require_agreement(world, stated_config(options, config), kSameModel);
   world.together([&] {
-    const auto launch = resolve_launch(options, why_not_captured(config));
+    const auto launch = resolve_launch(options, why_not_captured(options.plan, config));
     if (!launch.empty() && world.rank() == 0) print_notes({launch});
     options.plan = validated(options.plan, static_cast<int>(config.layers), world.size());
     require_fits(options.plan, config);
-    if (options.run_ahead == RunAhead::on && has_experts(config))
+    if (options.run_ahead == RunAhead::on && has_experts(config) && options.plan.products != Products::fixed)
       throw usage_error(
-          "--run-ahead on: {} is a mixture of experts, whose routes are collected pass by pass; "
-          "leave it out",
+          "--run-ahead on: {} is a mixture of experts, where a prompt's row after its end changes how many "
+          "rows "
+          "an expert has, and so its neighbours' bits; leave it out, or use --products fixed",
           config.architecture);
   });
   started("configuration");

@@ -87,16 +87,18 @@ void Generator::begin(Flight& flight, Begun&& made) {
   forward_.begin(begun.pass, *begun.landing);
   if (!role_.asynchronous) begun.clock.computed(Clock::now());
   if (traces_ != nullptr) traces_->collect();
-  if (routes_ != nullptr) routes_->collect(begun.pass.rows());
+  if (routes_ != nullptr && has_stages())
+    routes_->collect(begun.pass.rows(), forward_.end(*begun.landing).routes);
   // What is known already is told at once: other stages may be waiting for it. (Not where the pass before is
   // not settled, which this one ran ahead of.)
-  const bool known = !role_.asynchronous || traces_ != nullptr || routes_ != nullptr;
+  const bool known = !role_.asynchronous || traces_ != nullptr || (routes_ != nullptr && has_stages());
   if (known && role_.place.last_stage && flight.begun.size() == 1) take(flight, begun);
 }
 
 // Rows to their prompts' records; choices to whoever has not seen them.
 void Generator::take(Flight& flight, Begun& begun) {
   const auto outcome = forward_.end(*begun.landing);
+  if (routes_ != nullptr && !has_stages()) routes_->collect(begun.pass.rows(), outcome.routes);
   progress::at("choosing tokens");
   const double seconds = begun.clock.taken(Clock::now(), pace_);
   begun.taken = true;

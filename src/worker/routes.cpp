@@ -22,10 +22,9 @@ std::vector<std::int32_t> mixture_layers(const ModelConfig& config) {
   return layers;
 }
 
-RouteCollector::RouteCollector(const Forward& forward, const ModelConfig& config, const Plan& plan,
-                               const Place& place, const Communicator& replica)
-    : forward_(forward),
-      plan_(plan),
+RouteCollector::RouteCollector(const ModelConfig& config, const Plan& plan, const Place& place,
+                               const Communicator& replica)
+    : plan_(plan),
       place_(place),
       replica_(replica),
       layers_(mixture_layers(config)),
@@ -39,15 +38,14 @@ RouteCollector::RouteCollector(const Forward& forward, const ModelConfig& config
   }
 }
 
-void RouteCollector::collect(std::int64_t rows) {
+void RouteCollector::collect(std::int64_t rows, const PassRoutes& mine) {
   rows_ = rows;
   if (place_.t != 0) return;  // every rank of a tensor-parallel group routes alike
-  const PassRoutes& mine = forward_.routes();
   const int writer = writing_rank(plan_);
   if (!place_.last_stage) {
-    if (mine.mixtures == 0) return;
-    replica_.send(std::as_bytes(std::span(mine.experts)), writer);
-    replica_.send(std::as_bytes(std::span(mine.weights)), writer);
+    if (mine.experts.empty()) return;
+    replica_.send(std::as_bytes(mine.experts), writer);
+    replica_.send(std::as_bytes(mine.weights), writer);
     return;
   }
   const auto count = layers_.size() * static_cast<std::size_t>(rows * active_);

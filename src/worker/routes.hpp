@@ -25,16 +25,15 @@ struct TokenRoutes {
 // What the stages of a replica routed in a pass.
 class RouteCollector {
  public:
-  RouteCollector(const Forward& forward, const ModelConfig& config, const Plan& plan, const Place& place,
+  RouteCollector(const ModelConfig& config, const Plan& plan, const Place& place,
                  const Communicator& replica);
-  // After every pass, by every rank of the replica: stages send theirs.
-  void collect(std::int64_t rows);
+  // Of every pass, in the order they began, by every rank of the replica: stages send theirs.
+  void collect(std::int64_t rows, const PassRoutes& mine);
   // On the writing rank: these rows of that pass are the prompt's next; and all of them into its record.
   void append(Range rows, TokenRoutes& to) const;
   void finish(TokenRoutes& of, record::PromptRecord& record) const;
 
  private:
-  const Forward& forward_;
   const Plan& plan_;
   const Place& place_;
   const Communicator& replica_;

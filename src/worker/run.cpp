@@ -159,7 +159,7 @@ int run_plan(const World& world, const RunOptions& options, ModelConfig config, 
   if (traces) generator.trace_with(&*traces);
   std::optional<RouteCollector> routes;
   if (has_experts(config)) {
-    routes.emplace(*forward, config, plan, place, groups.replica_ranks);
+    routes.emplace(config, plan, place, groups.replica_ranks);
     generator.collect_routes_with(&*routes);
   }
   if (replay) generator.replay_with(&*replay);

@@ -58,42 +58,58 @@ struct Routed {
   std::vector<std::byte> weights;
 };
 
+// given: the experts, or none.
 Routed route(Backend& backend, const std::vector<std::byte>& logits, DType dtype, const ExpertsSpec& spec,
-             std::size_t weight_size) {
-  OwnedMatrix matrix(backend, kRows, kExperts, dtype);
+             std::size_t weight_size, const std::vector<std::int32_t>& given = {}) {
+  OwnedMatrix matrix(backend, kRows, spec.count, dtype);
   backend.upload(matrix.view.data, logits.data(), logits.size());
-  Routed routed{std::vector<std::int32_t>(kRows * kActive),
-                std::vector<std::byte>(kRows * kActive * weight_size)};
-  const Buffer ids(backend, routed.experts.size() * 4), weights(backend, routed.weights.size());
-  backend.route(matrix.view, spec, false, ids.as<std::int32_t>(), weights.data());
+  const auto pairs = static_cast<std::size_t>(kRows * spec.active);
+  Routed routed{std::vector<std::int32_t>(pairs), std::vector<std::byte>(pairs * weight_size)};
+  const Buffer ids(backend, pairs * 4), weights(backend, routed.weights.size());
+  if (!given.empty()) backend.upload(ids.data(), given.data(), pairs * 4);
+  backend.route(matrix.view, spec, !given.empty(), ids.as<std::int32_t>(), weights.data());
   backend.download(routed.experts.data(), ids.data(), routed.experts.size() * 4);
   backend.download(routed.weights.data(), weights.data(), routed.weights.size());
   return routed;
 }
 
+// Few experts and many, also all of them; routers that tie; given experts.
 TEST_P(CudaExperts, RoutesAreTheCpus) {
-  const auto logits = words(kRows * kExperts, 1);
-  for (const auto kind :
-       {RouteWeights::softmax, RouteWeights::softmax_renormalized, RouteWeights::softmax_of_chosen}) {
-    const ExpertsSpec spec{.count = kExperts, .active = kActive, .weights = kind};
-    const auto device = route(*gpu, logits, GetParam(), spec, weight_size());
-    const auto host = route(*cpu, logits, GetParam(), spec, weight_size());
-    EXPECT_EQ(device.experts, host.experts);
-    for (std::size_t i = 0; i < host.experts.size(); ++i) {
-      double theirs = 0, ours = 0;
-      if (weight_size() == 8) {
-        std::memcpy(&ours, device.weights.data() + i * 8, 8);
-        std::memcpy(&theirs, host.weights.data() + i * 8, 8);
-      } else {
-        float word = 0;
-        std::memcpy(&word, device.weights.data() + i * 4, 4);
-        ours = word;
-        std::memcpy(&word, host.weights.data() + i * 4, 4);
-        theirs = word;
+  struct Shape {
+    std::int64_t count, active;
+    bool ties, gives;
+  };
+  for (const auto& [count, active, ties, gives] :
+       {Shape{kExperts, kActive, false, false}, Shape{128, 8, false, false}, Shape{128, 8, true, false},
+        Shape{60, 33, true, false}, Shape{40, 40, false, false}, Shape{128, 8, false, true}})
+    for (const auto kind :
+         {RouteWeights::softmax, RouteWeights::softmax_renormalized, RouteWeights::softmax_of_chosen}) {
+      auto logits = words(kRows * count, 1);
+      const std::size_t size = size_of(GetParam());
+      for (std::size_t i = 0; ties && i + 3 < logits.size() / size; i += 3)  // runs of equal logits
+        std::memcpy(logits.data() + (i + 1) * size, logits.data() + i * size, size);
+      std::vector<std::int32_t> given;
+      for (std::int64_t i = 0; gives && i < kRows * active; ++i)
+        given.push_back(static_cast<std::int32_t>(i % active * 15 + i / active % 15));
+      const ExpertsSpec spec{.count = count, .active = active, .weights = kind};
+      const auto device = route(*gpu, logits, GetParam(), spec, weight_size(), given);
+      const auto host = route(*cpu, logits, GetParam(), spec, weight_size(), given);
+      EXPECT_EQ(device.experts, host.experts) << count;
+      for (std::size_t i = 0; i < host.experts.size(); ++i) {
+        double theirs = 0, ours = 0;
+        if (weight_size() == 8) {
+          std::memcpy(&ours, device.weights.data() + i * 8, 8);
+          std::memcpy(&theirs, host.weights.data() + i * 8, 8);
+        } else {
+          float word = 0;
+          std::memcpy(&word, device.weights.data() + i * 4, 4);
+          ours = word;
+          std::memcpy(&word, host.weights.data() + i * 4, 4);
+          theirs = word;
+        }
+        EXPECT_NEAR(ours, theirs, 1e-6) << i;
       }
-      EXPECT_NEAR(ours, theirs, 1e-6) << i;
     }
-  }
 }
 
 // Products and sums alone: no difference is allowed where every step rounds; a sum in float32 may be fused.
@@ -105,28 +121,35 @@ TEST_P(CudaExperts, ASumThatRoundsAtEveryExpertHasTheCpusBits) {
   const auto routed = route(*cpu, logits, GetParam(), spec, weight_size());
   std::vector<std::int64_t> places(routed.experts.size());
   for (std::size_t i = 0; i < places.size(); ++i)
-    places[i] = i % 5 == 0 ? -1 : static_cast<std::int64_t>(places.size() - 1 - i) * kCols;
-  std::vector<std::vector<std::byte>> sums;
-  for (Backend* backend : {gpu.get(), cpu.get()}) {
-    const auto device_outputs = on(*backend, outputs), device_bias = on(*backend, bias);
-    const auto device_places = on(*backend, places);
-    const auto device_experts = on(*backend, routed.experts);
-    const auto device_weights = on(*backend, routed.weights);
-    const OwnedMatrix out(*backend, kRows, kCols, GetParam());
-    backend->combine_experts({device_outputs.data(), device_places.as<std::int64_t>(),
-                              device_experts.as<std::int32_t>(), device_weights.data(), kActive,
-                              Matrix{device_bias.data(), kExperts, kCols, GetParam()}, ExpertSum::model},
-                             out.view);
-    sums.emplace_back(out.view.bytes());
-    backend->download(sums.back().data(), out.view.data, sums.back().size());
-  }
-  if (size_of(GetParam()) == 2) {
-    EXPECT_EQ(sums[0], sums[1]);
-  } else {
-    std::size_t equal = 0;
-    for (std::size_t i = 0; i < sums[0].size(); i += size_of(GetParam()))
-      equal += std::memcmp(sums[0].data() + i, sums[1].data() + i, size_of(GetParam())) == 0 ? 1 : 0;
-    EXPECT_GT(equal, sums[0].size() / size_of(GetParam()) / 2);
+    places[i] = static_cast<std::int64_t>(places.size() - 1 - i) * kCols;
+  for (const bool placed : {true, false}) {
+    std::vector<std::vector<std::byte>> sums;
+    for (Backend* backend : {gpu.get(), cpu.get()}) {
+      const auto device_outputs = on(*backend, outputs), device_bias = on(*backend, bias);
+      const auto device_places = on(*backend, places);
+      const auto device_experts = on(*backend, routed.experts);
+      const auto device_weights = on(*backend, routed.weights);
+      const OwnedMatrix out(*backend, kRows, kCols, GetParam());
+      ExpertOutputs from{device_outputs.data(),
+                         placed ? device_places.as<std::int64_t>() : nullptr,
+                         device_experts.as<std::int32_t>(),
+                         device_weights.data(),
+                         kActive,
+                         Matrix{device_bias.data(), kExperts, kCols, GetParam()},
+                         ExpertSum::model};
+      from.here = {1, kExperts - 1};
+      backend->combine_experts(from, out.view);
+      sums.emplace_back(out.view.bytes());
+      backend->download(sums.back().data(), out.view.data, sums.back().size());
+    }
+    if (size_of(GetParam()) == 2) {
+      EXPECT_EQ(sums[0], sums[1]);
+    } else {
+      std::size_t equal = 0;
+      for (std::size_t i = 0; i < sums[0].size(); i += size_of(GetParam()))
+        equal += std::memcmp(sums[0].data() + i, sums[1].data() + i, size_of(GetParam())) == 0 ? 1 : 0;
+      EXPECT_GT(equal, sums[0].size() / size_of(GetParam()) / 2);
+    }
   }
 }
 

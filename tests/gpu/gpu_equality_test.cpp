@@ -177,6 +177,50 @@ std::vector<Comparison> comparisons_of(const std::string& dtype) {
                     {2, joined(cut, {"--tensor-parallel", "2"})}}});
   }
 
+  // Experts: one after the other where they are traced, else at once, and captured where the dtype allows it.
+  const Words by_expert = joined(fixed, {"--checksums"});
+  const Words at_once = joined(fixed, dtype == "float32" ? Words{} : Words{"--launch", "captured"});
+  for (const std::string model : {"tiny-mixtral", "tiny-qwen3-moe", "tiny-gpt-oss"}) {
+    all.push_back({"fixed-experts-" + model,
+                   model,
+                   What::logits,
+                   {{1, by_expert},
+                    {1, joined(fixed, {"--launch", "eager", "--run-ahead", "off"})},
+                    {1, joined(fixed, {"--launch", "eager"})},
+                    {1, at_once},
+                    {1, joined(at_once, {"--run-ahead", "off"})},
+                    {1, joined(at_once, {"--batch", "3"})},
+                    {1, joined(at_once, together)},
+                    {1, joined(at_once, {"--shards", "2", "--row-linear", "gather"})},
+                    {2, joined(at_once, {"--tensor-parallel", "2", "--row-linear", "gather"})},
+                    {2, joined(at_once, {"--pipeline", "2", "--in-flight", "2"})}}});
+    for (const Words& more : {Words{},
+                              {"--expert-parallel"},
+                              {"--partial", "rounded"},
+                              {"--partial", "float32", "--expert-sum", "float32"}})
+      all.push_back(
+          {"fixed-experts-shards" + (more.empty() ? "" : more.back() + more.front()) + "-" + model,
+           model,
+           What::logits,
+           {shards(4, 1, "linear", joined(by_expert, more)),
+            shards(4, 1, "linear", joined(joined(fixed, {"--launch", "eager"}), more)),
+            shards(4, 1, "linear", joined(at_once, more)),
+            shards(4, 1, "linear", joined(joined(at_once, together), more)),
+            shards(4, 2, "linear", joined(at_once, more)), shards(4, 4, "linear", joined(at_once, more))}});
+  }
+  for (const std::string quantize : {"int8", "int4", "nf4", "fp8", "fp8-block"})
+    all.push_back({"fixed-experts-quantize-" + quantize,
+                   "tiny-mixtral",
+                   What::logits,
+                   {{1, joined(by_expert, {"--quantize", quantize})},
+                    {1, joined(at_once, {"--quantize", quantize})},
+                    {1, joined(joined(at_once, together), {"--quantize", quantize})}}});
+  const Words replayed{"--mode", "follow", "--follow", kFirst, "--replay-routes", kFirst};
+  all.push_back({"fixed-experts-replayed",
+                 "tiny-mixtral",
+                 What::logits,
+                 {{1, at_once}, {1, joined(by_expert, replayed)}, {1, joined(at_once, replayed)}}});
+
   // However passes follow each other, eager or captured.
   const Words captured{"--launch", "captured"};
   const Words eager{"--launch", "eager"};

@@ -1,7 +1,10 @@
 // --products fixed: a token's logits are the same bits in whatever pass it is computed.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "program.hpp"
+#include "record/reader.hpp"
 #include "recorded.hpp"
 
 namespace shardrift::testing {
@@ -68,6 +71,51 @@ TEST(FixedProductsOfExperts, BatchesChangeNoBit) {
                                  folder, "together")),
             "");
 }
+
+// Passes of few rows take all experts at once, unless they are traced; and each row's logits and routes are
+// the same.
+class GroupedExperts : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(GroupedExperts, HaveTheBitsOfEachExpertsRowsByThemselves) {
+  const std::string model = GetParam();
+  const fs::path folder = scratch("fixed-grouped-" + model);
+  const auto routes_of = [](const fs::path& path) {
+    const auto reader = record::Reader::open(path);
+    std::vector<record::Routes> routes;
+    for (const auto& id : reader.prompt_ids()) routes.push_back(reader.prompt(id).routes);
+    return routes;
+  };
+  int run = 0;
+  for (const std::string dtype : {"bfloat16", "float32"})
+    for (const Flags& flags : {Flags{},
+                               {"--shards", "4", "--reduction", "linear"},
+                               {"--shards", "4", "--reduction", "linear", "--expert-parallel"},
+                               {"--shards", "3", "--row-linear", "gather"},
+                               {"--shards", "2", "--reduction", "linear", "--partial", "rounded"},
+                               {"--quantize", "int4", "--expert-sum", "float32"}}) {
+      if (dtype == "float32" && flags.size() > 4) continue;
+      const auto named = [&](const char* name) { return std::to_string(run) + name; };
+      auto traced = flags;
+      traced.push_back("--checksums");
+      const auto sorted = record_of(model, fixed(dtype, traced), folder, named("sorted"));
+      auto together = flags;
+      for (const char* word : {"--batch", "4", "--prefill-batch", "2"}) together.emplace_back(word);
+      for (const auto& [name, what] : {std::pair("grouped", flags), std::pair("batch", together)}) {
+        const auto grouped = record_of(model, fixed(dtype, what), folder, named(name));
+        EXPECT_EQ(first_difference(sorted, grouped), "") << name << ' ' << dtype << ' ' << flags.size();
+        EXPECT_EQ(routes_of(sorted), routes_of(grouped)) << name << ' ' << dtype << ' ' << flags.size();
+      }
+      ++run;
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, GroupedExperts,
+                         ::testing::Values("tiny-mixtral", "tiny-qwen3-moe-step", "tiny-gpt-oss"),
+                         [](const auto& one) {
+                           std::string name = one.param;
+                           std::replace(name.begin(), name.end(), '-', '_');
+                           return name;
+                         });
 
 }  // namespace
 }  // namespace shardrift::testing

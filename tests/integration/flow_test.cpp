@@ -87,6 +87,32 @@ TEST(RunAhead, FollowsAndEndsAtTheContext) {
   expect_same("tiny-gemma2", "ahead-context", {{1, joined(all, kOff)}, {1, joined(all, kOn)}}, 3);
 }
 
+// A mixture's routes come with their pass, also where the next one has begun.
+TEST(RunAhead, RecordsTheRoutesOfAMixturesPasses) {
+  const Words fixed{"--products", "fixed", "--batch", "3", "--prefill-batch", "2", "--dtype", "bfloat16"};
+  const std::vector<std::pair<int, Words>> plans{
+      {1, fixed}, {1, joined(fixed, {"--shards", "4"})}, {2, joined(fixed, {"--tensor-parallel", "2"})}};
+  for (std::size_t i = 0; i < plans.size(); ++i) {
+    const fs::path folder = scratch("flow-ahead-routes-" + std::to_string(i));
+    const auto& [ranks, words] = plans[i];
+    const auto off = record_of("tiny-mixtral", {ranks, joined(words, kOff)}, folder, "off", 7);
+    const auto on = record_of("tiny-mixtral", {ranks, joined(words, kOn)}, folder, "on", 7);
+    EXPECT_EQ(first_difference(off, on), "") << i;
+    EXPECT_EQ(told(off), told(on)) << i;
+    const auto one = record::Reader::open(off), other = record::Reader::open(on);
+    for (const auto& id : one.prompt_ids()) {
+      EXPECT_FALSE(one.prompt(id).routes.experts.empty());
+      EXPECT_EQ(one.prompt(id).routes, other.prompt(id).routes) << i << ' ' << id;
+    }
+  }
+  // With the library's products a row after its end would change its neighbours' bits.
+  const fs::path folder = scratch("flow-ahead-refused");
+  const auto refused = run_program(worker_command(
+      1, run_arguments("tiny-mixtral", {1, joined(kOn, {"--batch", "2"})}, folder / "out.h5")));
+  EXPECT_EQ(refused.code, 64) << refused.output;
+  EXPECT_NE(refused.output.find("--products fixed"), std::string::npos) << refused.output;
+}
+
 // A fixture whose end of sequence is a token that it chooses early for some prompts.
 class EndOfSequence : public ::testing::Test {
  protected:

@@ -11,6 +11,7 @@
 #include "common/mix64.hpp"
 #include "model/backend.hpp"
 #include "model/cpu/attention.hpp"
+#include "model/cpu/expert_products.hpp"
 #include "model/cpu/fold.hpp"
 #include "model/cpu/linear.hpp"
 #include "model/cpu/threads.hpp"
@@ -174,6 +175,11 @@ class CpuBackend final : public Backend {
     });
   }
 
+  void linear_of_experts(const Matrix& x, const ExpertTable& table, const ExpertPairs& pairs,
+                         const Matrix& out) override {
+    cpu_linear_of_experts(threads_, x, table, pairs, out);
+  }
+
   void combine_experts(const ExpertOutputs& outputs, const Matrix& out) override {
     visit_dtype(out.dtype, [&]<typename P>() {
       visit_dtype(outputs.bias.dtype, [&]<typename T>() {
@@ -182,7 +188,7 @@ class CpuBackend final : public Backend {
           threads_.for_range(out.rows, 8, [&](std::int64_t begin, std::int64_t end) {
             for (std::int64_t r = begin; r < end; ++r)
               for (std::int64_t c = 0; c < out.cols; ++c)
-                row_of<P>(out, r)[c] = combined_element<P, T>(outputs, weights, r, c);
+                row_of<P>(out, r)[c] = combined_element<P, T>(outputs, weights, r, out.cols, c);
           });
         }
       });

@@ -12,6 +12,7 @@
 #include "model/cuda/linear.hpp"
 #include "model/cuda/pinned_staging.hpp"
 #include "model/cuda/products/fixed_product.hpp"
+#include "model/cuda/products/grouped_product.hpp"
 #include "model/cuda/queue.hpp"
 #include "parallel/reduction/scalar_fold.hpp"
 
@@ -166,6 +167,10 @@ class CudaBackend final : public Backend {
              void* weights) override {
     cuda::route(logits, spec, given, ids, weights, stream_);
     launched("route");
+  }
+  void linear_of_experts(const Matrix& x, const ExpertTable& table, const ExpertPairs& pairs,
+                         const Matrix& out) override {
+    cuda::grouped_product(x, table, pairs, out, stream_);
   }
   void combine_experts(const ExpertOutputs& outputs, const Matrix& out) override {
     cuda::combine_experts(outputs, out, stream_);

@@ -8,6 +8,8 @@ namespace shardrift {
 
 class CountingBackend : public Backend {
  public:
+  explicit CountingBackend(Products products = Products::library) : device_(make_cpu_backend(1, products)) {}
+
   int allocations = 0, transfers = 0, waits = 0;
   std::size_t allocated = 0;  // bytes so far
   int captures = 0, replays = 0;
@@ -74,6 +76,10 @@ class CountingBackend : public Backend {
              void* weights) override {
     device_->route(logits, spec, given, ids, weights);
   }
+  void linear_of_experts(const Matrix& x, const ExpertTable& table, const ExpertPairs& pairs,
+                         const Matrix& out) override {
+    device_->linear_of_experts(x, table, pairs, out);
+  }
   void combine_experts(const ExpertOutputs& outputs, const Matrix& out) override {
     device_->combine_experts(outputs, out);
   }
@@ -106,7 +112,7 @@ class CountingBackend : public Backend {
   }
 
  private:
-  std::unique_ptr<Backend> device_ = make_cpu_backend(1);
+  std::unique_ptr<Backend> device_;
 };
 
 }  // namespace shardrift

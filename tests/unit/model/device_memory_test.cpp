@@ -58,6 +58,10 @@ TEST(DeviceMemory, IsWhatIsAllocated) {
       Plan rounded = plan_of(2, 1, DType::bfloat16);
       rounded.reduction.partial = PartialDType::rounded;
       expect_allocated(model, rounded, capacity);
+      for (Plan plan : {plan_of(1, 1, DType::bfloat16), plan_of(4), gather}) {  // grouped experts
+        plan.products = Products::fixed;
+        expect_allocated(model, plan, capacity);
+      }
     }
 }
 
@@ -68,6 +72,8 @@ TEST(DeviceMemory, OfDealtExperts) {
         Plan plan = plan_of(shards, pipeline, DType::bfloat16);
         plan.expert_parallel = true;
         expect_allocated(model, plan, {57, 8, 90, 8});
+        plan.products = Products::fixed;
+        expect_allocated(model, plan, {57, 57, 90, 57});
       }
 }
 

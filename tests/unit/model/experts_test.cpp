@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <numeric>
 #include <vector>
@@ -102,10 +103,9 @@ TEST_F(ExpertsTest, TheSumRoundsWhereItSays) {
   EXPECT_EQ(sum(), 512);  // 256 + 1 + 256, to the even of 512 and 514
   // Experts that are not here add nothing, not even zero.
   from.bias.data = nullptr;
-  const std::vector<std::int64_t> none{-1, -1, -1}, last{-1, -1, 2};
-  from.places = last.data();
+  from.here = {2, 3};
   EXPECT_EQ(sum(), 1);
-  from.places = none.data();
+  from.here = {3, 5};
   EXPECT_EQ(sum(), 0);
   EXPECT_TRUE(std::signbit(sum()));
 }
@@ -121,6 +121,63 @@ TEST_F(ExpertsTest, AWeightMultipliesBeforeTheSumRounds) {
   const auto* sums = static_cast<const float*>(out.view.data);
   EXPECT_EQ(sums[0], 0.25F * 5 + 0.5F * 3);
   EXPECT_EQ(sums[1], 0.25F * 20 + 0.5F * 10);
+  from.places = nullptr;  // outputs are in the order of pairs
+  backend->combine_experts(from, out.view);
+  EXPECT_EQ(sums[0], 0.25F * 3 + 0.5F * 5);
+  EXPECT_EQ(sums[1], 0.25F * 10 + 0.5F * 20);
+}
+
+// All pairs at once, against each pair's row alone and its bias.
+TEST_F(ExpertsTest, GroupedProductsHaveTheBitsOfSeparateOnes) {
+  const auto fixed = make_cpu_backend(2, Products::fixed);
+  constexpr std::int64_t kRows = 5, kActive = 2, kPairs = kRows * kActive, kCount = 4, kK = 37, kColumns = 11;
+  const std::vector<std::int32_t> ids{0, 1, 1, 3, 0, 3, 1, 2, 1, 3};
+  for (const DType dtype : {DType::bfloat16, DType::float16, DType::float32, DType::float64}) {
+    std::uint32_t state = 1;
+    const auto random = [&](std::int64_t rows, std::int64_t cols) {
+      OwnedMatrix m(*fixed, rows, cols, dtype);
+      for (std::int64_t i = 0; i < rows * cols; ++i) {
+        state = state * 1664525U + 1013904223U;
+        const float value = static_cast<float>(state >> 8U) * 0x1p-22F - 2.0F;
+        const std::uint16_t word =
+            dtype == DType::bfloat16 ? bfloat16_from_float(value) : float16_from_float(value);
+        if (size_of(dtype) == 2) m.buffer.as<std::uint16_t>()[i] = word;
+        if (dtype == DType::float32) m.buffer.as<float>()[i] = value;
+        if (dtype == DType::float64) m.buffer.as<double>()[i] = value;
+      }
+      return m;
+    };
+    std::vector<OwnedMatrix> weights, biases;
+    std::vector<ExpertMatrix> entries(kCount);
+    for (std::size_t e = 0; e < kCount; ++e) {
+      weights.push_back(random(kColumns, kK));
+      biases.push_back(random(1, kColumns));
+      if (e != 1) entries[e] = {weights[e].view.data, nullptr, e == 2 ? nullptr : biases[e].view.data};
+    }
+    ExpertTable table{entries.data(), kCount, weights[0].view};
+    for (const std::int64_t x_rows : {kRows, kPairs}) {
+      const auto x = random(x_rows, kK);
+      const auto grouped = random(kPairs, kColumns);
+      OwnedMatrix separate(*fixed, kPairs, kColumns, dtype);
+      fixed->copy_columns(grouped.view, {0, kColumns}, separate.view, 0);
+      const std::size_t bytes = separate.view.bytes();
+      fixed->linear_of_experts(x.view, table, {ids.data(), kRows, kActive}, grouped.view);
+      EXPECT_NE(std::memcmp(grouped.view.data, separate.view.data, bytes), 0) << "a control";
+      for (std::size_t pair = 0; pair < kPairs; ++pair) {
+        const auto e = static_cast<std::size_t>(ids[pair]);
+        if (entries[e].weight == nullptr) continue;  // what was there stays
+        const auto row_of = [](const Matrix& m, std::size_t row) {
+          auto* at = static_cast<std::byte*>(m.data) + row * m.first_rows(1).bytes();
+          return Matrix{at, 1, m.cols, m.dtype};
+        };
+        const Matrix to = row_of(separate.view, pair);
+        fixed->linear(row_of(x.view, pair * static_cast<std::size_t>(x_rows) / kPairs), weights[e].view, to);
+        if (entries[e].bias != nullptr) fixed->add(to, biases[e].view);
+      }
+      EXPECT_EQ(std::memcmp(grouped.view.data, separate.view.data, bytes), 0)
+          << name_of(dtype) << ", " << x_rows << " rows";
+    }
+  }
 }
 
 // One head of two elements, two keys: softmax over two scores and the sink, which has no value.

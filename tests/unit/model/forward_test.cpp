@@ -3,8 +3,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
+#include <functional>
+#include <tuple>
 
 #include "common/argmax.hpp"
 #include "model/shard_weights.hpp"
@@ -13,6 +16,11 @@
 
 namespace shardrift {
 namespace {
+
+std::size_t mixtures_of(const ModelConfig& config) {
+  return static_cast<std::size_t>(std::count_if(config.specs.begin(), config.specs.end(),
+                                                [](const LayerSpec& l) { return l.experts.count > 0; }));
+}
 
 class ForwardParts : public ::testing::TestWithParam<const char*> {};
 
@@ -61,6 +69,89 @@ TEST_P(ForwardParts, ComputeMovesNothingBetweenHostAndDevice) {
   const auto same = std::vector<std::byte>(other.begin(), other.end());
   const auto back = forward.run(decode).logits;
   EXPECT_NE(std::memcmp(back.data(), same.data(), same.size()), 0);
+}
+
+// Of mixtures, where products give a row's bits whatever its neighbours; those that are the host's to sort
+// are the control. A trace looks at each expert, one after the other, and sees the same bits.
+TEST(ForwardOfAMixture, ComputeMovesNothingBetweenHostAndDeviceWithFixedProducts) {
+  struct Variant {
+    std::string model, name;
+    std::function<void(Plan&)> change;
+  };
+  const auto gathers = [](Plan& plan) { plan.row_linear = RowLinear::gather; };
+  const auto deals = [](Plan& plan) { plan.expert_parallel = true; };
+  const auto rounds = [](Plan& plan) { plan.reduction.partial = PartialDType::rounded; };
+  const auto widens = [](Plan& plan) { plan.reduction.partial = PartialDType::float32; };
+  const auto sums = [](Plan& plan) { plan.expert_sum = ExpertSum::float32; };
+  const auto one = [](Plan& plan) { plan.shards = 1; };
+  std::vector<Variant> variants;
+  for (const std::string model : {"tiny-mixtral", "tiny-gpt-oss", "tiny-qwen3-moe-step"})
+    for (const auto& [name, change] :
+         std::vector<std::pair<std::string, std::function<void(Plan&)>>>{{"columns", [](Plan&) {}},
+                                                                         {"gather", gathers},
+                                                                         {"experts", deals},
+                                                                         {"rounded", rounds},
+                                                                         {"float32", widens},
+                                                                         {"sums", sums},
+                                                                         {"one", one}})
+      variants.push_back({model, name, change});
+  const auto alone = make_local_transport();
+  for (const Variant& variant : variants)
+    for (const Products products : {Products::library, Products::fixed}) {
+      const auto where = variant.model + ", " + variant.name + ", " + std::string(name_of(products));
+      const auto model = std::filesystem::path(SHARDRIFT_BINARY_DIR) / "fixtures" / variant.model;
+      const auto checkpoint = Checkpoint::open(model);
+      const ModelConfig config = read_model_config(model);
+      Plan wanted;
+      wanted.shards = 4;
+      wanted.reduction = reduction_from_text("linear");
+      wanted.products = products;
+      wanted.dtype = DType::bfloat16;
+      variant.change(wanted);
+      if (wanted.row_linear == RowLinear::gather || wanted.shards == 1) wanted.reduction = Reduction();
+      const Plan plan = validated(wanted, static_cast<int>(config.layers), 1);
+      const Place place = place_of(plan, 0);
+      CountingBackend backend(products);
+      const auto weights = load_weights(checkpoint, config, plan, place, backend, [](double) {});
+      Forward forward(config, plan, place, weights, backend, *alone, *alone, {17, 17, 40, 2});
+      Trace trace(config, plan, place, backend, {.checksums = true}, 17);
+      Landing landing(backend);
+      const bool fixed = products == Products::fixed;
+      const Pass prefill{{5, 9, 130, 2, 77}, {0, 1, 2, 0, 1}, {0, 0, 0, 1, 1}, {2, 4}};
+      const Pass decode{{11, 12}, {3, 2}, {0, 1}, {0, 1}, {}, true};
+      for (const Pass& pass : {prefill, decode}) {
+        EXPECT_EQ(forward.is_the_devices_alone(pass), fixed) << where;
+        forward.trace_to(nullptr);
+        forward.stage(pass, landing);
+        const int allocations = backend.allocations;
+        const int transfers = backend.transfers;
+        forward.compute();
+        EXPECT_EQ(backend.allocations, allocations) << where;
+        fixed ? EXPECT_EQ(backend.transfers, transfers) << where : EXPECT_GT(backend.transfers, transfers);
+        const int computed = backend.transfers;
+        forward.fetch(landing);
+        EXPECT_EQ(backend.transfers, computed + 4);  // logits, tokens, experts, their weights
+        const auto kept = [](const Forward::Outcome& outcome) {
+          return std::tuple(std::vector(outcome.logits.begin(), outcome.logits.end()),
+                            std::vector(outcome.routes.experts.begin(), outcome.routes.experts.end()),
+                            std::vector(outcome.routes.weights.begin(), outcome.routes.weights.end()));
+        };
+        const auto found = kept(forward.end(landing));
+        EXPECT_FALSE(std::get<1>(found).empty()) << where;
+        forward.trace_to(&trace);
+        EXPECT_EQ(kept(forward.run(pass)), found) << where;
+        // Their routes, given, are taken.
+        Pass replayed = pass;
+        replayed.routes = std::get<1>(found);
+        EXPECT_EQ(kept(forward.run(replayed)), found) << where;
+        forward.trace_to(nullptr);
+        EXPECT_EQ(kept(forward.run(replayed)), found) << where;
+        const std::size_t active = replayed.routes.size() / mixtures_of(config) / pass.tokens.size();
+        for (std::size_t i = 0; i < replayed.routes.size(); ++i)  // control: other experts
+          replayed.routes[i] = static_cast<std::int32_t>(i % active);
+        EXPECT_NE(std::get<0>(kept(forward.run(replayed))), std::get<0>(found)) << where;
+      }
+    }
 }
 
 // A decode pass whose token is the one that the device chose gives what the pass gives that the host gave the

@@ -137,5 +137,20 @@ TEST(ExpertsFit, ExpertsThatNoRouterKnowsAreRefused) {
   EXPECT_THAT(problems_of(model, shapes), testing::ElementsAre(HasSubstr("experts.3.up_proj")));
 }
 
+TEST(ExpertsFit, DecodePassesAreCapturedWhereTheHostNeedNotSeeTheRoutes) {
+  const ModelConfig mixture = model_of("MixtralForCausalLM");
+  Plan plan;
+  plan.device = Device::cuda;
+  plan.dtype = DType::bfloat16;
+  EXPECT_THAT(why_not_captured(plan, mixture), HasSubstr("--products fixed"));
+  plan.launch = Launch::captured;
+  EXPECT_THROW(require_fits(plan, mixture), Error);
+  plan.products = Products::fixed;
+  EXPECT_EQ(why_not_captured(plan, mixture), "");
+  EXPECT_NO_THROW(require_fits(plan, mixture));
+  plan.dtype = DType::float32;
+  EXPECT_THAT(why_not_captured(plan, mixture), HasSubstr("16 bits"));
+}
+
 }  // namespace
 }  // namespace shardrift

@@ -8,6 +8,8 @@
 //   bring(step, place)         chunk warp + step · kStrands on its way to place(unit), unit < kUnits
 //   load(place)                when it is there
 //   fragments(half, tile, low, high)
+// Which rows a block has is Rows' part: row i of its kXRows is row x(i) of x and goes to row out(i); -1:
+// none.
 #pragma once
 #include "model/cuda/dependent_launch.hpp"
 #include "model/cuda/products/fragments.cuh"
@@ -34,10 +36,18 @@ struct FewMemory {
   static_assert(kStrands * Shape::kWeightRows * Shape::kXRows * sizeof(float) <= kBytes);
 };
 
+// Rows of a pass, one after the other.
+struct NextRows {
+  std::int64_t first;
+  std::int64_t count;  // of the pass
+  __device__ std::int64_t x(int i) const { return first + i < count ? first + i : -1; }
+  __device__ std::int64_t out(int i) const { return x(i); }
+};
+
 // Sums of all strands, added and stored.
-template <typename T, typename Shape>
+template <typename T, typename Shape, typename Rows>
 __device__ void store_strands(const float (&sums)[Shape::kWeightTiles][Shape::kXTiles][4], float* parts,
-                              const ProductView& product, std::int64_t first_row, std::int64_t first_column) {
+                              const ProductView& product, const Rows& rows, std::int64_t first_column) {
   const int warp = static_cast<int>(threadIdx.x) / 32;
   const int lane = static_cast<int>(threadIdx.x) % 32;
 #pragma unroll
@@ -51,24 +61,26 @@ __device__ void store_strands(const float (&sums)[Shape::kWeightTiles][Shape::kX
   __syncthreads();
   constexpr int kOutputs = Shape::kWeightRows * Shape::kXRows;
   for (int i = static_cast<int>(threadIdx.x); i < kOutputs; i += Shape::kThreads) {
-    const std::int64_t row = first_row + i / Shape::kWeightRows;
+    const std::int64_t row = rows.out(i / Shape::kWeightRows);
     const std::int64_t column = first_column + i % Shape::kWeightRows;
-    if (row >= product.rows || column >= product.columns) continue;
+    if (row < 0 || column >= product.columns) continue;
     float sum = parts[i];
 #pragma unroll
     for (int strand = 1; strand < kStrands; ++strand) sum += parts[strand * kOutputs + i];
+    if (product.bias != nullptr)
+      sum = static_cast<float>(static_cast<T>(sum)) +
+            static_cast<float>(static_cast<const T*>(product.bias)[column]);
     store_sum<T>(product.out, row * product.columns + column, sum, product.wide);
   }
 }
 
-template <typename T, typename Weights, typename Shape>
-__global__ void __launch_bounds__(Shape::kThreads) few_rows_kernel(ProductView product) {
+// A block's outputs. shared: FewMemory::kBytes.
+template <typename T, typename Weights, typename Shape, typename Rows>
+__device__ void multiply_few(const ProductView& product, const Rows& rows, std::int64_t first_column,
+                             uint4* shared) {
   using Memory = FewMemory<Weights, Shape>;
-  extern __shared__ uint4 shared[];
   const int warp = static_cast<int>(threadIdx.x) / 32;
   const int lane = static_cast<int>(threadIdx.x) % 32;
-  const std::int64_t first_column = static_cast<std::int64_t>(blockIdx.x) * Shape::kWeightRows;
-  const std::int64_t first_row = static_cast<std::int64_t>(blockIdx.y) * Shape::kXRows;
   const int chunks = chunks_of(product.k);
   const int steps = chunks > warp ? (chunks - warp + kStrands - 1) / kStrands : 0;
   const unsigned own = shared_address(shared) + (warp * Memory::kLaneUnits * 32 + lane) * kUnitBytes;
@@ -82,8 +94,8 @@ __global__ void __launch_bounds__(Shape::kThreads) few_rows_kernel(ProductView p
   bool x_there[Shape::kXTiles];
 #pragma unroll
   for (int i = 0; i < Shape::kXTiles; ++i) {
-    const std::int64_t row = first_row + 8 * i + lane / 4;
-    x_there[i] = row < product.rows;
+    const std::int64_t row = rows.x(8 * i + lane / 4);
+    x_there[i] = row >= 0;
     x[i] = static_cast<const std::uint16_t*>(product.x) + (x_there[i] ? row : 0) * product.k;
   }
   const auto bring_x = [&](int step) {
@@ -97,7 +109,6 @@ __global__ void __launch_bounds__(Shape::kThreads) few_rows_kernel(ProductView p
                                        product.k, x_there[i]);
   };
 
-  let_next_start();
   Weights weights(product, first_column, warp, lane);
   constexpr int kAhead = Shape::kStages - 1;
   for (int step = 0; step < kAhead; ++step)
@@ -122,33 +133,49 @@ __global__ void __launch_bounds__(Shape::kThreads) few_rows_kernel(ProductView p
     weights.load(place);
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
-      uint4 rows[Shape::kXTiles];
+      uint4 units[Shape::kXTiles];
 #pragma unroll
-      for (int i = 0; i < Shape::kXTiles; ++i) rows[i] = shared_unit(place(Weights::kUnits + 2 * i + half));
+      for (int i = 0; i < Shape::kXTiles; ++i) units[i] = shared_unit(place(Weights::kUnits + 2 * i + half));
 #pragma unroll
       for (int m = 0; m < Shape::kWeightTiles; ++m) {
         uint4 low, high;
         weights.fragments(half, m, low, high);
 #pragma unroll
-        for (int i = 0; i < Shape::kXTiles; ++i) multiply_add_half<T>(sums[m][i], low, high, rows[i]);
+        for (int i = 0; i < Shape::kXTiles; ++i) multiply_add_half<T>(sums[m][i], low, high, units[i]);
       }
     }
   }
   wait_for_copies<0>();
   __syncthreads();  // from here on shared memory is for sums
-  store_strands<T, Shape>(sums, reinterpret_cast<float*>(shared), product, first_row, first_column);
+  store_strands<T, Shape>(sums, reinterpret_cast<float*>(shared), product, rows, first_column);
 }
 
 template <typename T, typename Weights, typename Shape>
-void launch_few_rows(const ProductView& product, cudaStream_t stream) {
-  constexpr auto kernel = few_rows_kernel<T, Weights, Shape>;
+__global__ void __launch_bounds__(Shape::kThreads) few_rows_kernel(ProductView product) {
+  extern __shared__ uint4 shared[];
+  let_next_start();
+  const NextRows rows{static_cast<std::int64_t>(blockIdx.y) * Shape::kXRows, product.rows};
+  multiply_few<T, Weights, Shape>(product, rows, static_cast<std::int64_t>(blockIdx.x) * Shape::kWeightRows,
+                                  shared);
+}
+
+// parts: of the rows, blockIdx.y.
+template <auto kernel, typename Weights, typename Shape, typename... Arguments>
+void launch_few(std::int64_t parts, cudaStream_t stream, const ProductView& product,
+                const Arguments&... arguments) {
   constexpr unsigned kBytes = FewMemory<Weights, Shape>::kBytes;
   static const cudaError_t allowed =
       cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(kBytes));
   (void)allowed;  // where not, the launch fails
   const dim3 grid(static_cast<unsigned>((product.columns + Shape::kWeightRows - 1) / Shape::kWeightRows),
-                  static_cast<unsigned>((product.rows + Shape::kXRows - 1) / Shape::kXRows));
-  launch_dependent(kernel, grid, Shape::kThreads, kBytes, stream, product);
+                  static_cast<unsigned>(parts));
+  launch_dependent(kernel, grid, Shape::kThreads, kBytes, stream, product, arguments...);
+}
+
+template <typename T, typename Weights, typename Shape>
+void launch_few_rows(const ProductView& product, cudaStream_t stream) {
+  launch_few<few_rows_kernel<T, Weights, Shape>, Weights, Shape>(
+      (product.rows + Shape::kXRows - 1) / Shape::kXRows, stream, product);
 }
 
 }  // namespace shardrift::cuda

@@ -1,0 +1,70 @@
+// Products of pairs of a row and its expert: blockIdx.y is a pair. Of an expert's pairs, ascending, every
+// kXRows-th has a block that multiplies it and those after it, so that weights stream past once for all of
+// them; the blocks of the others end at once. A pair's bits do not depend on which are together.
+#pragma once
+#include "model/cuda/products/few_rows.cuh"
+
+namespace shardrift::cuda {
+
+// The pairs of the block whose first one `first` is, -1 where there are fewer: into `of_block` [most]. False:
+// another block has the first. All threads call it.
+template <int most>
+__device__ bool find_pairs(const std::int32_t* experts, int count, int first, int* of_block) {
+  constexpr unsigned kAll = 0xFFFFFFFF;
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  const std::int32_t expert = experts[first];
+  int before = 0;  // of the same expert
+  for (int begin = 0; begin < first; begin += 32)
+    before += __popc(__ballot_sync(kAll, begin + lane < first && experts[begin + lane] == expert));
+  if (before % most != 0) return false;
+  if (threadIdx.x < 32) {
+    int found = 0;
+    for (int begin = first; begin < count && found < most; begin += 32) {
+      const int pair = begin + lane;
+      const bool same = pair < count && experts[pair] == expert;
+      const unsigned all = __ballot_sync(kAll, same);
+      const int place = found + __popc(all & ((1U << lane) - 1));
+      if (same && place < most) of_block[place] = pair;
+      found += __popc(all);
+    }
+    for (int place = found + lane; place < most; place += 32) of_block[place] = -1;
+  }
+  __syncthreads();
+  return true;
+}
+
+// shared_by: pairs that have a row of x
+struct PairRows {
+  const int* pairs;
+  int shared_by;
+  __device__ std::int64_t x(int i) const { return pairs[i] < 0 ? -1 : pairs[i] / shared_by; }
+  __device__ std::int64_t out(int i) const { return pairs[i]; }
+};
+
+template <typename T, typename Weights, typename Shape>
+__global__ void __launch_bounds__(Shape::kThreads)
+    grouped_rows_kernel(ProductView product, const ExpertMatrix* table, const std::int32_t* experts,
+                        int pairs, int shared_by) {
+  extern __shared__ uint4 shared[];
+  __shared__ int of_block[Shape::kXRows];
+  let_next_start();
+  wait_for_previous();  // for the routes
+  const int first = static_cast<int>(blockIdx.y);
+  const ExpertMatrix expert = table[experts[first]];
+  if (expert.weight == nullptr || !find_pairs<Shape::kXRows>(experts, pairs, first, of_block)) return;
+  product.weight = expert.weight;
+  product.scales = expert.scales;
+  product.bias = expert.bias;
+  multiply_few<T, Weights, Shape>(product, PairRows{of_block, shared_by},
+                                  static_cast<std::int64_t>(blockIdx.x) * Shape::kWeightRows, shared);
+}
+
+template <typename T, typename Weights, typename Shape>
+void launch_grouped_rows(const ProductView& product, const ExpertTable& table, const ExpertPairs& pairs,
+                         cudaStream_t stream) {
+  launch_few<grouped_rows_kernel<T, Weights, Shape>, Weights, Shape>(
+      pairs.count(), stream, product, table.experts, pairs.experts, static_cast<int>(pairs.count()),
+      static_cast<int>(pairs.count() / product.rows));
+}
+
+}  // namespace shardrift::cuda

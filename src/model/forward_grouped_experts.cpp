@@ -1,0 +1,86 @@
+// A mixture's experts all at once: pairs of a row and an expert, in the order of rows, each multiplied by
+// what the device finds at its expert's place in a table. The host need not know which experts rows went to.
+// Only with products that give a row's bits whatever shares them: then these are the bits of each expert's
+// rows by themselves.
+#include <algorithm>
+
+#include "common/error.hpp"
+#include "model/forward.hpp"
+
+namespace shardrift {
+namespace {
+
+// A matrix of a shard's experts, of `count` in all, in a table for each format.
+template <typename WeightOf, typename BiasOf>
+std::vector<ExpertTable> tables_by_format(Backend& backend, const ShardLayer& shard, std::int64_t count,
+                                          const WeightOf& weight_of, const BiasOf& bias_of,
+                                          std::vector<Buffer>& buffers) {
+  std::vector<ExpertTable> tables;
+  for (const ShardExpert& first : shard.experts) {
+    const WeightFormat format = weight_of(first).format;
+    if (std::any_of(tables.begin(), tables.end(),
+                    [&](const ExpertTable& table) { return table.format == format; }))
+      continue;
+    std::vector<ExpertMatrix> experts(static_cast<std::size_t>(count));
+    for (const ShardExpert& expert : shard.experts) {
+      const Weight weight = weight_of(expert);
+      if (weight.format == format)
+        experts[static_cast<std::size_t>(expert.id)] = {
+            weight.matrix.data, static_cast<const float*>(weight.scales.data), bias_of(expert)};
+    }
+    Matrix shape = weight_of(first).matrix;
+    shape.data = nullptr;
+    buffers.push_back(uploaded(backend, experts));
+    tables.push_back({buffers.back().as<ExpertMatrix>(), count, shape, format});
+  }
+  return tables;
+}
+
+}  // namespace
+
+Forward::ExpertTables Forward::tables_of(std::size_t layer, std::size_t s) {
+  const ShardLayer& shard = weights_.layers[layer].shards[s];
+  const std::int64_t count = spec(layer).experts.count;
+  const bool bias = spec(layer)[Block::mlp].input_bias;
+  auto& buffers = mixtures_.table_buffers;
+  ExpertTables tables;
+  tables.in = tables_by_format(
+      backend_, shard, count, [](const ShardExpert& e) { return e.block.in.view(); },
+      [&](const ShardExpert& e) { return bias ? e.block.in_bias.view.data : nullptr; }, buffers);
+  tables.out = tables_by_format(  // down's biases are combine_experts'
+      backend_, shard, count, [](const ShardExpert& e) { return e.block.out.view(); },
+      [](const ShardExpert&) { return nullptr; }, buffers);
+  return tables;
+}
+
+// A shard's part of all experts: from the rows to the outputs, or (gather) to its columns of what the down
+// products read.
+void Forward::run_grouped_experts(std::size_t layer, std::size_t s, const Matrix& x) {
+  const LayerSpec& what = spec(layer);
+  const std::int64_t columns = weights_.layers[layer].shards[s].experts.front().block.inner;
+  const Matrix gate_up{expert_wide_.data(), pairs(), 2 * columns, plan_.dtype};
+  const Matrix inner{gathers_ ? slice_of_experts(layer, s) : expert_inner_.data(), pairs(), columns,
+                     plan_.dtype};
+  const auto mixture = static_cast<std::size_t>(mixtures_.number[layer]);
+  multiply_grouped(mixtures_.tables[mixture][s].in, layer, x, gate_up);
+  backend_.activate(gate_up, what.activation, what.activation_limit, inner);  // of pairs not here, anything
+  if (!gathers_) multiply_out(layer, s, inner);
+}
+
+// (--partial rounded asks for nothing more: these products' sums are rounded once as they are stored.)
+void Forward::multiply_out(std::size_t layer, std::size_t s, const Matrix& inner) {
+  const auto mixture = static_cast<std::size_t>(mixtures_.number[layer]);
+  Matrix outputs = expert_output_row();
+  outputs.data = expert_outputs_.data();
+  outputs.rows = pairs();
+  multiply_grouped(mixtures_.tables[mixture][s].out, layer, inner, outputs);
+}
+
+void Forward::multiply_grouped(const std::vector<ExpertTable>& tables, std::size_t layer, const Matrix& x,
+                               const Matrix& out) {
+  const ExpertPairs all{routed_.as<std::int32_t>() + mixtures_.number[layer] * pairs(), index_.rows,
+                        mixtures_.active};
+  for (const ExpertTable& table : tables) backend_.linear_of_experts(x, table, all, out);
+}
+
+}  // namespace shardrift
