@@ -112,6 +112,7 @@ struct ExpertPairs {
   const std::int32_t* experts = nullptr;  // device, [rows, active]; of a row, no two are the same
   std::int64_t rows = 0;
   std::int64_t active = 0;
+  bool settled = false;  // written before the operation just before this one was enqueued, or earlier
   std::int64_t count() const { return rows * active; }
 };
 

@@ -154,8 +154,8 @@ class Forward {
   ExpertTables tables_of(std::size_t layer, std::size_t shard);
   void run_grouped_experts(std::size_t layer, std::size_t shard, const Matrix& x);
   void multiply_out(std::size_t layer, std::size_t shard, const Matrix& inner);
-  void multiply_grouped(const std::vector<ExpertTable>& tables, std::size_t layer, const Matrix& x,
-                        const Matrix& out);
+  void multiply_grouped(const std::vector<ExpertTable>& tables, std::size_t layer, bool settled,
+                        const Matrix& x, const Matrix& out);
   std::int64_t pairs() const { return index_.rows * mixtures_.active; }  // of the staged pass
   // One row of an expert's output, of one shard: its dtype and columns.
   Matrix expert_output_row() const {

@@ -62,7 +62,7 @@ void Forward::run_grouped_experts(std::size_t layer, std::size_t s, const Matrix
   const Matrix inner{gathers_ ? slice_of_experts(layer, s) : expert_inner_.data(), pairs(), columns,
                      plan_.dtype};
   const auto mixture = static_cast<std::size_t>(mixtures_.number[layer]);
-  multiply_grouped(mixtures_.tables[mixture][s].in, layer, x, gate_up);
+  multiply_grouped(mixtures_.tables[mixture][s].in, layer, false, x, gate_up);
   backend_.activate(gate_up, what.activation, what.activation_limit, inner);  // of pairs not here, anything
   if (!gathers_) multiply_out(layer, s, inner);
 }
@@ -73,13 +73,13 @@ void Forward::multiply_out(std::size_t layer, std::size_t s, const Matrix& inner
   Matrix outputs = expert_output_row();
   outputs.data = expert_outputs_.data();
   outputs.rows = pairs();
-  multiply_grouped(mixtures_.tables[mixture][s].out, layer, inner, outputs);
+  multiply_grouped(mixtures_.tables[mixture][s].out, layer, true, inner, outputs);
 }
 
-void Forward::multiply_grouped(const std::vector<ExpertTable>& tables, std::size_t layer, const Matrix& x,
-                               const Matrix& out) {
+void Forward::multiply_grouped(const std::vector<ExpertTable>& tables, std::size_t layer, bool settled,
+                               const Matrix& x, const Matrix& out) {
   const ExpertPairs all{routed_.as<std::int32_t>() + mixtures_.number[layer] * pairs(), index_.rows,
-                        mixtures_.active};
+                        mixtures_.active, settled};
   for (const ExpertTable& table : tables) backend_.linear_of_experts(x, table, all, out);
 }
 

@@ -98,7 +98,8 @@ class CudaGroupedProducts : public ::testing::TestWithParam<DType> {
       const OwnedMatrix grouped(*gpu, pairs, experts.table.shape.rows, to);
       const OwnedMatrix separate(*gpu, pairs, experts.table.shape.rows, to);
       multiply_separately(x.view, experts, routes, separate.view);
-      gpu->linear_of_experts(x.view, experts.table, {ids.as<std::int32_t>(), rows, pairs / rows},
+      const bool settled = x_rows == pairs;
+      gpu->linear_of_experts(x.view, experts.table, {ids.as<std::int32_t>(), rows, pairs / rows, settled},
                              grouped.view);
       ASSERT_TRUE(read(grouped.view) == read(separate.view))
           << what << ", " << x_rows << " rows of x, to " << name_of(to);
@@ -179,8 +180,8 @@ TEST_P(CudaGroupedProducts, CapturedOnesReadTheRoutesOfTheirPass) {
   const auto router = random(kCount, kHidden, 20);
   const Buffer ids(*gpu, kRows * kActive * sizeof(std::int32_t)),
       weights(*gpu, kRows * kActive * sizeof(float));
-  const ExpertPairs pairs{ids.as<std::int32_t>(), kRows, kActive};
-  const auto finish = [&](const std::function<void(const Matrix&, const Experts&, const Matrix&)>& multiply) {
+  using Multiply = std::function<void(const Matrix&, const Experts&, const Matrix&)>;
+  const auto finish = [&](const Multiply& multiply) {
     multiply(x.view, in, gate_up.view);
     gpu->activate(gate_up.view, Activation::silu, 0, inner.view);
     multiply(inner.view, out, outputs.view);
@@ -193,7 +194,8 @@ TEST_P(CudaGroupedProducts, CapturedOnesReadTheRoutesOfTheirPass) {
     gpu->linear(x.view, router.view, logits.view);
     gpu->route(logits.view, spec, false, ids.as<std::int32_t>(), weights.data());
     finish([&](const Matrix& from, const Experts& experts, const Matrix& to) {
-      gpu->linear_of_experts(from, experts.table, pairs, to);
+      const bool settled = &experts == &out;
+      gpu->linear_of_experts(from, experts.table, {ids.as<std::int32_t>(), kRows, kActive, settled}, to);
     });
   };
   const auto captured = gpu->capture(pass);

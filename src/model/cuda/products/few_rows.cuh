@@ -116,6 +116,7 @@ __device__ void multiply_few(const ProductView& product, const Rows& rows, std::
   end_copies();
   weights.prepare();
   wait_for_previous();
+  let_next_start();  // if not before
   for (int step = 0; step < kAhead; ++step) {
     if (step < steps) bring_x(step);
     end_copies();

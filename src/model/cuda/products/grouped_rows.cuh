@@ -1,6 +1,10 @@
 // Products of pairs of a row and its expert: blockIdx.y is a pair. Of an expert's pairs, ascending, every
 // kXRows-th has a block that multiplies it and those after it, so that weights stream past once for all of
 // them; the blocks of the others end at once. A pair's bits do not depend on which are together.
+//
+// Weights are on their way before the kernel before has ended where the routes are settled: those were then
+// written by a kernel before that one, which has ended, because kernels that come before an expert's product
+// let the next one start only after they have waited themselves (this one, activation, combine_experts).
 #pragma once
 #include "model/cuda/products/few_rows.cuh"
 
@@ -44,14 +48,14 @@ struct PairRows {
 template <typename T, typename Weights, typename Shape>
 __global__ void __launch_bounds__(Shape::kThreads)
     grouped_rows_kernel(ProductView product, const ExpertMatrix* table, const std::int32_t* experts,
-                        int pairs, int shared_by) {
+                        int pairs, int shared_by, bool settled) {
   extern __shared__ uint4 shared[];
   __shared__ int of_block[Shape::kXRows];
-  let_next_start();
-  wait_for_previous();  // for the routes
+  if (!settled) wait_for_previous();
   const int first = static_cast<int>(blockIdx.y);
   const ExpertMatrix expert = table[experts[first]];
-  if (expert.weight == nullptr || !find_pairs<Shape::kXRows>(experts, pairs, first, of_block)) return;
+  if (expert.weight == nullptr || !find_pairs<Shape::kXRows>(experts, pairs, first, of_block))
+    return wait_for_previous();  // who comes next counts on all that came before
   product.weight = expert.weight;
   product.scales = expert.scales;
   product.bias = expert.bias;
@@ -64,7 +68,7 @@ void launch_grouped_rows(const ProductView& product, const ExpertTable& table, c
                          cudaStream_t stream) {
   launch_few<grouped_rows_kernel<T, Weights, Shape>, Weights, Shape>(
       pairs.count(), stream, product, table.experts, pairs.experts, static_cast<int>(pairs.count()),
-      static_cast<int>(pairs.count() / product.rows));
+      static_cast<int>(pairs.count() / product.rows), pairs.settled);
 }
 
 }  // namespace shardrift::cuda
