@@ -93,7 +93,7 @@ TEST_P(GroupedExperts, HaveTheBitsOfEachExpertsRowsByThemselves) {
                                {"--shards", "3", "--row-linear", "gather"},
                                {"--shards", "2", "--reduction", "linear", "--partial", "rounded"},
                                {"--quantize", "int4", "--expert-sum", "float32"}}) {
-      if (dtype == "float32" && flags.size() > 4) continue;
+      if (dtype == "float32" && !flags.empty()) continue;
       const auto named = [&](const char* name) { return std::to_string(run) + name; };
       auto traced = flags;
       traced.push_back("--checksums");
@@ -104,6 +104,11 @@ TEST_P(GroupedExperts, HaveTheBitsOfEachExpertsRowsByThemselves) {
         const auto grouped = record_of(model, fixed(dtype, what), folder, named(name));
         EXPECT_EQ(first_difference(sorted, grouped), "") << name << ' ' << dtype << ' ' << flags.size();
         EXPECT_EQ(routes_of(sorted), routes_of(grouped)) << name << ' ' << dtype << ' ' << flags.size();
+      }
+      // Columns are cut, K is not.
+      if (run == 3) {
+        EXPECT_EQ(flags.back(), "gather");
+        EXPECT_EQ(first_difference(folder / "0grouped.h5", folder / "3grouped.h5"), "");
       }
       ++run;
     }
