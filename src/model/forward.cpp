@@ -65,8 +65,8 @@ void Forward::stage(const Pass& pass, Landing& landing) {
   wanted_ = index + 4 * rows;
   captured_ = plan_.launch == Launch::captured && pass.decodes;
   stage_routes(pass);
-  // What is traced is traced expert by expert.
-  grouped_ = trace_ == nullptr && mixtures_.count > 0 && is_the_devices_alone(pass);
+  // What is looked into is so expert by expert.
+  grouped_ = !looked_into() && mixtures_.count > 0 && is_the_devices_alone(pass);
   prepare_maps(rows);
   if (trace_ != nullptr) trace_->begin(pass.wanted);
   if (graft_ != nullptr) graft_->begin();

@@ -6,7 +6,7 @@
 #include <numeric>
 
 #include "model/cuda/cuda_device.hpp"
-#include "product_inputs.hpp"
+#include "tests/unit/model/product_inputs.hpp"
 
 namespace shardrift {
 namespace {

@@ -7,7 +7,7 @@
 
 #include "model/backend.hpp"
 #include "model/cuda/cuda_device.hpp"
-#include "product_inputs.hpp"
+#include "tests/unit/model/product_inputs.hpp"
 
 namespace shardrift {
 namespace {
