@@ -184,8 +184,8 @@ void Forward::run_block(std::size_t layer, Block block) {
     norm_whole_rows(layer, rows);
   }
   if (mixture) {
-    route(layer, x);  // shards take turns at the experts' buffers
-    for (std::size_t s = 0; s < weights_.layers[layer].shards.size(); ++s) run_experts(layer, s, x);
+    route(layer, x);
+    each_shards_experts([&](std::size_t s) { run_experts(layer, s, x); });
   } else {
     each_shard([&](std::size_t s) {
       if (attention && !whole_rows) project(layer, s, x);

@@ -133,6 +133,7 @@ class Forward {
   void route(std::size_t layer, const Matrix& x);
   void sort_by_expert(const ExpertsSpec& spec, std::span<const std::int32_t> ids);
   void place_outputs();
+  void each_shards_experts(const std::function<void(std::size_t shard)>& work);
   void run_experts(std::size_t layer, std::size_t shard, const Matrix& x);
   void run_sorted_experts(std::size_t layer, std::size_t shard);
   Matrix gathered_experts(std::size_t layer, std::int64_t rows);
@@ -151,7 +152,11 @@ class Forward {
   struct ExpertTables {
     std::vector<ExpertTable> in, out;  // one a format: codes do not give every number
   };
+  struct GroupedBuffers {
+    Buffer wide, inner, outputs;  // of all pairs; inner: empty where it is gathered
+  };
   ExpertTables tables_of(std::size_t layer, std::size_t shard);
+  void make_grouped_buffers(std::int64_t inner);
   void run_grouped_experts(std::size_t layer, std::size_t shard, const Matrix& x);
   void multiply_out(std::size_t layer, std::size_t shard, const Matrix& inner);
   void multiply_grouped(const std::vector<ExpertTable>& tables, std::size_t layer, bool settled,
@@ -285,6 +290,7 @@ class Forward {
     std::int64_t grouped_rows = 0;                  // passes of up to so many rows are grouped
     std::vector<std::vector<ExpertTables>> tables;  // where they are: [count][hosted shards]
     std::vector<Buffer> table_buffers;
+    std::vector<GroupedBuffers> grouped;  // [hosted shards], of grouped_rows
   };
   Mixtures mixtures_;
   bool given_routes_ = false;               // of the staged pass
@@ -300,7 +306,7 @@ class Forward {
   Buffer device_pair_rows_;                 // int32 [pairs]
   Buffer device_places_;                    // int64 [rows, active]
   Buffer expert_inputs_, expert_outputs_;
-  Buffer expert_wide_, expert_inner_;     // of one expert at a time, or of grouped pairs
+  Buffer expert_wide_, expert_inner_;     // of one expert at a time
   Buffer expert_slices_, expert_joined_;  // gather: of all pairs
 };
 

@@ -134,6 +134,12 @@ void Forward::expert_inner(std::size_t layer, std::size_t s, const ShardExpert& 
   observe_expert(Operation::activation, layer, s, rows, inner);
 }
 
+// One expert after the other, shards take turns at the buffers; grouped, each has its own.
+void Forward::each_shards_experts(const std::function<void(std::size_t)>& work) {
+  if (grouped_) return each_shard(work);
+  for (std::size_t s = 0; s < static_cast<std::size_t>(place_.shards.size()); ++s) work(s);
+}
+
 // A shard's experts: its partial of the sum, or (gather) its columns of all experts' inner matrices.
 void Forward::run_experts(std::size_t layer, std::size_t s, const Matrix& x) {
   const auto& shard = weights_.layers[layer].shards[s];
@@ -176,7 +182,7 @@ void Forward::combine(std::size_t layer, std::size_t s, const Matrix& out) {
   const std::int64_t mixture = mixtures_.number[layer];
   const std::int64_t pairs = out.rows * experts.active;
   ExpertOutputs outputs;
-  outputs.outputs = expert_outputs_.data();
+  outputs.outputs = grouped_ ? mixtures_.grouped[s].outputs.data() : expert_outputs_.data();
   outputs.places = grouped_ ? nullptr : device_places_.as<std::int64_t>();
   outputs.experts = of_mixture<std::int32_t>(routed_, mixture, pairs);
   outputs.weights = of_mixture<std::byte>(route_weights_, mixture,
@@ -201,13 +207,13 @@ Matrix Forward::gathered_experts(std::size_t layer, std::int64_t rows) {
   const Matrix joined{expert_joined_.data(), pairs(), columns.count, plan_.dtype};
   backend_.join_columns(all_slices(expert_slices_.data(), columns.stride(pairs(), plan_.dtype), columns, 0),
                         joined);
-  Matrix out{partials_.data(), rows, hidden_columns_.width, plan_.dtype};
-  const auto& shards = weights_.layers[layer].shards;
-  for (std::size_t s = 0; s < shards.size(); ++s) {
-    grouped_ ? multiply_out(layer, s, joined) : multiply_sorted(shards[s], joined);
-    combine(layer, s, out);
-    out.data = static_cast<std::byte*>(out.data) + stride_of(out);
-  }
+  const Matrix out{partials_.data(), rows, hidden_columns_.width, plan_.dtype};
+  each_shards_experts([&](std::size_t s) {
+    grouped_ ? multiply_out(layer, s, joined) : multiply_sorted(weights_.layers[layer].shards[s], joined);
+    Matrix own = out;
+    own.data = partials_.as<std::byte>() + s * stride_of(out);
+    combine(layer, s, own);
+  });
   const Matrix sum = reduced_.view.first_rows(rows);
   backend_.join_columns(all_slices(partials_.data(), stride_of(out), hidden_columns_, out.cols), sum);
   return sum;

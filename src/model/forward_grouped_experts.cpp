@@ -53,13 +53,31 @@ Forward::ExpertTables Forward::tables_of(std::size_t layer, std::size_t s) {
   return tables;
 }
 
+// Tables, and buffers of each hosted shard: shards may be at their experts at once. inner: columns of an
+// expert.
+void Forward::make_grouped_buffers(std::int64_t inner) {
+  const auto pairs = static_cast<std::size_t>(mixtures_.grouped_rows * mixtures_.active);
+  const std::size_t columns = static_cast<std::size_t>(inner) * size_of(plan_.dtype);
+  for (std::size_t s = 0; s < static_cast<std::size_t>(place_.shards.size()); ++s)
+    mixtures_.grouped.push_back({Buffer(backend_, pairs * 2 * columns),
+                                 Buffer(backend_, gathers_ ? 0 : pairs * columns),
+                                 Buffer(backend_, pairs * expert_output_row().bytes())});
+  for (std::size_t layer = 0; layer < weights_.layers.size(); ++layer) {
+    if (!is_mixture(layer)) continue;
+    auto& tables = mixtures_.tables.emplace_back();
+    for (std::size_t s = 0; s < weights_.layers[layer].shards.size(); ++s)
+      tables.push_back(tables_of(layer, s));
+  }
+}
+
 // A shard's part of all experts: from the rows to the outputs, or (gather) to its columns of what the down
 // products read.
 void Forward::run_grouped_experts(std::size_t layer, std::size_t s, const Matrix& x) {
   const LayerSpec& what = spec(layer);
   const std::int64_t columns = weights_.layers[layer].shards[s].experts.front().block.inner;
-  const Matrix gate_up{expert_wide_.data(), pairs(), 2 * columns, plan_.dtype};
-  const Matrix inner{gathers_ ? slice_of_experts(layer, s) : expert_inner_.data(), pairs(), columns,
+  const GroupedBuffers& buffers = mixtures_.grouped[s];
+  const Matrix gate_up{buffers.wide.data(), pairs(), 2 * columns, plan_.dtype};
+  const Matrix inner{gathers_ ? slice_of_experts(layer, s) : buffers.inner.data(), pairs(), columns,
                      plan_.dtype};
   const auto mixture = static_cast<std::size_t>(mixtures_.number[layer]);
   multiply_grouped(mixtures_.tables[mixture][s].in, layer, false, x, gate_up);
@@ -71,7 +89,7 @@ void Forward::run_grouped_experts(std::size_t layer, std::size_t s, const Matrix
 void Forward::multiply_out(std::size_t layer, std::size_t s, const Matrix& inner) {
   const auto mixture = static_cast<std::size_t>(mixtures_.number[layer]);
   Matrix outputs = expert_output_row();
-  outputs.data = expert_outputs_.data();
+  outputs.data = mixtures_.grouped[s].outputs.data();
   outputs.rows = pairs();
   multiply_grouped(mixtures_.tables[mixture][s].out, layer, true, inner, outputs);
 }

@@ -186,7 +186,7 @@ void Forward::make_norm_buffers(std::size_t& gathered) {
 }
 
 // Of the mixtures of the stage: their routes, and one expert's rows at a time, each expert's on a boundary of
-// its own; or those of all pairs, where they are multiplied at once.
+// its own.
 void Forward::make_expert_buffers(std::size_t& gathered) {
   std::int64_t experts = 0, intermediate = 0, inner = 0;
   for (const auto& layer : config_.specs)
@@ -223,18 +223,10 @@ void Forward::make_expert_buffers(std::size_t& gathered) {
   const Matrix output = expert_output_row();
   expert_outputs_ = Buffer(backend_, pairs * output.bytes() + boundaries);
   mixtures_.grouped_rows = grouped_rows(plan_, capacity_.rows, capacity_.slots, mixtures_.active);
-  const auto at_once = std::max(rows, static_cast<std::size_t>(mixtures_.grouped_rows * mixtures_.active));
-  expert_wide_ = Buffer(backend_, at_once * static_cast<std::size_t>(2 * inner) * element);
-  expert_inner_ = Buffer(backend_, (gathers_ ? rows * static_cast<std::size_t>(intermediate)
-                                             : at_once * static_cast<std::size_t>(inner)) *
-                                       element);
-  if (mixtures_.grouped_rows > 0)
-    for (std::size_t layer = 0; layer < weights_.layers.size(); ++layer) {
-      if (!is_mixture(layer)) continue;
-      auto& tables = mixtures_.tables.emplace_back();
-      for (std::size_t s = 0; s < weights_.layers[layer].shards.size(); ++s)
-        tables.push_back(tables_of(layer, s));
-    }
+  expert_wide_ = Buffer(backend_, rows * static_cast<std::size_t>(2 * inner) * element);
+  expert_inner_ =
+      Buffer(backend_, rows * static_cast<std::size_t>(gathers_ ? intermediate : inner) * element);
+  if (mixtures_.grouped_rows > 0) make_grouped_buffers(inner);
   if (!gathers_) return;
   std::size_t widest = 0;
   for (const Columns& columns : mixtures_.inner)

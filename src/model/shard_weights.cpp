@@ -299,7 +299,8 @@ class Loader {
       backend_.upload(layer.local_kv.data(), heads.local_kv.data(),
                       heads.local_kv.size() * sizeof(std::int32_t));
     for (const std::int32_t one : heads.local_kv)
-      layer.queries_a_kv = std::max<std::int64_t>(layer.queries_a_kv, std::ranges::count(heads.local_kv, one));
+      layer.queries_a_kv =
+          std::max<std::int64_t>(layer.queries_a_kv, std::ranges::count(heads.local_kv, one));
     return layer;
   }
 

@@ -167,8 +167,8 @@ class Sizes {
     return bytes + gathered + ropes();
   }
 
-  // Of the stage's mixtures: routes, each expert's rows and outputs, and the columns of one expert, or of all
-  // pairs that are multiplied at once.
+  // Of the stage's mixtures: routes, each expert's rows and outputs, and one expert's columns at a time; the
+  // same of each shard for all pairs that are multiplied at once.
   std::int64_t mixtures(std::int64_t partial, std::int64_t& gathered) const {
     std::int64_t count = 0, active = 0, experts = 0, intermediate = 0, inner = 0, slice = 0, tables = 0;
     for (const LayerSpec& layer : stage_layers()) {
@@ -196,8 +196,9 @@ class Sizes {
                                          : config_.hidden * partial;
     bytes += pairs * output + experts * kAligned;
     const std::int64_t grouped = grouped_rows(plan_, rows, capacity_.slots, active) * active;
-    const std::int64_t at_once = std::max(rows, grouped);
-    bytes += (at_once * 2 * inner + (gathers_ ? rows * intermediate : at_once * inner)) * element_;
+    bytes += rows * (2 * inner + (gathers_ ? intermediate : inner)) * element_;
+    bytes += static_cast<std::int64_t>(shards_.size()) * grouped *
+             ((gathers_ ? 2 : 3) * inner * element_ + output);
     constexpr std::int64_t kEntry = 24;  // of a table of experts
     if (grouped > 0) bytes += tables * kEntry;
     if (!gathers_) return bytes;
