@@ -1,6 +1,7 @@
 #include <nlohmann/json.hpp>
 
 #include "analysis/compare/comparison_presenters.hpp"
+#include "analysis/measure/not_comparable.hpp"
 #include "analysis/measure/routes.hpp"
 #include "analysis/measure/totals.hpp"
 #include "analysis/statistics/kl_report.hpp"
@@ -174,13 +175,17 @@ Json comparison_json(const Comparison& comparison) {
   Json prompts = Json::array();
   for (const auto& prompt : measurement.prompts)
     prompts.push_back(prompt_json(prompt, measurement.reference.run.model.vocabulary));
+  Json left_out = Json::array();
+  for (const auto& one : measurement.left_out) left_out.push_back({{"id", one.id}, {"why", one.why}});
   const auto first = first_flip(measurement);
   return {{"path", measurement.candidate.path},
           {"plan", measurement.candidate.plan},
           {"complete", measurement.candidate.complete},
           {"verdict", name_of(equality_of(measurement))},
+          {"not_comparable", not_comparable(measurement)},
           {"differences", differences},
           {"missing", measurement.missing},
+          {"left_out", left_out},
           {"prompts_compared", measurement.prompts.size()},
           {"prompts_bit_equal", prompts_bit_equal(measurement)},
           {"first_flip_prompt", first ? Json(measurement.prompts[*first].id) : Json(nullptr)},

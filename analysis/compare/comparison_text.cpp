@@ -4,6 +4,7 @@
 
 #include "analysis/compare/comparison_presenters.hpp"
 #include "analysis/measure/counting.hpp"
+#include "analysis/measure/not_comparable.hpp"
 #include "analysis/measure/totals.hpp"
 #include "analysis/statistics/kl_report.hpp"
 #include "common/error.hpp"
@@ -139,8 +140,6 @@ std::string prompts_text(const Measurement& measurement) {
 
 std::string remarks(const Measurement& measurement) {
   std::string text;
-  if (other_weights(measurement.reference.run, measurement.candidate.run))
-    text += "the records are of different weights: what differs is the model, not how it was sharded\n";
   if (measurement.candidate.shards == 2)
     text += "two shards have one possible order (a + b = b + a), order studies need 3 or more\n";
   if (!measurement.candidate.complete) text += "the candidate is partial: compared as far as it goes\n";
@@ -238,6 +237,8 @@ std::string comparison_text(const Comparison& comparison) {
   const Measurement& measurement = comparison.measurement;
   std::string text =
       fmt::format("candidate  {}: {}\n\n", legible(measurement.candidate.path), measurement.candidate.plan);
+  const auto apart = not_comparable_text(not_comparable(measurement));
+  if (!apart.empty()) text += apart + "\n";
   text += differences_text(measurement.differences) + remarks(measurement) + "\n" +
           prompts_text(measurement) + "\n";
   const std::string distributions = distributions_text(measurement);

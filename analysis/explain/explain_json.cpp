@@ -118,6 +118,7 @@ std::string explanation_json(const Explanation& explanation) {
       {"schema", "shardrift explain 1"},
       {"reference", run_json(explanation.reference)},
       {"candidate", run_json(explanation.candidate)},
+      {"not_comparable", explanation.not_comparable},
       {"first_difference", first_json(explanation.first)},
       {"first_stream", explanation.first_stream() ? Json(*explanation.first_stream()) : Json(nullptr)},
       {"partials_compared", explanation.partials_compared},

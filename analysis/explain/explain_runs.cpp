@@ -6,6 +6,7 @@
 
 #include "analysis/explain/growth.hpp"
 #include "analysis/measure/alignment.hpp"
+#include "analysis/measure/not_comparable.hpp"
 #include "common/error.hpp"
 #include "parallel/plan/plan_json.hpp"
 
@@ -129,7 +130,9 @@ Comparability comparability(const record::RunInfo& reference, const record::RunI
   const auto r = plan_of(reference);
   const auto c = plan_of(candidate);
   if (!r || !c) {
-    result.reason = "a plan is not one this version understands";
+    const bool engine = !engine_of(reference).empty() || !engine_of(candidate).empty();
+    result.reason = engine ? "operations are this program's own, an engine has others"
+                           : "a plan is not one this version understands";
   } else if (storage_of(r->dtype) != storage_of(c->dtype)) {
     result.reason =
         fmt::format("one run computes in {}, the other in {}", name_of(r->dtype), name_of(c->dtype));
@@ -204,6 +207,7 @@ Explanation explain_runs(const Reader& reference, const Reader& candidate, const
   Explanation explanation;
   explanation.reference = measurement.reference;
   explanation.candidate = measurement.candidate;
+  explanation.not_comparable = not_comparable(measurement);
   explanation.differences = measurement.differences;
   explanation.positions = by_position(measurement);
   explanation.ranges = by_position_range(measurement);

@@ -6,6 +6,7 @@
 
 #include "analysis/explain/explain_presenters.hpp"
 #include "analysis/measure/counting.hpp"
+#include "analysis/measure/not_comparable.hpp"
 #include "common/error.hpp"
 #include "common/text_columns.hpp"
 
@@ -192,6 +193,8 @@ std::string explanation_text(const Explanation& explanation) {
   std::string text =
       fmt::format("reference  {}  {}\ncandidate  {}  {}\n\n", explanation.reference.path,
                   explanation.reference.plan, explanation.candidate.path, explanation.candidate.plan);
+  const auto apart = not_comparable_text(explanation.not_comparable);
+  if (!apart.empty()) text += apart + "\n";
   text += operations_text(explanation) + streams_text(explanation);
   text += groups_text("growth by position, from 1 (logits)", "positions", explanation.ranges, 1);
   text += groups_text("growth by prompt length (logits)", "tokens", explanation.prompt_lengths, 0);

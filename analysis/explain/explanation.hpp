@@ -72,7 +72,8 @@ struct RowGroup {
 struct Explanation {
   RunSummary reference;
   RunSummary candidate;
-  std::vector<Difference> differences;  // in plan and environment
+  std::vector<std::string> not_comparable;  // analysis/measure/not_comparable.hpp
+  std::vector<Difference> differences;      // in plan and environment
   // Why something is left out or means less than it seems: other dtypes, no checksums, other shards, ….
   std::vector<std::string> notes;
 

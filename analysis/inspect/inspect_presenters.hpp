@@ -7,6 +7,7 @@
 
 #include "analysis/measure/metrics_file.hpp"
 #include "record/reader.hpp"
+#include "record/validate.hpp"
 
 namespace shardrift::analysis {
 
@@ -17,6 +18,9 @@ std::vector<std::string> kept_comparisons(const std::filesystem::path& record);
 std::string inspect_text(const record::Reader& reader);
 std::string inspect_json(const record::Reader& reader);
 void write_inspect_csv(std::ostream& out, const record::Reader& reader);
+
+// What a foreign record lacks, in words, item by item.
+std::string validation_text(const record::Validation& validation);
 
 // A metrics file.
 std::string inspect_text(const std::filesystem::path& path, const KeptMetrics& kept);

@@ -28,22 +28,32 @@ std::string kept_text(const std::vector<std::string>& names) {
   return text;
 }
 
+// When, by what and how; of an engine's record as much of it as that says.
+std::string made_text(const record::RunInfo& run) {
+  if (!engine_of(run).empty())
+    return (run.created.empty() ? "" : line("created", run.created)) +
+           (run.command.empty() ? "" : line("command", run.command));
+  return line("created", run.created + ", shardrift " + run.version) + line("command", run.command);
+}
+
 std::string run_text(const record::Reader& reader) {
   const record::RunInfo& run = reader.run();
   const std::string vocab =
       run.model.vocab.empty() ? "no token strings" : fmt::format("{} token strings", run.model.vocab.size());
   return line("file", reader.path().string()) +
          line("status", reader.complete() ? "complete" : "partial: the run has not finished") +
-         line("created", run.created + ", shardrift " + run.version) + line("command", run.command) +
-         line("plan", describe_plan(run)) + line("", run.plan) +
+         made_text(run) +
+         (engine_of(run).empty() ? line("plan", describe_plan(run)) + line("", run.plan)
+                                 : line("engine", engine_of(run))) +
          line("run",
               fmt::format("mode {}, level {}, logits {}", run.mode, run.level, name_of(run.logits_dtype))) +
          timing_text(reader.timing()) +
          line("model", fmt::format("{}, {}, quantization {}, vocabulary {} ({})", run.model.architecture,
                                    run.model.dtype, run.model.quantization, run.model.vocabulary, vocab)) +
          line("identity", run.model.identity) +
-         line("weights",
-              run.model.weights.empty() ? "not hashed: recorded by an older version" : run.model.weights);
+         line("weights", !run.model.weights.empty() ? run.model.weights
+                         : engine_of(run).empty()   ? "not hashed: recorded by an older version"
+                                                    : "not known: the record does not say which");
 }
 
 std::string map_text(const std::string& name, const std::map<std::string, std::string>& values) {

@@ -6,6 +6,7 @@
 
 #include "common/error.hpp"
 #include "common/field_text.hpp"
+#include "common/text_columns.hpp"
 #include "parallel/plan/plan_json.hpp"
 #include "record/record_fields.hpp"
 
@@ -51,9 +52,9 @@ Texts compared_fields(const Value& value, const std::string& prefix = "") {
   return fields;
 }
 
-Texts model_fields(const record::ModelInfo& model) {
-  Texts fields = compared_fields(model);
-  if (model.weights.empty())
+Texts model_fields(const record::RunInfo& run) {
+  Texts fields = compared_fields(run.model);
+  if (run.model.weights.empty() && engine_of(run).empty())
     for (const auto* name : {"weights", "generation config", "tokenizer"})
       fields[name] = "not hashed (an older version's record)";
   return fields;
@@ -61,7 +62,7 @@ Texts model_fields(const record::ModelInfo& model) {
 
 Texts device_fields(const record::Environment& environment) {
   Texts fields;
-  fields["count"] = std::to_string(environment.devices.size());
+  fields["count"] = environment.devices.empty() ? "" : std::to_string(environment.devices.size());
   for (std::size_t i = 0; i < environment.devices.size(); ++i) {
     fields.merge(compared_fields(environment.devices[i], std::to_string(i) + " "));
   }
@@ -80,6 +81,15 @@ void add_devices(std::vector<Difference>& out, const record::Environment& refere
   }
 }
 
+// Our plans field by field; an engine has none of them.
+void add_plans(std::vector<Difference>& out, const record::RunInfo& reference,
+               const record::RunInfo& candidate) {
+  if (engine_of(reference).empty() && engine_of(candidate).empty())
+    add_plans(out, reference, candidate);
+  else if (reference.plan != candidate.plan)
+    out.push_back({"plan", describe_plan(reference), describe_plan(candidate)});
+}
+
 // Token strings of the ids; ids whose meaning is known on one side only are no difference.
 void add_vocabulary(std::vector<Difference>& out, const std::vector<std::string>& reference,
                     const std::vector<std::string>& candidate) {
@@ -95,7 +105,7 @@ void add_vocabulary(std::vector<Difference>& out, const std::vector<std::string>
 
 std::vector<Difference> differences_of(const record::RunInfo& reference, const record::RunInfo& candidate) {
   std::vector<Difference> out;
-  add_map(out, "model", model_fields(reference.model), model_fields(candidate.model));
+  add_map(out, "model", model_fields(reference), model_fields(candidate));
   add_vocabulary(out, reference.model.vocab, candidate.model.vocab);
   add_map(out, "plan", plan_fields(reference.plan), plan_fields(candidate.plan));
   add_map(out, "run", compared_fields(reference), compared_fields(candidate));
@@ -103,9 +113,21 @@ std::vector<Difference> differences_of(const record::RunInfo& reference, const r
   add_map(out, "library", reference.environment.libraries, candidate.environment.libraries);
   add_map(out, "setting", reference.environment.settings, candidate.environment.settings);
   add_map(out, "variable", reference.environment.variables, candidate.environment.variables);
-  if (reference.environment.topology != candidate.environment.topology)
+  if (reference.environment.topology != candidate.environment.topology &&
+      engine_of(reference).empty() == engine_of(candidate).empty())
     out.push_back({"topology", "(see shardrift inspect)", "(see shardrift inspect)"});
+  const bool engine_r = !engine_of(reference).empty();
+  const bool engine_c = !engine_of(candidate).empty();
+  std::erase_if(out, [&](const Difference& one) {
+    return (engine_r && one.reference.empty()) || (engine_c && one.candidate.empty());
+  });
   return out;
+}
+
+std::string engine_of(const record::RunInfo& run) {
+  const auto object = nlohmann::json::parse(run.plan, nullptr, false);
+  if (!object.is_object() || !object.contains("engine") || !object["engine"].is_string()) return {};
+  return legible(object["engine"].get<std::string>());
 }
 
 bool other_weights(const record::RunInfo& reference, const record::RunInfo& candidate) {
@@ -120,6 +142,7 @@ bool replays_routes(const record::RunInfo& run) {
 }
 
 std::string describe_plan(const record::RunInfo& run) {
+  if (auto engine = engine_of(run); !engine.empty()) return engine;
   try {
     // Another run's choice of experts: no plan that can be served with.
     return describe(plan_from_json(run.plan)) + (replays_routes(run) ? ", routes replayed" : "");

@@ -13,16 +13,18 @@ struct Difference {
   std::string candidate;  // "" where one side has none
 };
 
-// Model first (another checkpoint explains most), then plan and mode, then devices, libraries, settings,
-// variables.
+// What an engine's record does not say is no difference. Model first (another checkpoint explains most), then
+// plan and mode, then devices, libraries, settings, variables.
 std::vector<Difference> differences_of(const record::RunInfo& reference, const record::RunInfo& candidate);
 
+// Who computed it, where that was not shardrift-run: the plan's `engine`, in its writer's words; else empty.
+std::string engine_of(const record::RunInfo& run);
 // Both say which weights they are of, and these are not the same.
 bool other_weights(const record::RunInfo& reference, const record::RunInfo& candidate);
 // Whether the experts are another run's choice, as the worker says it (--replay-routes).
 bool replays_routes(const record::RunInfo& run);
 // "TP=2, native, bfloat16, cpu", and ", routes replayed"; where the plan is one this version does not
-// understand, its JSON.
+// understand, its JSON. Of an engine's record the engine.
 std::string describe_plan(const record::RunInfo& run);
 // Shards of the plan; 0 where it does not say.
 int shards_of(const record::RunInfo& run);

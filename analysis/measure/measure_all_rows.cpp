@@ -11,6 +11,7 @@
 #include "analysis/measure/alignment.hpp"
 #include "analysis/measure/metrics.hpp"
 #include "analysis/measure/routes.hpp"
+#include "analysis/measure/same_text.hpp"
 #include "common/error.hpp"
 #include "record/logits_rows.hpp"
 #include "record/verify.hpp"
@@ -195,13 +196,10 @@ class HashChecks {
   std::future<std::string> candidate_;
 };
 
-PromptMeasurement measure_prompt(const Reader& reference, const Reader& candidate, const std::string& id,
-                                 std::vector<RowComparer>& comparers, const MeasureProgress& progress) {
-  const PromptRecord r = reference.prompt(id);
-  const PromptRecord c = candidate.prompt(id);
-  if (r.prompt.tokens != c.prompt.tokens)
-    throw bad_data("{}: prompt {} has other tokens than in {}: these runs did not get the same prompts",
-                   candidate.path().string(), id, reference.path().string());
+PromptMeasurement measure_prompt(const Reader& reference, const Reader& candidate, const PromptRecord& r,
+                                 const PromptRecord& c, std::vector<RowComparer>& comparers,
+                                 const MeasureProgress& progress) {
+  const std::string& id = r.prompt.id;
   PromptMeasurement prompt;
   prompt.id = id;
   prompt.index = r.prompt.index;
@@ -228,13 +226,14 @@ PromptMeasurement measure_prompt(const Reader& reference, const Reader& candidat
   const bool all_rows =
       alignment.count == prompt.reference_steps && alignment.count == prompt.candidate_steps;
   // The recorded hash is of the words, so it can speak for logits that were not kept.
-  const bool equal_hash = !r.hash.empty() && r.hash == c.hash;
+  const bool hashed = !r.hash.empty() && !c.hash.empty();
+  const bool equal_hash = hashed && r.hash == c.hash;
   const bool no_difference =
-      same_dtype && !prompt.first_flip &&
-      (!prompt.has_logits || std::all_of(prompt.steps.begin(), prompt.steps.end(),
-                                         [](const Step& step) { return step.bit_equal; }));
+      !prompt.first_flip &&
+      (!prompt.has_logits || (same_dtype && std::all_of(prompt.steps.begin(), prompt.steps.end(),
+                                                        [](const Step& step) { return step.bit_equal; })));
   prompt.bit_equal = all_rows && no_difference && (prompt.has_logits || equal_hash);
-  prompt.differs = !no_difference || (all_rows && !prompt.has_logits && !equal_hash);
+  prompt.differs = !no_difference || (all_rows && !prompt.has_logits && hashed && !equal_hash);
   return prompt;
 }
 
@@ -264,10 +263,21 @@ Measurement measure_all_rows(const Reader& reference, const Reader& candidate, c
     comparers.emplace_back(reference.run().logits_dtype, candidate.run().logits_dtype,
                            reference.run().model.vocabulary);
   const auto ids = common_prompts(reference, candidate, result.missing);
-  for (std::size_t i = 0; i < ids.size(); ++i)
-    result.prompts.push_back(measure_prompt(reference, candidate, ids[i], comparers, [&](double share) {
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    const PromptRecord r = reference.prompt(ids[i]);
+    const PromptRecord c = candidate.prompt(ids[i]);
+    if (auto why = other_tokens(r, c)) {
+      result.left_out.push_back({ids[i], *std::move(why)});
+      continue;
+    }
+    result.prompts.push_back(measure_prompt(reference, candidate, r, c, comparers, [&](double share) {
       if (how.progress) how.progress((static_cast<double>(i) + share) / static_cast<double>(ids.size()));
     }));
+  }
+  if (result.prompts.empty() && !result.left_out.empty())
+    throw bad_data("{}: prompt {} has other tokens than in {} ({}): these runs did not get the same prompts",
+                   candidate.path().string(), result.left_out.front().id, reference.path().string(),
+                   result.left_out.front().why);
   return result;
 }
 

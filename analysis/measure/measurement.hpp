@@ -98,12 +98,21 @@ struct PromptMeasurement {
   PromptRoutes routes;
 };
 
+// A prompt of both files that cannot be compared.
+struct LeftOut {
+  std::string id;
+  std::string why;  // a clause: "5 and 6 tokens, at position 0 1 against 7"
+};
+
 struct Measurement {
   RunSummary reference;
   RunSummary candidate;
   std::vector<Difference> differences;     // in model, plan and environment, in this order
   std::vector<PromptMeasurement> prompts;  // by index
   std::vector<std::string> missing;        // prompts of one file only, where the other is partial
+  std::vector<LeftOut> left_out;           // prompts that were fed other tokens
+  // Every prompt was compared.
+  bool whole() const { return missing.empty() && left_out.empty(); }
 };
 
 }  // namespace shardrift::analysis

@@ -18,7 +18,7 @@ namespace {
 namespace fs = std::filesystem;
 
 // Counts every change of a column's meaning: an older file's numbers are measured again, not reinterpreted.
-constexpr std::int64_t kMetricsSchema = 4;  // 2: prompts/reference_stop; 3: pace; 4: routes
+constexpr std::int64_t kMetricsSchema = 5;  // 2: prompts/reference_stop; 3: pace; 4: routes; 5: left_out
 constexpr std::uint64_t kMaxSteps = 1ULL << 32U;
 
 // -- Prompts and steps
@@ -220,6 +220,27 @@ std::vector<Difference> read_differences(const h5::Group& group) {
   return differences;
 }
 
+void write_left_out(hid_t root, const std::vector<LeftOut>& left_out) {
+  const auto group = h5::create_group(root, "left_out", "prompts that were fed other tokens, [n] each");
+  std::vector<std::string> ids;
+  std::vector<std::string> why;
+  for (const auto& one : left_out) {
+    ids.push_back(one.id);
+    why.push_back(one.why);
+  }
+  h5::write_texts(group, "id", ids, "prompts");
+  h5::write_texts(group, "why", why, "how their tokens differ");
+}
+
+std::vector<LeftOut> read_left_out(const h5::Group& group) {
+  const auto ids = group.read_texts("id");
+  const auto why = group.read_texts("why");
+  if (ids.size() != why.size()) throw h5::Hdf5Error(group.path() + ": datasets of different lengths");
+  std::vector<LeftOut> left_out;
+  for (std::size_t i = 0; i < ids.size(); ++i) left_out.push_back({ids[i], why[i]});
+  return left_out;
+}
+
 KeptMetrics read_root(const h5::Group& root) {
   if (!root.has_attribute("metrics_schema"))
     throw h5::Hdf5Error("/@metrics_schema: missing; this is not a metrics file of shardrift");
@@ -232,6 +253,7 @@ KeptMetrics read_root(const h5::Group& root) {
   measurement.candidate = read_run_group(root.group("candidate"), kept.from.candidate);
   measurement.differences = read_differences(root.group("differences"));
   measurement.missing = root.read_texts("missing");
+  measurement.left_out = read_left_out(root.group("left_out"));
   auto prompts = read_prompts(root.group("prompts"));
   read_steps(root.group("steps"), measurement.reference.run.model.vocabulary, prompts);
   if (root.has("routes")) read_routes(root.group("routes"), prompts.list);
@@ -247,6 +269,7 @@ void write_root(hid_t root, const Measurement& measurement, const MeasuredFrom& 
   write_run_group(root, "candidate", measurement.candidate, from.candidate);
   write_differences(root, measurement.differences);
   h5::write_texts(root, "missing", measurement.missing, "prompts that one file lacks");
+  write_left_out(root, measurement.left_out);
   write_prompts(root, measurement.prompts);
   write_steps(root, measurement.prompts);
   write_routes(root, measurement.prompts);

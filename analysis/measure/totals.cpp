@@ -96,7 +96,7 @@ Equality equality_of(const Measurement& measurement) {
   const auto& prompts = measurement.prompts;
   if (std::any_of(prompts.begin(), prompts.end(), [](const auto& prompt) { return prompt.differs; }))
     return Equality::differs;
-  const bool all = measurement.missing.empty() && !prompts.empty() &&
+  const bool all = measurement.whole() && !prompts.empty() &&
                    prompts_bit_equal(measurement) == static_cast<std::int64_t>(prompts.size());
   return all ? Equality::bit_equal : Equality::inconclusive;
 }
@@ -108,7 +108,7 @@ Closeness closeness_of(const Measurement& measurement, double tolerance) {
   if (totals.max_abs > tolerance || totals.not_finite > 0 || totals.top1_equal < totals.steps)
     return Closeness::beyond;
   const bool all =
-      measurement.missing.empty() && !measurement.prompts.empty() &&
+      measurement.whole() && !measurement.prompts.empty() &&
       std::all_of(measurement.prompts.begin(), measurement.prompts.end(), [](const auto& prompt) {
         const auto rows = static_cast<std::int64_t>(prompt.steps.size());
         return prompt.has_logits && rows == prompt.reference_steps && rows == prompt.candidate_steps;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "analysis/measure/differences.hpp"
 #include "common/error.hpp"
 #include "parallel/plan/plan_json.hpp"
 
@@ -75,7 +76,7 @@ Cost cost_of(const analysis::RunSummary& run) {
       return cost;
     }
   } catch (const Error&) {
-    cost.unknown = "a plan of another version";
+    cost.unknown = analysis::engine_of(run.run).empty() ? "a plan of another version" : "of an engine's run";
     return cost;
   }
   if (run.pace.passes == 0) {

@@ -281,8 +281,7 @@ Criterion judge_limit(const Case& c, const Limit& limit) {
 void hold_back(const Case& c, Criterion& criterion) {
   if (criterion.state != State::pass || c.candidate.bit_equal) return;
   const auto prompts = c.candidate.statistics.prompts;
-  if (!c.measurement.candidate.complete || !c.measurement.reference.complete ||
-      !c.measurement.missing.empty()) {
+  if (!c.measurement.candidate.complete || !c.measurement.reference.complete || !c.measurement.whole()) {
     criterion.state = State::inconclusive;
     criterion.reason += "; but a run is partial: finish it first";
   } else if (prompts < c.thresholds.prompts) {

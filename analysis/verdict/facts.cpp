@@ -44,7 +44,10 @@ std::string numerics_of(const analysis::RunSummary& reference, const analysis::R
   if (analysis::other_weights(reference.run, candidate.run)) return "other weights";
   const auto& from = reference.run.model;
   const auto& to = candidate.run.model;
-  if (from.quantization != to.quantization) return "quantization " + to.quantization;
+  if (const auto engine = analysis::engine_of(candidate.run); engine != analysis::engine_of(reference.run))
+    return engine.empty() ? "shardrift's own worker" : engine;
+  if (from.quantization != to.quantization && !from.quantization.empty() && !to.quantization.empty())
+    return "quantization " + to.quantization;
   if (one && other && one->quantize != other->quantize)
     return quantized_instead(one->quantize, other->quantize);
   if (one && other && one->dtype != other->dtype)
@@ -92,7 +95,7 @@ Facts facts_of(const analysis::Measurement& measurement) {
   facts.mode = measurement.candidate.run.mode;
   facts.generates = statistics::generates(measurement);
   facts.complete = measurement.reference.complete && measurement.candidate.complete;
-  facts.missing = static_cast<std::int64_t>(measurement.missing.size());
+  facts.missing = static_cast<std::int64_t>(measurement.missing.size() + measurement.left_out.size());
   facts.ties_known = ties_known(measurement);
   facts.without_value = rows_without_value(measurement);
   std::vector<double> parted;

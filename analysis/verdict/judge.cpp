@@ -7,6 +7,7 @@
 #include <numeric>
 #include <thread>
 
+#include "analysis/measure/not_comparable.hpp"
 #include "analysis/verdict/cost.hpp"
 #include "analysis/verdict/criteria.hpp"
 #include "analysis/verdict/verdict.hpp"
@@ -29,7 +30,7 @@ std::vector<const Measurement*> pointers(const std::vector<Measurement>& measure
 bool every_bit_equal(const Measurement& measurement, const Candidate& candidate) {
   const auto& statistics = candidate.statistics;
   return statistics.prompts > 0 && statistics.prompts_bit_equal == statistics.prompts &&
-         measurement.missing.empty() && measurement.reference.complete && measurement.candidate.complete &&
+         measurement.whole() && measurement.reference.complete && measurement.candidate.complete &&
          candidate.facts.without_value == 0;
 }
 
@@ -55,8 +56,6 @@ std::vector<std::string> remarks_of(const Candidate& candidate, const Measuremen
   if (!measurement.missing.empty())
     remarks.push_back(fmt::format("{} in one file only",
                                   counted(static_cast<std::int64_t>(measurement.missing.size()), "prompt")));
-  if (candidate.statistics.rows_measured == 0 && candidate.statistics.rows > 0)
-    remarks.emplace_back("no logits on both sides: only chosen tokens are compared");
   if (candidate.shards == 2)
     remarks.emplace_back(
         "two shards have one possible order (a + b = b + a): to study orders take 3 shards or more");
@@ -95,6 +94,7 @@ Candidate judge_candidate(const Evidence& evidence, std::size_t index, const Thr
   candidate.cost = compare_cost(measurement.reference, evidence.repeats, measurement.candidate);
   candidate.criteria = judge_limits(candidate, measurement, repeats, thresholds);
   candidate.state = worst_of(candidate.criteria);
+  candidate.not_comparable = analysis::not_comparable(measurement);
   candidate.remarks = remarks_of(candidate, measurement);
   candidate.headline = headline_of(candidate);
   return candidate;

@@ -87,7 +87,8 @@ struct Candidate {
   std::vector<statistics::Ratio> yardsticks_rms;    // RMS Δ
   double divergence = 0;  // what ranks it: 0 bit-equal, else mean KL above the floor (docs/verdict.md)
   Cost cost;
-  std::vector<std::string> remarks;  // missing data, partial files, one possible order of two shards
+  std::vector<std::string> not_comparable;  // analysis/measure/not_comparable.hpp: said before anything else
+  std::vector<std::string> remarks;         // missing data, partial files, one possible order of two shards
 };
 
 struct Ranked {

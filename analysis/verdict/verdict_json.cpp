@@ -189,6 +189,7 @@ Json candidate_json(const Candidate& c, const std::vector<std::string>& yardstic
             {"times_high", number(c.cost.times.high)},
             {"unclear", c.cost.unclear.empty() ? Json() : Json(c.cost.unclear)},
             {"unknown", c.cost.unknown.empty() ? Json() : Json(c.cost.unknown)}}},
+          {"not_comparable", c.not_comparable},
           {"remarks", c.remarks},
           {"flip_law", c.flips ? flips_json(*c.flips) : Json()},
           {"statistics", statistics_json(c)}};

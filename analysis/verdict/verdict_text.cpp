@@ -134,8 +134,16 @@ std::string lines_text(const Verdict& verdict) {
   return text;
 }
 
+// Before the answer: what it does not rest on.
+std::string apart_text(const Verdict& verdict) {
+  std::string text;
+  for (const auto& c : verdict.candidates)
+    for (const auto& one : c.not_comparable) text += wrapped(fmt::format("  {}: {}", c.name, one), "    ");
+  return text.empty() ? text : "not comparable, or only in part\n" + text + "\n";
+}
+
 std::string answer_text(const Verdict& verdict) {
-  return wrapped(verdict.answer, "") + wrapped(verdict.headline, "") + "\n";
+  return apart_text(verdict) + wrapped(verdict.answer, "") + wrapped(verdict.headline, "") + "\n";
 }
 
 std::string end_text(const Verdict& verdict) {

@@ -13,6 +13,7 @@ ExitCode compare(const std::vector<std::string>& arguments);
 ExitCode envelope(const std::vector<std::string>& arguments);
 ExitCode explain(const std::vector<std::string>& arguments);
 ExitCode gate(const std::vector<std::string>& arguments);
+ExitCode import(const std::vector<std::string>& arguments);
 ExitCode inspect(const std::vector<std::string>& arguments);
 ExitCode profile(const std::vector<std::string>& arguments);
 ExitCode report(const std::vector<std::string>& arguments);

@@ -6,6 +6,7 @@
 
 #include "analysis/inspect/inspect_presenters.hpp"
 #include "analysis/inspect/model_inspection.hpp"
+#include "analysis/inspect/validation.hpp"
 #include "cli/arguments.hpp"
 #include "cli/commands.hpp"
 #include "common/error.hpp"
@@ -31,6 +32,9 @@ compare keeps.
   shardrift inspect tp2.h5 --verify             is every prompt what its hashes say?
   shardrift inspect tp2.vs.one.metrics
 
+  shardrift inspect foreign.h5 --validate       can another program's file be
+                                                analysed, and what does it lack?
+
 With --model: what a Hugging Face directory or a GGUF file is, whether shardrift-run will run it,
 in how much memory on 1, 2 and 4 devices, and if not, why. Reads config.json, the
 headers of the safetensors files and the tokenizer; no weights, but for a tied
@@ -39,8 +43,8 @@ head that is stored apart.
   shardrift inspect --model models/smollm2-135m
   shardrift inspect --model DIR --dtype float32 --batch 8 --max-length 2048
 
-exit code: 0 it was read (--model: it will run), 65 it could not be, or is not
-what its hashes say (--model: it will not run)
+exit code: 0 it was read (--model: it will run; --validate: it can be analysed),
+65 it could not be, or is not what its hashes say (--model: it will not run)
 )";
 
 // All prompts, so that one bad one does not hide the others.
@@ -68,6 +72,17 @@ void verify_all(const record::Reader& reader) {
   for (std::size_t i = 1; i < wrong.size(); ++i)
     std::fprintf(stderr, "shardrift: %s\n", wrong[i - 1].c_str());
   throw Error(ExitCode::bad_data, wrong.back());
+}
+
+// What is wrong is listed before the one sentence of the error.
+ExitCode validate(const std::filesystem::path& path) {
+  const auto validation = analysis::validate_record(path);
+  print(analysis::validation_text(validation));
+  if (validation.usable()) return ExitCode::ok;
+  throw bad_data(
+      "{}: cannot be analysed: {}: {}{}", path.string(), validation.wrong.front().object,
+      validation.wrong.front().what,
+      validation.wrong.size() == 1 ? "" : fmt::format(" ({} more above)", validation.wrong.size() - 1));
 }
 
 // A model's own file or directory where a record is expected.
@@ -101,6 +116,7 @@ ExitCode inspect(const std::vector<std::string>& arguments) {
   std::string json_path;
   std::string csv_path;
   bool verify = false;
+  bool validated = false;
   std::vector<std::string> files;
   Arguments known("inspect", kHelp);
   known.files(files)
@@ -109,7 +125,11 @@ ExitCode inspect(const std::vector<std::string>& arguments) {
       .flag("verify", verify,
             "read everything and hold it against the recorded SHA-256; exit code 65 where a prompt was "
             "edited or "
-            "damaged");
+            "damaged")
+      .flag("validate", validated,
+            "say item by item what a file that another program wrote has wrong or lacks "
+            "(docs/file-format.md); exit "
+            "code 65 where it cannot be analysed");
   analysis::ModelQuestion question;
   std::string directory;
   known.group(kWithModel)
@@ -120,8 +140,8 @@ ExitCode inspect(const std::vector<std::string>& arguments) {
               "tokens of the longest prompt with its answer (default: the model's context)");
   if (!known.read(arguments)) return ExitCode::ok;
   if (!directory.empty()) {
-    if (!files.empty() || verify || !csv_path.empty())
-      throw usage_error("inspect: --model takes no file, and no --csv or --verify");
+    if (!files.empty() || verify || validated || !csv_path.empty())
+      throw usage_error("inspect: --model takes no file, and no --csv, --verify or --validate");
     question.directory = directory;
     return inspect_directory(question, json_path);
   }
@@ -130,6 +150,11 @@ ExitCode inspect(const std::vector<std::string>& arguments) {
   if (files.size() != 1) throw usage_error("inspect: needs one file: shardrift inspect FILE.h5");
   const std::filesystem::path path = files.front();
   refuse_model(path);
+  if (validated) {
+    if (verify || !json_path.empty() || !csv_path.empty())
+      throw usage_error("inspect: --validate says what a file lacks: without --verify, --json and --csv");
+    return validate(path);
+  }
   const bool is_metrics = path.extension() == ".metrics";
   if (is_metrics && !csv_path.empty())
     throw usage_error("inspect: --csv is the table of a record's prompts; {} holds a comparison",

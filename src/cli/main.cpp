@@ -21,6 +21,7 @@ usage: shardrift COMMAND ...
   gate REF CAND...      pass, fail or inconclusive, by limits; one recommendation
   report REF CAND...    one HTML page that opens offline: answer, tables, plots
   inspect FILE          what a file holds: run, plan, environment, prompts
+  import FILE...        a record of another engine's logits, so that the above take it
   profile show, diff    in which order a machine's collectives add; did an upgrade change it?
   scale-out --model DIR what will change when I go to four devices?
   study FILE.toml       run a whole matrix of plans, resume it, compare it
@@ -45,6 +46,7 @@ ExitCode dispatch(const std::vector<std::string>& arguments) {
   if (command == "envelope") return envelope(rest);
   if (command == "explain") return explain(rest);
   if (command == "gate") return gate(rest);
+  if (command == "import") return import(rest);
   if (command == "inspect") return inspect(rest);
   if (command == "profile") return profile(rest);
   if (command == "report") return report(rest);

@@ -7,6 +7,7 @@
 #include "common/field_table.hpp"
 #include "record/hdf5_read.hpp"
 #include "record/hdf5_write.hpp"
+#include "record/record_fields.hpp"
 
 namespace shardrift::record::h5 {
 
@@ -56,7 +57,7 @@ template <typename Value>
 void read_fields(const Group& group, Value& value) {
   for_each_field(value, [&](const auto& row, auto& field) {
     const std::string name(row.key);
-    if (row.since == Since::first || group.has_attribute(name)) read_field(group, name, field);
+    if (row.needed == Needed::yes || group.has_attribute(name)) read_field(group, name, field);
   });
 }
 

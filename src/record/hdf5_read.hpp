@@ -27,7 +27,9 @@ class Group {
 
   bool has_attribute(const std::string& name) const;
   std::string text(const std::string& name) const;
+  std::string text_or(const std::string& name, const std::string& otherwise) const;  // where it is not there
   std::int64_t integer(const std::string& name) const;
+  std::int64_t integer_or(const std::string& name, std::int64_t otherwise) const;
   double real(const std::string& name) const;
   std::map<std::string, std::string> texts() const;  // all text attributes but `description`
 

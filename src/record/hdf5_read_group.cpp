@@ -153,6 +153,14 @@ std::string Group::text(const std::string& name) const {
   return read_text(attribute, type, what);
 }
 
+std::string Group::text_or(const std::string& name, const std::string& otherwise) const {
+  return has_attribute(name) ? text(name) : otherwise;
+}
+
+std::int64_t Group::integer_or(const std::string& name, std::int64_t otherwise) const {
+  return has_attribute(name) ? integer(name) : otherwise;
+}
+
 std::int64_t Group::integer(const std::string& name) const {
   std::int64_t value = 0;
   read_number(handle_, name, child_path("@" + name), int64_type(), "int64", &value);

@@ -182,7 +182,7 @@ LogitsRows LogitsRows::open(const Reader& reader, const std::string& id) {
   state->row_bytes = static_cast<std::size_t>(run.model.vocabulary) * size_of(run.logits_dtype);
   reading(state->path, [&] {
     state->file.emplace(open_record_file(state->path));
-    if (state->file->root.text("resume_key") != run.resume_key)
+    if (state->file->root.text_or("resume_key", "") != run.resume_key)
       throw h5::Hdf5Error("/@resume_key: is another run's");
     const auto prompt = state->file->root.group("prompts").group(id);
     state->logits = open_logits(prompt, {run.logits_dtype, run.model.vocabulary}, std::nullopt);

@@ -111,7 +111,7 @@ void PartWriter::State::write(Stream& stream, RowBlock& block,
 
 void PartWriter::State::finish_part(Stream& stream) const {
   PromptRecord& record = stream.record;
-  if (record.hash.empty()) record.hash = stream.hash.hex();
+  if (stream.hashes && record.hash.empty()) record.hash = stream.hash.hex();
   if (wanted.top_k > 0) {
     record.top = std::move(stream.top);
     record.top.k = wanted.top_k;

@@ -134,7 +134,7 @@ void PartWriter::add(PromptRecord record) {
     throw failure("prompt {}: {} bytes of logits for {} rows, expected {}", record.prompt.id,
                   record.logits.size(), steps, record.rows.size() * row_bytes);
   auto rows = begin(record.prompt.id, record.logits.empty() ? 0 : steps);
-  rows.stream_->hashes = record.hash.empty();
+  rows.stream_->hashes = record.hash.empty() && !record.logits.empty();
   append(rows, record.logits);
   end(std::move(rows), std::move(record));
 }

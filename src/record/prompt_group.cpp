@@ -139,7 +139,8 @@ std::vector<Row> read_rows(const h5::Group& prompt, std::int64_t vocabulary) {
     rows[i].position = positions[i];
     rows[i].chosen = chosen[i];
   }
-  read_forward(prompt.group("forward"), rows);
+  // Which passes computed them is not known of a record that another program wrote.
+  if (prompt.has("forward")) read_forward(prompt.group("forward"), rows);
   return rows;
 }
 
@@ -181,21 +182,25 @@ PromptRecord read_prompt(const h5::Group& prompts, const std::string& id, const 
   PromptRecord record;
   record.prompt.id = id;
   record.prompt.index = group.integer("index");
-  record.prompt.source = group.text("source");
-  const auto text = group.read_texts("text");
-  if (text.size() != 1) throw h5::Hdf5Error(group.path() + "/text: is not one text");
-  record.prompt.text = text.front();
+  record.prompt.source = group.text_or("source", "tokens");
+  if (group.has("text")) {
+    const auto text = group.read_texts("text");
+    if (text.size() != 1) throw h5::Hdf5Error(group.path() + "/text: is not one text");
+    record.prompt.text = text.front();
+  }
   record.prompt.tokens = group.read_int32("tokens");
   check_tokens(record.prompt.tokens, shape.vocabulary, group.path() + "/tokens");
-  record.status = group.text("status");
-  record.stop = group.text("stop");
-  record.hash = group.text("hash");
-  if (group.has_attribute("content")) record.content = group.text("content");
-  record.device = group.text("device");
-  record.replica = static_cast<int>(group.integer("replica"));
+  record.status = group.text_or("status", "complete");
+  record.stop = group.text_or("stop", "");
+  record.hash = group.text_or("hash", "");
+  record.content = group.text_or("content", "");
+  record.device = group.text_or("device", "");
+  record.replica = static_cast<int>(group.integer_or("replica", 0));
   record.rows = read_rows(group, shape.vocabulary);
-  record.prefilled_with = read_together(group.group("forward"), "prefill_prompts", id);
-  record.decoded_with = read_together(group.group("forward"), "decode_prompts", id);
+  if (group.has("forward")) {
+    record.prefilled_with = read_together(group.group("forward"), "prefill_prompts", id);
+    record.decoded_with = read_together(group.group("forward"), "decode_prompts", id);
+  }
   if (group.has("top")) record.top = read_top(group.group("top"), record.rows.size(), shape.vocabulary);
   open_logits(group, shape, record.rows.size());
   if (const auto hidden = open_hidden(group, record.rows.size())) {

@@ -55,7 +55,7 @@ std::string prompts_hash(const h5::Group& prompts) {
   for (const auto& id : ids) {
     if (!valid_id(id)) continue;
     add_text(hash, id);
-    add_text(hash, prompts.group(id).text("hash"));
+    add_text(hash, prompts.group(id).text_or("hash", ""));
   }
   return hash.hex();
 }
@@ -150,7 +150,7 @@ struct Reader::State {
       if (status != "complete" && status != "partial")
         throw h5::Hdf5Error(fmt::format("/@status: '{}' is neither complete nor partial", status));
       complete = status == "complete";
-      schema_minor = file->root.integer("schema_minor");
+      schema_minor = file->root.integer_or("schema_minor", 0);
       run = read_run(file->root);
       timing = read_timing(file->root);
       const auto group = file->root.group("prompts");
@@ -222,7 +222,7 @@ std::optional<Identity> Reader::identity() const {
   if (state_->parts) return std::nullopt;
   return reading(state_->path, [&] {
     const auto& root = state_->file->root;
-    return std::optional<Identity>({root.text("resume_key"), root.text("created"),
+    return std::optional<Identity>({root.text_or("resume_key", ""), root.text_or("created", ""),
                                     prompts_hash(root.group("prompts")), state_->stamp.bytes,
                                     state_->stamp.modified});
   });

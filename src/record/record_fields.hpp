@@ -1,6 +1,6 @@
 // The tables of fields of what a record says about its run: their attributes in HDF5 (schema 1), in this
 // order, inspect's JSON, and the differences that compare and explain list. A new field is a member in
-// record.hpp and a row here, Since::later where older files lack it.
+// record.hpp and a row here.
 #pragma once
 #include "common/field_table.hpp"
 #include "record/record.hpp"
@@ -10,12 +10,17 @@ namespace shardrift::record {
 // Whether two runs that differ in it are told so.
 enum class Compared { no, yes };
 
+// Whether a record can be read without it. Of the others older files lack some, and files of other programs
+// (docs/file-format.md, "A record of your own") as many as their writers did not know: they keep the value
+// they are initialized with.
+enum class Needed { no, yes };
+
 template <typename Access>
 struct RecordField {
   std::string_view key;
   Access access;
   Compared compared = Compared::no;
-  Since since = Since::first;
+  Needed needed = Needed::no;
 };
 template <typename Access, typename... More>
 RecordField(std::string_view, Access, More...) -> RecordField<Access>;
@@ -26,12 +31,12 @@ constexpr auto fields_of(std::type_identity<RunInfo>) {
       RecordField{"created", &RunInfo::created},
       RecordField{"command", &RunInfo::command},
       RecordField{"version", &RunInfo::version, yes},
-      RecordField{"plan", &RunInfo::plan},  // compared field by field
-      RecordField{"mode", &RunInfo::mode, yes},
-      RecordField{"level", &RunInfo::level, yes},
+      RecordField{"plan", &RunInfo::plan, no, Needed::yes},  // compared field by field
+      RecordField{"mode", &RunInfo::mode, yes, Needed::yes},
+      RecordField{"level", &RunInfo::level, yes, Needed::yes},
       RecordField{"prompts_hash", &RunInfo::prompts_hash},
       RecordField{"resume_key", &RunInfo::resume_key},
-      RecordField{"logits_dtype", &RunInfo::logits_dtype, yes},
+      RecordField{"logits_dtype", &RunInfo::logits_dtype, yes, Needed::yes},
   };
 }
 // environment and model are groups.
@@ -45,10 +50,10 @@ constexpr auto fields_of(std::type_identity<ModelInfo>) {
       RecordField{"quantization", &ModelInfo::quantization, yes},
       RecordField{"config", &ModelInfo::config},  // the identity says whether it differs
       RecordField{"identity", &ModelInfo::identity, yes},
-      RecordField{"weights", &ModelInfo::weights, yes, Since::later},
-      RecordField{"generation_config", &ModelInfo::generation_config, yes, Since::later},
-      RecordField{"tokenizer", &ModelInfo::tokenizer, yes, Since::later},
-      RecordField{"vocabulary", &ModelInfo::vocabulary},
+      RecordField{"weights", &ModelInfo::weights, yes},
+      RecordField{"generation_config", &ModelInfo::generation_config, yes},
+      RecordField{"tokenizer", &ModelInfo::tokenizer, yes},
+      RecordField{"vocabulary", &ModelInfo::vocabulary, no, Needed::yes},
   };
 }
 // vocab is a dataset.
@@ -70,19 +75,20 @@ static_assert(field_count<DeviceInfo>() == member_count<DeviceInfo>(),
               "a member of DeviceInfo has no row above");
 
 constexpr auto fields_of(std::type_identity<CollectiveInfo>) {
+  using enum Compared;
   return std::tuple{
-      RecordField{"operation", &CollectiveInfo::operation},
-      RecordField{"count", &CollectiveInfo::count},
-      RecordField{"dtype", &CollectiveInfo::dtype},
-      RecordField{"ranks", &CollectiveInfo::ranks},
-      RecordField{"library", &CollectiveInfo::library},
-      RecordField{"version", &CollectiveInfo::version},
-      RecordField{"algorithm", &CollectiveInfo::algorithm},
-      RecordField{"protocol", &CollectiveInfo::protocol},
-      RecordField{"channels", &CollectiveInfo::channels},
-      RecordField{"rings", &CollectiveInfo::rings},
-      RecordField{"source", &CollectiveInfo::source},
-      RecordField{"captured", &CollectiveInfo::captured},
+      RecordField{"operation", &CollectiveInfo::operation, no, Needed::yes},
+      RecordField{"count", &CollectiveInfo::count, no, Needed::yes},
+      RecordField{"dtype", &CollectiveInfo::dtype, no, Needed::yes},
+      RecordField{"ranks", &CollectiveInfo::ranks, no, Needed::yes},
+      RecordField{"library", &CollectiveInfo::library, no, Needed::yes},
+      RecordField{"version", &CollectiveInfo::version, no, Needed::yes},
+      RecordField{"algorithm", &CollectiveInfo::algorithm, no, Needed::yes},
+      RecordField{"protocol", &CollectiveInfo::protocol, no, Needed::yes},
+      RecordField{"channels", &CollectiveInfo::channels, no, Needed::yes},
+      RecordField{"rings", &CollectiveInfo::rings, no, Needed::yes},
+      RecordField{"source", &CollectiveInfo::source, no, Needed::yes},
+      RecordField{"captured", &CollectiveInfo::captured, no, Needed::yes},
   };
 }
 // segments and trees are datasets.
@@ -97,8 +103,8 @@ constexpr auto fields_of(std::type_identity<RunTiming>) {
       RecordField{"decode_seconds", &RunTiming::decode_seconds},
       RecordField{"prefill_tokens", &RunTiming::prefill_tokens},
       RecordField{"decode_tokens", &RunTiming::decode_tokens},
-      RecordField{"recording_wait_seconds", &RunTiming::recording_wait_seconds, no, Since::later},
-      RecordField{"recording_flush_seconds", &RunTiming::recording_flush_seconds, no, Since::later},
+      RecordField{"recording_wait_seconds", &RunTiming::recording_wait_seconds},
+      RecordField{"recording_flush_seconds", &RunTiming::recording_flush_seconds},
   };
 }
 static_assert(field_count<RunTiming>() == member_count<RunTiming>(),

@@ -49,16 +49,21 @@ void write_environment(hid_t root, const Environment& environment) {
 
 Environment read_environment(const h5::Group& group) {
   Environment environment;
-  environment.topology = group.text("topology");
-  const auto devices = group.group("devices");
-  for (std::size_t i = 0; i < kMaxDevices && devices.has(std::to_string(i)); ++i) {
-    DeviceInfo device;
-    h5::read_fields(devices.group(std::to_string(i)), device);
-    environment.devices.push_back(std::move(device));
+  environment.topology = group.text_or("topology", "");
+  if (group.has("devices")) {
+    const auto devices = group.group("devices");
+    for (std::size_t i = 0; i < kMaxDevices && devices.has(std::to_string(i)); ++i) {
+      DeviceInfo device;
+      h5::read_fields(devices.group(std::to_string(i)), device);
+      environment.devices.push_back(std::move(device));
+    }
   }
-  environment.libraries = group.group("libraries").texts();
-  environment.variables = group.group("variables").texts();
-  environment.settings = group.group("settings").texts();
+  const auto texts_of = [&](const char* name) {
+    return group.has(name) ? group.group(name).texts() : std::map<std::string, std::string>();
+  };
+  environment.libraries = texts_of("libraries");
+  environment.variables = texts_of("variables");
+  environment.settings = texts_of("settings");
   environment.collectives = read_collectives(group);
   return environment;
 }
@@ -103,7 +108,7 @@ RunInfo read_run(const h5::Group& root) {
   check_schema(root);
   RunInfo run;
   h5::read_fields(root, run);
-  run.environment = read_environment(root.group("environment"));
+  if (root.has("environment")) run.environment = read_environment(root.group("environment"));
   run.model = read_model(root.group("model"));
   return run;
 }

@@ -40,7 +40,8 @@ LogitsCheck::LogitsCheck(const Reader& reader, const PromptRecord& record)
       file_(reader.path()),
       object_("/prompts/" + record.prompt.id),
       dtype_(reader.run().logits_dtype),
-      hash_(record.hash) {
+      hash_(record.hash),
+      hashed_(!record.hash.empty() || reader.schema_minor() > 0) {
   for (const Row& row : record.rows) chosen_.push_back(row.chosen);
 }
 
@@ -55,7 +56,7 @@ std::string LogitsCheck::run(Verify what) const {
         hash.update(words.data(), words.size());
         if (what == Verify::chosen_too) require_chosen(first, words);
       });
-  require_same(file_, object_ + "/logits", hash.hex(), hash_);
+  if (hashed_) require_same(file_, object_ + "/logits", hash.hex(), hash_);
   return hash.hex();
 }
 

@@ -32,11 +32,13 @@ class LogitsCheck {
   std::string object_;
   DType dtype_;
   std::string hash_;
+  bool hashed_;  // else: another program's file, which says neither a hash nor a minor version of ours
   std::vector<std::int32_t> chosen_;
 };
 
 // Reads all that is recorded of the prompt. Throws bad_data naming file, object and both hashes. False where
-// the record is of an older version, or a newer one, and only the logits' hash could be verified.
+// the record is of an older version, a newer one or another program's, and the logits' hash, where there is
+// one, was all that could be verified.
 bool verify_prompt(const Reader& reader, const std::string& id, Verify what = Verify::hashes);
 
 }  // namespace shardrift::record

@@ -231,7 +231,7 @@ std::string what_may_differ(const RunInfo& existing, const RunInfo& run) {
   const ModelInfo& is = run.model;
   if (existing.plan != run.plan) what.emplace_back("the plans");
   if (was.identity != is.identity) what.emplace_back("config.json or the tensors' names and shapes");
-  if (was.weights.empty()) {
+  if (was.weights.empty() && !is.weights.empty()) {
     what.emplace_back("perhaps the weights, which its older version did not hash");
   } else {
     if (was.weights != is.weights) what.emplace_back("the weights");

@@ -22,6 +22,11 @@ function answer() {
   const verdict = data.verdict;
   if (!node || !verdict) return;
   const detail = (title, content) => node.append(h('details', {}, h('summary', {}, title), content));
+  const apart = runs.filter((run) => run.verdict && run.verdict.not_comparable.length);
+  if (apart.length) {
+    node.append(h('details', {open: ''}, h('summary', {}, 'Not comparable, or only in part'), h('ul', {class: 'lists'},
+      apart.flatMap((run) => run.verdict.not_comparable.map((one) => h('li', {}, h('strong', {}, run.name), ': ' + one))))));
+  }
   if (verdict.ranking.length > 1) {
     detail('Ranking, and why', h('ol', {}, verdict.ranking.map((one) =>
       h('li', {}, h('strong', {}, runs[one.run].name), ' ', stateTag(runs[one.run].verdict.state), ' ' + one.why.replace(/^(pass|fail|inconclusive), /, '')))));

@@ -1,0 +1,160 @@
+#include "analysis/inspect/validation.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "analysis/measure/rows.hpp"
+#include "common/argmax.hpp"
+#include "common/error.hpp"
+#include "record/logits_rows.hpp"
+#include "record/reader.hpp"
+#include "record/verify.hpp"
+
+namespace shardrift::analysis {
+namespace {
+
+using record::LogitsCheck;
+using record::LogitsRows;
+using record::PromptRecord;
+using record::Reader;
+using record::Row;
+using record::Validation;
+using record::Verify;
+
+constexpr const char* kRowRule =
+    "row i holds the logits after token input_ids[i] was fed at positions[i], which predict the token at the "
+    "next "
+    "position";
+
+std::optional<std::string> fault_of_tokens(const PromptRecord& record, bool greedy) {
+  const auto& tokens = record.prompt.tokens;
+  for (std::size_t i = 0; i < record.rows.size(); ++i) {
+    const Row& row = record.rows[i];
+    const auto position = static_cast<std::size_t>(row.position);
+    if (position < tokens.size() && tokens[position] != row.input_id)
+      return fmt::format("row {} is fed token {} at position {}, where the prompt has {}; {}", i,
+                         row.input_id, position, tokens[position], kRowRule);
+    if (i == 0 || row.position != record.rows[i - 1].position + 1 || position < tokens.size()) continue;
+    const auto chosen = record.rows[i - 1].chosen;
+    if (greedy && chosen != row.input_id)
+      return fmt::format(
+          "row {} chose token {}, but row {} was fed {}: in mode greedy the chosen one is fed (sampled or "
+          "given "
+          "tokens: mode follow); {}",
+          i - 1, chosen, i, row.input_id, kRowRule);
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string> fault_of_top(const PromptRecord& record) {
+  const auto k = static_cast<std::size_t>(record.top.k);
+  for (std::size_t i = 0; i < record.rows.size() && k > 0; ++i) {
+    const auto* values = record.top.log_probabilities.data() + i * k;
+    if (record.top.ids[i * k] != record.rows[i].chosen)
+      return fmt::format("row {}: the most likely token is {}, chosen says {}", i, record.top.ids[i * k],
+                         record.rows[i].chosen);
+    for (std::size_t j = 0; j < k; ++j)
+      if (!(values[j] <= 1e-3F) || (j > 0 && values[j] > values[j - 1]))
+        return fmt::format(
+            "row {}: {} at place {} is no log-probability, or no descending one (natural logarithms, "
+            "most likely first)",
+            i, values[j], j);
+  }
+  return std::nullopt;
+}
+
+// What a row may have been taken for.
+struct Kind {
+  bool probabilities = false;
+  bool log_probabilities = false;
+};
+Kind kind_of(std::span<const double> row) {
+  double sum = 0;
+  double exponents = 0;
+  bool negative = false;
+  for (const double value : row) {
+    sum += value;
+    exponents += std::exp(value);
+    negative = negative || value < 0;
+  }
+  return {!negative && std::fabs(sum - 1) < 1e-2, std::fabs(exponents - 1) < 1e-2};
+}
+
+class Rows {
+ public:
+  Rows(const Reader& reader, Validation& found) : reader_(reader), found_(found) {}
+
+  void add(const std::string& id) {
+    const PromptRecord record = reader_.prompt(id);
+    const std::string object = "/prompts/" + id;
+    if (const auto fault = fault_of_tokens(record, reader_.run().mode == "greedy"))
+      found_.wrong.push_back({object + "/input_ids", *fault});
+    if (const auto fault = fault_of_top(record)) found_.wrong.push_back({object + "/top", *fault});
+    if (record.rows.empty()) found_.wrong.push_back({object, "has no rows"});
+    if (!reader_.has_logits(id)) return;
+    try {
+      LogitsCheck(reader_, record).run(Verify::chosen_too);
+    } catch (const Error& error) {
+      found_.wrong.push_back({object + "/logits", error.what()});
+      return;
+    }
+    look_at_logits(id, static_cast<std::int64_t>(record.rows.size()));
+  }
+
+  void finish() {
+    if (not_finite_ > 0)
+      found_.lacks.push_back(
+          {"/prompts/*/logits", fmt::format("{} of {} rows hold NaN or an infinity: no distribution, "
+                                            "no KL of these",
+                                            not_finite_, found_.rows_with_logits)});
+    if (probabilities_)
+      found_.wrong.push_back({"/prompts/*/logits",
+                              "are probabilities (they sum to 1), not logits: write what stood "
+                              "before the softmax, or natural logarithms"});
+    if (log_probabilities_ && reader_.run().environment.settings.count("logits") == 0)
+      found_.lacks.push_back({"/environment/settings/@logits",
+                              "these are log-probabilities, not logits: say so here "
+                              "('log-probabilities'), as max|Δ| against logits means nothing"});
+  }
+
+ private:
+  void look_at_logits(const std::string& id, std::int64_t rows) {
+    const auto dtype = reader_.run().logits_dtype;
+    const auto open = LogitsRows::open(reader_, id);
+    std::vector<std::byte> words;
+    std::vector<double> values(static_cast<std::size_t>(reader_.run().model.vocabulary));
+    for (std::int64_t row = 0; row < rows; ++row) {
+      open.read(row, row + 1, words);
+      const bool finite = choose(words, dtype).finite;
+      not_finite_ += finite ? 0 : 1;
+      if (row > 0 || !finite) continue;
+      widen(dtype, words.data(), values);
+      const auto kind = kind_of(values);
+      probabilities_ = probabilities_ || kind.probabilities;
+      log_probabilities_ = log_probabilities_ || kind.log_probabilities;
+    }
+  }
+
+  const Reader& reader_;
+  Validation& found_;
+  std::int64_t not_finite_ = 0;
+  bool probabilities_ = false;
+  bool log_probabilities_ = false;
+};
+
+}  // namespace
+
+Validation validate_record(const std::filesystem::path& path) {
+  Validation found = record::validate(path);
+  if (!found.usable()) return found;
+  const auto reader = Reader::open(path);
+  Rows rows(reader, found);
+  for (const auto& id : reader.prompt_ids()) rows.add(id);
+  rows.finish();
+  return found;
+}
+
+}  // namespace shardrift::analysis

@@ -1,0 +1,102 @@
+#include "analysis/measure/not_comparable.hpp"
+
+#include <fmt/ranges.h>
+
+#include "common/error.hpp"
+
+namespace shardrift::analysis {
+namespace {
+
+std::string prompts_text(std::size_t count, std::size_t of) {
+  return fmt::format("{} of {} prompt{}", count, of, of == 1 ? "" : "s");
+}
+
+void add_tokens(std::vector<std::string>& out, const Measurement& m) {
+  const auto& left = m.left_out;
+  if (left.empty()) return;
+  out.push_back(
+      fmt::format("tokens: {} {} left out, fed other tokens ({}: {}): give both engines the same token ids",
+                  prompts_text(left.size(), left.size() + m.prompts.size()), left.size() == 1 ? "is" : "are",
+                  left.front().id, left.front().why));
+}
+
+void add_levels(std::vector<std::string>& out, const Measurement& m) {
+  std::size_t without = 0;
+  for (const auto& prompt : m.prompts) without += prompt.has_logits ? 0 : 1;
+  if (without == 0) return;
+  std::vector<std::string> who;
+  for (const auto* run : {&m.reference, &m.candidate})
+    if (run->run.level == "top") who.push_back(run->name);
+  out.push_back(
+      fmt::format("top-k only: {} {} not every logit of {}: choices are compared, not bits, KL or max|Δ|",
+                  who.empty() ? "a side" : fmt::format("{}", fmt::join(who, " and ")),
+                  who.size() == 2 ? "have" : "has", prompts_text(without, m.prompts.size())));
+}
+
+void add_dtypes(std::vector<std::string>& out, const Measurement& m) {
+  const auto& r = m.reference.run;
+  const auto& c = m.candidate.run;
+  if (r.logits_dtype != c.logits_dtype && r.level != "top" && c.level != "top")
+    out.push_back(fmt::format("logits: {} against {}: compared as numbers, no bits and no ULP",
+                              name_of(r.logits_dtype), name_of(c.logits_dtype)));
+  if (!r.model.dtype.empty() && !c.model.dtype.empty() && r.model.dtype != c.model.dtype)
+    out.push_back(fmt::format("computed in {} against {}: what that rounds is among what differs",
+                              r.model.dtype, c.model.dtype));
+}
+
+std::string logits_setting(const RunSummary& run) {
+  const auto& settings = run.run.environment.settings;
+  const auto found = settings.find(kLogitsSetting);
+  return found == settings.end() ? std::string() : found->second;
+}
+
+// Log-probabilities are logits less one number a row: distributions are the same, elements are not.
+void add_kinds(std::vector<std::string>& out, const Measurement& m) {
+  const auto of_r = logits_setting(m.reference);
+  const auto of_c = logits_setting(m.candidate);
+  if (of_r == of_c && of_r.empty()) return;
+  for (const auto* run : {&m.reference, &m.candidate})
+    if (const auto kind = logits_setting(*run); !kind.empty())
+      out.push_back(fmt::format("{}: its logits are {}", run->name, kind));
+  if (of_r.empty() != of_c.empty())
+    out.emplace_back(
+        "logits against log-probabilities: KL, probabilities, margins and choices mean what they say; "
+        "max|Δ|, RMS and "
+        "elements that differ do not");
+}
+
+void add_weights(std::vector<std::string>& out, const Measurement& m) {
+  const auto& r = m.reference.run;
+  const auto& c = m.candidate.run;
+  if (other_weights(r, c)) {
+    out.emplace_back(
+        "the records are of different weights: what differs is the model, not how it was sharded");
+    return;
+  }
+  std::vector<std::string> silent;
+  for (const auto* run : {&m.reference, &m.candidate})
+    if (run->run.model.weights.empty() && !engine_of(run->run).empty()) silent.push_back(run->name);
+  if (!silent.empty())
+    out.push_back(fmt::format("weights: {} {} not say of which: that both ran the same is taken on trust",
+                              fmt::join(silent, " and "), silent.size() == 1 ? "does" : "do"));
+}
+
+}  // namespace
+
+std::vector<std::string> not_comparable(const Measurement& measurement) {
+  std::vector<std::string> out;
+  add_tokens(out, measurement);
+  add_levels(out, measurement);
+  add_dtypes(out, measurement);
+  add_kinds(out, measurement);
+  add_weights(out, measurement);
+  return out;
+}
+
+std::string not_comparable_text(const std::vector<std::string>& sentences) {
+  std::string text;
+  for (const auto& one : sentences) text += "  " + one + "\n";
+  return text.empty() ? text : "not comparable, or only in part\n" + text;
+}
+
+}  // namespace shardrift::analysis

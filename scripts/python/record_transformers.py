@@ -1,0 +1,319 @@
+#!/usr/bin/env python3
+"""Runs a Hugging Face model by transformers and records every logit, as shardrift-run does (docs/file-format.md).
+
+  scripts/python/record_transformers.py --model DIR --prompts prompts.jsonl --output eager.h5 --attention eager
+  scripts/python/record_transformers.py --model DIR --follow one.h5 --output sdpa.h5 --attention sdpa --dtype bfloat16
+  torchrun --nproc-per-node 2 scripts/python/record_transformers.py --model DIR --prompts prompts.jsonl \\
+      --output tp2.h5 --tensor-parallel --device cuda
+
+then: shardrift compare one.h5 eager.h5. Needs torch, transformers, NumPy and h5py in the Python that runs it; scripts/setup
+installs none of the first two.
+
+One prompt at a time: a prefill pass over its tokens, then one pass a token over the dynamic cache, each row's most likely token
+(lowest id at ties) fed next: the passes that model.generate(do_sample=False) makes. --follow REF.h5 feeds another record's tokens
+instead, so that rows stay comparable after a flip; --score makes one pass over each prompt and records all its rows.
+--tensor-parallel is transformers' own plan (tp_plan="auto") over torch.distributed's ranks; rank 0 writes.
+
+Exit codes: 0 done, 64 usage, 65 a file that cannot be used, 70 failure.
+"""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import json
+import os
+import platform
+import shlex
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from record_file import DTYPES, RecordFile, Row, model_identity
+
+VARIABLES = ("CUDA_", "CUBLAS_", "NCCL_", "OMP_", "MKL_", "ONEDNN_", "DNNL_", "TORCH_", "PYTORCH_", "ATEN_", "NVIDIA_TF32")
+
+
+class Refused(Exception):
+    """Says in one sentence what is wrong with what was asked, and the exit code."""
+
+    def __init__(self, message: str, code: int = 65) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@dataclass
+class Prompt:
+    name: str
+    tokens: list[int]
+    text: str = ""
+    special_tokens: bool = True
+    fed: list[int] = field(default_factory=list)  # after the prompt, in mode follow
+
+
+def read_prompts(path: Path) -> list[Prompt]:
+    prompts = []
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            given = json.loads(line)
+            prompts.append(Prompt(given["id"], [int(token) for token in given.get("tokens") or []], given.get("text") or "",
+                                  given.get("special_tokens", True)))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise Refused(f'{path} line {number}: {error}: write {{"id": "p0", "text": "…"}} or {{"id": "p0", "tokens": [1, 2]}}')
+        if not prompts[-1].tokens and not prompts[-1].text:
+            raise Refused(f'{path} line {number}: prompt {given["id"]} has neither "text" nor "tokens"')
+    if not prompts:
+        raise Refused(f"{path}: holds no prompt")
+    return prompts
+
+
+def read_followed(path: Path) -> list[Prompt]:
+    import h5py
+
+    with h5py.File(path) as file:
+        if file.attrs["mode"] == b"score":
+            raise Refused(f"{path}: a score record holds no generated tokens to follow")
+        groups = sorted(file["prompts"].items(), key=lambda item: int(item[1].attrs["index"]))
+        return [Prompt(name, group["tokens"][:].tolist(), group["text"][0].decode() if "text" in group else "",
+                       fed=group["input_ids"][1:].tolist()) for name, group in groups]
+
+
+class Engine:
+    """The model, and how its passes are made."""
+
+    def __init__(self, a: argparse.Namespace) -> None:
+        import torch
+        import transformers
+
+        self.torch, self.transformers, self.a = torch, transformers, a
+        transformers.logging.set_verbosity_error()
+        transformers.logging.disable_progress_bar()
+        torch.set_num_threads(a.threads)
+        dtype = a.dtype if a.dtype == "auto" else getattr(torch, a.dtype)
+        options: dict[str, Any] = {"dtype": dtype, "attn_implementation": a.attention, "local_files_only": True}
+        if a.tensor_parallel:
+            options["tp_plan"] = "auto"
+        self.model = transformers.AutoModelForCausalLM.from_pretrained(a.model, **options).eval()
+        if not a.tensor_parallel:
+            self.model.to(a.device)
+        self.ranks = torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
+        self.rank = torch.distributed.get_rank() if self.ranks > 1 else 0
+        self.device = next(self.model.parameters()).device
+        self.dtype = str(self.model.dtype).removeprefix("torch.")
+        named = inspect.signature(self.model.forward).parameters
+        self.cache = "past_key_values" if "past_key_values" in named else "cache"  # newer versions call it so
+        self.vocabulary = int(self.model.config.get_text_config().vocab_size)
+        self.eos = self.end_tokens()
+        self.calls = 0
+
+    def end_tokens(self) -> set[int]:
+        ends: set[int] = set()
+        for config in (self.model.config, getattr(self.model, "generation_config", None)):
+            given = getattr(config, "eos_token_id", None)
+            ends |= set(given if isinstance(given, list) else [] if given is None else [given])
+        return ends
+
+    def describe(self) -> str:
+        """For the record's plan, and for people."""
+        parts = [f"transformers {self.transformers.__version__} {self.a.attention}", f"torch {self.torch.__version__}"]
+        if self.ranks > 1:
+            parts.append(f"TP={self.ranks}")
+        return ", ".join([*parts, self.dtype, self.device.type])
+
+    def tokenizer(self) -> Any:
+        return self.transformers.AutoTokenizer.from_pretrained(self.a.model, local_files_only=True)
+
+    def words(self, logits: Any) -> np.ndarray:
+        """[rows, vocabulary] as they are stored: bfloat16 as its words."""
+        logits = logits.detach().to("cpu").contiguous()
+        return logits.view(self.torch.uint16).numpy() if logits.dtype == self.torch.bfloat16 else logits.numpy()
+
+    def step(self, tokens: list[int], begin: int, cache: Any) -> tuple[np.ndarray, Any, float]:
+        """One pass over tokens at positions begin, …: the logits of all its rows, and the cache."""
+        torch = self.torch
+        ids = torch.tensor([tokens], device=self.device)
+        positions = torch.arange(begin, begin + len(tokens), device=self.device)[None]
+        started = time.perf_counter()
+        with torch.no_grad():
+            out = self.model(input_ids=ids, position_ids=positions, use_cache=True, **{self.cache: cache})
+        logits = out.logits[0]
+        if hasattr(logits, "full_tensor"):
+            logits = logits.full_tensor()
+        words = self.words(logits)
+        self.calls += 1
+        cache = out.get("past_key_values") if out.get("past_key_values") is not None else out.get("cache")
+        return words, cache, time.perf_counter() - started
+
+    def chosen(self, words: np.ndarray) -> int:
+        """Of one row; what rank 0 sees, on every rank."""
+        values = (words.astype(np.uint32) << 16).view(np.float32) if words.dtype == np.uint16 else words
+        token = int(values.argmax())
+        if self.ranks > 1:
+            shared = self.torch.tensor([token], device=self.device)
+            self.torch.distributed.broadcast(shared, 0)
+            token = int(shared)
+        return token
+
+    def score(self, prompt: Prompt) -> tuple[list[Row], str]:
+        words, _, seconds = self.step(prompt.tokens, 0, None)
+        return [Row(token, position, words[position], seconds, self.calls - 1, len(prompt.tokens), True)
+                for position, token in enumerate(prompt.tokens)], "given"
+
+    def generate(self, prompt: Prompt, follow: bool) -> tuple[list[Row], str]:
+        """Rows from the prompt's last token on."""
+        length = len(prompt.tokens)
+        words, cache, seconds = self.step(prompt.tokens, 0, None)
+        rows = [Row(prompt.tokens[-1], length - 1, words[-1], seconds, self.calls - 1, length, True)]
+        steps = len(prompt.fed) if follow else self.a.max_new_tokens - 1
+        for i in range(steps):
+            token = prompt.fed[i] if follow else self.chosen(rows[-1].logits)
+            if not follow and not self.a.ignore_eos and token in self.eos:
+                return rows, "eos"
+            words, cache, seconds = self.step([token], length + i, cache)
+            rows.append(Row(token, length + i, words[-1], seconds, self.calls - 1))
+        if follow:
+            return rows, "given"
+        ended = not self.a.ignore_eos and self.chosen(rows[-1].logits) in self.eos
+        return rows, "eos" if ended else "length"
+
+
+def environment_of(engine: Engine) -> dict[str, Any]:
+    torch = engine.torch
+    device = {"host": platform.node(), "name": processor_name()}
+    libraries = {"torch": torch.__version__, "transformers": engine.transformers.__version__, "numpy": np.__version__}
+    if engine.device.type == "cuda":
+        about = torch.cuda.get_device_properties(engine.device)
+        device |= {"name": about.name, "compute_capability": f"{about.major}.{about.minor}", "uuid": str(getattr(about, "uuid", ""))}
+        libraries["cuda runtime"] = torch.version.cuda or ""
+        libraries["nccl"] = ".".join(map(str, torch.cuda.nccl.version()))
+    settings = {"attention": engine.a.attention, "threads": str(torch.get_num_threads()),
+                "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+                "float32_matmul_precision": torch.get_float32_matmul_precision()}
+    variables = {name: value for name, value in os.environ.items() if name.startswith(VARIABLES)}
+    return {"devices": [device] * engine.ranks, "libraries": libraries, "settings": settings, "variables": variables}
+
+
+def processor_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or "CPU"
+
+
+def encode(engine: Engine, prompts: list[Prompt]) -> list[str]:
+    """Fills the tokens of texts; the vocabulary's texts, where a prompt has one."""
+    if not any(prompt.text for prompt in prompts):
+        return []
+    tokenizer = engine.tokenizer()
+    for prompt in prompts:
+        if prompt.text and not prompt.tokens:
+            prompt.tokens = list(tokenizer(prompt.text, add_special_tokens=prompt.special_tokens)["input_ids"])
+    return [tokenizer.decode([token]) if token < len(tokenizer) else "" for token in range(engine.vocabulary)]
+
+
+def check(prompts: list[Prompt], vocabulary: int) -> None:
+    for prompt in prompts:
+        for token in [*prompt.tokens, *prompt.fed]:
+            if not 0 <= token < vocabulary:
+                raise Refused(f"prompt {prompt.name}: token {token}, the model's vocabulary has {vocabulary}")
+        if not prompt.tokens:
+            raise Refused(f"prompt {prompt.name}: has no tokens")
+
+
+def recorded(engine: Engine, prompts: list[Prompt], mode: str) -> Iterator[tuple[Prompt, list[Row], str]]:
+    for number, prompt in enumerate(prompts, 1):
+        rows, stop = engine.score(prompt) if mode == "score" else engine.generate(prompt, mode == "follow")
+        if engine.rank == 0 and not engine.a.quiet:
+            print(f"{number} of {len(prompts)}: {prompt.name}, {len(rows)} rows", file=sys.stderr)
+        yield prompt, rows, stop
+
+
+def check_ranks(model: Path) -> None:
+    if "RANK" not in os.environ:
+        raise Refused("--tensor-parallel: start it by torchrun --nproc-per-node N", 64)
+    ranks = int(os.environ.get("WORLD_SIZE", "1"))
+    config = json.loads((model / "config.json").read_text())
+    config = config.get("text_config", config)
+    for key in ("num_attention_heads", "num_key_value_heads"):
+        heads = config.get(key) or config.get("num_attention_heads") or ranks
+        if heads % ranks != 0:
+            raise Refused(f"--tensor-parallel: {ranks} ranks, {heads} {key}: transformers' plan cuts heads evenly: use as many "
+                          "ranks as divide them, or another model", 64)
+
+
+def run(a: argparse.Namespace) -> None:
+    if bool(a.prompts) == bool(a.follow):
+        raise Refused("give either --prompts FILE or --follow REF.h5", 64)
+    if a.output.exists() and not a.overwrite:
+        raise Refused(f"{a.output}: exists: choose another --output, or --overwrite it", 64)
+    if not (a.model / "config.json").exists():
+        raise Refused(f"--model {a.model}: has no config.json: name a Hugging Face directory")
+    if a.tensor_parallel:
+        check_ranks(a.model)
+    prompts = read_followed(a.follow) if a.follow else read_prompts(a.prompts)
+    mode = "follow" if a.follow else "score" if a.score else "greedy"
+    engine = Engine(a)
+    vocab = encode(engine, prompts)
+    check(prompts, engine.vocabulary)
+    config = (a.model / "config.json").read_text()
+    model = {"architecture": engine.model.config.architectures[0], "dtype": engine.dtype, "config": config,
+             "quantization": "none" if not getattr(engine.model.config, "quantization_config", None) else "by transformers",
+             "identity": model_identity(a.model)}
+    results = recorded(engine, prompts, mode)
+    if engine.rank != 0:
+        for _ in results:
+            pass
+        return
+    with RecordFile(a.output, engine=engine.describe(), mode=mode, dtype=engine.dtype, vocabulary=engine.vocabulary,
+                    command=shlex.join(sys.argv), model=model, vocab=vocab, top_k=a.top_k) as record:
+        record.environment(**environment_of(engine))
+        for prompt, rows, stop in results:
+            record.prompt(prompt.name, prompt.tokens, rows, stop=stop, words=prompt.text, device=processor_name())
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", type=Path, required=True, metavar="DIR", help="a Hugging Face directory")
+    parser.add_argument("--prompts", type=Path, metavar="FILE", help="prompts.jsonl, as shardrift-run reads it")
+    parser.add_argument("--follow", type=Path, metavar="REF.h5", help="a record whose tokens are fed")
+    parser.add_argument("--output", type=Path, required=True, metavar="OUT.h5", help="the record")
+    parser.add_argument("--overwrite", action="store_true", help="replace what lies there")
+    parser.add_argument("--score", action="store_true", help="one pass over each prompt, all its rows")
+    parser.add_argument("--attention", choices=["eager", "sdpa"], default="sdpa",
+                        help="transformers' attention implementation (default: sdpa, as transformers itself)")
+    parser.add_argument("--dtype", choices=["auto", *DTYPES], default="auto", help="default: the checkpoint's")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="default: cpu")
+    parser.add_argument("--threads", type=int, default=1, metavar="N", help="CPU threads (default: 1)")
+    parser.add_argument("--max-new-tokens", type=int, default=64, metavar="N", help="of each prompt (default: 64)")
+    parser.add_argument("--ignore-eos", action="store_true", help="go on after an end-of-sequence token")
+    parser.add_argument("--tensor-parallel", action="store_true", help="tp_plan='auto' over torchrun's ranks")
+    parser.add_argument("--top-k", type=int, default=10, metavar="K", help="most likely tokens kept of a row (default: 10)")
+    parser.add_argument("--quiet", action="store_true", help="no progress")
+    return parser.parse_args()
+
+
+def main() -> int:
+    try:
+        run(parse())
+    except Refused as refused:
+        print(f"record_transformers: {refused}", file=sys.stderr)
+        return refused.code
+    except ImportError as missing:
+        print(f"record_transformers: {missing}: use a Python that has torch, transformers, numpy and h5py", file=sys.stderr)
+        return 70
+    except (OSError, ValueError, RuntimeError) as error:
+        print(f"record_transformers: {error}", file=sys.stderr)
+        return 70
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,33 @@
+// One answer of a server, whichever API gave it: tokens with the most likely ones at their place.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace shardrift::foreign {
+
+struct Candidate {
+  std::int32_t id = 0;
+  double log_probability = 0;
+};
+
+// The token that stands at a place of the text, and the most likely ones there (in any order, itself among
+// them or not): those of the row of logits after the token before.
+struct Place {
+  std::int32_t token = 0;
+  std::vector<Candidate> top;
+};
+
+struct Answer {
+  std::string where;                                // "answers.jsonl line 3"
+  std::optional<std::string> id;                    // the prompt's
+  std::optional<std::vector<std::int32_t>> prompt;  // its tokens
+  std::vector<Place> given;  // of the prompt's tokens from the second on; empty: not asked for
+  std::vector<Place> generated;
+  std::string stop;          // eos | length; empty: not said
+  std::int64_t dropped = 0;  // of top lists: texts that are no token's
+};
+
+}  // namespace shardrift::foreign

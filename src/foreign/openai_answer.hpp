@@ -1,0 +1,19 @@
+// Answers of OpenAI-style servers (vLLM's, SGLang's and others'):
+//   completions   choices[0].logprobs {tokens, token_logprobs, top_logprobs: [{text: log-probability}]}
+//   chat          choices[0].logprobs.content [{token, logprob, top_logprobs: [{token, logprob}]}]
+//   vLLM beside   prompt_logprobs [null, {"id": {logprob, rank, decoded_token}}, …], prompt_token_ids,
+//   token_ids
+//                 (of the answer or of its choice), "token_id:123" as tokens
+// Read off vLLM 0.11: entrypoints/openai/{protocol,serving_completion,serving_chat}.py.
+#pragma once
+#include "common/json_reader.hpp"
+#include "foreign/answer.hpp"
+#include "foreign/token_texts.hpp"
+
+namespace shardrift::foreign {
+
+bool is_openai(const JsonObject& response);
+// Throws bad_data naming line, key and value, and what to ask the server for.
+Answer read_openai(const JsonObject& response, const TokenTexts& texts);
+
+}  // namespace shardrift::foreign
