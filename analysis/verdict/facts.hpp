@@ -26,7 +26,8 @@ struct Facts {
   std::string mode;                  // of the candidate: greedy | follow | score
   bool generates = false;            // both sides: there is text
   bool complete = true;              // both records
-  std::int64_t missing = 0;          // prompts that one side has, or that were fed other tokens
+  std::int64_t missing = 0;          // prompts that one side has
+  std::int64_t left_out = 0;         // prompts that the two were fed other tokens for
   std::int64_t rows_missing = 0;     // prompts without a difference of which one side has more rows
   std::int64_t without_value = 0;    // rows of NaN or infinite logits on a side, where bits are equal too
   std::int64_t parted = 0;           // prompts with a first difference of the chosen tokens

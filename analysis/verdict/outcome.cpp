@@ -113,8 +113,8 @@ std::string outcome_of(const Candidate& c) {
   }
   if (f.rows_missing > 0)
     text += fmt::format("; rows of {} are missing on one side", counted(f.rows_missing, "prompt"));
-  if (f.missing > 0)
-    text += fmt::format("; {} in one file only or fed other tokens", counted(f.missing, "prompt"));
+  if (f.missing > 0) text += fmt::format("; {} in one file only", counted(f.missing, "prompt"));
+  if (f.left_out > 0) text += fmt::format("; {} fed other tokens", counted(f.left_out, "prompt"));
   if (!f.complete) text += "; a record is partial";
   if (f.arrangement.predicted) text += "; predicted on fewer devices, not run";
   return text;

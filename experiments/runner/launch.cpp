@@ -54,20 +54,22 @@ Command command_of(const study::Configuration& configuration, const Launcher& la
                    const std::filesystem::path& log) {
   Command command;
   const auto ranks = std::to_string(configuration.ranks);
-  if (!launcher.words.empty()) {
+  const bool ours = configuration.engine.empty();
+  if (!ours) {
+    command.words = configuration.engine;
+  } else if (!launcher.words.empty()) {
     for (const auto& word : launcher.words) command.words.push_back(replaced(word, "{ranks}", ranks));
   } else if (configuration.ranks > 1) {
     command.words = {"mpirun", "-n", ranks};
   }
-  command.words.push_back(launcher.worker.string());
-  command.words.push_back(configuration.command);
+  if (ours) command.words.insert(command.words.end(), {launcher.worker.string(), configuration.command});
   command.words.insert(command.words.end(), configuration.arguments.begin(), configuration.arguments.end());
   command.words.insert(command.words.end(), {"--output", configuration.output.string()});
   const auto given = [&](const char* flag) {
     return std::find(configuration.arguments.begin(), configuration.arguments.end(), flag) !=
            configuration.arguments.end();
   };
-  if (threads > 0 && !given("--threads") && configuration.command == "run")
+  if (ours && threads > 0 && !given("--threads") && configuration.command == "run")
     command.words.insert(command.words.end(), {"--threads", std::to_string(threads)});
   // A probe that was cut off has nothing to go on from.
   if (replace || configuration.command == "probe") command.words.emplace_back("--overwrite");

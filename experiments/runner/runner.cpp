@@ -330,7 +330,8 @@ class Runner {
       save();
       for (const auto& one : running_) {
         // mpirun passes SIGUSR1 on to its ranks; SIGTERM would make it kill them.
-        const bool direct = options_.launcher.words.empty() && one.configuration->ranks == 1;
+        const bool direct = !one.configuration->engine.empty() ||
+                            (options_.launcher.words.empty() && one.configuration->ranks == 1);
         if (signals == 1) one.process.signal(direct ? SIGTERM : SIGUSR1);
         // Not every mpirun passes it on (Ubuntu's 4.1.6 did not): the rank that holds the record tells the
         // others.

@@ -156,6 +156,8 @@ bool is_record_of(const study::Configuration& configuration) {
     std::error_code error;
     return fs::exists(configuration.output, error);
   }
+  if (!configuration.engine.empty())
+    return is_complete(configuration.output);  // the fingerprint tells the rest
   return is_complete(configuration.output) &&
          record::Reader::open(configuration.output).run().plan == configuration.plan_json;
 }

@@ -39,18 +39,21 @@ struct Configuration {
   std::string asked;            // where predicted: the plan asked for; else empty
   std::string prediction;       // where predicted: why the bits are the same, naming the profile; else empty
   std::string command = "run";  // of shardrift-run: run, or probe
+  // Words of another engine's command, which takes `arguments` and --output as shardrift-run run does, and
+  // writes a record; empty: shardrift-run.
+  std::vector<std::string> engine;
   // Words after `shardrift-run run` (or probe): model, prompts, plan, mode; without --output, --overwrite and
   // --quiet.
   std::vector<std::string> arguments;
-  std::filesystem::path model;        // directory; empty for a probe
-  std::filesystem::path output;       // OUT.h5, absolute
-  std::vector<std::string> after;     // names of configurations whose records this one reads (--follow)
-  std::string compare_with;           // name of its reference; empty: it is one
-  int line = 0;                       // of the study file, for messages
-  std::string plan_json;              // as its record will say (plan_to_json)
-  std::string fingerprint;            // SHA-256 of what decides its bits: arguments, model, prompts
-  std::int64_t prompts = 0;           // how many it runs
-  double estimated_seconds = 0;       // 0: not known
+  std::filesystem::path model;     // directory; empty for a probe
+  std::filesystem::path output;    // OUT.h5, absolute
+  std::vector<std::string> after;  // names of configurations whose records this one reads (--follow)
+  std::string compare_with;        // name of its reference; empty: it is one
+  int line = 0;                    // of the study file, for messages
+  std::string plan_json;           // as its record will say (plan_to_json); of an engine not known beforehand
+  std::string fingerprint;         // SHA-256 of what decides its bits: arguments, model, prompts
+  std::int64_t prompts = 0;        // how many it runs
+  double estimated_seconds = 0;    // 0: not known
   std::int64_t estimated_bytes = 0;   // of the record on disk
   std::int64_t estimated_memory = 0;  // of one device
 };

@@ -240,6 +240,16 @@ class Planner {
     Plan plan = validated(options.plan, layers, world_size(options.plan));
     // A study of scale-out has no flags of its own but --yardstick's.
     refuse_quantized_twice(plan.quantize, model.coding, study_.file.empty() ? "--yardstick" : kQuantizeFlag);
+    if (!entry.engine.empty() && world_size(plan) > 1)
+      throw usage_error(
+          "engine: another engine says by its own command how it is spread: give ranks = {} instead of {}",
+          world_size(plan), describe(plan));
+    if (entry.ranks > machine_.devices) {
+      leave_out(entry, fmt::format("the engine takes {} {}, here {} {}", entry.ranks,
+                                   machine_.device == "cuda" ? "GPUs" : "cores",
+                                   machine_.devices == 1 ? "is" : "are", machine_.devices));
+      return;
+    }
     if (entry.gpu >= 0 && world_size(plan) > 1)
       throw usage_error("gpu = {}: only a run on a single device can be bound to one, this has {} ranks",
                         entry.gpu, world_size(plan));
@@ -292,6 +302,7 @@ class Planner {
     one.ranks = world_size(plan);
     one.plan = describe(plan) + (options.replay_routes.empty() ? "" : ", routes replayed");
     one.plan_json = plan_to_json(plan);
+    if (!entry.engine.empty()) take_engine(entry, one);
     one.arguments = words_of(settings, records);
 
     work_[entry.name] = work;
@@ -304,6 +315,16 @@ class Planner {
     plan_.configurations.push_back(std::move(one));
   }
 
+  static void take_engine(const Entry& entry, Configuration& one) {
+    one.engine = entry.engine;
+    one.ranks = entry.ranks;
+    one.plan_json.clear();
+    one.plan.clear();
+    for (const auto& word : entry.engine)  // paths by their names
+      one.plan += (one.plan.empty() ? "" : " ") +
+                  (word.find('/') == std::string::npos ? word : fs::path(word).filename().string());
+  }
+
   bool is_left_out(const std::string& name) const {
     return std::any_of(plan_.not_possible.begin(), plan_.not_possible.end(),
                        [&](const NotPossible& one) { return one.name == name; });
@@ -312,6 +333,7 @@ class Planner {
   // Whatever decides the bits: a follower's depend on what it follows.
   std::string fingerprint_of(const Configuration& one, const RunOptions& options, const Model& model) {
     std::string text = model.identity;
+    for (const auto& word : one.engine) text += '\0' + word;
     for (const auto& word : one.arguments) text += '\0' + word;
     if (!options.prompts.empty()) text += '\0' + prompts_at(options.prompts).file.sha256;
     for (const auto& name : one.after)

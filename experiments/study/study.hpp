@@ -30,6 +30,9 @@ struct Entry {
   std::string compare_with;   // name of the entry it is compared with; empty: nothing (a reference)
   int gpu = -1;               // single-device runs: on this device of the machine; -1: any
   bool predict = false;       // as shards on one device, also where the machine has the ranks
+  std::vector<std::string>
+      engine;     // words of another engine's command ({ranks} filled in); empty: shardrift-run
+  int ranks = 1;  // devices that this takes
   int line = 0;
 };
 

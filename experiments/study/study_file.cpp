@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <boost/program_options/parsers.hpp>
 #include <set>
 
 #include "common/json_file.hpp"
@@ -20,6 +21,7 @@ namespace fs = std::filesystem;
 constexpr std::size_t kMaxFileBytes = std::size_t{1} << 20;
 constexpr std::size_t kMaxEntries = 1000;
 constexpr std::int64_t kMaxRepeats = 100;
+constexpr std::int64_t kMaxEngineRanks = 64;
 
 // Flags that are the runner's own.
 constexpr std::array kRunnersOwn{"output", "overwrite", "quiet", "config", "help"};
@@ -49,6 +51,8 @@ struct Section {
   std::int64_t repeats = 0;
   int gpu = -1;
   bool predict = false;
+  std::vector<std::string> engine;
+  int ranks = 1;
   int line = 0;
   Settings settings;
   std::vector<std::string> order;  // of the settings, as written
@@ -157,6 +161,27 @@ class StudyFile {
     return setting;
   }
 
+  // A command as words, {ranks} filled in; files beside the study by their whole path.
+  std::vector<std::string> engine_words(const std::string& text, const Section& section) const {
+    auto words = boost::program_options::split_unix(text);
+    if (words.empty())
+      throw error_at(name_, section.line, "engine in {} is empty: the command that writes a record",
+                     section.title);
+    if (section.predict || section.gpu >= 0)
+      throw error_at(name_, section.line,
+                     "{} has engine with {}: an engine's run is neither predicted nor bound to a GPU",
+                     section.title, section.predict ? "predict" : "gpu");
+    for (auto& word : words) {
+      constexpr std::string_view kRanks = "{ranks}";
+      if (const auto at = word.find(kRanks); at != std::string::npos)
+        word.replace(at, kRanks.size(), std::to_string(section.ranks));
+      std::error_code ignored;
+      if (word.find('/') != std::string::npos && fs::is_regular_file(from_here(word), ignored))
+        word = from_here(word).string();
+    }
+    return words;
+  }
+
   // Every key of the table that was not asked for is a flag.
   Settings settings_of(TomlTable& table, std::vector<std::string>* order) const {
     Settings settings;
@@ -210,6 +235,10 @@ class StudyFile {
       section.repeats = table.integer("repeats", 0, kMaxRepeats).value_or(0);
       section.gpu = static_cast<int>(table.integer("gpu", 0, 4095).value_or(-1));
       section.predict = table.boolean("predict").value_or(false);
+      if (const auto engine = role == Role::probe ? std::nullopt : table.text("engine")) {
+        section.ranks = static_cast<int>(table.integer("ranks", 1, kMaxEngineRanks).value_or(1));
+        section.engine = engine_words(*engine, section);
+      }
       if (auto matrix = table.table("matrix", title + "'s matrix")) section.axes = axes_of(*matrix);
       for (auto& exclusion : table.tables("exclude", title + "'s exclude")) {
         if (section.axes.empty())
@@ -264,6 +293,8 @@ class StudyFile {
         entry.name = named(name_of_entry(section, combination, entry.settings));
         entry.gpu = section.gpu;
         entry.predict = section.predict;
+        entry.engine = section.engine;
+        entry.ranks = section.ranks;
         entry.line = section.line;
         if (section.role == Role::reference) reference = entry.name;
         if (section.role != Role::reference)

@@ -11,7 +11,7 @@ installs none of the first two.
 
 One prompt at a time: a prefill pass over its tokens, then one pass a token over the dynamic cache, each row's most likely token
 (lowest id at ties) fed next: the passes that model.generate(do_sample=False) makes. --follow REF.h5 feeds another record's tokens
-instead, so that rows stay comparable after a flip; --score makes one pass over each prompt and records all its rows.
+instead, so that rows stay comparable after a flip; --mode score makes one pass over each prompt and records all its rows.
 --tensor-parallel is transformers' own plan (tp_plan="auto") over torch.distributed's ranks; rank 0 writes.
 
 Exit codes: 0 done, 64 usage, 65 a file that cannot be used, 70 failure.
@@ -259,7 +259,12 @@ def run(a: argparse.Namespace) -> None:
     if a.tensor_parallel:
         check_ranks(a.model)
     prompts = read_followed(a.follow) if a.follow else read_prompts(a.prompts)
-    mode = "follow" if a.follow else "score" if a.score else "greedy"
+    mode = a.mode or ("follow" if a.follow else "greedy")
+    if (mode == "follow" and not a.follow) or (mode == "greedy" and a.follow):
+        raise Refused(f"--mode {mode} goes {'with' if mode == 'follow' else 'without'} --follow REF.h5", 64)
+    if mode == "score":
+        for prompt in prompts:
+            prompt.tokens, prompt.fed = prompt.tokens + prompt.fed, []
     engine = Engine(a)
     vocab = encode(engine, prompts)
     check(prompts, engine.vocabulary)
@@ -286,7 +291,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--follow", type=Path, metavar="REF.h5", help="a record whose tokens are fed")
     parser.add_argument("--output", type=Path, required=True, metavar="OUT.h5", help="the record")
     parser.add_argument("--overwrite", action="store_true", help="replace what lies there")
-    parser.add_argument("--score", action="store_true", help="one pass over each prompt, all its rows")
+    parser.add_argument("--mode", choices=["greedy", "follow", "score"], help="default: greedy, with --follow follow")
     parser.add_argument("--attention", choices=["eager", "sdpa"], default="sdpa",
                         help="transformers' attention implementation (default: sdpa, as transformers itself)")
     parser.add_argument("--dtype", choices=["auto", *DTYPES], default="auto", help="default: the checkpoint's")

@@ -119,6 +119,11 @@ void refuse(bool given, const char* flag, const char* of) {
 
 foreign::ForeignRun read_files(Flags& flags) {
   const std::vector<fs::path> files(flags.files.begin(), flags.files.end());
+  std::error_code ignored;
+  for (const auto& path : files)
+    if (!fs::is_regular_file(path, ignored))
+      throw bad_data("{}: {}", path.string(),
+                     fs::exists(path, ignored) ? "is not a regular file" : "no such file");
   const auto& first = files.front();
   const auto is_logits = [](const fs::path& path) {
     return foreign::is_npy(path) || path.extension() == ".safetensors";

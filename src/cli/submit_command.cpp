@@ -94,12 +94,17 @@ study::StudyPlan plan_for_cluster(const study::Study& study, const std::string& 
   options.output = output;
   options.collective_profiles = study::shipped_profile_folders();
   auto plan = study::plan_study(study, runner::unseen_machine({device, kClusterDevices}).machine, options);
-  // The jobs' scripts start runs of a model only.
+  // The jobs' scripts start runs of shardrift-run run only.
+  const auto left_out = [](const study::Configuration& one) {
+    return one.role == study::Role::probe || !one.engine.empty();
+  };
   for (const auto& one : plan.configurations)
-    if (one.role == study::Role::probe)
-      plan.not_possible.push_back(
-          {one.name, "a probe: shardrift study runs it, inside an allocation", one.line});
-  std::erase_if(plan.configurations, [](const auto& one) { return one.role == study::Role::probe; });
+    if (left_out(one))
+      plan.not_possible.push_back({one.name,
+                                   fmt::format("{}: shardrift study runs it, inside an allocation",
+                                               one.engine.empty() ? "a probe" : "another engine's run"),
+                                   one.line});
+  std::erase_if(plan.configurations, left_out);
   for (const auto& one : plan.not_possible)
     print(fmt::format("not possible: {}: {}\n", one.name, one.reason));
   if (plan.configurations.empty()) throw usage_error("{}: nothing of it can run", study.name);

@@ -170,7 +170,7 @@ def check_refusals(scratch: Scratch) -> None:
     bad("empty.safetensors", "too short for a safetensors file")
     scratch.refuses("import", "in.npy", "bad.npy", "--prompt-tokens", "in.npy", "--output", "bad.h5", *ENGINE, says="of one prompt", code=64)
     scratch.refuses("import", "bad.npy", "--output", "bad.npy", *ENGINE, "--prompt-tokens", "in.npy", says="bad.npy", code=64)
-    scratch.refuses("import", "none.npy", "--output", "bad.h5", *ENGINE, says="none.npy", code=64)
+    scratch.refuses("import", "none.npy", "--output", "bad.h5", *ENGINE, says="none.npy: no such file")
     for words in (("bad.npy",), ("--output", "x.h5"), ("bad.npy", "--output", "x.h5"), ("bad.npy", "--output", "x.h5", *ENGINE, "--bos", "1")):
         scratch.run("import", *words, code=64)
 

@@ -95,7 +95,7 @@ def check_transformers(scratch: Scratch) -> None:
         says(scratch.run("inspect", f"{attention}.h5"), f"transformers {__import__('transformers').__version__} {attention}")
     record("follow.h5", "--follow", str(scratch / "eager.h5"), "--attention", "eager")
     scratch.run("compare", "eager.h5", "follow.h5")  # the same passes: the same bits
-    record("score.h5", *given, "--score")
+    record("score.h5", *given, "--mode", "score")
     says(scratch.run("compare", "eager.h5", "score.h5", "--no-cache", "--tolerance", "1", code=2), "1 of 6")
     says(record("eager.h5", *given, code=64), "exists")
     says(record("x.h5", code=64), "either --prompts FILE or --follow")

@@ -101,6 +101,7 @@ TEST_F(Program, StandardOutputThatCannotBeWrittenIsAFailure) {
                                   "envelope --help",
                                   "explain --help",
                                   "inspect --help",
+                                  "import --help",
                                   "profile --help",
                                   "report --help",
                                   "study --help",
@@ -273,7 +274,7 @@ TEST_F(Program, ProfilesSideBySide) {
 
 TEST_F(Program, HelpOfEveryCommand) {
   EXPECT_EQ(run("--help"), 0);
-  for (const std::string command : {"compare", "inspect", "explain", "report", "gate", "envelope", "profile",
+  for (const std::string command : {"compare", "inspect", "import", "explain", "report", "gate", "envelope", "profile",
                                     "study", "scale-out", "submit", "status", "cancel"}) {
     EXPECT_THAT(out_, HasSubstr(command)) << "in shardrift --help";
     const std::string all = out_;

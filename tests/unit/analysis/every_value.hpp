@@ -26,6 +26,7 @@ inline std::string everything(const Measurement& m) {
   }
   for (const auto& one : m.differences) all += one.what + "=" + one.reference + ">" + one.candidate + "\n";
   for (const auto& id : m.missing) all += "missing " + id + "\n";
+  for (const auto& one : m.left_out) all += "left out " + one.id + ": " + one.why + "\n";
   for (const auto& prompt : m.prompts) {
     all += fmt::format("{} {} {} {} {} {} {} {} {} {}\n", prompt.id, prompt.index, prompt.prompt_tokens,
                        prompt.reference_steps, prompt.candidate_steps, prompt.reference_stop,

@@ -103,6 +103,25 @@ class StudyProgram : public ::testing::Test {
   TemporaryDirectory folder_;
 };
 
+// Another engine's command, started as it is, with the flags of the run.
+TEST_F(StudyProgram, AnEngineWritesARecord) {
+  const std::string engine =
+      "[[candidate]]\nname = 'other'\nengine = '" SHARDRIFT_BINARY_DIR "/tests/fake_worker run'\n";
+  write(kStudy + engine);
+  const auto first = run();
+  EXPECT_EQ(first.code, 0) << first.output;
+  EXPECT_THAT(first.output, AllOf(HasSubstr("other: started (fake_worker run)"), HasSubstr("other: done")));
+  EXPECT_THAT(log_of("other"), AllOf(HasSubstr("/tests/fake_worker run --device cpu"),
+                                     HasSubstr("--max-new-tokens 3"), Not(HasSubstr("env RANKS"))));
+  EXPECT_THAT(run().output, HasSubstr("other: done already"));
+  write(kStudy + engine + "max-new-tokens = 4\n");
+  EXPECT_THAT(run().output, HasSubstr("max-new-tokens 3 -> 4"));
+  write(kStudy + std::string("[[candidate]]\nname = 'other'\nengine = 'false'\n"));
+  const auto failed = run({"--rerun-changed"});
+  EXPECT_EQ(failed.code, 70) << failed.output;
+  EXPECT_THAT(failed.output, HasSubstr("other: failed"));
+}
+
 TEST_F(StudyProgram, RunsEverythingOnceAndConcludes) {
   const auto first = run();
   EXPECT_EQ(first.code, 0) << first.output;

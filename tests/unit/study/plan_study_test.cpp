@@ -34,6 +34,16 @@ Machine cpu(int devices) {
   return machine;
 }
 
+template <typename Action>
+std::string message_of(Action&& action) {
+  try {
+    action();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "nothing was refused";
+}
+
 class PlanStudy : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -71,6 +81,31 @@ TEST_F(PlanStudy, LiveWhereTheMachineHasTheRanks) {
   EXPECT_EQ(one.output, "/out/tp2-pp2.h5");
   EXPECT_EQ(one.prompts, 3);
   EXPECT_THAT(words(one), AllOf(HasSubstr("--tensor-parallel 2"), HasSubstr("--device cpu")));
+}
+
+TEST_F(PlanStudy, AnEnginesRunIsItsOwnCommand) {
+  const std::string engine =
+      "[[candidate]]\nname = 'other'\nengine = 'start -n {ranks} \"two words\" ./model/config.json'\n";
+  const auto planned = plan(engine + "ranks = 2\nmax-new-tokens = 7\n", cpu(2));
+  const auto& one = named(planned, "other");
+  EXPECT_THAT(one.engine,
+              ElementsAre("start", "-n", "2", "two words", (folder_ / "model/config.json").string()));
+  EXPECT_EQ(one.ranks, 2);
+  EXPECT_EQ(one.prompts, 3);
+  EXPECT_EQ(one.plan, "start -n 2 two words config.json");
+  EXPECT_EQ(one.compare_with, "reference");
+  EXPECT_THAT(words(one),
+              AllOf(HasSubstr("--max-new-tokens 7"), HasSubstr("--prompts"), HasSubstr("--device cpu")));
+  EXPECT_NE(one.fingerprint, named(plan(engine + "max-new-tokens = 7\n", cpu(2)), "other").fingerprint);
+  EXPECT_THAT(plan(engine + "ranks = 3\n", cpu(2)).not_possible.at(0).reason,
+              HasSubstr("the engine takes 3 cores, here are 2"));
+  const auto refused = [&](const std::string& more) {
+    return message_of([&] { plan(engine + more, cpu(4)); });
+  };
+  EXPECT_THAT(refused("tensor-parallel = 2\n"), HasSubstr("give ranks = 2"));
+  EXPECT_THAT(refused("predict = true\n"), HasSubstr("s.toml:4: [[candidate]] has engine with predict"));
+  EXPECT_THAT(refused("ranks = 0\n"), HasSubstr("ranks"));
+  EXPECT_THAT(refused("gpu = 0\n"), HasSubstr("engine with gpu"));
 }
 
 struct Fewer {
@@ -549,9 +584,9 @@ TEST(ShippedStudies, CanAllBePlanned) {
     EXPECT_GE(one_device.configurations.size(), 2U) << study.name;
   }
   std::sort(names.begin(), names.end());
-  EXPECT_THAT(names, ElementsAre("batch-size", "envelope", "forecast", "moe-routing", "nonassociative",
-                                 "prompt-length", "quantization", "reduction-order", "row-linear",
-                                 "same-gpu-twice", "scale-out"));
+  EXPECT_THAT(names, ElementsAre("batch-size", "engines", "envelope", "forecast", "moe-routing",
+                                 "nonassociative", "prompt-length", "quantization", "reduction-order",
+                                 "row-linear", "same-gpu-twice", "scale-out"));
 }
 
 }  // namespace

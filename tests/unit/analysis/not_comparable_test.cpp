@@ -1,0 +1,142 @@
+// Records of other engines beside ours: what is left out, and what is said of it before any number.
+#include "analysis/measure/not_comparable.hpp"
+
+#include <gmock/gmock.h>
+
+#include "analysis/measure/measure.hpp"
+#include "analysis/measure/measure_all_rows.hpp"
+#include "analysis/measure/totals.hpp"
+#include "tests/unit/analysis/example_runs.hpp"
+
+namespace shardrift::analysis {
+namespace {
+
+using record::PromptRecord;
+using record::Reader;
+using record::testing::Scratch;
+using record::testing::write_record;
+using ::testing::ElementsAre;
+using testing::greedy_prompt;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using testing::small_run;
+
+const testing::Rows kRows{{0, 3, 1, 0, 0}, {0, 0, 2, 1, 0}};
+
+record::RunInfo engine_run(DType dtype = DType::float32) {
+  record::RunInfo run = small_run(dtype);
+  run.plan = R"({"engine": "vLLM 0.11, TP=4"})";
+  run.environment = {};
+  run.model.identity.clear();
+  run.model.vocab.clear();
+  return run;
+}
+
+class NotComparable : public ::testing::Test {
+ protected:
+  Reader write(const std::string& name, const record::RunInfo& run,
+               const std::vector<PromptRecord>& prompts) {
+    write_record(scratch_ / name, run, prompts);
+    return Reader::open(scratch_ / name);
+  }
+  Reader ours() {
+    return write("ours.h5", small_run(),
+                 {greedy_prompt(small_run(), "p0", 0, kRows), greedy_prompt(small_run(), "p1", 1, kRows)});
+  }
+  Scratch scratch_;
+};
+
+TEST_F(NotComparable, NothingBetweenOurOwn) {
+  const Reader a = ours();
+  EXPECT_THAT(not_comparable(measure_all_rows(a, a)), IsEmpty());
+  EXPECT_EQ(not_comparable_text({}), "");
+}
+
+TEST_F(NotComparable, PromptsOfOtherTokensAreLeftOutByName) {
+  const auto run = engine_run();
+  auto other = greedy_prompt(run, "p1", 1, kRows);
+  other.prompt.tokens.insert(other.prompt.tokens.begin(), 0);  // a BOS token more
+  for (auto& row : other.rows) ++row.position;
+  const Reader a = ours();
+  const Reader b = write("b.h5", run, {greedy_prompt(run, "p0", 0, kRows), other});
+  for (const bool kept : {false, true}) {  // the second time from the metrics file
+    const auto measurement = measure(a, b, {.use_kept = kept});
+    ASSERT_EQ(measurement.prompts.size(), 1U);
+    ASSERT_EQ(measurement.left_out.size(), 1U);
+    EXPECT_EQ(measurement.left_out[0].id, "p1");
+    EXPECT_EQ(measurement.left_out[0].why, "9 and 10 tokens, at position 0 1 against 0");
+    EXPECT_FALSE(measurement.whole());
+    EXPECT_EQ(equality_of(measurement), Equality::inconclusive);
+    EXPECT_EQ(closeness_of(measurement, 100), Closeness::inconclusive);
+    EXPECT_THAT(not_comparable(measurement), ElementsAre(HasSubstr("tokens: 1 of 2 prompts is left out"),
+                                                         HasSubstr("weights: b does not say of which")));
+  }
+}
+
+// A text that was scored holds in its prompt what another run generated.
+TEST_F(NotComparable, AScoredTextIsComparedWithAGeneratedOne) {
+  const auto run = engine_run();
+  const auto generated = greedy_prompt(run, "p0", 0, kRows);
+  auto scored = generated;
+  scored.prompt.tokens.push_back(generated.rows[1].input_id);
+  const auto with_tokens = [&](std::int32_t last) {
+    auto changed = scored;
+    changed.prompt.tokens.back() = last;
+    changed.rows[1].input_id = last;
+    return changed;
+  };
+  const Reader a = write("a.h5", run, {generated});
+  const auto same = measure_all_rows(a, write("same.h5", run, {scored}));
+  EXPECT_EQ(same.prompts.at(0).steps.size(), 2U);
+  EXPECT_TRUE(same.left_out.empty());
+  const auto other = measure_all_rows(a, write("other.h5", run, {with_tokens(4)}));
+  EXPECT_EQ(other.prompts.at(0).steps.size(), 1U);  // up to the token that was another one
+}
+
+TEST_F(NotComparable, MostLikelyTokensAlone) {
+  auto run = engine_run();
+  run.level = "top";
+  auto top = greedy_prompt(run, "p0", 0, kRows, false);
+  top.hash.clear();  // nobody knows the logits
+  const Reader a = write("a.h5", run, {top});
+  const Reader b = write("b.h5", small_run(), {greedy_prompt(small_run(), "p0", 0, kRows)});
+  const auto measurement = measure_all_rows(b, a);
+  EXPECT_EQ(equality_of(measurement), Equality::inconclusive);
+  EXPECT_THAT(not_comparable(measurement).at(0),
+              HasSubstr("top-k only: a has not every logit of 1 of 1 prompt"));
+  testing::Rows flipped = kRows;
+  flipped[1][4] = 9;
+  auto other = greedy_prompt(run, "p0", 0, flipped, false);
+  other.hash.clear();
+  EXPECT_EQ(equality_of(measure_all_rows(b, write("c.h5", run, {other}))), Equality::differs);
+}
+
+TEST_F(NotComparable, DtypesKindsAndWeights) {
+  auto run = engine_run(DType::bfloat16);
+  run.model.dtype = "bfloat16";
+  run.environment.settings["logits"] = "log-probabilities, of 16 bits";
+  run.model.weights = "aa";
+  auto reference = small_run();
+  reference.model.weights = "bb";
+  const Reader a = write("a.h5", reference, {greedy_prompt(reference, "p0", 0, kRows)});
+  const Reader b = write("b.h5", run, {greedy_prompt(run, "p0", 0, kRows)});
+  EXPECT_THAT(not_comparable(measure_all_rows(a, b)),
+              ElementsAre(HasSubstr("logits: float32 against bfloat16"),
+                          HasSubstr("computed in float32 against bfloat16"),
+                          "b: its logits are log-probabilities, of 16 bits",
+                          HasSubstr("max|Δ|, RMS and elements that differ do not"),
+                          HasSubstr("of different weights")));
+}
+
+// Only what both say can differ.
+TEST_F(NotComparable, WhatAnEngineDoesNotSayIsNoDifference) {
+  const auto differences = differences_of(small_run(), engine_run());
+  ASSERT_EQ(differences.size(), 1U);
+  EXPECT_EQ(differences[0].what, "plan");
+  EXPECT_EQ(differences[0].candidate, "vLLM 0.11, TP=4");
+  EXPECT_EQ(engine_of(small_run()), "");
+  EXPECT_EQ(describe_plan(engine_run()), "vLLM 0.11, TP=4");
+}
+
+}  // namespace
+}  // namespace shardrift::analysis
