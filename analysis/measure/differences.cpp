@@ -85,7 +85,7 @@ void add_devices(std::vector<Difference>& out, const record::Environment& refere
 void add_plans(std::vector<Difference>& out, const record::RunInfo& reference,
                const record::RunInfo& candidate) {
   if (engine_of(reference).empty() && engine_of(candidate).empty())
-    add_plans(out, reference, candidate);
+    add_map(out, "plan", plan_fields(reference.plan), plan_fields(candidate.plan));
   else if (reference.plan != candidate.plan)
     out.push_back({"plan", describe_plan(reference), describe_plan(candidate)});
 }
@@ -107,7 +107,7 @@ std::vector<Difference> differences_of(const record::RunInfo& reference, const r
   std::vector<Difference> out;
   add_map(out, "model", model_fields(reference), model_fields(candidate));
   add_vocabulary(out, reference.model.vocab, candidate.model.vocab);
-  add_map(out, "plan", plan_fields(reference.plan), plan_fields(candidate.plan));
+  add_plans(out, reference, candidate);
   add_map(out, "run", compared_fields(reference), compared_fields(candidate));
   add_devices(out, reference.environment, candidate.environment);
   add_map(out, "library", reference.environment.libraries, candidate.environment.libraries);
