@@ -7,34 +7,37 @@
 // let the next one start only after they have waited themselves (this one, activation, combine_experts).
 #pragma once
 #include "model/cuda/products/few_rows.cuh"
+#include "model/cuda/warp.hpp"
 
 namespace shardrift::cuda {
 
-// The pairs of the block whose first one `first` is, -1 where there are fewer: into `of_block` [most]. False:
-// another block has the first. All threads call it.
+// Whether a block begins with this pair: of its expert's, it is the first, or the first after `most`. All
+// lanes.
 template <int most>
-__device__ bool find_pairs(const std::int32_t* experts, int count, int first, int* of_block) {
-  constexpr unsigned kAll = 0xFFFFFFFF;
+__device__ bool begins_block(const std::int32_t* experts, int first) {
   const int lane = static_cast<int>(threadIdx.x) % 32;
   const std::int32_t expert = experts[first];
   int before = 0;  // of the same expert
   for (int begin = 0; begin < first; begin += 32)
-    before += __popc(__ballot_sync(kAll, begin + lane < first && experts[begin + lane] == expert));
-  if (before % most != 0) return false;
-  if (threadIdx.x < 32) {
-    int found = 0;
-    for (int begin = first; begin < count && found < most; begin += 32) {
-      const int pair = begin + lane;
-      const bool same = pair < count && experts[pair] == expert;
-      const unsigned all = __ballot_sync(kAll, same);
-      const int place = found + __popc(all & ((1U << lane) - 1));
-      if (same && place < most) of_block[place] = pair;
-      found += __popc(all);
-    }
-    for (int place = found + lane; place < most; place += 32) of_block[place] = -1;
+    before += __popc(__ballot_sync(kWholeWarp, begin + lane < first && experts[begin + lane] == expert));
+  return before % most == 0;
+}
+
+// The block's pairs into `of_block` [most], -1 where there are fewer. A warp calls it.
+template <int most>
+__device__ void find_pairs(const std::int32_t* experts, int count, int first, int* of_block) {
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  const std::int32_t expert = experts[first];
+  int found = 0;
+  for (int begin = first; begin < count && found < most; begin += 32) {
+    const int pair = begin + lane;
+    const bool same = pair < count && experts[pair] == expert;
+    const unsigned all = __ballot_sync(kWholeWarp, same);
+    const int place = found + __popc(all & ((1U << lane) - 1));
+    if (same && place < most) of_block[place] = pair;
+    found += __popc(all);
   }
-  __syncthreads();
-  return true;
+  for (int place = found + lane; place < most; place += 32) of_block[place] = -1;
 }
 
 // shared_by: pairs that have a row of x
@@ -53,9 +56,12 @@ __global__ void __launch_bounds__(Shape::kThreads)
   __shared__ int of_block[Shape::kXRows];
   if (!settled) wait_for_previous();
   const int first = static_cast<int>(blockIdx.y);
+  // Who comes next counts on all that came before: nobody ends without having waited.
+  if (!begins_block<Shape::kXRows>(experts, first)) return wait_for_previous();
   const ExpertMatrix expert = table[experts[first]];
-  if (expert.weight == nullptr || !find_pairs<Shape::kXRows>(experts, pairs, first, of_block))
-    return wait_for_previous();  // who comes next counts on all that came before
+  if (threadIdx.x < 32) find_pairs<Shape::kXRows>(experts, pairs, first, of_block);
+  __syncthreads();
+  if (expert.weight == nullptr) return wait_for_previous();
   product.weight = expert.weight;
   product.scales = expert.scales;
   product.bias = expert.bias;
