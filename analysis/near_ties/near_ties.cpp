@@ -5,6 +5,7 @@
 #include <map>
 #include <tuple>
 
+#include "analysis/measure/differences.hpp"
 #include "analysis/measure/rows.hpp"
 #include "analysis/statistics/flip_law.hpp"
 #include "common/error.hpp"
@@ -133,6 +134,12 @@ void require_ranks(const record::Reader& run, const Plan& plan, const Collective
 NearTies near_ties(const record::Reader& run, const ModelConfig& config, const CollectiveProfile& a,
                    const CollectiveProfile& b) {
   const auto& info = run.run();
+  if (shards_of(info) == 0)
+    throw bad_data(
+        "{}: its plan does not say how many rows its passes had, so which sums they sent: predict both "
+        "orders here "
+        "(--run)",
+        run.path().string());
   const Plan plan = plan_from_json(info.plan);
   require_ranks(run, plan, a, b);
   Plan called = plan;

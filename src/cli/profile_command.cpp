@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "analysis/measure/differences.hpp"
 #include "analysis/measure/measure.hpp"
 #include "analysis/near_ties/near_ties_presenters.hpp"
 #include "cli/arguments.hpp"
@@ -31,7 +32,8 @@ show: a bar for every probed message, a letter for every order.
 diff: did an upgrade, another machine or another all-reduce change our sums? Messages
 that one of the two probed, and the other probed or its model knows; those that neither
 says anything of are not there.
-REF.h5, a record with logits of as many ranks, or of one device: which of its steps
+REF.h5, a record with logits of as many ranks, or of one device (with --run also one
+of tokens alone, or another engine's): which of its steps
 depend on a sum that is added in another order, and which of these stand so near a tie
 that they can flip. How far such a change moves logits is an estimate from the dtype
 and the number of layers. --run measures it: one device predicts the record's tokens
@@ -61,9 +63,11 @@ struct OfRecord {
   std::optional<analysis::OrderRun> run;
 };
 
-bool has_all_logits(const record::Reader& run) {
+// Whether its steps' margins, and the sums they depend on, are known.
+bool speaks_for_itself(const record::Reader& run) {
   const auto ids = run.prompt_ids();
-  return std::all_of(ids.begin(), ids.end(), [&](const auto& id) { return run.has_logits(id); });
+  return analysis::shards_of(run.run()) > 0 &&
+         std::all_of(ids.begin(), ids.end(), [&](const auto& id) { return run.has_logits(id); });
 }
 
 // nullopt: interrupted.
@@ -78,11 +82,11 @@ std::optional<OfRecord> of_record(const Words& words, const CollectiveProfile& a
   const auto records = run_orders(words.run, run, a, b);
   if (!records) return std::nullopt;
   const auto in_a = record::Reader::open(records->a), in_b = record::Reader::open(records->b);
-  // A record without logits has its tokens; the margins are then A's prediction's.
-  const bool has_logits = has_all_logits(run);
-  OfRecord of{analysis::near_ties(has_logits ? run : in_a, config, a, b), std::nullopt};
+  // A record without logits, or another engine's, gives its tokens; the margins are then A's prediction's.
+  const bool of_itself = speaks_for_itself(run);
+  OfRecord of{analysis::near_ties(of_itself ? run : in_a, config, a, b), std::nullopt};
   const auto between = analysis::measure(in_a, in_b, {.say = note});
-  if (has_logits) {
+  if (of_itself) {
     const auto with_record = analysis::measure(run, in_a, {.say = note});
     of.run = analysis::order_run(of.ties, between, &with_record);
   } else {

@@ -1,8 +1,10 @@
 #include "cli/profile_run.hpp"
 
+#include "analysis/measure/differences.hpp"
 #include "common/error.hpp"
 #include "common/input_files.hpp"
 #include "parallel/plan/plan_json.hpp"
+#include "weights/model_config.hpp"
 
 namespace shardrift::cli {
 namespace {
@@ -22,6 +24,15 @@ Plan predicted_by(const CollectiveProfile& profile, Plan plan, const study::Mach
   plan.reduction.accumulator = profile.accumulator(storage_of(plan.dtype));
   plan.device = named<Device>("--device", machine.device);
   if (plan.device == Device::cpu) plan.launch = Launch::eager;
+  return plan;
+}
+
+// Another engine's plan says nothing: its tokens are predicted as the checkpoint computes them.
+Plan plan_of(const record::Reader& run, const std::filesystem::path& model) {
+  if (analysis::shards_of(run.run()) > 0) return plan_from_json(run.run().plan);
+  Plan plan;
+  plan.dtype = read_model_config(model).dtype;
+  plan.logits_dtype = storage_of(plan.dtype);
   return plan;
 }
 
@@ -46,7 +57,7 @@ std::vector<std::string> read_by(const ProfileRunFlags& flags) {
 std::optional<OrderRecords> run_orders(const ProfileRunFlags& flags, const record::Reader& run,
                                        const CollectiveProfile& a, const CollectiveProfile& b) {
   const auto options = runner_options(flags.worker);
-  const Plan recorded = plan_from_json(run.run().plan);
+  const Plan recorded = plan_of(run, flags.model);
   study::Study study;
   study.name = "profile-diff";
   study.question =
@@ -70,7 +81,7 @@ std::optional<OrderRecords> run_orders(const ProfileRunFlags& flags, const recor
   const OrderRecords records{options.output / "a.h5", options.output / "b.h5"};
   const auto& wanted = run.run().model.identity;
   const auto found = record::Reader::open(records.a).run().model.identity;
-  if (!wanted.empty() && wanted != found)
+  if (!wanted.empty() && wanted != found && analysis::shards_of(run.run()) > 0)
     throw bad_data("{}: was made with model {}, the predictions with {}: give its own --model",
                    run.path().string(), wanted.substr(0, 12), found.substr(0, 12));
   return records;

@@ -210,6 +210,14 @@ TEST_F(NearTiesTest, WhatCannotBeSaidIsRefused) {
   const auto two = testing::small_run(DType::float32, 2);
   EXPECT_THROW(near_ties(written(two, {prompt(two, "p", 0, kRows)}, "two"), config_of(), profile, profile),
                Error);
+  auto engine = run;
+  engine.plan = R"({"engine":"another"})";
+  try {
+    near_ties(written(engine, {prompt(engine, "p", 0, kRows)}, "engine"), config_of(), profile, profile);
+    FAIL() << "passes of another engine";
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), HasSubstr("(--run)"));
+  }
   auto top = run;
   top.level = "top";
   const auto bare = written(top, {testing::greedy_prompt(top, "p", 0, kRows, false)}, "top");
