@@ -75,7 +75,10 @@ std::optional<OfRecord> of_record(const Words& words, const CollectiveProfile& a
                                   const CollectiveProfile& b) {
   const auto run = record::Reader::open(words.files[2]);
   if (!words.run.run) {
-    const auto config = parse_model_config(run.run().model.config, run.path().string() + ": config");
+    // Another engine's record may hold none; it is refused for what it cannot say.
+    const bool own = analysis::shards_of(run.run()) > 0;
+    const auto config =
+        own ? parse_model_config(run.run().model.config, run.path().string() + ": config") : ModelConfig();
     return OfRecord{analysis::near_ties(run, config, a, b), std::nullopt};
   }
   const auto config = read_model_config(words.run.model);

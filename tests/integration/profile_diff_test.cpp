@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "program.hpp"
+#include "record/reader.hpp"
 #include "recorded.hpp"
 
 namespace shardrift::testing {
@@ -89,6 +90,40 @@ TEST(ProfileDiffRun, ARecordWithoutLogits) {
   ASSERT_EQ(diffed.finished.code, 1) << diffed.finished.output;
   EXPECT_TRUE(diffed.diff.at("run").at("rows_of_record").is_null());
   EXPECT_EQ(diffed.diff.at("record").at("rows"), 36);
+}
+
+// A record of another engine: its passes are not known, its tokens are.
+TEST(ProfileDiffRun, AnImportedRecord) {
+  const fs::path folder = scratch("profile-diff-imported");
+  const auto own = record::Reader::open(record_of("tiny-llama", {1, {}}, folder, "own"));
+  const auto prompt = own.prompt("p0");
+  std::vector<std::byte> words;
+  own.read_logits("p0", 0, static_cast<std::int64_t>(prompt.rows.size()), words);
+  std::string head = "{'descr': '<f4', 'fortran_order': False, 'shape': (" +
+                     std::to_string(prompt.rows.size()) + ", " + std::to_string(own.run().model.vocabulary) +
+                     "), }";
+  head.resize(118, ' ');  // with what is before it, a multiple of 64
+  head.back() = '\n';
+  std::ofstream npy(folder / "p0.npy", std::ios::binary);
+  npy << "\x93NUMPY" << '\1' << '\0' << static_cast<char>(head.size()) << '\0' << head;
+  npy.write(reinterpret_cast<const char*>(words.data()), static_cast<std::streamsize>(words.size()));
+  npy.close();
+  std::vector<std::int32_t> generated;
+  for (const auto& row : prompt.rows) generated.push_back(row.chosen);
+  std::ofstream(folder / "in.json") << json(prompt.prompt.tokens);
+  std::ofstream(folder / "out.json") << json(generated);
+  const auto imported = run_program(
+      {SHARDRIFT_BINARY_DIR "/bin/shardrift", "import", (folder / "p0.npy").string(), "--prompt-tokens",
+       (folder / "in.json").string(), "--generated-tokens", (folder / "out.json").string(), "--output",
+       (folder / "engine.h5").string(), "--engine", "another engine"});
+  ASSERT_EQ(imported.code, 0) << imported.output;
+  const auto offline = diff(folder, kMpi, kTwoShot, {(folder / "engine.h5").string()});
+  EXPECT_EQ(offline.finished.code, 65) << offline.finished.output;
+  const auto diffed = diff(folder, kMpi, kTwoShot, with_run(folder / "engine.h5", folder / "runs"));
+  ASSERT_EQ(diffed.finished.code, 1) << diffed.finished.output;
+  EXPECT_EQ(diffed.diff.at("run").at("rows"), 9);
+  EXPECT_TRUE(diffed.diff.at("run").at("rows_of_record").is_null());
+  EXPECT_EQ(diffed.diff.at("record").at("reached"), 9);
 }
 
 TEST(ProfileDiffRun, WhatCannotBeIsRefused) {
