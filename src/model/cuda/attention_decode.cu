@@ -16,6 +16,7 @@ namespace {
 
 constexpr int kWarps = kSpanChunks;
 constexpr int kThreads = 32 * kWarps;
+constexpr int kMergedSpans = 16;  // whose results are on their way together
 
 __device__ uint4 load(const void* from, bool exists) {
   return exists ? *static_cast<const uint4*>(from) : uint4{0, 0, 0, 0};
@@ -337,10 +338,20 @@ __global__ void __launch_bounds__(kThreads)
       const int column = i % kValues;
       SoftmaxState state;
       float value = 0;
+      float chunk_top[kWarps];
+      float chunk_sum[kWarps];
+      float chunk_value[kWarps];
+#pragma unroll
       for (int w = 0; w < kWarps; ++w) {
-        if (chunk_tops[w][rank] == -INFINITY) continue;
-        const MergeFactors factors = merge(state, chunk_tops[w][rank], chunk_sums[w][rank]);
-        value = merged(value, chunk_values[(w * kHeads + rank) * kPitch + column], factors);
+        chunk_top[w] = chunk_tops[w][rank];
+        chunk_sum[w] = chunk_sums[w][rank];
+        chunk_value[w] = chunk_values[(w * kHeads + rank) * kPitch + column];
+      }
+#pragma unroll
+      for (int w = 0; w < kWarps; ++w) {
+        if (chunk_top[w] == -INFINITY) continue;
+        const MergeFactors factors = merge(state, chunk_top[w], chunk_sum[w]);
+        value = merged(value, chunk_value[w], factors);
       }
       const int head = heads.ids[rank];
       if (one_span) {
@@ -361,16 +372,17 @@ __global__ void __launch_bounds__(kThreads)
 
   const int blocks = min(splits, last_span - first_span + 1);
   if (blocks > 1) {
-    __threadfence();
     __syncthreads();
     if (threadIdx.x == 0) {
+      __threadfence();  // for all of the block: it comes after the barrier, and what is read goes past the L1
+                        // cache
       int* const counter = scratch.counter(heads.ids[0], part);
       is_last = atomicAdd(counter, 1) == blocks - 1;
       if (is_last) *counter = 0;  // for the next pass
+      __threadfence();
     }
     __syncthreads();
     if (!is_last) return;
-    __threadfence();
   }
   for (int i = static_cast<int>(threadIdx.x); i < heads.count * kValues; i += kThreads) {
     const int head = heads.ids[i / kValues];
@@ -378,12 +390,21 @@ __global__ void __launch_bounds__(kThreads)
     if (value_begin + column >= dim) continue;
     SoftmaxState state;
     float value = 0;
-#pragma unroll 8
-    for (int span = first_span; span <= last_span; ++span) {
-      const float2 added = __ldcg(scratch.state(head, span, part));
-      const float added_value = __ldcg(scratch.values(head, span) + value_begin + column);
-      const MergeFactors factors = merge(state, added.x, added.y);
-      value = merged(value, added_value, factors);
+    for (int base = first_span; base <= last_span; base += kMergedSpans) {
+      float2 added[kMergedSpans];
+      float added_value[kMergedSpans];
+#pragma unroll
+      for (int i = 0; i < kMergedSpans; ++i) {
+        if (base + i > last_span) continue;
+        added[i] = __ldcg(scratch.state(head, base + i, part));
+        added_value[i] = __ldcg(scratch.values(head, base + i) + value_begin + column);
+      }
+#pragma unroll
+      for (int i = 0; i < kMergedSpans; ++i) {
+        if (base + i > last_span) continue;
+        const MergeFactors factors = merge(state, added[i].x, added[i].y);
+        value = merged(value, added_value[i], factors);
+      }
     }
     const LastFactors last = last_factors<T>(state, shape.sinks, head);
     out[row * out_cols + head * dim + value_begin + column] = static_cast<T>(finished(value, last));
