@@ -431,46 +431,67 @@ TEST_P(CudaBackendTest, RopeCacheAndAttention) {
 
 // Decode rows of sequences of their own: what rope_and_cache and attention give one after the other.
 TEST_P(CudaBackendTest, RopeAndAttentionAtOnceHaveTheBitsOfTheTwo) {
-  constexpr std::int64_t kRows = 5, kHeads = 6, kKv = 2, kLength = 700;
-  for (const std::int64_t dim : {16, 64, 96, 128, 256}) {
-    for (const bool partly : {false, true}) {
-      const std::int64_t pairs = partly ? dim / 4 : dim / 2;
-      const auto cosines = matrix(2 * kLength, pairs, 40, DType::float32),
-                 sines = matrix(2 * kLength, pairs, 41, DType::float32);
-      // Of 1 to 700 keys; sequences longer than 400 take the second table.
-      const std::vector<std::int32_t> positions{0, 63, 64, 300, 699}, lengths{1, 64, 65, 301, 700},
-          slots{3, 0, 4, 1, 2}, local_kv{0, 0, 0, 1, 1, 1};
-      const auto positions_gpu = ids(*gpu, positions), lengths_gpu = ids(*gpu, lengths),
-                 slots_gpu = ids(*gpu, slots), local_gpu = ids(*gpu, local_kv);
-      RowIndex index{nullptr, positions_gpu.as<std::int32_t>(), slots_gpu.as<std::int32_t>(),
-                     lengths_gpu.as<std::int32_t>(), kRows};
-      index.own_sequences = true;
-      const Buffer scratch(*gpu, static_cast<std::size_t>(kRows * attention_scratch(kHeads, dim, kLength)));
-      AttentionShape shape{kHeads, local_gpu.as<std::int32_t>()};
-      shape.scratch = scratch.data();
-      const RopeView rope{pairs,
-                          static_cast<const float*>(cosines.gpu.view.data),
-                          static_cast<const float*>(sines.gpu.view.data),
-                          kLength,
-                          400,
-                          nullptr};
-      std::vector<Bytes> kept;
-      for (const bool at_once : {false, true}) {
-        const auto qkv = matrix(kRows, (kHeads + 2 * kKv) * dim, 42);
-        const auto keys = matrix(5 * kKv * kLength, dim, 43), values = matrix(5 * kKv * kLength, dim, 44);
-        const auto out = matrix(kRows, kHeads * dim, 45);
-        const CacheView cache{keys.gpu.view.data, values.gpu.view.data, kKv, kLength, dim};
-        if (at_once) {
-          gpu->rope_and_attention(qkv.gpu.view, shape, rope, index, cache, out.gpu.view);
-        } else {
-          gpu->rope_and_cache(qkv.gpu.view, kHeads, rope, index, cache);
-          gpu->attention(qkv.gpu.view, shape, index, cache, out.gpu.view);
+  struct Sizes {
+    std::int64_t heads, kv, length;
+    std::vector<std::int32_t> positions;
+    std::vector<std::int64_t> dims;
+  };
+  // Few query heads of a KV head; more than half a tile of them; so many rows and heads that a block has
+  // several spans.
+  for (const Sizes& sizes : {Sizes{6, 2, 700, {0, 63, 64, 300, 699}, {16, 64, 96, 128, 256}},
+                             Sizes{20, 2, 700, {0, 63, 64, 300, 699}, {64, 128, 256}},
+                             Sizes{22, 22, 1100, {1099, 600, 255, 256}, {128}}}) {
+    const auto rows = static_cast<std::int64_t>(sizes.positions.size());
+    std::vector<std::int32_t> lengths, slots, local_kv;
+    for (std::int64_t r = 0; r < rows; ++r) {
+      lengths.push_back(sizes.positions[static_cast<std::size_t>(r)] + 1);
+      slots.push_back(static_cast<std::int32_t>((r + 3) % rows));
+    }
+    for (std::int64_t h = 0; h < sizes.heads; ++h)
+      local_kv.push_back(static_cast<std::int32_t>(h * sizes.kv / sizes.heads));
+    const auto positions_gpu = ids(*gpu, sizes.positions), lengths_gpu = ids(*gpu, lengths),
+               slots_gpu = ids(*gpu, slots), local_gpu = ids(*gpu, local_kv);
+    RowIndex index{nullptr, positions_gpu.as<std::int32_t>(), slots_gpu.as<std::int32_t>(),
+                   lengths_gpu.as<std::int32_t>(), rows};
+    index.own_sequences = true;
+    for (const std::int64_t dim : sizes.dims) {
+      for (const bool partly : {false, true}) {
+        const std::int64_t pairs = partly ? dim / 4 : dim / 2;
+        const auto cosines = matrix(2 * sizes.length, pairs, 40, DType::float32),
+                   sines = matrix(2 * sizes.length, pairs, 41, DType::float32);
+        const Buffer scratch(
+            *gpu, static_cast<std::size_t>(rows * attention_scratch(sizes.heads, dim, sizes.length)));
+        AttentionShape shape{sizes.heads, local_gpu.as<std::int32_t>()};
+        shape.scratch = scratch.data();
+        shape.queries_a_kv = sizes.heads / sizes.kv;
+        // Sequences longer than 400 take the second table.
+        const RopeView rope{pairs,
+                            static_cast<const float*>(cosines.gpu.view.data),
+                            static_cast<const float*>(sines.gpu.view.data),
+                            sizes.length,
+                            400,
+                            nullptr};
+        std::vector<Bytes> kept;
+        for (const bool at_once : {false, true}) {
+          const auto qkv = matrix(rows, (sizes.heads + 2 * sizes.kv) * dim, 42);
+          const auto keys = matrix(rows * sizes.kv * sizes.length, dim, 43),
+                     values = matrix(rows * sizes.kv * sizes.length, dim, 44);
+          const auto out = matrix(rows, sizes.heads * dim, 45);
+          const CacheView cache{keys.gpu.view.data, values.gpu.view.data, sizes.kv, sizes.length, dim};
+          if (at_once) {
+            gpu->rope_and_attention(qkv.gpu.view, shape, rope, index, cache, out.gpu.view);
+          } else {
+            gpu->rope_and_cache(qkv.gpu.view, sizes.heads, rope, index, cache);
+            gpu->attention(qkv.gpu.view, shape, index, cache, out.gpu.view);
+          }
+          for (const auto* m : {&keys, &values, &out}) kept.push_back(read(*gpu, m->gpu.view));
         }
-        for (const auto* m : {&keys, &values, &out}) kept.push_back(read(*gpu, m->gpu.view));
+        const std::string what = std::to_string(sizes.heads) + " heads of " + std::to_string(dim) +
+                                 (partly ? ", partly rotated" : "");
+        EXPECT_TRUE(kept[0] == kept[3]) << "keys, " << what;
+        EXPECT_TRUE(kept[1] == kept[4]) << "values, " << what;
+        EXPECT_TRUE(kept[2] == kept[5]) << what;
       }
-      EXPECT_TRUE(kept[0] == kept[3]) << "keys, head_dim " << dim;
-      EXPECT_TRUE(kept[1] == kept[4]) << "values, head_dim " << dim;
-      EXPECT_TRUE(kept[2] == kept[5]) << "head_dim " << dim << (partly ? ", partly rotated" : "");
     }
   }
 }
