@@ -31,15 +31,17 @@ class CodedWeights {
     values_ = shared_values<Codes>();
   }
   template <typename Place>
-  __device__ void bring(int step, const Place& place) const {
+  __device__ void bring(const Place& place) {
 #pragma unroll
     for (int m = 0; m < tiles; ++m) {
 #pragma unroll
       for (int unit = 0; unit < kTileUnits<Codes>; ++unit)
-        copy_unit(place(m * kTileWords + unit),
-                  codes_[m] + step * kStrands * kTileBytes<Codes> + unit * 32 * kUnitBytes, there_[m]);
-      if constexpr (Codes::kGrouped)
-        copy_pair(place(m * kTileWords + kTileWords - 1), scales_[m] + step * kStrands * 16);
+        copy_unit(place(m * kTileWords + unit), codes_[m] + unit * 32 * kUnitBytes, there_[m]);
+      codes_[m] += kStrands * kTileBytes<Codes>;
+      if constexpr (Codes::kGrouped) {
+        copy_pair(place(m * kTileWords + kTileWords - 1), scales_[m]);
+        scales_[m] += kStrands * 16;
+      }
     }
   }
   template <typename Place>

@@ -5,7 +5,9 @@
 //   kAlignedX                  rows of x begin at multiples of 16 bytes
 //   (product, column, warp, lane)
 //   prepare()                  before the first chunk; all threads
-//   bring(step, place)         chunk warp + step · kStrands on its way to place(unit), unit < kUnits
+//   bring(place)               the next chunk of the warp on its way to place(unit), unit < kUnits: chunks
+//   warp,
+//                              warp + kStrands, …
 //   load(place)                when it is there
 //   fragments(half, tile, low, high)
 // Which rows a block has is Rows' part: row i of its kXRows is row x(i) of x and goes to row out(i); -1:
@@ -84,53 +86,60 @@ __device__ void multiply_few(const ProductView& product, const Rows& rows, std::
   const int chunks = chunks_of(product.k);
   const int steps = chunks > warp ? (chunks - warp + kStrands - 1) / kStrands : 0;
   const unsigned own = shared_address(shared) + (warp * Memory::kLaneUnits * 32 + lane) * kUnitBytes;
-  const auto places_of = [&](int step) {
-    return [stage = own + step % Shape::kStages * Memory::kStageBytes](int unit) {
-      return stage + unit * 32 * kUnitBytes;
-    };
+  const auto places_of = [](unsigned stage) {
+    return [=](int unit) { return stage + unit * 32 * kUnitBytes; };
+  };
+  const auto after = [&](unsigned stage) {
+    return stage == own + (Shape::kStages - 1) * Memory::kStageBytes ? own : stage + Memory::kStageBytes;
   };
   const int k_of_lane = warp * kChunk + lane % 4 * kUnit;
-  const std::uint16_t* x[Shape::kXTiles];
+  int left = product.k - k_of_lane;        // elements of a row from the lane's next on
+  const std::uint16_t* x[Shape::kXTiles];  // the lane's next element
   bool x_there[Shape::kXTiles];
 #pragma unroll
   for (int i = 0; i < Shape::kXTiles; ++i) {
     const std::int64_t row = rows.x(8 * i + lane / 4);
     x_there[i] = row >= 0;
-    x[i] = static_cast<const std::uint16_t*>(product.x) + (x_there[i] ? row : 0) * product.k;
+    x[i] = static_cast<const std::uint16_t*>(product.x) + (x_there[i] ? row : 0) * product.k + k_of_lane;
   }
-  const auto bring_x = [&](int step) {
-    const int k = k_of_lane + step * kStrands * kChunk;
-    const auto place = places_of(step);
+  const auto bring_x = [&](const auto& place) {
 #pragma unroll
-    for (int i = 0; i < Shape::kXTiles; ++i)
+    for (int i = 0; i < Shape::kXTiles; ++i) {
 #pragma unroll
       for (int half = 0; half < 2; ++half)
-        bring_unit<Weights::kAlignedX>(place(Weights::kUnits + 2 * i + half), x[i], k + half * (kChunk / 2),
-                                       product.k, x_there[i]);
+        bring_unit<Weights::kAlignedX>(place(Weights::kUnits + 2 * i + half), x[i] + half * (kChunk / 2),
+                                       left - half * (kChunk / 2), x_there[i]);
+      x[i] += kStrands * kChunk;
+    }
+    left -= kStrands * kChunk;
   };
 
   Weights weights(product, first_column, warp, lane);
   constexpr int kAhead = Shape::kStages - 1;
   for (int step = 0; step < kAhead; ++step)
-    if (step < steps) weights.bring(step, places_of(step));
+    if (step < steps) weights.bring(places_of(own + step * Memory::kStageBytes));
   end_copies();
   weights.prepare();
   wait_for_previous();
   let_next_start();  // if not before
   for (int step = 0; step < kAhead; ++step) {
-    if (step < steps) bring_x(step);
+    if (step < steps) bring_x(places_of(own + step * Memory::kStageBytes));
     end_copies();
   }
 
   float sums[Shape::kWeightTiles][Shape::kXTiles][4] = {};
+  unsigned here = own;
+  unsigned ahead = own + kAhead * Memory::kStageBytes;  // where the step before was
   for (int step = 0; step < steps; ++step) {
     wait_for_copies<kAhead - 1>();
-    if (step + kAhead < steps) {  // where step - 1 was
-      weights.bring(step + kAhead, places_of(step + kAhead));
-      bring_x(step + kAhead);
+    if (step + kAhead < steps) {
+      weights.bring(places_of(ahead));
+      bring_x(places_of(ahead));
     }
     end_copies();
-    const auto place = places_of(step);
+    const auto place = places_of(here);
+    ahead = here;
+    here = after(here);
     weights.load(place);
 #pragma unroll
     for (int half = 0; half < 2; ++half) {

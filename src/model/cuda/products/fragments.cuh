@@ -56,28 +56,25 @@ __device__ constexpr int x_row_of(int lane, int i) {
   return lane % 4 * 2 + i % 2;
 }
 
-// Elements [k, k + 8) of a row of `count`, zeros beyond, wherever the row begins.
-__device__ inline uint4 gathered_unit(const std::uint16_t* row, int k, int count, bool there) {
+// Eight elements of a row, of which `left` are left from there on: zeros beyond. Wherever the row begins.
+__device__ inline uint4 gathered_unit(const std::uint16_t* from, int left, bool there) {
   unsigned words[4];
 #pragma unroll
   for (int i = 0; i < 4; ++i) {
-    const unsigned low = there && k + 2 * i < count ? row[k + 2 * i] : 0;
-    const unsigned high = there && k + 2 * i + 1 < count ? row[k + 2 * i + 1] : 0;
+    const unsigned low = there && 2 * i < left ? from[2 * i] : 0;
+    const unsigned high = there && 2 * i + 1 < left ? from[2 * i + 1] : 0;
     words[i] = low | high << 16;
   }
   return {words[0], words[1], words[2], words[3]};
 }
 
-// A unit of a row on its way to shared memory, as fast as the row's place allows.
+// The same on their way to shared memory, as fast as the row's place allows.
 template <bool kAligned>
-__device__ void bring_unit(unsigned to, const std::uint16_t* row, int k, int count, bool there) {
+__device__ void bring_unit(unsigned to, const std::uint16_t* from, int left, bool there) {
   if constexpr (kAligned) {
-    copy_unit(to, row + k, there && k < count);
+    copy_unit(to, from, there && left > 0);
   } else {
-    const uint4 unit = gathered_unit(row, k, count, there);
-    asm volatile("st.shared.v4.u32 [%0], {%1,%2,%3,%4};" ::"r"(to), "r"(unit.x), "r"(unit.y), "r"(unit.z),
-                 "r"(unit.w)
-                 : "memory");
+    store_unit(to, gathered_unit(from, left, there));
   }
 }
 

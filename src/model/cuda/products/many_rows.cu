@@ -60,7 +60,8 @@ __global__ void __launch_bounds__(kThreads, 1) many_rows_kernel(ProductView prod
     for (int r = own_row; r < count; r += kRowsAtOnce) {
       const bool there = first + r < rows;
       const auto* row = static_cast<const std::uint16_t*>(matrix) + (there ? first + r : 0) * product.k;
-      bring_unit<kAligned>(to + unit_offset(r, unit), row, chunk * kChunk + unit * kUnit, product.k, there);
+      const int k = chunk * kChunk + unit * kUnit;
+      bring_unit<kAligned>(to + unit_offset(r, unit), row + k, product.k - k, there);
     }
   };
   const auto bring_weight = [&](int slot, int chunk) {

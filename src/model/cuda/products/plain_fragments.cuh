@@ -13,23 +13,27 @@ class PlainWeights {
   static constexpr bool kAlignedX = kAligned;
 
   __device__ PlainWeights(const ProductView& product, std::int64_t first_column, int warp, int lane)
-      : k_(warp * kChunk + lane % 4 * kUnit), count_(product.k) {
+      : left_(product.k - (warp * kChunk + lane % 4 * kUnit)) {
 #pragma unroll
     for (int i = 0; i < 2 * tiles; ++i) {  // rows g and g + 8 of each tile
       const std::int64_t row = first_column + 8 * i + lane / 4;
       there_[i] = row < product.columns;
-      rows_[i] = static_cast<const std::uint16_t*>(product.weight) + (there_[i] ? row : 0) * product.k;
+      rows_[i] = static_cast<const std::uint16_t*>(product.weight) + (there_[i] ? row : 0) * product.k +
+                 (product.k - left_);
     }
   }
   __device__ void prepare() const {}
   template <typename Place>
-  __device__ void bring(int step, const Place& place) const {
-    const int k = k_ + step * kStrands * kChunk;
+  __device__ void bring(const Place& place) {
 #pragma unroll
-    for (int i = 0; i < 2 * tiles; ++i)
+    for (int i = 0; i < 2 * tiles; ++i) {
 #pragma unroll
       for (int half = 0; half < 2; ++half)
-        bring_unit<kAligned>(place(2 * i + half), rows_[i], k + half * (kChunk / 2), count_, there_[i]);
+        bring_unit<kAligned>(place(2 * i + half), rows_[i] + half * (kChunk / 2), left_ - half * (kChunk / 2),
+                             there_[i]);
+      rows_[i] += kStrands * kChunk;
+    }
+    left_ -= kStrands * kChunk;
   }
   template <typename Place>
   __device__ void load(const Place& place) {
@@ -42,11 +46,10 @@ class PlainWeights {
   }
 
  private:
-  const std::uint16_t* rows_[2 * tiles];
+  const std::uint16_t* rows_[2 * tiles];  // the lane's next element
   bool there_[2 * tiles];
   uint4 units_[kUnits];
-  int k_;
-  int count_;
+  int left_;  // elements of a row from there on
 };
 
 }  // namespace shardrift::cuda
