@@ -35,6 +35,7 @@ TEST_P(CapturedStep, HasOneSetOfBitsAThousandTimes) {
   std::vector<std::vector<std::byte>> first;  // of each way to launch
   for (const Launch launch : {Launch::eager, Launch::captured}) {
     Plan wanted;
+    wanted.device = Device::cuda;
     wanted.dtype = wanted.logits_dtype = DType::bfloat16;
     wanted.shards = step.shards;
     wanted.products = step.products;
