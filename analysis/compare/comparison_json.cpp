@@ -59,7 +59,7 @@ Json prompt_json(const PromptMeasurement& prompt, std::int64_t vocabulary) {
                           {"position", flip->position},
                           {"reference", flip->chosen_reference},
                           {"candidate", flip->chosen_candidate},
-                          {"margin", flip->measured ? Json(flip->margin_reference) : Json(nullptr)}};
+                          {"margin", Json(flip->margin_reference)}};
   return json;
 }
 

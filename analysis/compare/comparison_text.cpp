@@ -1,5 +1,6 @@
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "analysis/compare/comparison_presenters.hpp"
@@ -138,8 +139,25 @@ std::string prompts_text(const Measurement& measurement) {
   return text;
 }
 
+// Without logits a top list still tells how near to a tie the reference stood where another token was chosen.
+std::string margins_text(const Measurement& measurement) {
+  std::vector<double> margins;
+  for (const auto& prompt : measurement.prompts)
+    for (const auto& step : prompt.steps)
+      if (!step.measured && step.flipped() && !std::isnan(step.margin_reference))
+        margins.push_back(step.margin_reference);
+  if (margins.empty()) return {};
+  std::sort(margins.begin(), margins.end());
+  return fmt::format(
+      "without logits, by the most likely tokens: at the {} choice{} that differ{} the reference's first "
+      "token led its "
+      "second by {} to {} in logits, half of them by at most {}\n",
+      margins.size(), margins.size() == 1 ? "" : "s", margins.size() == 1 ? "s" : "", number(margins.front()),
+      number(margins.back()), number(margins[(margins.size() - 1) / 2]));
+}
+
 std::string remarks(const Measurement& measurement) {
-  std::string text;
+  std::string text = margins_text(measurement);
   if (measurement.candidate.shards == 2)
     text += "two shards have one possible order (a + b = b + a), order studies need 3 or more\n";
   if (!measurement.candidate.complete) text += "the candidate is partial: compared as far as it goes\n";

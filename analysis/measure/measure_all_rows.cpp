@@ -12,6 +12,7 @@
 #include "analysis/measure/metrics.hpp"
 #include "analysis/measure/routes.hpp"
 #include "analysis/measure/same_text.hpp"
+#include "analysis/measure/top_lists.hpp"
 #include "common/error.hpp"
 #include "record/logits_rows.hpp"
 #include "record/verify.hpp"
@@ -219,6 +220,8 @@ PromptMeasurement measure_prompt(const Reader& reference, const Reader& candidat
     HashChecks hashes(reference, r, candidate, c);
     take_blocks(rows, comparers, progress);
     hashes.finish();
+  } else if (!prompt.has_logits) {
+    measure_top(r.top, c.top, prompt.steps);
   }
   measure_routes(r, c, alignment, prompt);
 

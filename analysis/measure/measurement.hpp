@@ -19,8 +19,9 @@ inline constexpr double kNoValue = std::numeric_limits<double>::quiet_NaN();
 
 // One compared row: both runs were fed the same tokens at the same positions. x: the reference's logits, y:
 // the candidate's, widened exactly to float64; p = softmax(x), q = softmax(y); natural logarithms. Where no
-// logits were kept on both sides (`measured` is false) only step, position, input_id and the chosen tokens
-// are known. A number without a value (NaN in a row, an empty set) is NaN.
+// logits were kept on both sides (`measured` is false) only step, position, input_id, the chosen tokens and
+// what lists of the most likely tokens say (top_lists.hpp) are known. A number without a value (NaN in a row,
+// an empty set) is NaN.
 struct Step {
   std::int64_t step = 0;            // row of the reference
   std::int64_t candidate_step = 0;  // row of the candidate

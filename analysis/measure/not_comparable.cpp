@@ -76,9 +76,12 @@ void add_weights(std::vector<std::string>& out, const Measurement& m) {
   std::vector<std::string> silent;
   for (const auto* run : {&m.reference, &m.candidate})
     if (run->run.model.weights.empty() && !engine_of(run->run).empty()) silent.push_back(run->name);
-  if (!silent.empty())
-    out.push_back(fmt::format("weights: {} {} not say of which: that both ran the same is taken on trust",
-                              fmt::join(silent, " and "), silent.size() == 1 ? "does" : "do"));
+  if (silent.empty()) return;
+  const bool alike = !r.model.identity.empty() && r.model.identity == c.model.identity;
+  out.push_back(
+      fmt::format("weights: {} {} not say of which: {}that both ran the same is taken on trust",
+                  fmt::join(silent, " and "), silent.size() == 1 ? "does" : "do",
+                  alike ? "config.json and the tensors' names, shapes and sizes are the same, " : ""));
 }
 
 }  // namespace

@@ -112,7 +112,8 @@ def check_analysis(scratch: Scratch) -> None:
     other["choices"][0]["logprobs"]["content"][2]["top_logprobs"][0]["logprob"] = -0.001  # token 9 is the most likely now
     save(scratch, "other.jsonl", other, other)
     scratch.run("import", "other.jsonl", "--prompts", "prompts.jsonl", "--output", "other.h5", *ENGINE)
-    says(scratch.run("compare", "chat.h5", "other.h5", code=1), "verdict: differs", "token 3 of first")
+    says(scratch.run("compare", "chat.h5", "other.h5", code=1), "verdict: differs", "token 3 of first",
+         "at the 2 choices that differ the reference's first token led its second by 2.38 to 2.38 in logits")
     for command in (("gate",), ("explain",), ("report", "--output", "page.html")):
         output = scratch.run(command[0], "chat.h5", "other.h5", *command[1:], code=2 if command[0] == "gate" else 0)
         if command[0] != "report":

@@ -3,6 +3,8 @@
 
 #include <gmock/gmock.h>
 
+#include <cmath>
+
 #include "analysis/measure/measure.hpp"
 #include "analysis/measure/measure_all_rows.hpp"
 #include "analysis/measure/totals.hpp"
@@ -108,7 +110,13 @@ TEST_F(NotComparable, MostLikelyTokensAlone) {
   flipped[1][4] = 9;
   auto other = greedy_prompt(run, "p0", 0, flipped, false);
   other.hash.clear();
-  EXPECT_EQ(equality_of(measure_all_rows(b, write("c.h5", run, {other}))), Equality::differs);
+  const auto differs = measure_all_rows(b, write("c.h5", run, {other}));
+  EXPECT_EQ(equality_of(differs), Equality::differs);
+  const Step& step =
+      differs.prompts.at(0).steps.at(1);  // of lists of one token: a choice's probability, no margin
+  EXPECT_FLOAT_EQ(static_cast<float>(step.p_own), std::exp(other.top.log_probabilities[1]));
+  EXPECT_TRUE(std::isnan(step.margin_reference));
+  EXPECT_TRUE(std::isnan(step.kl));
 }
 
 TEST_F(NotComparable, DtypesKindsAndWeights) {
