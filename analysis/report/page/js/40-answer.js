@@ -24,7 +24,7 @@ function answer() {
   const detail = (title, content) => node.append(h('details', {}, h('summary', {}, title), content));
   const apart = runs.filter((run) => run.verdict && run.verdict.not_comparable.length);
   if (apart.length) {
-    node.append(h('details', {open: ''}, h('summary', {}, 'Not comparable, or only in part'), h('ul', {class: 'lists'},
+    node.prepend(h('details', {open: ''}, h('summary', {}, 'Not comparable, or only in part'), h('ul', {class: 'lists'},
       apart.flatMap((run) => run.verdict.not_comparable.map((one) => h('li', {}, h('strong', {}, run.name), ': ' + one))))));
   }
   if (verdict.ranking.length > 1) {
