@@ -111,7 +111,7 @@ Tensor read_npy(const std::filesystem::path& path) {
   if (begin > mapped->size() || length > kMaxHeader || length > mapped->size() - begin)
     throw bad_data("{}: ends within its header (truncated?)", file);
   const std::string header(reinterpret_cast<const char*>(mapped->data()) + begin, length);
-  const Type& type = type_from(value_of(header, "descr", file), file);
+  const Type type = type_from(value_of(header, "descr", file), file);
   if (value_of(header, "fortran_order", file) != "False")
     throw bad_data("{}: in Fortran order: save numpy.ascontiguousarray(array)", file);
   Tensor tensor{
