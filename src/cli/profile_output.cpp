@@ -1,5 +1,7 @@
 #include "cli/profile_output.hpp"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
