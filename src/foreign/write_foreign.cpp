@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
-#include <thread>
 
 #include "common/error.hpp"
 #include "common/hash.hpp"
 #include "common/input_files.hpp"
+#include "common/usable_cores.hpp"
 #include "common/utc_clock.hpp"
 #include "record/library_version.hpp"
 #include "record/output_lock.hpp"
@@ -24,7 +24,7 @@ constexpr std::int64_t kBlockBytes = 4 << 20;
 constexpr std::int64_t kTop = 10;  // as shardrift-run keeps without --top-k
 
 int hashing_threads() {
-  return static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1U, 16U));
+  return std::min(usable_cores(), 16);
 }
 
 record::ModelInfo model_of(const ForeignRun& run, const About& about) {

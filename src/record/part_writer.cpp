@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "common/error.hpp"
+#include "common/usable_cores.hpp"
 #include "record/check_record.hpp"
 #include "record/part_pipeline.hpp"
 
@@ -55,9 +56,8 @@ PartWriter::PartWriter(const WriterOptions& options, const RunInfo& run, RowOpti
   const auto layout = chunk_layout(state.shape, std::numeric_limits<std::int64_t>::max());
   state.spare_bytes = chunks_of_block(layout) * layout.stride();
   constexpr int kMostThreads = 8;
-  const int cores = static_cast<int>(std::thread::hardware_concurrency());
   const int threads =
-      state.wanted.threads > 0 ? state.wanted.threads : std::clamp(cores + 1, 2, kMostThreads);
+      state.wanted.threads > 0 ? state.wanted.threads : std::clamp(usable_cores() + 1, 2, kMostThreads);
   for (int i = 0; i < threads; ++i) state.threads.emplace_back([state = state_.get()] { state->work(); });
   state.threads.emplace_back([state = state_.get()] { state->publish_parts(); });
   state.threads.emplace_back([state = state_.get()] { state->begin_flushing(); });

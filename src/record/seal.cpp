@@ -17,6 +17,7 @@
 
 #include "common/error.hpp"
 #include "common/system_reason.hpp"
+#include "common/usable_cores.hpp"
 
 namespace shardrift::record {
 namespace {
@@ -208,7 +209,7 @@ void seals_of(const std::vector<std::filesystem::path>& paths,
     }
   };
   std::vector<std::jthread> threads;
-  const auto cores = std::max<std::size_t>(1, std::thread::hardware_concurrency());
+  const auto cores = static_cast<std::size_t>(usable_cores());
   for (std::size_t i = 0; i < std::min({paths.size(), cores, kMostThreads}); ++i) threads.emplace_back(work);
   for (std::size_t i = 0; i < paths.size(); ++i) visit(i, seals[i].get_future().get());
 }

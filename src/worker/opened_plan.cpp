@@ -5,10 +5,10 @@
 #include <algorithm>
 #include <cstdio>
 #include <optional>
-#include <thread>
 
 #include "common/error.hpp"
 #include "common/progress.hpp"
+#include "common/usable_cores.hpp"
 #include "options/launch.hpp"
 #include "weights/fit.hpp"
 #include "worker/collectives.hpp"
@@ -101,9 +101,25 @@ Capacity capacity_for(const RunOptions& options, const ModelConfig& config, cons
                      options.in_flight);
 }
 
+namespace {
+int cores_a_rank(const World& world) {
+  return std::max(1, machine_cores() / world.local_size());
+}
+}  // namespace
+
+std::string note_of_binding(const RunOptions& options, const World& world) {
+  const int usable = usable_cores();
+  if (options.threads > 0 || usable >= cores_a_rank(world)) return {};
+  return fmt::format(
+      "a rank may run on {} of this machine's {} cores, so it loads weights and computes on CPUs with as "
+      "many threads; "
+      "mpirun binds ranks to cores unless it is told --bind-to none",
+      usable, machine_cores());
+}
+
 int kernel_threads(const RunOptions& options, const World& world) {
   if (options.threads > 0) return options.threads;
-  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()) / world.local_size());
+  return std::min(cores_a_rank(world), usable_cores());
 }
 
 int loading_threads(const RunOptions& options, const World& world) {

@@ -36,7 +36,10 @@ GivenJobs share_jobs(const World& world, const RunOptions& options, const ModelC
 // Of the passes that these jobs take.
 Capacity capacity_for(const RunOptions& options, const ModelConfig& config, const std::vector<Job>& jobs);
 
+// Of --threads, or as many as a rank has of its machine's cores and may use.
 int kernel_threads(const RunOptions& options, const World& world);
+// For the user, where that is fewer because the rank is bound; else empty.
+std::string note_of_binding(const RunOptions& options, const World& world);
 int loading_threads(const RunOptions& options, const World& world);
 
 // On the device once it returns. progress is told the share done, 0 to 1.

@@ -65,6 +65,7 @@ int run_plan(const World& world, const RunOptions& options, ModelConfig config, 
   const GivenJobs given = share_jobs(world, options, config);
   const auto& jobs = given.jobs;
   notes.insert(notes.end(), given.notes.begin(), given.notes.end());
+  if (auto note = note_of_binding(options, world); !note.empty()) notes.push_back(std::move(note));
   if (root) print_notes(notes);
   const auto messages = messages_of(options, config, jobs);
   std::optional<CollectiveProfile> profile;
