@@ -1,5 +1,7 @@
 #include "analysis/explain/recorded_profile.hpp"
 
+#include <utility>
+
 #include <map>
 
 #include "common/error.hpp"
@@ -54,6 +56,15 @@ std::optional<CollectiveProfile> recorded_profile(const record::RunInfo& run) {
     profile.machine = run.environment.devices.front().host;
   }
   profile.date = run.created;
+  return profile;
+}
+
+std::optional<CollectiveProfile> recorded_profile_of_eager(const record::RunInfo& run) {
+  auto profile = recorded_profile(run);
+  if (!profile) return std::nullopt;
+  const auto probed = profile->probed;
+  for (auto one : probed)
+    if (std::exchange(one.captured, false)) profile->add(std::move(one));
   return profile;
 }
 

@@ -11,5 +11,8 @@ namespace shardrift::analysis {
 // nullopt where the record has no probed maps (one rank, local folds, an older file). Throws bad_data where
 // they are no order maps.
 std::optional<CollectiveProfile> recorded_profile(const record::RunInfo& run);
+// The same for runs that are launched eagerly and fold as this one summed, whose decode passes may have been
+// captured.
+std::optional<CollectiveProfile> recorded_profile_of_eager(const record::RunInfo& run);
 
 }  // namespace shardrift::analysis

@@ -10,6 +10,7 @@
 namespace shardrift::cli {
 
 ExitCode compare(const std::vector<std::string>& arguments);
+ExitCode diagnose(const std::vector<std::string>& arguments);
 ExitCode envelope(const std::vector<std::string>& arguments);
 ExitCode explain(const std::vector<std::string>& arguments);
 ExitCode gate(const std::vector<std::string>& arguments);

@@ -1,7 +1,5 @@
 #include "cli/explain_subject.hpp"
 
-#include <utility>
-
 #include "analysis/explain/ladder.hpp"
 #include "analysis/explain/recorded_profile.hpp"
 #include "cli/worker_runs.hpp"
@@ -151,11 +149,7 @@ fs::path profile_for(const ExplainRunFlags& flags, const Subject& subject, const
   if (in_shard_order || subject.plan.row_linear == RowLinear::gather) return {};
   const fs::path file = flags.output / kProfile;
   if (subject.real) {
-    if (auto profile = analysis::recorded_profile(subject.real->run())) {
-      // The rungs are launched eagerly, and fold as the run summed: its decode passes may have been captured.
-      const auto probed = profile->probed;
-      for (auto one : probed)
-        if (std::exchange(one.captured, false)) profile->add(std::move(one));
+    if (const auto profile = analysis::recorded_profile_of_eager(subject.real->run())) {
       write_profile(*profile, file);
       note = fmt::format("order: as {} was seen to add", flags.real.string());
       return full_path(file);

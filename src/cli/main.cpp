@@ -18,6 +18,7 @@ usage: shardrift COMMAND ...
   compare REF CAND...   bit for bit, in numbers and token by token
   envelope FILE...      how far each logit moves among several runs
   explain REF CAND      which operation differs first, how it grows, and why
+  diagnose REF CAND     noise or a bug? where, if it is one
   gate REF CAND...      pass, fail or inconclusive, by limits; one recommendation
   report REF CAND...    one HTML page that opens offline: answer, tables, plots
   inspect FILE          what a file holds: run, plan, environment, prompts
@@ -43,6 +44,7 @@ ExitCode dispatch(const std::vector<std::string>& arguments) {
   const std::string& command = arguments.front();
   const std::vector<std::string> rest(arguments.begin() + 1, arguments.end());
   if (command == "compare") return compare(rest);
+  if (command == "diagnose") return diagnose(rest);
   if (command == "envelope") return envelope(rest);
   if (command == "explain") return explain(rest);
   if (command == "gate") return gate(rest);

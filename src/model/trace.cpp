@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <cstring>
+#include <numeric>
 
 #include "common/not_finite.hpp"
+#include "common/sketch.hpp"
 
 namespace shardrift {
 
@@ -86,6 +88,10 @@ void Trace::begin(std::span<const std::int32_t> rows) {
     ++windows_.back().count;
   }
   words_.clear();
+  if (options_.sketches)
+    sketches_.assign(static_cast<std::size_t>(record::point_count(config_.layers) * plan_.shards *
+                                              this->rows() * kSketches),
+                     0);
   if (!options_.checksums) return;
   sums_.assign(static_cast<std::size_t>(record::point_count(config_.layers) * this->rows()), 0);
   backend_.upload(device_sums_.data(), sums_.data(), sums_.size() * sizeof(std::uint64_t));
@@ -107,46 +113,80 @@ Matrix Trace::Window::of(const Matrix& m) const {
 }
 
 // Columns of m that are columns index, index + 1, … of the unsharded tensor.
-void Trace::add(const record::Point& point, const Matrix& m, Range columns, std::int64_t index) {
-  if (!options_.checksums || columns.empty()) return;
+void Trace::add(const record::Point& point, std::int64_t shard, const Matrix& m, Range columns,
+                std::int64_t index) {
+  if (columns.empty()) return;
+  if (options_.sketches)
+    for (const Window& window : windows_) {
+      targets_of_window_.resize(static_cast<std::size_t>(window.count));
+      std::iota(targets_of_window_.begin(), targets_of_window_.end(), static_cast<std::int32_t>(window.to));
+      sketch(point, shard, window.of(m), columns, index, targets_of_window_);
+    }
+  if (!options_.checksums) return;
   auto* sums = device_sums_.as<std::uint64_t>() + record::index_of(point, config_.layers) * rows();
   for (const Window& window : windows_) backend_.checksum(window.of(m), columns, index, sums + window.to);
+}
+
+// targets: of m's rows the traced rows that they are, or a negative number.
+void Trace::sketch(const record::Point& point, std::int64_t shard, const Matrix& m, Range columns,
+                   std::int64_t index, std::span<const std::int32_t> targets) {
+  std::vector<std::byte> words(m.bytes());
+  backend_.download(words.data(), m.data, words.size());
+  const std::size_t size = size_of(m.dtype);
+  const std::int64_t first = (record::index_of(point, config_.layers) * plan_.shards + shard) * rows();
+  for (std::int64_t row = 0; row < m.rows; ++row) {
+    const std::int64_t target = targets[static_cast<std::size_t>(row)];
+    if (target < 0) continue;
+    add_to_sketch(words.data() + static_cast<std::size_t>(row * m.cols + columns.begin) * size,
+                  columns.size(), m.dtype, index, sketches_.data() + (first + target) * kSketches);
+  }
 }
 
 void Trace::observe(const record::Point& point, std::size_t s, const Matrix& m) {
   if (options_.not_finite) look(point, m);
   if (point.operation == Operation::embedding) keep_stream(0, m);
   if (point.operation == Operation::mlp_residual) keep_stream(point.layer + 1, m);
-  if (whole_everywhere(point.operation) && !first_of_group_) return;
+  const bool whole = whole_everywhere(point.operation);
+  if (whole && !first_of_group_) return;
   for (const auto& piece : columns_.of(point.operation, s, m.cols))
-    if (piece.first_holder) add(point, m, piece.columns, piece.index);
+    if (piece.first_holder) add(point, whole ? 0 : columns_.shard(s), m, piece.columns, piece.index);
 }
 
 void Trace::observe_expert(const record::Point& point, std::size_t s, std::int64_t expert, const Matrix& m,
                            std::span<const std::int32_t> rows) {
   if (options_.not_finite) look(point, m, rows);
-  if (!options_.checksums || m.rows == 0) return;
+  if ((!options_.checksums && !options_.sketches) || m.rows == 0) return;
   std::vector<std::int32_t> targets;
   for (const std::int32_t row : rows) {
     const auto found = std::lower_bound(traced_.begin(), traced_.end(), row);
     const bool traced = found != traced_.end() && *found == row;
     targets.push_back(traced ? static_cast<std::int32_t>(found - traced_.begin()) : -1);
   }
+  const std::int64_t all = config_.specs[static_cast<std::size_t>(point.layer)].experts.intermediate;
+  const Range columns = plan_.expert_parallel
+                            ? Range{0, all}
+                            : deal_columns(all, plan_.shards, static_cast<int>(columns_.shard(s)));
+  // Of each expert the model has as many columns: gates, then ups, or activations.
+  const std::int64_t parts = m.cols / columns.size();
+  const auto each_part = [&](const auto& work) {
+    for (std::int64_t part = 0; part < parts; ++part)
+      work(Range{part * columns.size(), (part + 1) * columns.size()},
+           (expert * parts + part) * all + columns.begin);
+  };
+  if (options_.sketches)
+    each_part([&](Range of_part, std::int64_t index) {
+      sketch(point, columns_.shard(s), m, of_part, index, targets);
+    });
+  if (!options_.checksums) return;
   if (targets.size() > targets_fit_) {
     targets_ = Buffer(backend_, targets.size() * sizeof(std::int32_t));
     targets_fit_ = targets.size();
   }
   backend_.upload(targets_.data(), targets.data(), targets.size() * sizeof(std::int32_t));
-  const std::int64_t all = config_.specs[static_cast<std::size_t>(point.layer)].experts.intermediate;
-  const Range columns = plan_.expert_parallel
-                            ? Range{0, all}
-                            : deal_columns(all, plan_.shards, static_cast<int>(columns_.shard(s)));
   auto* sums = device_sums_.as<std::uint64_t>() + record::index_of(point, config_.layers) * this->rows();
-  // Of each expert the model has as many columns: gates, then ups, or activations.
-  const std::int64_t parts = m.cols / columns.size();
-  for (std::int64_t part = 0; part < parts; ++part)
-    backend_.checksum(m, {part * columns.size(), (part + 1) * columns.size()},
-                      (expert * parts + part) * all + columns.begin, sums, targets_.as<std::int32_t>());
+  each_part([&](Range of_part, std::int64_t index) {
+    backend_.checksum(m, of_part, index, sums, targets_.as<std::int32_t>());
+  });
 }
 
 void Trace::look(const record::Point& point, const Matrix& m, std::span<const std::int32_t> rows) {

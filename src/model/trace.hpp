@@ -4,7 +4,8 @@
 //
 // Checksums are sums over elements by their index in the unsharded tensor, so what the ranks of a replica
 // trace adds up: shards sum their own elements; a tensor that every rank of a tensor-parallel group has is
-// summed by its first one (t = 0); stages have the layers they host.
+// summed by its first one (t = 0); stages have the layers they host. Sketches (common/sketch.hpp) are kept
+// shard by shard.
 #pragma once
 #include <cstdint>
 #include <limits>
@@ -22,8 +23,9 @@ namespace shardrift {
 struct TraceOptions {
   bool hidden = false;
   bool checksums = false;
+  bool sketches = false;
   bool not_finite = false;  // looks for the first output that holds an infinity or a NaN
-  bool any() const { return hidden || checksums; }
+  bool any() const { return hidden || checksums || sketches; }
 };
 
 // Where an output was first seen not to be finite.
@@ -67,12 +69,20 @@ class Trace {
   std::int64_t rows() const { return static_cast<std::int64_t>(traced_.size()); }  // of the pass
   // [point_count(layers), rows()]; what this rank knows, 0 elsewhere. Empty where not asked for.
   std::span<const std::uint64_t> sums() const { return sums_; }
+  // [point_count(layers), shards of the plan, rows(), kSketches], of the hosted shards, of what lies on no
+  // shard in shard 0's place on the group's first rank, 0 elsewhere: a number is one rank's alone. Empty
+  // where not asked for.
+  std::span<const double> sketches() const { return sketches_; }
   // Words of the streams this rank's stage has, [streams, rows(), hidden]. Empty on ranks with t > 0.
   std::span<const std::byte> words() const { return words_; }
   Range streams() const { return streams_; }  // which of the model's layers + 1
 
  private:
-  void add(const record::Point& point, const Matrix& m, Range columns, std::int64_t index);
+  // shard: whose columns these are; 0 of what lies on no shard.
+  void add(const record::Point& point, std::int64_t shard, const Matrix& m, Range columns,
+           std::int64_t index);
+  void sketch(const record::Point& point, std::int64_t shard, const Matrix& m, Range columns,
+              std::int64_t index, std::span<const std::int32_t> targets);
   // rows: of the pass, that m has; none: it has all, or those narrowed to.
   void look(const record::Point& point, const Matrix& m, std::span<const std::int32_t> rows = {});
   void keep_stream(std::int64_t stream, const Matrix& residual);
@@ -97,6 +107,8 @@ class Trace {
   Buffer targets_;  // int32: of an expert's rows, as many as fit
   std::size_t targets_fit_ = 0;
   std::vector<std::uint64_t> sums_;
+  std::vector<double> sketches_;
+  std::vector<std::int32_t> targets_of_window_;
   std::vector<std::byte> words_;
   Range looked_at_{0, std::numeric_limits<std::int64_t>::max()};
   std::optional<NotFinite> not_finite_;

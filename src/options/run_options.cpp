@@ -126,6 +126,7 @@ std::string run_help() {
 
 std::string_view traced_by(const RunOptions& options) {
   if (options.checksums) return "--checksums";
+  if (options.sketches) return "--sketches";
   return options.level == RecordLevel::hidden ? "--record hidden" : "";
 }
 

@@ -47,6 +47,7 @@ struct RunOptions {
   Mode mode = Mode::greedy;
   RecordLevel level = RecordLevel::logits;
   bool checksums = false;
+  bool sketches = false;
   int max_new_tokens = 64;
   int top_k = 10;
   int in_flight = 1;  // groups of prompts that take turns in the stages
@@ -116,6 +117,11 @@ constexpr auto fields_of(std::type_identity<RunOptions>) {
                "every layer"},
       RunField{"checksums", &RunOptions::checksums, mode, same_value,
                "record a checksum of every operation's output, for shardrift explain; changes no bits"},
+      RunField{"sketches", &RunOptions::sketches, mode, same_value,
+               "record eight random projections of every operation's output, of every shard, for shardrift "
+               "diagnose: how "
+               "far two runs are apart at each operation; changes no bits",
+               Since::later},
       RunField{"max_new_tokens", &RunOptions::max_new_tokens, mode, same_value,
                "stop after N tokens (default 64)"},
       RunField{"ignore_eos", &RunOptions::ignore_eos, mode, same_value, "do not stop at end of sequence"},

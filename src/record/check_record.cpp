@@ -19,6 +19,13 @@ void check_record(const PromptRecord& record) {
                   steps);
   if (!record.checksums.empty() && record.checksums.rows != static_cast<std::int64_t>(steps))
     throw failure("prompt {}: checksums of {} rows, not {}", record.prompt.id, record.checksums.rows, steps);
+  if (const Sketches& sketches = record.sketches;
+      !sketches.empty() &&
+      (sketches.rows != static_cast<std::int64_t>(steps) || sketches.shards < 1 ||
+       sketches.values.size() != static_cast<std::size_t>(point_count(sketches.layers) * sketches.shards *
+                                                          sketches.rows * kSketches)))
+    throw failure("prompt {}: {} sketches of {} rows, not {}", record.prompt.id, sketches.values.size(),
+                  sketches.rows, steps);
   if (const Routes& routes = record.routes; !routes.empty()) {
     const auto tokens = static_cast<std::size_t>(fed_tokens(record));
     const std::size_t chosen = routes.layers.size() * tokens * static_cast<std::size_t>(routes.k);

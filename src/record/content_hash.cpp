@@ -65,6 +65,12 @@ std::string content_hash(const PromptRecord& record, std::string_view logits, st
     for (const auto operation : record.checksums.operations) fed.text("operation", name_of(operation));
     fed.words("checksums", record.checksums.sums);
   }
+  if (!record.sketches.empty()) {
+    for (const auto operation : record.sketches.operations)
+      fed.text("sketched operation", name_of(operation));
+    fed.number("sketched shards", record.sketches.shards);
+    fed.words("sketches", record.sketches.values);
+  }
   if (!record.routes.empty()) {
     fed.words("route layers", record.routes.layers);
     fed.number("route positions", record.routes.positions);

@@ -7,6 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include "common/sketch.hpp"
+
 namespace shardrift::record {
 
 enum class Operation {
@@ -75,6 +77,48 @@ struct Checksums {
   }
   std::uint64_t at(const Point& point, std::int64_t row) const {
     return sums[static_cast<std::size_t>(index_of(point, layers) * rows + row)];
+  }
+};
+
+// True for those whose output lies apart on the shards, each with columns of its own: they have sketches for
+// every shard.
+constexpr bool on_shards(Operation operation) {
+  switch (operation) {
+    case Operation::qkv:
+    case Operation::query_key_norm:
+    case Operation::rope:
+    case Operation::attention:
+    case Operation::attention_partials:
+    case Operation::gate_up:
+    case Operation::activation:
+    case Operation::mlp_partials:
+    case Operation::logits:
+      return true;
+    default:
+      return false;
+  }
+}
+
+// Random projections (common/sketch.hpp) of every operation's output, of the recorded rows of one prompt.
+struct Sketches {
+  std::int64_t layers = 0;
+  std::int64_t shards = 0;
+  std::int64_t rows = 0;
+  std::vector<Operation> operations;  // that the run had, in running order; empty: not recorded
+  // [point_count(layers), shards, rows, kSketches]: what lies on no shard has its sketches in shard 0's
+  // place, and 0 elsewhere. Empty: not recorded, or not read (Reader::sketches reads them).
+  std::vector<double> values;
+
+  bool empty() const { return operations.empty(); }
+  bool has(Operation operation) const {
+    return std::find(operations.begin(), operations.end(), operation) != operations.end();
+  }
+  std::size_t index_of_row(const Point& point, std::int64_t shard, std::int64_t row) const {
+    const std::int64_t place = (index_of(point, layers) * shards + shard) * rows + row;
+    return static_cast<std::size_t>(place) * kSketches;
+  }
+  const double* at(const Point& point, std::int64_t shard, std::int64_t row) const {
+    return values.data() + index_of_row(point, shard, row);
   }
 };
 

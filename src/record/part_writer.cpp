@@ -17,6 +17,7 @@ namespace {
 // What a record holds beside its rows of logits.
 std::size_t other_bytes(const PromptRecord& record) {
   return record.hidden.words.size() + record.checksums.sums.size() * sizeof(std::uint64_t) +
+         record.sketches.values.size() * sizeof(double) +
          record.routes.experts.size() * (sizeof(std::int32_t) + sizeof(float));
 }
 

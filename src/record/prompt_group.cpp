@@ -173,6 +173,7 @@ void write_prompt(hid_t prompts, const PromptRecord& record, LogitsDataset* logi
   if (record.top.k > 0) write_top(group, record.top, record.rows.size());
   if (!record.hidden.words.empty()) write_hidden(group, record.hidden, compression);
   if (!record.checksums.empty()) write_checksums(group, record.checksums);
+  if (!record.sketches.empty()) write_sketches(group, record.sketches);
   if (!record.routes.empty()) write_routes(group, record.routes, compression);
   if (logits != nullptr) logits->link(group);
 }
@@ -209,6 +210,8 @@ PromptRecord read_prompt(const h5::Group& prompts, const std::string& id, const 
     record.hidden.dtype = hidden->dtype;
   }
   if (group.has("checksums")) record.checksums = read_checksums(group.group("checksums"), record.rows.size());
+  if (group.has("sketches"))
+    record.sketches = read_sketches(group.group("sketches"), record.rows.size(), false);
   if (group.has("routes")) record.routes = read_routes(group.group("routes"), fed_tokens(record));
   return record;
 }

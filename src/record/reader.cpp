@@ -262,6 +262,15 @@ void Reader::read_logits(const std::string& id, std::int64_t begin, std::int64_t
   });
 }
 
+Sketches Reader::sketches(const std::string& id) const {
+  return reading(state_->file_of(id), [&] {
+    const auto prompt = state_->prompts_of(id).group(id);
+    if (!prompt.has("sketches")) return Sketches();
+    const auto steps = prompt.read_int32("positions").size();
+    return read_sketches(prompt.group("sketches"), steps, true);
+  });
+}
+
 void Reader::read_hidden(const std::string& id, std::int64_t stream, std::int64_t begin, std::int64_t end,
                          std::vector<std::byte>& out) const {
   reading(state_->file_of(id), [&] {

@@ -34,8 +34,8 @@ class Reader {
   // False once another file, or a changed one, lies under path().
   bool unchanged() const;
 
-  // Everything but the words of logits and hidden states (which, like top and checksums, may be absent).
-  // Throws bad_data if there is no such prompt.
+  // Everything but the words of logits and hidden states and the values of sketches (which, like top and
+  // checksums, may be absent). Throws bad_data if there is no such prompt.
   PromptRecord prompt(const std::string& id) const;
   bool has_logits(const std::string& id) const;
   // Raw stored words of rows [begin, end) of one prompt, vocabulary words each, into `out` (resized).
@@ -44,6 +44,8 @@ class Reader {
   // Raw stored words of rows [begin, end) of one residual stream of one prompt, Hidden::width words each.
   void read_hidden(const std::string& id, std::int64_t stream, std::int64_t begin, std::int64_t end,
                    std::vector<std::byte>& out) const;
+  // With their values; empty where none were recorded.
+  Sketches sketches(const std::string& id) const;
 
  private:
   struct State;

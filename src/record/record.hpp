@@ -13,8 +13,8 @@ namespace shardrift::record {
 
 inline constexpr int kSchemaMajor = 1;
 // 1: /environment/collectives; 2: hidden, checksums; 3: hashes of weights, tokenizer and prompts' content;
-// 4: which prompts shared a pass; 5: routes; 6: what recording cost; 7: parts: numerics
-inline constexpr int kSchemaMinor = 7;
+// 4: which prompts shared a pass; 5: routes; 6: what recording cost; 7: parts: numerics; 8: sketches
+inline constexpr int kSchemaMinor = 8;
 
 struct DeviceInfo {
   int rank = 0;
@@ -163,7 +163,8 @@ struct PromptRecord {
   std::string content;  // of all of the above and below (content_hash.hpp), as read; empty in older records
   Hidden hidden;        // Reader::prompt() leaves the words out
   Checksums checksums;
-  Routes routes;  // empty: no mixture, or older
+  Sketches sketches;  // Reader::prompt() leaves the values out
+  Routes routes;      // empty: no mixture, or older
 };
 
 // Wall seconds and tokens by phase, of the process that finished the run.

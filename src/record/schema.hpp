@@ -63,6 +63,9 @@ struct HiddenDataset {
 };
 std::optional<HiddenDataset> open_hidden(const h5::Group& prompt, std::optional<std::uint64_t> steps);
 Checksums read_checksums(const h5::Group& checksums, std::uint64_t steps);
+void write_sketches(hid_t prompt, const Sketches& sketches);
+// values: read, or left out.
+Sketches read_sketches(const h5::Group& sketches, std::uint64_t steps, bool values);
 // Tokens that were fed for this prompt: routes are of all of them.
 std::int64_t fed_tokens(const PromptRecord& record);
 void write_routes(hid_t prompt, const Routes& routes, int compression);

@@ -1,4 +1,5 @@
-// /prompts/<id>/hidden and /prompts/<id>/checksums: what a pass computed before its logits.
+// /prompts/<id>/hidden, /prompts/<id>/checksums and /prompts/<id>/sketches: what a pass computed before its
+// logits.
 #include <algorithm>
 #include <array>
 #include <sstream>
@@ -23,6 +24,15 @@ std::string description(Operation operation) {
 }
 
 constexpr const char* kOperationsAttribute = "operations";
+constexpr const char* kShardsAttribute = "shards";
+constexpr std::int64_t kMaxShards = 64;
+
+std::string names_joined(const std::vector<Operation>& operations) {
+  std::string names;
+  for (const Operation operation : operations)
+    names.append(names.empty() ? "" : " ").append(name_of(operation));
+  return names;
+}
 
 // In running order. A name this version does not know is a newer version's operation: left out, as other
 // objects that readers do not know. A record of before the list has the first operations, --row-linear
@@ -76,10 +86,7 @@ void write_checksums(hid_t prompt, const Checksums& checksums) {
                                       "of every operation's output, in running order (docs/file-format.md)");
   const auto rows = static_cast<hsize_t>(checksums.rows);
   std::vector<std::uint64_t> sums;
-  std::string names;
-  for (const Operation operation : checksums.operations)
-    names.append(names.empty() ? "" : " ").append(name_of(operation));
-  h5::write_attribute(group, kOperationsAttribute, names);
+  h5::write_attribute(group, kOperationsAttribute, names_joined(checksums.operations));
   for (const Operation operation : checksums.operations) {
     const std::int64_t layers = in_layer(operation) ? checksums.layers : 1;
     sums.clear();
@@ -126,6 +133,68 @@ Checksums read_checksums(const h5::Group& group, std::uint64_t steps) {
                   checksums.sums.begin() + index_of({operation, layer}, checksums.layers) * checksums.rows);
   }
   return checksums;
+}
+
+void write_sketches(hid_t prompt, const Sketches& sketches) {
+  const auto group = h5::create_group(
+      prompt, "sketches",
+      "random projections of every operation's output, in running order (docs/file-format.md)");
+  h5::write_attribute(group, kOperationsAttribute, names_joined(sketches.operations));
+  h5::write_attribute(group, kShardsAttribute, sketches.shards);
+  std::vector<double> values;
+  for (const Operation operation : sketches.operations) {
+    const std::int64_t layers = in_layer(operation) ? sketches.layers : 1;
+    const std::int64_t shards = on_shards(operation) ? sketches.shards : 1;
+    values.clear();
+    for (std::int64_t layer = 0; layer < layers; ++layer) {
+      const auto* first = sketches.values.data() + sketches.index_of_row({operation, layer}, 0, 0);
+      values.insert(values.end(), first, first + shards * sketches.rows * kSketches);
+    }
+    h5::write_dataset(group, std::string(name_of(operation)), h5::float_type(DType::float64),
+                      std::array<hsize_t, 4>{static_cast<hsize_t>(layers), static_cast<hsize_t>(shards),
+                                             static_cast<hsize_t>(sketches.rows), kSketches},
+                      values.data(),
+                      "sums of elements by signs of their column, [layers or 1, shards or 1, steps, 8]");
+  }
+}
+
+Sketches read_sketches(const h5::Group& group, std::uint64_t steps, bool values) {
+  const auto type = h5::float_type(DType::float64);
+  Sketches sketches;
+  sketches.rows = static_cast<std::int64_t>(steps);
+  sketches.operations = listed_operations(group);
+  sketches.shards = group.integer(kShardsAttribute);
+  const auto a_layers = std::find_if(sketches.operations.begin(), sketches.operations.end(), in_layer);
+  if (a_layers == sketches.operations.end())
+    throw h5::Hdf5Error(group.path() + ": lists no operation of a layer");
+  if (sketches.shards < 1 || sketches.shards > kMaxShards)
+    throw h5::Hdf5Error(fmt::format("{}: {} shards", group.path(), sketches.shards));
+  const auto first = group.dataset(std::string(name_of(*a_layers)));
+  if (first.dims().size() != 4 || first.dims()[0] < 1 || first.dims()[0] > kMaxLayers)
+    throw h5::Hdf5Error(first.path() + ": is not [layers, shards, steps, 8]");
+  sketches.layers = static_cast<std::int64_t>(first.dims()[0]);
+  const auto per_row = static_cast<std::uint64_t>(point_count(sketches.layers) * sketches.shards * kSketches);
+  if (steps > kMaxSums / per_row)
+    throw h5::Hdf5Error(
+        fmt::format("{}: {} layers of {} rows are too large", group.path(), sketches.layers, steps));
+  if (values) sketches.values.resize(per_row * steps);
+  for (const Operation operation : sketches.operations) {
+    const auto dataset = group.dataset(std::string(name_of(operation)));
+    const std::int64_t layers = in_layer(operation) ? sketches.layers : 1;
+    const std::int64_t shards = on_shards(operation) ? sketches.shards : 1;
+    dataset.require_dims({static_cast<hsize_t>(layers), static_cast<hsize_t>(shards), steps, kSketches});
+    dataset.require_type(type, "float64");
+    dataset.require_readable();
+    if (!values) continue;
+    std::vector<double> of_operation(static_cast<std::size_t>(layers * shards) * steps * kSketches);
+    dataset.read(type, of_operation.data());
+    const std::int64_t of_layer = shards * sketches.rows * kSketches;
+    for (std::int64_t layer = 0; layer < layers; ++layer)
+      std::copy_n(of_operation.begin() + layer * of_layer, of_layer,
+                  sketches.values.begin() +
+                      static_cast<std::ptrdiff_t>(sketches.index_of_row({operation, layer}, 0, 0)));
+  }
+  return sketches;
 }
 
 }  // namespace shardrift::record

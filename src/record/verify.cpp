@@ -71,7 +71,7 @@ void LogitsCheck::require_chosen(std::int64_t first, const std::vector<std::byte
 }
 
 bool verify_prompt(const Reader& reader, const std::string& id, Verify what) {
-  const PromptRecord record = reader.prompt(id);
+  PromptRecord record = reader.prompt(id);
   const auto rows = static_cast<std::int64_t>(record.rows.size());
   const std::string object = "/prompts/" + id;
   const std::string logits = reader.has_logits(id) ? LogitsCheck(reader, record).run(what) : std::string();
@@ -92,6 +92,7 @@ bool verify_prompt(const Reader& reader, const std::string& id, Verify what) {
           });
     hidden = hash.hex();
   }
+  if (!record.sketches.empty()) record.sketches = reader.sketches(id);
   require_same(reader.path(), object, content_hash(record, logits, hidden), record.content);
   return true;
 }

@@ -50,8 +50,11 @@ std::string combined_hash(const record::Reader& reader) {
 
 constexpr int kTries = 2;  // to run prompts again whose parts were damaged before the record was assembled
 
-int run_plan(const World& world, const RunOptions& options, ModelConfig config, RankDevice& device,
-             const Pinning& pinning) {
+}  // namespace
+
+int run_plan(const World& world, const RunOptions& options, OpenedPlan opened, const Pinning& pinning) {
+  ModelConfig& config = opened.config;
+  const RankDevice& device = opened.device;
   const bool root = world.rank() == 0;
   const Plan& plan = options.plan;
   const Place place = place_of(plan, world.rank());
@@ -122,7 +125,7 @@ int run_plan(const World& world, const RunOptions& options, ModelConfig config, 
     if (place.writes())
       recorder =
           std::make_unique<Recorder>(output.options(), run, options.top_k, options.level != RecordLevel::top);
-    const TraceOptions traced{options.level == RecordLevel::hidden, options.checksums};
+    const TraceOptions traced{options.level == RecordLevel::hidden, options.checksums, options.sketches};
     if (traced.any()) {
       trace.emplace(config, plan, place, *device.backend, traced, capacity.logit_rows);
       traces.emplace(*trace, config, plan, place, groups.replica_ranks);
@@ -260,8 +263,6 @@ int run_plan(const World& world, const RunOptions& options, ModelConfig config, 
   return 0;
 }
 
-}  // namespace
-
 int run_command(const World& world, const std::vector<std::string>& arguments, const Pinning& pinning) {
   RunOptions options;
   world.together([&] {
@@ -274,7 +275,7 @@ int run_command(const World& world, const std::vector<std::string>& arguments, c
     record::refuse_long_names(options.output);
   });
   OpenedPlan opened = open_plan(world, options, pinning);
-  return run_plan(world, options, std::move(opened.config), opened.device, pinning);
+  return run_plan(world, options, std::move(opened), pinning);
 }
 
 }  // namespace shardrift

@@ -12,6 +12,7 @@ namespace shardrift {
 // Of the rows of one prompt so far.
 struct RowTraces {
   std::vector<std::uint64_t> sums;  // [rows, point_count(layers)]
+  std::vector<double> sketches;     // [rows, points, shards, kSketches]
   std::vector<std::byte> words;     // [rows, streams, hidden]
 };
 
@@ -19,7 +20,8 @@ class PassTraces {
  public:
   PassTraces(const Trace& trace, const ModelConfig& config, const Plan& plan, const Place& place,
              const Communicator& replica);
-  // After every pass, by every rank of the replica: checksums are summed, stages send their streams.
+  // After every pass, by every rank of the replica: checksums are summed, sketches brought together, stages
+  // send their streams.
   void collect();
   // On the writing rank: row i of the pass collected last is the prompt's next; and all rows into its record.
   void append(std::size_t i, RowTraces& rows) const;
@@ -31,9 +33,10 @@ class PassTraces {
   const Plan& plan_;
   const Place& place_;
   const Communicator& replica_;
-  int writer_;                       // in the replica
-  std::vector<std::uint64_t> sums_;  // [points, rows]
-  std::vector<std::byte> words_;     // [streams, rows, hidden]
+  int writer_;                           // in the replica
+  std::vector<std::uint64_t> sums_;      // [points, rows]
+  std::vector<std::uint64_t> sketches_;  // bits of [points, shards, rows, kSketches]
+  std::vector<std::byte> words_;         // [streams, rows, hidden]
 };
 
 }  // namespace shardrift

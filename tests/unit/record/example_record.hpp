@@ -150,6 +150,25 @@ inline void add_traces(PromptRecord& record, DType dtype, bool partials = true) 
                                                                                                : 0);
 }
 
+// Random sketches of two shards in two layers.
+inline void add_sketches(PromptRecord& record) {
+  Sketches& sketches = record.sketches;
+  sketches.layers = 2;
+  sketches.shards = 2;
+  sketches.rows = static_cast<std::int64_t>(record.rows.size());
+  sketches.operations = first_operations();
+  sketches.values.assign(static_cast<std::size_t>(point_count(2) * 2 * sketches.rows * kSketches), 0);
+  std::mt19937_64 random(80);
+  for (std::int64_t i = 0; i < point_count(2); ++i) {
+    const Point point = point_at(i, 2);
+    if (!sketches.has(point.operation)) continue;
+    for (std::int64_t shard = 0; shard < (on_shards(point.operation) ? 2 : 1); ++shard)
+      for (std::int64_t at = 0; at < sketches.rows * kSketches; ++at)
+        sketches.values[sketches.index_of_row(point, shard, 0) + static_cast<std::size_t>(at)] =
+            std::normal_distribution()(random);
+  }
+}
+
 // Random routes of layers 1 and 4 with 5 experts, 2 a token.
 inline void add_routes(PromptRecord& record, std::uint32_t seed = 79) {
   Routes& routes = record.routes;

@@ -10,6 +10,7 @@
 namespace shardrift::record {
 namespace {
 
+using testing::add_sketches;
 using testing::add_traces;
 using testing::error_of;
 using testing::example_prompt;
@@ -101,6 +102,22 @@ INSTANTIATE_TEST_SUITE_P(Dtypes, TracesOf,
                          ::testing::Values(DType::float64, DType::float32, DType::tf32, DType::float16,
                                            DType::bfloat16));
 
+TEST(Sketches, SurviveBitForBitAndAreReadWhenAskedFor) {
+  const Scratch scratch;
+  const RunInfo run = example_run();
+  auto a = example_prompt(run, "a", 0, 4);
+  add_sketches(a);
+  write_record(scratch / "o.h5", run, {a, example_prompt(run, "b", 1)});
+  const Reader reader = Reader::open(scratch / "o.h5");
+  const auto about = reader.prompt("a").sketches;
+  EXPECT_EQ(about.operations, a.sketches.operations);
+  EXPECT_EQ(about.shards, 2);
+  EXPECT_TRUE(about.values.empty());
+  EXPECT_EQ(reader.sketches("a").values, a.sketches.values);
+  EXPECT_TRUE(reader.sketches("b").empty());
+  EXPECT_TRUE(reader.prompt("b").sketches.empty());
+}
+
 // What a hostile file says is checked before it is believed.
 class HostileTraces : public ::testing::Test {
  protected:
@@ -110,6 +127,7 @@ class HostileTraces : public ::testing::Test {
     const RunInfo run = example_run();
     auto a = example_prompt(run, "a", 0);
     add_traces(a, DType::float32);
+    add_sketches(a);
     write_record(scratch / "o.h5", run, {a});
     const auto path = scratch / "o.h5";
     const hid_t file = H5Fopen(path.c_str(), H5F_ACC_RDWR, H5P_DEFAULT);
@@ -139,6 +157,12 @@ TEST_F(HostileTraces, AreRefused) {
   refused("checksums/qkv", H5T_STD_U64LE, {2, 3}, "stores");
   refused("checksums/attention_norm", H5T_STD_U64LE, {1U << 16U, 3}, "stores");
   refused("checksums/attention_norm", H5T_STD_U64LE, {1U << 20U, 3}, "layers");
+  refused("sketches/qkv", H5T_IEEE_F64LE, {}, "");
+  refused("sketches/qkv", H5T_IEEE_F32LE, {2, 2, 3, 8}, "float64");
+  refused("sketches/qkv", H5T_IEEE_F64LE, {2, 1, 3, 8}, "shape");
+  refused("sketches/qkv", H5T_IEEE_F64LE, {2, 2, 3, 4}, "shape");
+  refused("sketches/qkv", H5T_IEEE_F64LE, {2, 2, 3, 8}, "stores");
+  refused("sketches/attention_norm", H5T_IEEE_F64LE, {2, 3, 8}, "shards");
 }
 
 // Records of before the list, and of a version with other operations.
@@ -205,6 +229,10 @@ TEST(Traces, RowsOfARecordMustAgree) {
   auto other = a;
   other.checksums.rows = 2;
   EXPECT_THAT(error_of([&] { writer.add(other); }).what(), HasSubstr("checksums"));
+  other = a;
+  add_sketches(other);
+  other.sketches.values.pop_back();
+  EXPECT_THAT(error_of([&] { writer.add(other); }).what(), HasSubstr("sketches"));
   other = a;
   other.hidden.words.resize(other.hidden.words.size() / 3);
   EXPECT_THAT(error_of([&] { writer.add(other); }).what(), HasSubstr("hidden"));

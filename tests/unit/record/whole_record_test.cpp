@@ -18,6 +18,7 @@ namespace shardrift::record {
 namespace {
 
 namespace fs = std::filesystem;
+using testing::add_sketches;
 using testing::add_traces;
 using testing::contents;
 using ::testing::ElementsAre;
@@ -221,6 +222,7 @@ TEST_F(WholeRecord, TheContentHashIsOfEverythingInThePrompt) {
       [](auto& r) { r.top.log_probabilities[1] = -3; },
       [](auto& r) { r.hidden.words.back() ^= std::byte{1}; },
       [](auto& r) { r.checksums.sums.back() ^= 1; },
+      [](auto& r) { add_sketches(r); },
   };
   for (std::size_t i = 0; i < changes.size(); ++i) {
     auto other = prompt;

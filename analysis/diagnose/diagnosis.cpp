@@ -1,0 +1,221 @@
+#include "analysis/diagnose/diagnosis.hpp"
+
+#include <algorithm>
+#include <memory>
+#include <set>
+
+#include "analysis/diagnose/words.hpp"
+#include "analysis/measure/differences.hpp"
+#include "analysis/measure/measure.hpp"
+#include "common/error.hpp"
+#include "parallel/plan/plan_json.hpp"
+
+namespace shardrift::analysis {
+namespace {
+
+using record::Reader;
+
+const Reader& of_role(const std::vector<MadeRun>& made, RunRole role) {
+  const auto found =
+      std::find_if(made.begin(), made.end(), [&](const auto& run) { return run.run.role == role; });
+  return *(found == made.end() ? made.front() : *found).reader;  // the reference's plan is the candidate's
+}
+
+std::optional<Plan> plan_of(const Reader& run) {
+  try {
+    return plan_from_json(run.run().plan);
+  } catch (const Error&) {  // another program's, or another version's
+    return std::nullopt;
+  }
+}
+
+// Distances from one target, each measured once.
+class FromTarget {
+ public:
+  explicit FromTarget(const Reader& target) : target_(target) {}
+  const RunDistances& to(const Reader& run) {
+    const auto found =
+        std::find_if(kept_.begin(), kept_.end(), [&](const auto& one) { return one.first == &run; });
+    if (found != kept_.end()) return *found->second;
+    kept_.emplace_back(&run, std::make_unique<RunDistances>(distances(target_, run)));
+    return *kept_.back().second;
+  }
+
+ private:
+  const Reader& target_;
+  std::vector<std::pair<const Reader*, std::unique_ptr<RunDistances>>> kept_;
+};
+
+SideComparison compared(Side side, const RunDistances& run, const std::vector<const RunDistances*>& band,
+                        double roundoff) {
+  SideComparison comparison;
+  comparison.side = side;
+  comparison.seen = run.seen;
+  comparison.rows = run.rows;
+  comparison.rows_differ = run.rows_differ;
+  comparison.elements_differ = run.elements_differ;
+  comparison.band = static_cast<int>(band.size());
+  comparison.drifts = drifts(run, band, roundoff);
+  comparison.beyond = first_departure(comparison.drifts, Size::beyond);
+  comparison.unclear = first_departure(comparison.drifts, Size::unclear);
+  return comparison;
+}
+
+// The ranks of the first replica that have these shards of that layer.
+std::vector<int> ranks_of(const Plan& plan, const Departure& departure) {
+  std::set<int> ranks;
+  if (departure.shards.empty() || static_cast<int>(plan.stage_layers.size()) != plan.pipeline) return {};
+  for (int rank = 0; rank < plan.tensor_parallel * plan.pipeline; ++rank) {
+    const Place place = place_of(plan, rank);
+    const bool here = record::in_layer(departure.point.operation)
+                          ? place.layers.contains(departure.point.layer)
+                      : departure.point.operation == record::Operation::embedding ? place.first_stage
+                                                                                  : place.last_stage;
+    for (const int shard : departure.shards)
+      if (here && place.shards.contains(shard)) ranks.insert(rank);
+  }
+  return {ranks.begin(), ranks.end()};
+}
+
+RunToRun run_to_run(const Reader& reference, const Reader& candidate,
+                    const std::vector<const Reader*>& repeats) {
+  std::vector<Measurement> measured;
+  for (const auto* repeat : repeats) measured.push_back(measure(candidate, *repeat));
+  std::vector<const Measurement*> of_repeats;
+  for (const auto& one : measured) of_repeats.push_back(&one);
+  RunToRun result;
+  result.floor = statistics::noise_floor(of_repeats);
+  result.kl =
+      statistics::above_floor(measure(reference, candidate), of_repeats, statistics::metric("kl"), {});
+  return result;
+}
+
+class Diagnosing {
+ public:
+  Diagnosing(const Reader& reference, const Reader& candidate, const std::vector<MadeRun>& made,
+             const std::vector<const Reader*>& repeats)
+      : reference_(reference), candidate_(candidate), made_(made), repeats_(repeats) {
+    diagnosis_.reference = summary_of(reference);
+    diagnosis_.candidate = summary_of(candidate);
+    for (const auto& run : made) diagnosis_.runs.push_back(run.run);
+    roundoff_ = unit_roundoff(made.front().run.plan.dtype);
+  }
+
+  Diagnosis run() {
+    compare_sides();
+    if (!repeats_.empty()) diagnosis_.run_to_run = run_to_run(reference_, candidate_, repeats_);
+    conclude();
+    return std::move(diagnosis_);
+  }
+
+ private:
+  void compare_sides() {
+    const Reader& of_candidate = *made_.front().reader;
+    const Reader& of_reference = of_role(made_, RunRole::reference);
+    diagnosis_.other_weights = other_weights(of_candidate.run(), candidate_.run());
+    FromTarget from_candidate(of_candidate);
+    FromTarget from_reference(of_reference);
+    const bool two_plans = &of_candidate != &of_reference;
+    // Other numbers of shards have nothing to do with either plan's shards.
+    std::vector<const RunDistances*> independent;
+    for (const auto& run : made_)
+      if (run.run.role == RunRole::shards) independent.push_back(&from_reference.to(*run.reader));
+    bool shards_beyond = false;
+    if (two_plans) {
+      add(compared(Side::shards, from_reference.to(of_candidate), independent, roundoff_));
+      shards_beyond = diagnosis_.sides.back().beyond.has_value();
+    }
+    std::vector<const RunDistances*> band;
+    for (const auto& run : made_)
+      if (run.reader != &of_candidate && !(shards_beyond && run.run.role == RunRole::reference))
+        band.push_back(&from_candidate.to(*run.reader));
+    // A repeat's distance from the candidate, row by row: the same tokens, so the same rows.
+    std::vector<RunDistances> moved;
+    for (const auto* repeat : repeats_) moved.push_back(distances(candidate_, *repeat));
+    for (const auto& one : moved) band.push_back(&one);
+    add(compared(Side::candidate, from_candidate.to(candidate_), band, roundoff_));
+    const auto reference_dtype = plan_of(reference_);
+    if (reference_dtype && reference_dtype->dtype == made_.front().run.plan.dtype &&
+        reference_dtype->quantize == made_.front().run.plan.quantize) {
+      std::vector<const RunDistances*> around = independent;
+      if (two_plans && !shards_beyond) around.push_back(&from_reference.to(of_candidate));
+      add(compared(Side::reference, from_reference.to(reference_), around, roundoff_));
+    } else {
+      diagnosis_.why.push_back(
+          fmt::format("{} has other numbers than {}: it is not judged, only its plan's order is",
+                      diagnosis_.reference.name, diagnosis_.candidate.name));
+    }
+    std::sort(diagnosis_.sides.begin(), diagnosis_.sides.end(),
+              [](const auto& a, const auto& b) { return a.side < b.side; });
+  }
+
+  void add(SideComparison comparison) { diagnosis_.sides.push_back(std::move(comparison)); }
+
+  void conclude() {
+    const SideComparison& candidate = *diagnosis_.find(Side::candidate);
+    diagnosis_.to_record = wanted_of(candidate);
+    if (diagnosis_.other_weights)
+      diagnosis_.why.push_back(
+          fmt::format("other weights: {} was made with weights of another hash than the model's",
+                      diagnosis_.candidate.path));
+    for (const auto& side : diagnosis_.sides) {
+      if (!side.beyond) continue;
+      diagnosis_.finding = Finding::defect;
+      if (!diagnosis_.defect) locate(side);
+      diagnosis_.why.push_back(departure_text(diagnosis_, side, *side.beyond));
+    }
+    if (diagnosis_.finding == Finding::defect) return;
+    if (candidate.seen == Seen::nothing || candidate.rows == 0) {
+      diagnosis_.why.push_back(candidate.rows == 0
+                                   ? "no row of the candidate was fed the tokens of the runs made here"
+                                   : "the candidate holds no logits: nothing can be held against a rerun");
+      return;
+    }
+    const auto unclear = std::find_if(diagnosis_.sides.begin(), diagnosis_.sides.end(),
+                                      [](const auto& side) { return side.unclear.has_value(); });
+    if (unclear != diagnosis_.sides.end()) {
+      diagnosis_.why.push_back(departure_text(diagnosis_, *unclear, *unclear->unclear));
+      diagnosis_.to_record.insert(diagnosis_.to_record.begin(), "more prompts");
+      return;
+    }
+    diagnosis_.finding = Finding::noise;
+    for (const auto& side : diagnosis_.sides) diagnosis_.why.push_back(within_text(diagnosis_, side));
+    if (candidate.equal()) diagnosis_.to_record.clear();
+  }
+
+  void locate(const SideComparison& side) {
+    Defect defect;
+    defect.side = side.side;
+    defect.departure = *side.beyond;
+    const Reader& target =
+        side.side == Side::candidate ? *made_.front().reader : of_role(made_, RunRole::reference);
+    const auto rows = rows_of(target);
+    if (side.beyond->worst.worst_row < rows.size()) defect.row = rows[side.beyond->worst.worst_row];
+    const auto plan = plan_of(side.side == Side::reference ? reference_ : candidate_);
+    if (plan && side.side != Side::shards) defect.ranks = ranks_of(*plan, *side.beyond);
+    diagnosis_.defect = std::move(defect);
+  }
+
+  const Reader& reference_;
+  const Reader& candidate_;
+  const std::vector<MadeRun>& made_;
+  const std::vector<const Reader*>& repeats_;
+  double roundoff_ = 0;
+  Diagnosis diagnosis_;
+};
+
+}  // namespace
+
+const SideComparison* Diagnosis::find(Side side) const {
+  const auto found =
+      std::find_if(sides.begin(), sides.end(), [&](const auto& one) { return one.side == side; });
+  return found == sides.end() ? nullptr : &*found;
+}
+
+Diagnosis diagnose(const Reader& reference, const Reader& candidate, const std::vector<MadeRun>& made,
+                   const std::vector<const Reader*>& repeats) {
+  if (made.empty()) throw failure("diagnose: no run of the candidate's plan: this is a bug");
+  return Diagnosing(reference, candidate, made, repeats).run();
+}
+
+}  // namespace shardrift::analysis

@@ -1,0 +1,152 @@
+#include "analysis/diagnose/words.hpp"
+
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "common/error.hpp"
+
+namespace shardrift::analysis {
+namespace {
+
+using record::Operation;
+
+std::string side_text(const Diagnosis& diagnosis, Side side) {
+  switch (side) {
+    case Side::candidate:
+      return diagnosis.candidate.name;
+    case Side::reference:
+      return "the reference, " + diagnosis.reference.name + ",";
+    default:
+      return "one device computing the candidate's plan";
+  }
+}
+
+std::string_view against(Side side) {
+  switch (side) {
+    case Side::candidate:
+      return "its own plan on one device";
+    case Side::reference:
+      return "its own plan run again";
+    default:
+      return "the reference's plan";
+  }
+}
+
+std::string times(double excess) {
+  return std::isinf(excess) ? "where nothing may move" : fmt::format("{:.3g} times as much", excess);
+}
+
+const StationDrift* largest(const SideComparison& side) {
+  const auto found = std::max_element(side.drifts.begin(), side.drifts.end(),
+                                      [](const auto& a, const auto& b) { return a.worst < b.worst; });
+  return found == side.drifts.end() ? nullptr : &*found;
+}
+
+}  // namespace
+
+std::string place_text(const record::Point& point, Seen seen) {
+  const auto name = name_of(point.operation);
+  if (seen == Seen::logits) return "somewhere before the logits";
+  if (seen == Seen::streams && point.operation == Operation::mlp_residual)
+    return fmt::format("layer {}", point.layer);
+  if (seen == Seen::streams && point.operation == Operation::logits) return "final_norm or logits";
+  return record::in_layer(point.operation) ? fmt::format("{} of layer {}", name, point.layer)
+                                           : std::string(name);
+}
+
+std::string shards_text(const Departure& departure, const std::vector<int>& ranks) {
+  if (departure.shards.empty() || departure.shards_seen < 2) return "";
+  const auto seen = static_cast<std::size_t>(departure.shards_seen);
+  if (departure.shards.size() == seen) return fmt::format("all {} shards", seen);
+  std::string text = departure.shards.size() == 1 ? "shard " : "shards ";
+  text += fmt::format("{} of {}", fmt::join(departure.shards, ", "), seen);
+  if (!ranks.empty())
+    text += fmt::format(" ({} {})", ranks.size() == 1 ? "rank" : "ranks", fmt::join(ranks, ", "));
+  return text;
+}
+
+std::string_view look_at(Operation operation) {
+  switch (operation) {
+    case Operation::embedding:
+      return "the embedding's rows, a multiplier of the embedding, the tokens that were fed";
+    case Operation::attention_norm:
+    case Operation::mlp_norm:
+    case Operation::final_norm:
+      return "the norm's weights and epsilon";
+    case Operation::qkv:
+      return "weights and biases of queries, keys and values, and how heads are dealt to shards";
+    case Operation::query_key_norm:
+      return "the norms of queries and keys";
+    case Operation::rope:
+      return "positions, the rope's base and scaling";
+    case Operation::attention:
+      return "what the KV cache holds of earlier tokens, masks, windows, the scale of scores";
+    case Operation::attention_partials:
+      return "the shard's columns of o_proj";
+    case Operation::attention_sum:
+      return "the sum over ranks, the bias of o_proj";
+    case Operation::attention_residual:
+    case Operation::mlp_residual:
+      return "the residual: a norm after the block, a multiplier, the addition";
+    case Operation::router:
+      return "the router's weights";
+    case Operation::gate_up:
+      return "weights and biases of gate and up, and how columns are dealt to shards";
+    case Operation::activation:
+      return "the activation function";
+    case Operation::mlp_partials:
+      return "the shard's columns of down_proj";
+    case Operation::mlp_sum:
+      return "the sum over ranks, the bias of down_proj";
+    case Operation::logits:
+      return "the head's rows, a divisor or cap of the logits";
+  }
+  return "";
+}
+
+std::string departure_text(const Diagnosis& diagnosis, const SideComparison& side,
+                           const Departure& departure) {
+  const StationDrift& worst = departure.worst;
+  const auto shards =
+      shards_text(departure, diagnosis.defect && diagnosis.defect->side == side.side ? diagnosis.defect->ranks
+                                                                                     : std::vector<int>());
+  std::string text =
+      fmt::format("{} departs from {} in {}{}{}", side_text(diagnosis, side.side), against(side.side),
+                  place_text(departure.point, side.seen), shards.empty() ? "" : ", ", shards);
+  text +=
+      fmt::format(": by {:.2g} of its size over {} rows, where rounding makes {:.2g}; in the worst row {}",
+                  worst.drift, worst.rows, worst.level, times(worst.worst));
+  if (side.seen == Seen::operations && departure.size == Size::beyond)
+    text += fmt::format(". All before it is within rounding: look at {}", look_at(departure.point.operation));
+  return text;
+}
+
+std::string within_text(const Diagnosis& diagnosis, const SideComparison& side) {
+  if (side.rows == 0 || side.seen == Seen::nothing)
+    return fmt::format("{}: no row to hold against {}", side_text(diagnosis, side.side), against(side.side));
+  if (side.equal())
+    return fmt::format("{} has every bit of {}: {} rows", side_text(diagnosis, side.side), against(side.side),
+                       side.rows);
+  const auto* most = largest(side);
+  return fmt::format(
+      "{} differs from {} in {} of {} rows, and nowhere by more than rounding makes: at most {:.3g} times as "
+      "much in a row, in {}",
+      side_text(diagnosis, side.side), against(side.side), side.rows_differ, side.rows, most->worst,
+      place_text(most->station.point, Seen::operations));
+}
+
+std::vector<std::string> wanted_of(const SideComparison& side) {
+  switch (side.seen) {
+    case Seen::nothing:
+      return {"--record logits --sketches"};
+    case Seen::logits:
+    case Seen::streams:
+      return {"--sketches"};
+    default:
+      return {};
+  }
+}
+
+}  // namespace shardrift::analysis

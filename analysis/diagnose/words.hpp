@@ -1,0 +1,26 @@
+// A diagnosis in sentences.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "analysis/diagnose/diagnosis.hpp"
+
+namespace shardrift::analysis {
+
+// "gate_up of layer 2"; of what only hidden states or logits show: "layer 2", "somewhere before the logits".
+std::string place_text(const record::Point& point, Seen seen);
+// "shard 1 of 3 (rank 1)", "all 3 shards"; empty: not known, or no shard's.
+std::string shards_text(const Departure& departure, const std::vector<int>& ranks);
+// What stands between the inputs of an operation, which agree, and its output: where to look.
+std::string_view look_at(record::Operation operation);
+
+// Where a side departs, and by how much.
+std::string departure_text(const Diagnosis& diagnosis, const SideComparison& side,
+                           const Departure& departure);
+// That a side does not.
+std::string within_text(const Diagnosis& diagnosis, const SideComparison& side);
+
+// What the records do not hold, as flags of shardrift-run.
+std::vector<std::string> wanted_of(const SideComparison& side);
+
+}  // namespace shardrift::analysis
