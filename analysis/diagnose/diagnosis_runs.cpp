@@ -84,7 +84,8 @@ std::vector<DiagnosisRun> diagnosis_runs(const Plan& reference, const Plan& cand
   of_reference.quantize = of_candidate.quantize;
   of_reference.device = of_candidate.device;
   if (of_candidate.dtype == DType::tf32) of_reference.products = Products::library;
-  if (of_candidate.dtype == DType::float64) of_reference.reduction.accumulator = Accumulator::message;
+  if (of_candidate.dtype == DType::float64 && of_reference.reduction.accumulator == Accumulator::float32)
+    of_reference.reduction.accumulator = Accumulator::message;
   add(RunRole::reference, "reference", of_reference);
   int added = 0;
   for (const int shards : {2, 3, 4, 5}) {

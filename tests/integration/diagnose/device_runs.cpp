@@ -27,12 +27,18 @@ const World& world() {
   return *one;
 }
 
+// Other prompts, by hand: SHARDRIFT_DIAGNOSE_SEED=1000 build/tests/test_planted_defects
+std::uint64_t seed_of(const Subject& subject) {
+  const char* more = std::getenv("SHARDRIFT_DIAGNOSE_SEED");
+  return subject.seed + (more == nullptr ? 0 : std::strtoull(more, nullptr, 10));
+}
+
 fs::path prompts_file(const fs::path& folder, const Subject& subject) {
   constexpr int kLengths[] = {6, 23, 14, 37, 3};
   const fs::path path = folder / fmt::format("prompts-{}-{}.jsonl", subject.seed, subject.prompts);
   if (fs::exists(path)) return path;
   std::ofstream file(path);
-  std::uint64_t state = subject.seed;
+  std::uint64_t state = seed_of(subject);
   for (int p = 0; p < subject.prompts; ++p) {
     file << R"({"id": "p)" << p << R"(", "tokens": [)";
     for (int i = 0; i < kLengths[(p + static_cast<int>(subject.seed)) % 5]; ++i) {

@@ -47,8 +47,8 @@ TEST(Sketch, TellsTheDistance) {
       y[j] += 0.25F * static_cast<float>(j + 1);
       wanted += std::pow(static_cast<double>(y[j]) - static_cast<double>(x[j]), 2);
     }
-    const auto of_x = sketch_of(x);
-    const auto of_y = sketch_of(y);
+    const auto of_x = sketch_of(x, 1000 * i);  // other columns, other signs
+    const auto of_y = sketch_of(y, 1000 * i);
     double estimate = 0;
     for (int k = 0; k < kSketches; ++k) estimate += (of_y[k] - of_x[k]) * (of_y[k] - of_x[k]) / kSketches;
     ratios += estimate / wanted;

@@ -38,7 +38,9 @@ class DiagnosisOf : public ::testing::Test {
     return prompt;
   }
   const std::filesystem::path& file(const std::string& name, int shards, const record::PromptRecord& prompt) {
-    const auto path = scratch_ / (name + ".h5");
+    const auto folder = scratch_ / std::to_string(paths_.size());
+    std::filesystem::create_directories(folder);
+    const auto path = folder / (name + ".h5");
     write_record(path, sketched_run(shards), {prompt});
     return paths_.emplace_back(path);
   }

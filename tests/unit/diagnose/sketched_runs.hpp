@@ -25,7 +25,7 @@ inline record::PromptRecord sketched_prompt(const std::string& id, std::int64_t 
                                             int shards) {
   const auto run = sketched_run(shards);
   auto prompt = scored_prompt(run, id, index, rows);
-  prompt.checksums = {};
+  prompt.checksums.sums.clear();  // not recorded
   record::Sketches& sketches = prompt.sketches;
   sketches.layers = kLayers;
   sketches.shards = shards;

@@ -34,7 +34,7 @@ TEST(Routes, SurviveBitForBit) {
     EXPECT_EQ(reader.prompt("a").routes, routed("a", 0).routes);
     EXPECT_EQ(reader.prompt("b").routes, routed("b", 1).routes);
     EXPECT_TRUE(reader.prompt("c").routes.empty());
-    EXPECT_EQ(reader.schema_minor(), 7);
+    EXPECT_EQ(reader.schema_minor(), 8);
     for (const char* id : {"a", "b", "c"}) EXPECT_TRUE(verify_prompt(reader, id));
   }
 }
