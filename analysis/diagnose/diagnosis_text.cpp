@@ -2,6 +2,7 @@
 #include <fmt/ranges.h>
 
 #include <cmath>
+#include <limits>
 
 #include "analysis/diagnose/diagnosis_presenters.hpp"
 #include "analysis/diagnose/words.hpp"
@@ -16,7 +17,33 @@ std::string number(double value) {
   return value == 0 ? "0" : fmt::format("{:.3g}", value);
 }
 
-// Layer by layer the station of the largest excess, and all operations around a departure.
+std::int64_t layer_of(const record::Point& point) {
+  if (record::in_layer(point.operation)) return point.layer + 1;
+  return point.operation == record::Operation::embedding ? 0 : std::numeric_limits<std::int64_t>::max();
+}
+
+// Of each layer the station of the largest excess. Of the layer of a departure every operation, the departing
+// one shard by shard; after it the logits alone, since all is beyond there.
+std::vector<const StationDrift*> shown_of(const SideComparison& side) {
+  std::vector<const StationDrift*> shown;
+  const auto* last = side.unclear ? &side.unclear->point : nullptr;
+  for (const auto& drift : side.drifts) {
+    const auto& [point, shard] = drift.station;
+    const std::int64_t layer = layer_of(point);
+    if (last != nullptr && layer == layer_of(*last)) {
+      if (shard == kWholeRow || point == *last) shown.push_back(&drift);
+      continue;
+    }
+    if (last != nullptr && layer > layer_of(*last) && point.operation != record::Operation::logits) continue;
+    if (!shown.empty() && layer_of(shown.back()->station.point) == layer) {
+      if (drift.worst > shown.back()->worst) shown.back() = &drift;
+    } else {
+      shown.push_back(&drift);
+    }
+  }
+  return shown;
+}
+
 std::string drifts_text(const SideComparison& side) {
   if (side.drifts.empty()) return "";
   TextColumns table({{"operation", Align::left},
@@ -27,31 +54,12 @@ std::string drifts_text(const SideComparison& side) {
                      {"worst row", Align::right},
                      {"mean", Align::right},
                      {"", Align::left}});
-  const auto layer_of = [](const StationDrift& drift) {
-    const auto operation = drift.station.point.operation;
-    if (record::in_layer(operation)) return drift.station.point.layer + 1;
-    return operation == record::Operation::embedding ? std::int64_t{0} : std::int64_t{-1};
-  };
-  std::size_t i = 0;
-  while (i < side.drifts.size()) {
-    std::size_t end = i;
-    std::size_t most = i;
-    while (end < side.drifts.size() && layer_of(side.drifts[end]) == layer_of(side.drifts[i])) {
-      if (side.drifts[end].worst > side.drifts[most].worst) most = end;
-      ++end;
-    }
-    const bool departs =
-        side.unclear && layer_of(StationDrift{{side.unclear->point, kWholeRow}}) == layer_of(side.drifts[i]);
-    for (; i < end; ++i) {
-      const auto& drift = side.drifts[i];
-      if (i != most && !(departs && side.seen == Seen::operations)) continue;
-      table.add({place_text(drift.station.point, Seen::operations),
-                 drift.station.shard == kWholeRow ? "" : std::to_string(drift.station.shard),
-                 fmt::format("{}/{}", drift.rows_differ, drift.rows), number(drift.drift),
-                 number(drift.level), number(drift.worst), number(drift.mean),
-                 drift.size == Size::within ? "" : std::string(name_of(drift.size))});
-    }
-  }
+  for (const auto* drift : shown_of(side))
+    table.add({place_text(drift->station.point, Seen::operations),
+               drift->station.shard == kWholeRow ? "" : std::to_string(drift->station.shard),
+               fmt::format("{}/{}", drift->rows_differ, drift->rows), number(drift->drift),
+               number(drift->level), number(drift->worst), number(drift->mean),
+               drift->size == Size::within ? "" : std::string(name_of(drift->size))});
   return table.str();
 }
 
