@@ -197,11 +197,20 @@ Json comparison_json(const Comparison& comparison) {
           {"token_table", table_json(comparison.table)}};
 }
 
+Json run_to_run_json(const statistics::RunToRun& run) {
+  return {{"repeats", run.floor.names},           {"rows", run.floor.rows},
+          {"rows_differ", run.floor.rows_differ}, {"flips", run.floor.flips},
+          {"kl_floor", run.kl.floor.value},       {"kl_above", run.kl.excess.value}};
+}
+
 }  // namespace
 
 std::string comparisons_json(const record::Reader& reference, const std::vector<Comparison>& comparisons) {
   Json candidates = Json::array();
-  for (const auto& comparison : comparisons) candidates.push_back(comparison_json(comparison));
+  for (const auto& comparison : comparisons) {
+    candidates.push_back(comparison_json(comparison));
+    if (comparison.run_to_run) candidates.back()["run_to_run"] = run_to_run_json(*comparison.run_to_run);
+  }
   const Json json = {{"schema", 1},
                      {"reference",
                       {{"path", reference.path().string()},

@@ -272,6 +272,7 @@ std::string comparison_text(const Comparison& comparison) {
   } else {
     text += "no chosen token differs\n";
   }
+  if (comparison.run_to_run) text += statistics::run_to_run_text(*comparison.run_to_run);
   return text + verdict_text(measurement);
 }
 

@@ -77,17 +77,13 @@ std::vector<int> ranks_of(const Plan& plan, const Departure& departure) {
   return {ranks.begin(), ranks.end()};
 }
 
-RunToRun run_to_run(const Reader& reference, const Reader& candidate,
-                    const std::vector<const Reader*>& repeats) {
+statistics::RunToRun repeated(const Reader& reference, const Reader& candidate,
+                              const std::vector<const Reader*>& repeats) {
   std::vector<Measurement> measured;
   for (const auto* repeat : repeats) measured.push_back(measure(candidate, *repeat));
   std::vector<const Measurement*> of_repeats;
   for (const auto& one : measured) of_repeats.push_back(&one);
-  RunToRun result;
-  result.floor = statistics::noise_floor(of_repeats);
-  result.kl =
-      statistics::above_floor(measure(reference, candidate), of_repeats, statistics::metric("kl"), {});
-  return result;
+  return statistics::run_to_run(measure(reference, candidate), of_repeats);
 }
 
 class Diagnosing {
@@ -103,7 +99,7 @@ class Diagnosing {
 
   Diagnosis run() {
     compare_sides();
-    if (!repeats_.empty()) diagnosis_.run_to_run = run_to_run(reference_, candidate_, repeats_);
+    if (!repeats_.empty()) diagnosis_.run_to_run = repeated(reference_, candidate_, repeats_);
     conclude();
     return std::move(diagnosis_);
   }

@@ -15,7 +15,7 @@
 #include "analysis/diagnose/diagnosis_runs.hpp"
 #include "analysis/diagnose/drift.hpp"
 #include "analysis/measure/measurement.hpp"
-#include "analysis/statistics/beside.hpp"
+#include "analysis/statistics/run_to_run.hpp"
 
 namespace shardrift::analysis {
 
@@ -53,19 +53,13 @@ struct Defect {
   std::vector<int> ranks;  // of the shards, in the plan of that side; empty: not known
 };
 
-// How far runs of one configuration are from each other.
-struct RunToRun {
-  statistics::NoiseFloor floor;  // rows compared, and those whose bits move, over all repeats
-  statistics::AboveFloor kl;     // mean KL(reference || candidate), nats, and what of it exceeds the repeats'
-};
-
 struct Diagnosis {
   Finding finding = Finding::cannot_tell;
   RunSummary reference, candidate;
   std::vector<DiagnosisRun> runs;  // that were made
   std::vector<SideComparison> sides;
   std::optional<Defect> defect;
-  std::optional<RunToRun> run_to_run;  // where repeats of the candidate were given
+  std::optional<statistics::RunToRun> run_to_run;  // where repeats of the candidate were given
   bool other_weights = false;          // the candidate's record is of other weights than the model
   std::vector<std::string> why;        // sentences: what the finding rests on
   std::vector<std::string> to_record;  // what would tell more, as flags of shardrift-run; empty: nothing

@@ -68,7 +68,7 @@ Json defect_json(const std::optional<Defect>& defect, const Diagnosis& diagnosis
   return json;
 }
 
-Json run_to_run_json(const std::optional<RunToRun>& run) {
+Json run_to_run_json(const std::optional<statistics::RunToRun>& run) {
   if (!run) return nullptr;
   return {{"repeats", run->floor.names.size()},       {"rows", run->floor.rows},
           {"rows_differ", run->floor.rows_differ},    {"flips", run->floor.flips},

@@ -63,20 +63,6 @@ std::string drifts_text(const SideComparison& side) {
   return table.str();
 }
 
-std::string run_to_run_text(const RunToRun& run) {
-  const auto& floor = run.floor;
-  if (floor.zero_bits)
-    return fmt::format("run-to-run: {} repeat{}, no bit of {} rows moves\n", floor.names.size(),
-                       floor.names.size() == 1 ? "" : "s", floor.rows);
-  return fmt::format(
-      "run-to-run: {} repeat{}, the bits of {} of {} rows ({:.3g}%) move, {} other choices; mean KL of the "
-      "candidate {}, of "
-      "its repeats {}, above that floor {}\n",
-      floor.names.size(), floor.names.size() == 1 ? "" : "s", floor.rows_differ, floor.rows,
-      floor.rows > 0 ? 100.0 * static_cast<double>(floor.rows_differ) / static_cast<double>(floor.rows) : 0.0,
-      floor.flips, number(run.kl.candidate.value), number(run.kl.floor.value), number(run.kl.excess.value));
-}
-
 }  // namespace
 
 std::string diagnosis_text(const Diagnosis& diagnosis) {
@@ -92,7 +78,7 @@ std::string diagnosis_text(const Diagnosis& diagnosis) {
   }
   text += '\n';
   for (const auto& sentence : diagnosis.why) text += "  " + sentence + ".\n";
-  if (diagnosis.run_to_run) text += run_to_run_text(*diagnosis.run_to_run);
+  if (diagnosis.run_to_run) text += statistics::run_to_run_text(*diagnosis.run_to_run);
   if (!diagnosis.to_record.empty())
     text += fmt::format("to know more, record: {}\n", fmt::join(diagnosis.to_record, "; "));
   const SideComparison* shown = diagnosis.find(diagnosis.defect ? diagnosis.defect->side : Side::candidate);

@@ -148,15 +148,22 @@ std::string ladder_json(const Ladder& ladder) {
     rungs.push_back(std::move(one));
   }
   const LogitDifference* residue = ladder.residue();
-  const Json json = {{"schema", "shardrift explain ladder 1"},
-                     {"prompts", ladder.prompts},
-                     {"rows", ladder.rows},
-                     {"elements", ladder.elements},
-                     {"rungs", std::move(rungs)},
-                     {"additivity", or_null(ladder.additivity)},
-                     {"residue", residue != nullptr ? difference_json(*residue) : Json(nullptr)},
-                     {"complete", residue != nullptr ? Json(residue->bits == 0) : Json(nullptr)},
-                     {"notes", ladder.notes}};
+  Json json = {{"schema", "shardrift explain ladder 1"},
+               {"prompts", ladder.prompts},
+               {"rows", ladder.rows},
+               {"elements", ladder.elements},
+               {"rungs", std::move(rungs)},
+               {"additivity", or_null(ladder.additivity)},
+               {"residue", residue != nullptr ? difference_json(*residue) : Json(nullptr)},
+               {"complete", residue != nullptr ? Json(residue->bits == 0) : Json(nullptr)},
+               {"notes", ladder.notes}};
+  if (const auto& repeats = ladder.repeats)
+    json["run_to_run"] = {{"repeats", repeats->names},
+                          {"rows", repeats->rows},
+                          {"rows_differ", repeats->rows_differ},
+                          {"largest", difference_json(repeats->largest)},
+                          {"rms_above", or_null(repeats->rms_above)},
+                          {"kl_above", or_null(repeats->kl_above)}};
   return json.dump(1) + "\n";
 }
 

@@ -225,6 +225,12 @@ std::string ladder_text(const Ladder& ladder) {
                number(rung.total.rms), percent(rung.share), number(rung.step.kl_mean),
                number(rung.total.kl_mean), std::to_string(rung.step.flips), first_text(rung.first)});
   }
+  if (const auto& repeats = ladder.repeats)
+    table.add({"run-to-run",
+               fmt::format("'{}' once more, {} times: the bits of {} rows move", ladder.rungs.back().name,
+                           repeats->names.size(), ratio(repeats->rows_differ, repeats->rows)),
+               percent(repeats->largest.elements_differ, ladder.elements), number(repeats->largest.rms), "",
+               "", number(repeats->largest.kl_mean), "", std::to_string(repeats->largest.flips), ""});
   std::string text =
       fmt::format("{} prompts, {} rows, {} logits\n\n", ladder.prompts, ladder.rows, ladder.elements);
   for (const auto& rung : ladder.rungs)
@@ -239,6 +245,10 @@ std::string ladder_text(const Ladder& ladder) {
         number(ladder.additivity));
   text += "\n";
   text += residue_text(ladder);
+  if (ladder.repeats)
+    text += fmt::format("run-to-run: of the step to {}, RMS {} and KL {} are above what its repeats move\n",
+                        ladder.rungs.back().name, number(ladder.repeats->rms_above),
+                        number(ladder.repeats->kl_above));
   for (const auto& note : ladder.notes) text += fmt::format("note: {}\n", note);
   return text;
 }

@@ -10,6 +10,7 @@
 #include "analysis/measure/alignment.hpp"
 #include "analysis/measure/metrics.hpp"
 #include "analysis/measure/run_summary.hpp"
+#include "analysis/statistics/metric.hpp"
 #include "common/error.hpp"
 #include "record/reader.hpp"
 
@@ -229,13 +230,32 @@ class LadderSums {
   std::int64_t rows_compared_ = 0;
 };
 
+LadderRepeats repeats_of(const RungFile& last, const LogitDifference& step,
+                         const std::vector<std::filesystem::path>& repeats) {
+  LadderRepeats found;
+  for (const auto& path : repeats) {
+    const Ladder pair = measure_ladder({last, {name_of_run(path), std::nullopt, path}});
+    const LogitDifference& moved = pair.rungs.back().step;
+    found.rows += pair.rows;
+    found.rows_differ += moved.rows_differ;
+    if (found.names.empty() || moved.rms > found.largest.rms) found.largest = moved;
+    found.names.push_back(name_of_run(path));
+  }
+  using statistics::FloorRule;
+  found.rms_above = statistics::above_floor(step.rms, found.largest.rms, FloorRule::quadrature);
+  found.kl_above = statistics::above_floor(step.kl_mean, found.largest.kl_mean, FloorRule::difference);
+  return found;
+}
+
 }  // namespace
 
-Ladder measure_ladder(const std::vector<RungFile>& files) {
+Ladder measure_ladder(const std::vector<RungFile>& files, const std::vector<std::filesystem::path>& repeats) {
   if (files.size() < 2) throw usage_error("explain: a ladder has two rungs or more");
   LadderSums sums(files);
   for (const auto& id : sums.readers().front().prompt_ids()) sums.add(id);
-  return sums.finish();
+  Ladder ladder = sums.finish();
+  if (!repeats.empty()) ladder.repeats = repeats_of(files.back(), ladder.rungs.back().step, repeats);
+  return ladder;
 }
 
 }  // namespace shardrift::analysis

@@ -85,6 +85,18 @@ struct LadderRung {
   std::optional<FirstDifference> first;  // against the rung before, where both have checksums
 };
 
+// The last run's configuration run again: what no rung explains, where a run does not repeat its own bits.
+struct LadderRepeats {
+  std::vector<std::string> names;
+  std::int64_t rows = 0;         // compared, over all repeats
+  std::int64_t rows_differ = 0;  // whose bits move
+  LogitDifference largest;       // of the repeats, by RMS, the last run against it
+  // What of the step to the last run exceeds that: sqrt(max(0, step² - largest²)) of the RMS, the difference
+  // of the mean KL, at least 0.
+  double rms_above = kNoValue;
+  double kl_above = kNoValue;
+};
+
 struct Ladder {
   std::vector<LadderRung> rungs;
   std::int64_t prompts = 0;
@@ -92,6 +104,7 @@ struct Ladder {
   std::int64_t elements = 0;
   std::vector<std::string> notes;
   bool has_real = false;  // the last rung is a real run
+  std::optional<LadderRepeats> repeats;
   // The sum of the steps' squares, of the square of the whole difference between first and last rung. Near 1:
   // the causes add up like independent ones. Near the number of steps that move anything: each alone moves
   // the logits as far as all together, as rounding does once it has spread. NaN where first and last are
@@ -103,6 +116,8 @@ struct Ladder {
 
 // Rows that were fed the same tokens in all runs, in one pass over all files; a few rows of each in memory.
 // Throws bad_data where the files do not belong together, or have no logits, or other dtypes.
-Ladder measure_ladder(const std::vector<RungFile>& files);
+// repeats: records of the last run's configuration.
+Ladder measure_ladder(const std::vector<RungFile>& files,
+                      const std::vector<std::filesystem::path>& repeats = {});
 
 }  // namespace shardrift::analysis

@@ -44,6 +44,7 @@ struct Flags {
   std::string csv;
   std::string html;
   analysis::TableChoice table;
+  std::vector<std::string> repeats;
   bool no_cache = false;
   std::optional<int> threads;
   std::optional<double> tolerance;
@@ -59,6 +60,9 @@ bool read_flags(const std::vector<std::string>& arguments, Flags& flags) {
       .option("prompt", flags.table.prompt, "ID",
               "show this prompt's tokens (default: the first that differs)")
       .option("steps", flags.table.steps, "N", "rows of the token table (default 12)")
+      .option("repeat", flags.repeats, "FILE",
+              "the candidate's configuration once more, of an engine whose bits change from run to run: what "
+              "of the divergence exceeds that; may be repeated; with one candidate")
       .option("tolerance", flags.tolerance, "D",
               "exit code 0 where the same tokens are chosen and no logit differs by more than D (default: "
               "where every bit is equal); limits of other kinds: shardrift gate")
@@ -73,6 +77,9 @@ bool read_flags(const std::vector<std::string>& arguments, Flags& flags) {
   if (flags.files.size() < 2)
     throw usage_error(
         "compare: needs a reference and at least one candidate: shardrift compare REF.h5 CAND.h5");
+  if (!flags.repeats.empty() && flags.files.size() != 2)
+    throw usage_error("compare: --repeat {}: of which of the {} candidates? give one", flags.repeats.front(),
+                      flags.files.size() - 1);
   return true;
 }
 
@@ -118,6 +125,17 @@ analysis::Measurement measured(const record::Reader& reference, const record::Re
   return analysis::measure(reference, candidate, options);
 }
 
+std::optional<statistics::RunToRun> repeated(const record::Reader& candidate,
+                                             const analysis::Measurement& measurement, const Flags& flags) {
+  if (flags.repeats.empty()) return std::nullopt;
+  std::vector<analysis::Measurement> measurements;
+  for (const auto& file : flags.repeats)
+    measurements.push_back(measured(candidate, record::Reader::open(file), flags));
+  std::vector<const analysis::Measurement*> repeats;
+  for (const auto& one : measurements) repeats.push_back(&one);
+  return statistics::run_to_run(measurement, repeats);
+}
+
 }  // namespace
 
 ExitCode compare(const std::vector<std::string>& arguments) {
@@ -125,9 +143,11 @@ ExitCode compare(const std::vector<std::string>& arguments) {
   if (!read_flags(arguments, wanted)) return ExitCode::ok;
 
   const auto reference = record::Reader::open(wanted.files.front());
-  OutputFile json("--json", wanted.json, wanted.files);
-  OutputFile csv("--csv", wanted.csv, wanted.files);
-  OutputFile html("--html", wanted.html, wanted.files);
+  std::vector<std::string> read = wanted.files;
+  read.insert(read.end(), wanted.repeats.begin(), wanted.repeats.end());
+  OutputFile json("--json", wanted.json, read);
+  OutputFile csv("--csv", wanted.csv, read);
+  OutputFile html("--html", wanted.html, read);
   if (csv.wanted()) analysis::write_csv_head(csv.stream());
   print(analysis::head_text(reference));
   std::vector<analysis::Comparison> comparisons;
@@ -138,6 +158,7 @@ ExitCode compare(const std::vector<std::string>& arguments) {
     analysis::Comparison comparison;
     comparison.measurement = measured(reference, candidate, wanted);
     comparison.table = analysis::token_table(reference, candidate, comparison.measurement, wanted.table);
+    comparison.run_to_run = repeated(candidate, comparison.measurement, wanted);
     if (html.wanted()) excerpts.push_back(report::excerpt_of(reference, candidate, comparison.measurement));
     if (i > 1) print("\n");
     print(analysis::comparison_text(comparison));

@@ -42,6 +42,7 @@ std::vector<std::string> read_files(const std::vector<std::string>& files,
   std::vector<std::string> read = files;
   read.insert(read.end(), repeats.begin(), repeats.end());
   read.push_back(flags.profile.string());
+  if (!flags.worker.output.empty()) read.push_back(flags.worker.output.string());
   for (const auto& file : files_in(flags.model)) read.push_back(file);
   return read;
 }

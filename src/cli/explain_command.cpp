@@ -58,6 +58,7 @@ struct Options {
   std::vector<std::string> files;
   std::vector<std::string> rungs;
   ExplainFiles written;
+  std::vector<std::string> repeats;
   bool ladder = false;
 };
 
@@ -86,6 +87,9 @@ ExitCode explain(const std::vector<std::string>& arguments) {
   known.files(options.files)
       .flag("ladder", options.ladder, "the files are rungs of a ladder, in any order")
       .option("rung", options.rungs, "NAME=FILE", "the next rung; may be repeated")
+      .option("repeat", options.repeats, "FILE",
+              "of a ladder: its last run once more, of an engine whose bits change from run to run; may be "
+              "repeated")
       .option("json", options.written.json, "FILE", "write the same results as JSON")
       .option("csv", options.written.csv, "FILE", "… the numbers as one table, for a spreadsheet or pandas")
       .option("html", options.written.html, "FILE",
@@ -98,13 +102,18 @@ ExitCode explain(const std::vector<std::string>& arguments) {
     if (options.ladder || !options.rungs.empty() || !options.files.empty())
       throw usage_error("explain: --run makes the rungs itself: leave out --ladder, --rung and files");
     if (!run_flags.graft.empty()) {
+      if (!options.repeats.empty())
+        throw usage_error("explain --graft {}: has no ladder; leave out --repeat", run_flags.graft);
       if (!options.written.html.empty())
         throw usage_error("explain --graft {}: has no page; leave out --html", run_flags.graft);
       OutputFile json("--json", options.written.json, read_by(run_flags));
       OutputFile csv("--csv", options.written.csv, read_by(run_flags));
       return explain_graft(run_flags, json, csv);
     }
-    ExplainOutput output(options.written, command_line("explain", arguments), read_by(run_flags));
+    auto read = read_by(run_flags);
+    read.insert(read.end(), options.repeats.begin(), options.repeats.end());
+    ExplainOutput output(options.written, command_line("explain", arguments), read);
+    output.repeats({options.repeats.begin(), options.repeats.end()});
     return explain_run(run_flags, output);
   }
   if (const auto option = known.given_of(kWithRun))
@@ -115,7 +124,13 @@ ExitCode explain(const std::vector<std::string>& arguments) {
   const auto rungs = named_rungs(options.rungs);
   std::vector<std::string> read = options.files;
   for (const auto& rung : rungs) read.push_back(rung.path.string());
+  read.insert(read.end(), options.repeats.begin(), options.repeats.end());
+  if (!options.repeats.empty() && rungs.empty() && !options.ladder)
+    throw usage_error(
+        "explain: --repeat goes with a ladder (--ladder, --rung, --run); of two runs: shardrift compare "
+        "--repeat");
   ExplainOutput output(options.written, command_line("explain", arguments), read);
+  output.repeats({options.repeats.begin(), options.repeats.end()});
   if (!rungs.empty()) return output.show_ladder(rungs);
   if (options.ladder)
     return output.show_ladder(analysis::recognised({options.files.begin(), options.files.end()}));

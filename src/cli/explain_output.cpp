@@ -41,7 +41,7 @@ report::Report ExplainOutput::page_of(const record::Reader& reference, const rec
 }
 
 ExitCode ExplainOutput::show_ladder(const std::vector<analysis::RungFile>& rungs) {
-  const auto ladder = analysis::measure_ladder(rungs);
+  const auto ladder = analysis::measure_ladder(rungs, repeats_);
   print(analysis::ladder_text(ladder));
   if (json_.wanted()) json_.stream() << analysis::ladder_json(ladder);
   if (csv_.wanted()) analysis::write_csv(csv_.stream(), ladder);

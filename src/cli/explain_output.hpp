@@ -1,6 +1,8 @@
 // What shardrift explain prints of its results, and the files it writes of them.
 #pragma once
+#include <filesystem>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "analysis/explain/ladder.hpp"
@@ -27,6 +29,8 @@ class ExplainOutput {
   void show_pair(const std::string& reference, const std::string& candidate);
   // beyond_tolerance where a real run has a residue.
   ExitCode show_ladder(const std::vector<analysis::RungFile>& rungs);
+  // Of the last rung's configuration: ladders shown after this are held against what repeats move.
+  void repeats(std::vector<std::filesystem::path> files) { repeats_ = std::move(files); }
 
  private:
   report::Report page_of(const record::Reader& reference, const record::Reader& candidate,
@@ -36,6 +40,7 @@ class ExplainOutput {
   OutputFile csv_;
   OutputFile html_;
   std::string command_;
+  std::vector<std::filesystem::path> repeats_;
 };
 
 }  // namespace shardrift::cli

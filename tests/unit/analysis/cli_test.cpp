@@ -73,6 +73,25 @@ TEST_F(Program, ExitCodes) {
   EXPECT_EQ(run("--version"), 0);
 }
 
+// What the candidate's own repeats move is said beside what it moves.
+TEST_F(Program, CompareSaysHowFarRepeatsAre) {
+  testing::Rows again{{0, 1, 0, 0, 0}, {0, 0, 1, 2, 0}};
+  again[0][4] = 0.5;
+  write_record(scratch_ / "again.h5", small_run(), {greedy_prompt(small_run(), "p0", 0, again)});
+  EXPECT_EQ(run("compare a.h5 b.h5 --repeat again.h5 --repeat b.h5 --json c.json"), 1) << error_;
+  EXPECT_THAT(out_, HasSubstr("run-to-run: 2 repeats, the bits of 1 of 4 rows (25%) move, 0 other choices"));
+  const auto json = nlohmann::json::parse(contents(scratch_ / "c.json")).at("candidates")[0].at("run_to_run");
+  EXPECT_EQ(json.at("repeats"), nlohmann::json({"again", "b"}));
+  EXPECT_GT(json.at("kl_floor").get<double>(), 0);
+  EXPECT_GE(json.at("kl_above").get<double>(), 0);
+  EXPECT_EQ(run("compare a.h5 b.h5 --repeat b.h5"), 1);
+  EXPECT_THAT(out_, HasSubstr("run-to-run: 1 repeat, no bit of 2 rows moves"));
+  EXPECT_EQ(run("compare a.h5 b.h5 a.h5 --repeat b.h5"), 64);
+  EXPECT_EQ(run("compare a.h5 b.h5 --repeat b.h5 --json b.h5"), 64);
+  EXPECT_EQ(run("explain a.h5 b.h5 --repeat b.h5"), 64);
+  EXPECT_THAT(error_, HasSubstr("shardrift compare --repeat"));
+}
+
 // One row has no interval; what is not measured is "-", never "nan".
 TEST_F(Program, NoNumberIsNotANumber) {
   for (const double other : {0.0, 2.0}) {
@@ -97,6 +116,7 @@ TEST_F(Program, StandardOutputThatCannotBeWrittenIsAFailure) {
   for (const std::string words : {"--help",
                                   "--version",
                                   "compare --help",
+                                  "diagnose --help",
                                   "gate --help",
                                   "envelope --help",
                                   "explain --help",
@@ -366,6 +386,7 @@ TEST_F(Program, WritesJsonToBeCheckedAgainstItsSchema) {
   prepare_output(options, small_run());
   json("equal", "a.h5 a.h5", 0);
   json("flip", "a.h5 b.h5 a.h5", 1);
+  json("repeats", "a.h5 b.h5 --repeat a.h5", 1);
   json("table", "a.h5 a.h5 --prompt p0", 0);
   json("strange", "a.h5 strange.h5", 1);
   json("other-dtype", "a.h5 other.h5", 1);

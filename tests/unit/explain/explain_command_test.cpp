@@ -147,6 +147,7 @@ TEST_F(ExplainCommand, WritesJsonToBeCheckedAgainstItsSchema) {
   const auto narrow = score_run("", DType::bfloat16);
   write_record(scratch_ / "narrow.h5", narrow, {scored_prompt(narrow, "p0", 0, {{2, 0, 0, 0, 0}})});
   prepare_output({scratch_ / "partial.h5", false, 0}, score_run());
+  json("ladder-repeats", "--ladder one.h5 tp3.h5 --repeat other.h5", 1);
   json("pair-equal", "one.h5 one.h5", 0);
   json("pair", "a.h5 b.h5", 0);
   json("pair-shards", "one.h5 s.h5", 0);

@@ -57,6 +57,27 @@ TEST_F(LadderOf, StepsTotalsAndShares) {
   EXPECT_THAT(ladder_text(ladder), HasSubstr("residue: 9 bits in 2 of 10 logits"));
 }
 
+// What the last run does not repeat itself is a rung of its own.
+TEST_F(LadderOf, RepeatsOfTheLastRun) {
+  write("reference", "", {{1, 0, 0, 0, 0}, {0, 1, 0, 0, 0}});
+  write("real", kReal, {{4, 0, 0, 0, 0}, {0, 1, 0, 0, 0}});
+  write("again", kReal, {{5, 0, 0, 0, 0}, {0, 1, 0, 0, 0}});
+  write("third", kReal, {{4, 0, 2, 0, 0}, {0, 1, 0, 0, 0}});
+  const auto files = std::vector{file("reference"), file("real")};
+  EXPECT_FALSE(measure_ladder(files).repeats);
+  const auto ladder = measure_ladder(files, {scratch_ / "again.h5", scratch_ / "third.h5"});
+  ASSERT_TRUE(ladder.repeats);
+  EXPECT_EQ(ladder.repeats->rows, 4);
+  EXPECT_EQ(ladder.repeats->rows_differ, 2);
+  EXPECT_NEAR(ladder.repeats->largest.rms, std::sqrt(4.0 / 10), 1e-12);
+  EXPECT_NEAR(ladder.repeats->rms_above, std::sqrt((9.0 - 4.0) / 10), 1e-12);
+  EXPECT_GE(ladder.repeats->kl_above, 0);
+  EXPECT_EQ(ladder.rungs.size(), 2U);
+  EXPECT_THAT(ladder_text(ladder), HasSubstr("'real' once more, 2 times: the bits of 2/4 rows move"));
+  const auto json = nlohmann::json::parse(ladder_json(ladder)).at("run_to_run");
+  EXPECT_EQ(json.at("rows_differ"), 2);
+}
+
 TEST_F(LadderOf, CompleteExplanationHasNoResidue) {
   write("reference", "", {{1, 0, 0, 0, 0}});
   write("hops", kHops, {{3, 0, 0, 0, 0}});
