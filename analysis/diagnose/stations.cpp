@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "analysis/measure/alignment.hpp"
+#include "analysis/measure/not_comparable.hpp"
 #include "analysis/measure/rows.hpp"
 #include "common/error.hpp"
 
@@ -17,6 +18,20 @@ using record::Point;
 using record::Reader;
 
 constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
+
+// Engines may give log-probabilities in the logits' place: they are logits less a number of each row.
+bool has_log_probabilities(const Reader& run) {
+  const auto& settings = run.run().environment.settings;
+  const auto found = settings.find(kLogitsSetting);
+  return found != settings.end() && found->second.starts_with("log-probabilities");
+}
+
+void to_log_probabilities(std::vector<double>& row) {
+  std::vector<double> weights(row.size());
+  const double top = top_of(row).value;
+  const double sum = exp_row(row, top, weights);
+  for (double& value : row) value -= top + std::log(sum);
+}
 
 bool both_have_logits(const Reader& target, const Reader& run, const std::string& id) {
   return target.has_logits(id) && run.has_logits(id);
@@ -45,7 +60,10 @@ Seen seen_in(const Reader& target, const Reader& run, const std::vector<std::str
 class Walk {
  public:
   Walk(const Reader& target, const Reader& run, RunDistances& found)
-      : target_(target), run_(run), found_(found) {}
+      : target_(target),
+        run_(run),
+        found_(found),
+        log_probabilities_(has_log_probabilities(target) || has_log_probabilities(run)) {}
 
   void measure(const std::vector<std::string>& ids) {
     found_.seen = seen_in(target_, run_, ids);
@@ -172,6 +190,8 @@ class Walk {
       read(run_, alignment_.candidate_begin + i, r_words_);
       widen(t_dtype, t_words_.data(), x_);
       widen(r_dtype, r_words_.data(), y_);
+      if (count && log_probabilities_)
+        for (auto* row : {&x_, &y_}) to_log_probabilities(*row);
       double distance = 0;
       double norm = 0;
       for (std::size_t j = 0; j < x_.size(); ++j) {
@@ -193,6 +213,7 @@ class Walk {
   const Reader& target_;
   const Reader& run_;
   RunDistances& found_;
+  bool log_probabilities_;
   Alignment alignment_;
   std::int64_t before_ = 0;  // rows of the target's prompts so far
   std::vector<std::byte> t_words_, r_words_;

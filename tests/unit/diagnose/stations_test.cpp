@@ -92,6 +92,24 @@ TEST_F(Stations, WithoutSketchesAreStreamsOrLogits) {
   EXPECT_EQ(distances(one, written("none.h5", 1, {bare})).seen, Seen::nothing);
 }
 
+// An engine's log-probabilities are logits less a number of each row.
+TEST_F(Stations, LogProbabilitiesAreHeldAgainstLogits) {
+  auto bare = sketched_prompt("p0", 0, {{1, 0, 0, 0, 0}}, 1);
+  bare.sketches = {};
+  bare.hidden = {};
+  const auto one = written("one.h5", 1, {bare});
+  const double sum = std::log(std::exp(1.0) + 4);
+  auto shifted = sketched_prompt("p0", 0, {{1 - sum, -sum, -sum, -sum, -sum}}, 1);
+  shifted.sketches = {};
+  shifted.hidden = {};
+  auto run = sketched_run(1);
+  write_record(scratch_ / "logits.h5", run, {shifted});
+  EXPECT_GT(distances(one, Reader::open(scratch_ / "logits.h5")).stations.back().distance[0], 3);
+  run.environment.settings["logits"] = "log-probabilities, rounded";
+  write_record(scratch_ / "log.h5", run, {shifted});
+  EXPECT_NEAR(distances(one, Reader::open(scratch_ / "log.h5")).stations.back().distance[0], 0, 1e-6);
+}
+
 TEST_F(Stations, PromptsOfOneFileAloneAndOtherTokens) {
   const auto one =
       written("one.h5", 1, {sketched_prompt("p0", 0, kThree, 1), sketched_prompt("p1", 1, kThree, 1)});
