@@ -294,8 +294,8 @@ TEST_F(Program, ProfilesSideBySide) {
 
 TEST_F(Program, HelpOfEveryCommand) {
   EXPECT_EQ(run("--help"), 0);
-  for (const std::string command : {"compare", "inspect", "import", "explain", "report", "gate", "envelope", "profile",
-                                    "study", "scale-out", "submit", "status", "cancel"}) {
+  for (const std::string command : {"compare", "inspect", "import", "explain", "report", "gate", "envelope",
+                                    "profile", "study", "scale-out", "submit", "status", "cancel"}) {
     EXPECT_THAT(out_, HasSubstr(command)) << "in shardrift --help";
     const std::string all = out_;
     EXPECT_EQ(run(command + " --help"), 0);
@@ -400,7 +400,7 @@ TEST_F(Program, WritesJsonToBeCheckedAgainstItsSchema) {
   json("routes", "routes1.h5 routes2.h5 routes1.h5", 0);
 }
 
-// For json_schema.py: a record with everything, one with nothing, a metrics file.
+// For json_schema.py: a record with everything, one with nothing, another engine's, a metrics file.
 TEST_F(Program, InspectWritesWhatItShows) {
   const std::filesystem::path out = std::filesystem::path(SHARDRIFT_BINARY_DIR) / "tests" / "inspect-json";
   std::filesystem::remove_all(out);
@@ -414,7 +414,11 @@ TEST_F(Program, InspectWritesWhatItShows) {
   traced.prefilled_with = {"traced", "plain"};
   traced.decoded_with = {"traced", "plain", "p2", "p3", "p4"};
   write_record(scratch_ / "full.h5", full, {traced, record::testing::example_prompt(full, "plain", 1)});
-  for (const std::string name : {"a", "full"})
+  auto engine = small_run();
+  engine.plan = R"({"engine": "vLLM 0.11, TP=4"})";
+  engine.environment = {};
+  write_record(scratch_ / "engine.h5", engine, {greedy_prompt(engine, "p0", 0, {{0, 1, 0, 0, 0}})});
+  for (const std::string name : {"engine", "a", "full"})
     EXPECT_EQ(run("inspect " + name + ".h5 --json " + (out / (name + ".json")).string()), 0) << error_;
   EXPECT_THAT(out_, HasSubstr("prefilled with  decoded with"));
   EXPECT_THAT(out_, HasSubstr("traced plain    traced … p4 (5)"));
