@@ -10,10 +10,10 @@ void launch_shape(const ProductView& product, const ExpertTable& table, const Ex
                   cudaStream_t stream) {
   using Weights = CodedWeights<T, Codes, 1>;
   constexpr int kStages = Codes::kBits == 8 ? 5 : 7;
-  if (pairs.rows <= 8) {
-    launch_grouped_rows<T, Weights, FewShape<1, 1, kStages>>(product, table, pairs, stream);
-  } else {
+  if (takes_two_tiles(table, pairs)) {
     launch_grouped_rows<T, Weights, FewShape<1, 2, 4>>(product, table, pairs, stream);
+  } else {
+    launch_grouped_rows<T, Weights, FewShape<1, 1, kStages>>(product, table, pairs, stream);
   }
 }
 

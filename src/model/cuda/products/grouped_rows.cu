@@ -5,10 +5,10 @@
 namespace shardrift::cuda {
 namespace {
 
-template <typename T, int x_tiles>
+template <typename T, int x_tiles, int stages>
 void launch(const ProductView& product, const ExpertTable& table, const ExpertPairs& pairs,
             cudaStream_t stream) {
-  using Shape = FewShape<1, x_tiles, 4>;
+  using Shape = FewShape<1, x_tiles, stages>;
   if (product.aligned) {
     launch_grouped_rows<T, PlainWeights<1, true>, Shape>(product, table, pairs, stream);
   } else {
@@ -16,14 +16,13 @@ void launch(const ProductView& product, const ExpertTable& table, const ExpertPa
   }
 }
 
-// An expert has as many pairs as the pass has rows, at most.
 template <typename T>
 void launch_shape(const ProductView& product, const ExpertTable& table, const ExpertPairs& pairs,
                   cudaStream_t stream) {
-  if (pairs.rows <= 8) {
-    launch<T, 1>(product, table, pairs, stream);
+  if (takes_two_tiles(table, pairs)) {
+    launch<T, 2, 3>(product, table, pairs, stream);
   } else {
-    launch<T, 2>(product, table, pairs, stream);
+    launch<T, 1, 4>(product, table, pairs, stream);
   }
 }
 

@@ -69,6 +69,13 @@ __global__ void __launch_bounds__(Shape::kThreads)
                                   static_cast<std::int64_t>(blockIdx.x) * Shape::kWeightRows, shared);
 }
 
+// Whether blocks take 16 of an expert's pairs, not 8: where an expert has more than 4 of them on average.
+// More memory for each block's rows leaves a multiprocessor with fewer blocks, which cost an H200 with 128
+// experts and 16 rows of 8 nearly twice the time (docs/performance.md).
+inline bool takes_two_tiles(const ExpertTable& table, const ExpertPairs& pairs) {
+  return pairs.rows > 8 && pairs.count() > 4 * table.count;
+}
+
 template <typename T, typename Weights, typename Shape>
 void launch_grouped_rows(const ProductView& product, const ExpertTable& table, const ExpertPairs& pairs,
                          cudaStream_t stream) {
