@@ -70,8 +70,7 @@ __global__ void __launch_bounds__(Shape::kThreads)
 }
 
 // Whether blocks take 16 of an expert's pairs, not 8: where an expert has more than 4 of them on average.
-// More memory for each block's rows leaves a multiprocessor with fewer blocks, which cost an H200 with 128
-// experts and 16 rows of 8 nearly twice the time (docs/performance.md).
+// Their rows take shared memory, so that fewer blocks are on a multiprocessor.
 inline bool takes_two_tiles(const ExpertTable& table, const ExpertPairs& pairs) {
   return pairs.rows > 8 && pairs.count() > 4 * table.count;
 }
