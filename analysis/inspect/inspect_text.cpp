@@ -36,6 +36,10 @@ std::string made_text(const record::RunInfo& run) {
   return line("created", run.created + ", shardrift " + run.version) + line("command", run.command);
 }
 
+std::string or_unknown(const std::string& said) {
+  return said.empty() ? "not known" : said;
+}
+
 std::string run_text(const record::Reader& reader) {
   const record::RunInfo& run = reader.run();
   const std::string vocab =
@@ -48,9 +52,10 @@ std::string run_text(const record::Reader& reader) {
          line("run",
               fmt::format("mode {}, level {}, logits {}", run.mode, run.level, name_of(run.logits_dtype))) +
          timing_text(reader.timing()) +
-         line("model", fmt::format("{}, {}, quantization {}, vocabulary {} ({})", run.model.architecture,
-                                   run.model.dtype, run.model.quantization, run.model.vocabulary, vocab)) +
-         line("identity", run.model.identity) +
+         line("model", fmt::format("{}, {}, quantization {}, vocabulary {} ({})",
+                                   or_unknown(run.model.architecture), or_unknown(run.model.dtype),
+                                   or_unknown(run.model.quantization), run.model.vocabulary, vocab)) +
+         line("identity", or_unknown(run.model.identity)) +
          line("weights", !run.model.weights.empty() ? run.model.weights
                          : engine_of(run).empty()   ? "not hashed: recorded by an older version"
                                                     : "not known: the record does not say which");

@@ -138,7 +138,6 @@ ForeignRun import_server_lines(const ServerFiles& files) {
     run.notes.push_back(fmt::format(
         "{}: {} of {} answers have one log-probability a token: the token is taken for the most likely one",
         files.answers.string(), alone, answers.size()));
-  run.settings["logits"] = "not recorded: the server gave the most likely tokens' log-probabilities";
   return run;
 }
 
