@@ -1,5 +1,7 @@
 #include "record/validate.hpp"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <map>
 
