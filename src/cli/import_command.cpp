@@ -6,6 +6,8 @@
 #include "cli/arguments.hpp"
 #include "cli/commands.hpp"
 #include "common/dtype.hpp"
+#include "common/json_file.hpp"
+#include "common/utf8.hpp"
 #include "foreign/llama_cpp_base.hpp"
 #include "foreign/logits_import.hpp"
 #include "foreign/npy_file.hpp"
@@ -95,6 +97,9 @@ bool read_flags(const std::vector<std::string>& arguments, Flags& flags) {
   if (flags.target.output.empty()) throw usage_error("import: --output OUT.h5 is needed");
   if (flags.about.engine.empty())
     throw usage_error("import: --engine is needed: who computed it, such as \"vLLM 0.11, TP=4\"");
+  if (const auto& engine = flags.about.engine; utf8_valid_prefix(engine) != engine.size())
+    throw usage_error("--engine {}: byte {} is not UTF-8, as the text of a record is: write it in UTF-8",
+                      shown(utf8_lossy(engine)), utf8_valid_prefix(engine));
   if (!flags.about.dtype.empty()) named<DType>("--dtype", flags.about.dtype);
   return true;
 }
@@ -117,10 +122,18 @@ void refuse(bool given, const char* flag, const char* of) {
   if (given) throw usage_error("import: --{} is for {}", flag, of);
 }
 
+std::vector<fs::path> sources_of(const Flags& flags) {
+  std::vector<fs::path> sources(flags.files.begin(), flags.files.end());
+  for (const auto& path :
+       {flags.tokens.prompts, flags.tokens.prompt, flags.tokens.generated, flags.tokens.tokens})
+    if (!path.empty()) sources.push_back(path);
+  return sources;
+}
+
 foreign::ForeignRun read_files(Flags& flags) {
   const std::vector<fs::path> files(flags.files.begin(), flags.files.end());
   std::error_code ignored;
-  for (const auto& path : files)
+  for (const auto& path : sources_of(flags))
     if (!fs::is_regular_file(path, ignored))
       throw bad_data("{}: {}", path.string(),
                      fs::exists(path, ignored) ? "is not a regular file" : "no such file");
@@ -163,10 +176,7 @@ ExitCode import(const std::vector<std::string>& arguments) {
   auto& about = flags.about;
   about.command = command_line("import", arguments);
   about.version = SHARDRIFT_VERSION;
-  about.sources.assign(flags.files.begin(), flags.files.end());
-  for (const auto& path :
-       {flags.tokens.prompts, flags.tokens.prompt, flags.tokens.generated, flags.tokens.tokens})
-    if (!path.empty()) about.sources.push_back(path);
+  about.sources = sources_of(flags);
   foreign::write_foreign(run, about, flags.target);
   std::size_t rows = 0;
   for (const auto& prompt : run.prompts) rows += prompt.record.rows.size();

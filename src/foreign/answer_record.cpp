@@ -13,6 +13,9 @@ namespace {
 std::vector<Candidate> sorted(const Place& place, std::int64_t vocabulary, const std::string& where,
                               std::size_t row) {
   auto top = place.top;
+  if (top.empty())
+    throw bad_data("{}: place {}: its list of the most likely tokens is empty: ask the server for them again",
+                   where, row);
   std::set<std::int32_t> ids;
   for (const auto& one : top) {
     if (one.id < 0 || one.id >= vocabulary)

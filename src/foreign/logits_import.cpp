@@ -18,16 +18,44 @@ namespace fs = std::filesystem;
 constexpr std::size_t kMaxJson = std::size_t{64} << 20;
 constexpr const char* kOneName = "p0";  // of the one prompt of a file that names none
 
+struct Tokens {
+  std::vector<std::int32_t> ids;
+  std::string where;  // the file, and the tensor or line in it
+};
+
 // What one prompt is made of.
 struct Parts {
   std::optional<Tensor> logits;
-  std::optional<std::vector<std::int32_t>> tokens, prompt, generated;
+  std::optional<Tokens> tokens, prompt, generated;
 };
 using AllParts = std::vector<std::pair<std::string, Parts>>;  // by id, in the order they stand in
 
 Parts& parts_of(AllParts& all, const std::string& id) {
   const auto found = std::find_if(all.begin(), all.end(), [&](const auto& one) { return one.first == id; });
   return found != all.end() ? found->second : all.emplace_back(id, Parts()).second;
+}
+
+void keep_logits(AllParts& all, const std::string& id, Tensor logits) {
+  auto& kept = parts_of(all, id).logits;
+  if (kept)
+    throw usage_error(
+        "import: prompt {} has logits twice, in {} and in {}: give each prompt once (import other runs into "
+        "records of their own, or rename the prompt)",
+        id, kept->where, logits.where);
+  kept = std::move(logits);
+}
+
+// The same tokens may be said twice, of two files or of a file and a flag.
+void keep_tokens(std::optional<Tokens>& kept, const std::string& id, Tokens given) {
+  if (kept && kept->ids != given.ids) {
+    const auto [mine, other] =
+        std::mismatch(kept->ids.begin(), kept->ids.end(), given.ids.begin(), given.ids.end());
+    throw bad_data(
+        "prompt {}: {} has {} tokens, {} has {}, other ones from place {} on: leave out what the engine was "
+        "not fed",
+        id, kept->where, kept->ids.size(), given.where, given.ids.size(), mine - kept->ids.begin());
+  }
+  kept = std::move(given);
 }
 
 std::vector<std::int32_t> tokens_in_json(const fs::path& path) {
@@ -54,15 +82,18 @@ Tensor stored(const std::shared_ptr<SafetensorsFile>& file, const std::string& n
           file};
 }
 
-std::optional<std::vector<std::int32_t>> tokens_in(const fs::path& path) {
-  if (path.empty()) return std::nullopt;
-  if (is_npy(path)) return as_tokens(read_npy(path));
-  if (path.extension() != ".safetensors") return tokens_in_json(path);
+Tokens tokens_of(const Tensor& tensor) {
+  return {as_tokens(tensor), tensor.where};
+}
+
+Tokens tokens_in(const fs::path& path) {
+  if (is_npy(path)) return tokens_of(read_npy(path));
+  if (path.extension() != ".safetensors") return {tokens_in_json(path), path.string()};
   const auto file = std::make_shared<SafetensorsFile>(SafetensorsFile::open(path));
   const auto names = file->names();
   if (names.size() != 1)
     throw bad_data("{}: {} tensors; one prompt's token ids are one", path.string(), names.size());
-  return as_tokens(stored(file, names.front()));
+  return tokens_of(stored(file, names.front()));
 }
 
 void add_safetensors(const fs::path& path, AllParts& all, std::vector<std::string>& notes) {
@@ -72,13 +103,13 @@ void add_safetensors(const fs::path& path, AllParts& all, std::vector<std::strin
     const std::string id = dot == std::string::npos ? kOneName : name.substr(0, dot);
     const std::string kind = dot == std::string::npos ? name : name.substr(dot + 1);
     if (kind == "logits")
-      parts_of(all, id).logits = stored(file, name);
+      keep_logits(all, id, stored(file, name));
     else if (kind == "tokens")
-      parts_of(all, id).tokens = as_tokens(stored(file, name));
+      keep_tokens(parts_of(all, id).tokens, id, tokens_of(stored(file, name)));
     else if (kind == "prompt")
-      parts_of(all, id).prompt = as_tokens(stored(file, name));
+      keep_tokens(parts_of(all, id).prompt, id, tokens_of(stored(file, name)));
     else if (kind == "generated")
-      parts_of(all, id).generated = as_tokens(stored(file, name));
+      keep_tokens(parts_of(all, id).generated, id, tokens_of(stored(file, name)));
     else
       notes.push_back(fmt::format("{}: tensor {} is none of logits, tokens, prompt, generated: left out",
                                   path.string(), shown(name)));
@@ -91,12 +122,6 @@ std::string id_of(const fs::path& path) {
   return stem.extension() == ".logits" ? stem.stem().string() : stem.string();
 }
 
-void add_npy(const fs::path& path, AllParts& all) {
-  auto& parts = parts_of(all, id_of(path));
-  if (parts.logits) throw usage_error("import: two files of prompt {}: {}", id_of(path), path.string());
-  parts.logits = read_npy(path);
-}
-
 void add_token_files(const TokenFiles& files, AllParts& all) {
   const auto own = {files.tokens, files.prompt, files.generated};
   if (std::any_of(own.begin(), own.end(), [](const fs::path& path) { return !path.empty(); })) {
@@ -106,10 +131,11 @@ void add_token_files(const TokenFiles& files, AllParts& all) {
           "--prompts "
           "FILE.jsonl, or one safetensors file with ID.logits, ID.prompt, ID.generated of each",
           all.size());
-    auto& parts = all.front().second;
-    if (auto tokens = tokens_in(files.tokens)) parts.tokens = std::move(tokens);
-    if (auto tokens = tokens_in(files.prompt)) parts.prompt = std::move(tokens);
-    if (auto tokens = tokens_in(files.generated)) parts.generated = std::move(tokens);
+    auto& [id, parts] = all.front();
+    for (const auto& [path, kept] :
+         {std::pair(&files.tokens, &parts.tokens), std::pair(&files.prompt, &parts.prompt),
+          std::pair(&files.generated, &parts.generated)})
+      if (!path->empty()) keep_tokens(*kept, id, tokens_in(*path));
   }
   if (files.prompts.empty()) return;
   for (const auto& given : read_prompts_file(files.prompts).prompts) {
@@ -119,7 +145,8 @@ void add_token_files(const TokenFiles& files, AllParts& all) {
     if (given.text)
       throw bad_data("{}: prompt '{}' is a text: give its token ids, as the engine was fed them", given.where,
                      given.id);
-    if (!found->second.prompt && !found->second.tokens) found->second.prompt = given.tokens;
+    auto& parts = found->second;
+    keep_tokens(parts.tokens ? parts.tokens : parts.prompt, given.id, {given.tokens, given.where});
   }
 }
 
@@ -144,15 +171,16 @@ ForeignPrompt scored(const std::string& where, const std::vector<std::int32_t>& 
 }
 
 ForeignPrompt generated(const std::string& where, const std::vector<std::int32_t>& tokens,
-                        const std::optional<std::vector<std::int32_t>>& made, std::int64_t rows) {
+                        const std::optional<Tokens>& generated, std::int64_t rows) {
   // The last generated token was chosen, and may not have been fed any more: it is not needed.
   const auto needed = static_cast<std::size_t>(rows - 1);
-  if (made && (made->size() < needed || made->size() > needed + 1))
+  const auto* made = generated ? &generated->ids : nullptr;
+  if (made != nullptr && (made->size() < needed || made->size() > needed + 1))
     throw bad_data(
         "{}: {} rows, but {} generated tokens: row i holds the logits that chose generated token i", where,
         rows, made->size());
   std::vector<std::int32_t> fed{tokens.back()};
-  for (std::size_t i = 0; i < needed; ++i) fed.push_back(made ? (*made)[i] : kChosenBefore);
+  for (std::size_t i = 0; i < needed; ++i) fed.push_back(made != nullptr ? (*made)[i] : kChosenBefore);
   ForeignPrompt prompt;
   prompt.record.prompt.tokens = tokens;
   prompt.record.rows = rows_of(fed, static_cast<std::int64_t>(tokens.size()) - 1);
@@ -166,9 +194,15 @@ ForeignPrompt prompt_of(const std::string& id, Parts& parts, const TokenFiles& f
   const auto logits = std::make_shared<LogitsTensor>(as_logits(*std::move(parts.logits)));
   const std::string& where = logits->tensor.where;
   if (!record::valid_id(id))
-    throw bad_data("{}: '{}' is no prompt's id: 1 to 64 of A-Z a-z 0-9 _ - . without a leading dot", where, id);
+    throw bad_data("{}: '{}' is no prompt's id: 1 to 64 of A-Z a-z 0-9 _ - . without a leading dot", where,
+                   id);
   if (parts.tokens && parts.prompt)
     throw bad_data("{}: both tokens (a given text) and prompt (a generated one): keep one", where);
+  if (parts.tokens && parts.generated)
+    throw bad_data(
+        "{}: generated tokens ({}) beside those of a given text ({}): keep one, generated ones with the "
+        "prompt's",
+        where, parts.generated->where, parts.tokens->where);
   if (!parts.tokens && !parts.prompt)
     throw bad_data(
         "{}: which tokens is it of? Give --prompt-tokens and --generated-tokens, or --tokens (token ids as "
@@ -189,9 +223,9 @@ ForeignPrompt prompt_of(const std::string& id, Parts& parts, const TokenFiles& f
         where);
   for (const auto& [tokens, what] : {std::pair(&parts.tokens, "tokens"), std::pair(&parts.prompt, "prompt"),
                                      std::pair(&parts.generated, "generated")})
-    if (*tokens) check_tokens(**tokens, run.vocabulary, where, what);
-  auto prompt = run.scored ? scored(where, *parts.tokens, logits->rows, files.first_position)
-                           : generated(where, *parts.prompt, parts.generated, logits->rows);
+    if (*tokens) check_tokens((*tokens)->ids, run.vocabulary, where, what);
+  auto prompt = run.scored ? scored(where, parts.tokens->ids, logits->rows, files.first_position)
+                           : generated(where, parts.prompt->ids, parts.generated, logits->rows);
   prompt.where = where;
   prompt.record.prompt.id = id;
   prompt.record.prompt.source = "tokens";
@@ -208,7 +242,7 @@ ForeignRun import_logits(const std::vector<fs::path>& files, const TokenFiles& t
   AllParts all;
   for (const auto& path : files) {
     if (is_npy(path))
-      add_npy(path, all);
+      keep_logits(all, id_of(path), read_npy(path));
     else
       add_safetensors(path, all, run.notes);
   }

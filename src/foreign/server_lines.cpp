@@ -1,6 +1,7 @@
 #include "foreign/server_lines.hpp"
 
 #include <algorithm>
+#include <map>
 
 #include "common/json_file.hpp"
 #include "common/json_reader.hpp"
@@ -116,9 +117,13 @@ ForeignRun import_server_lines(const ServerFiles& files) {
   run.scored = true;
   std::int64_t dropped = 0;
   std::int64_t alone = 0;
+  std::map<std::string, std::string> lines;  // by id
   for (std::size_t i = 0; i < answers.size(); ++i) {
     auto& answer = answers[i];
     prompts.complete(answer, i);
+    if (const auto [at, first] = lines.try_emplace(*answer.id, answer.where); !first)
+      throw bad_data("{}: id {} is that of {} too: keep one answer of each prompt", answer.where, *answer.id,
+                     at->second);
     run.prompts.push_back(prompt_of_answer(answer, files.vocabulary));
     auto& record = run.prompts.back().record;
     record.prompt.id = *answer.id;

@@ -5,6 +5,7 @@ names file, value and fix: tests/foreign/import_logits.py SOURCE BUILD"""
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import struct
 from pathlib import Path
@@ -107,6 +108,55 @@ def check_given(scratch: Scratch) -> None:
     scratch.refuses("compare", "s.h5", "h.h5", says="prompt p0 has other tokens than in s.h5 (6 and 3 tokens, at position 1 1 against 9)")
 
 
+def check_contradictions(scratch: Scratch) -> None:
+    """A prompt that is there twice, or whose tokens are said in two ways: nothing is taken silently."""
+    good, tokens = logits_of(2), np.array([1, 2])
+    parts = {"p.logits": good, "p.prompt": tokens}
+    for name in ("one", "two"):
+        save_safetensors(scratch / f"{name}.safetensors", parts)
+    np.save(scratch / "p.npy", good)
+
+    def bad(*words: str, says: str, code: int = 65) -> None:
+        scratch.refuses("import", *words, "--output", "both.h5", *ENGINE, says=says, code=code)
+        assert not list(scratch.folder.glob("both.h5*"))
+
+    bad("one.safetensors", "two.safetensors", code=64,
+        says='prompt p has logits twice, in one.safetensors: tensor "p.logits" and in two.safetensors: tensor "p.logits"')
+    bad("one.safetensors", "p.npy", code=64, says='prompt p has logits twice, in one.safetensors: tensor "p.logits" and in p.npy')
+    save_safetensors(scratch / "same.safetensors", {"logits": good, "p0.logits": good, "prompt": tokens})
+    bad("same.safetensors", code=64, says='prompt p0 has logits twice')
+    # Parts of a prompt may come from two files, and tokens be said twice; other ones may not.
+    save_safetensors(scratch / "made.safetensors", {"p.generated": good.argmax(1), "p.prompt": tokens})
+    scratch.run("import", "one.safetensors", "made.safetensors", "--output", "made.h5", *ENGINE)
+    save_safetensors(scratch / "made.safetensors", {"p.prompt": np.array([1, 3, 2])})
+    bad("one.safetensors", "made.safetensors", says='prompt p: one.safetensors: tensor "p.prompt" has 2 tokens, '
+        'made.safetensors: tensor "p.prompt" has 3, other ones from place 1 on')
+    save_safetensors(scratch / "text.safetensors", {"p.logits": good, "p.tokens": tokens})
+    for file, tensor, flag in (("one", "p.prompt", "--prompt-tokens"), ("text", "p.tokens", "--tokens")):
+        for given, wrong in (([1, 2], False), ([1, 7], True)):
+            (scratch / "given.json").write_text(json.dumps(given))
+            (scratch / "given.jsonl").write_text(json.dumps({"id": "p", "tokens": given}))
+            for words, where in (((flag, "given.json"), "given.json"), (("--prompts", "given.jsonl"), "given.jsonl line 1")):
+                if wrong:
+                    bad(f"{file}.safetensors", *words,
+                        says=f'{file}.safetensors: tensor "{tensor}" has 2 tokens, {where} has 2, other ones from place 1 on')
+                else:
+                    scratch.run("import", f"{file}.safetensors", *words, "--output", "said.h5", "--overwrite", *ENGINE)
+    save_safetensors(scratch / "text.safetensors", {"p.logits": good, "p.tokens": tokens, "p.generated": tokens})
+    bad("text.safetensors", says='generated tokens (text.safetensors: tensor "p.generated") beside those of a given text '
+        '(text.safetensors: tensor "p.tokens")')
+
+
+def check_arguments(scratch: Scratch) -> None:
+    np.save(scratch / "p.npy", logits_of(2))
+    os.mkfifo(scratch / "pipe")
+    for flag in ("--prompt-tokens", "--generated-tokens", "--tokens", "--prompts"):
+        scratch.refuses("import", "p.npy", flag, "pipe", "--output", "pipe.h5", *ENGINE, says="pipe: is not a regular file")
+        scratch.refuses("import", "p.npy", flag, "none", "--output", "pipe.h5", *ENGINE, says="none: no such file")
+    scratch.refuses("import", "p.npy", "--output", "x.h5", "--engine", os.fsdecode(b"TP\xff"), says="--engine \"TP\ufffd\": byte 2 is not UTF-8",
+                    code=64)
+
+
 def check_refusals(scratch: Scratch) -> None:
     good, tokens = logits_of(2), np.array([1, 2])
     np.save(scratch / "in.npy", tokens)
@@ -185,6 +235,8 @@ def main() -> None:
     check_generated(scratch)
     check_sampled(scratch)
     check_given(scratch)
+    check_contradictions(scratch)
+    check_arguments(scratch)
     check_refusals(scratch)
     shutil.rmtree(scratch.folder)
 

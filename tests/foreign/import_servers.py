@@ -144,6 +144,7 @@ def check_refusals(scratch: Scratch) -> None:
     bad(changed(lambda c: c["logprobs"]["tokens"].__setitem__(1, " the")), 'tokens is " the"; no token of the tokenizer\'s: give --model')
     bad(changed(lambda c: c["logprobs"]["tokens"].__setitem__(0, "token_id:50")), "token 50 at place 1 of the answer: the vocabulary has 50")
     bad(changed(lambda c: c["logprobs"]["top_logprobs"].__setitem__(0, {"token_id:99": -1})), "token 99 among the most likely")
+    bad(changed(lambda c: c["logprobs"]["top_logprobs"].__setitem__(1, {})), "place 1: its list of the most likely tokens is empty")
     bad(changed(lambda c: c["logprobs"]["token_logprobs"].__setitem__(0, 0.5)), "token_logprobs is 0.5; a log-probability, at most 0")
     bad(changed(lambda c: c["logprobs"]["token_logprobs"].__setitem__(0, None)), '"echo": false')
     bad(changed(lambda c: c["logprobs"]["token_logprobs"].__setitem__(0, "x")), "a log-probability, at most 0, is expected")
@@ -162,6 +163,12 @@ def check_refusals(scratch: Scratch) -> None:
     bad(changed(lambda m: m["output_top_logprobs"][0].__setitem__(0, [-1.0, -3, None]), meta), "an integer from 0")
     bad(changed(lambda m: m["output_top_logprobs"].pop(), meta), "a list of 3, as output_token_logprobs, is expected")
     bad(changed(lambda m: m["output_top_logprobs"][0].append([-7.0, 7, None]), meta), "token 7 is there twice")
+    for first, second in (("second", "second"), (None, "first")):  # without an id: the prompt at its line
+        named = [{"custom_id": name, "response": chat()} if name else chat() for name in (first, second)]
+        save(scratch, "twice.jsonl", *named)
+        scratch.refuses("import", "twice.jsonl", "--prompts", "prompts.jsonl", "--output", "twice.h5", *ENGINE,
+                        says=f"twice.jsonl line 2: response: id {second} is that of twice.jsonl line 1")
+        assert not list(scratch.folder.glob("twice.h5*"))
     (scratch / "empty.jsonl").write_text("\n")
     scratch.refuses("import", "empty.jsonl", "--output", "bad.h5", *ENGINE, says="empty.jsonl: holds no answer")
     scratch.refuses("import", "chat.jsonl", "--output", "bad.h5", "--engine", "x", says="give --model or --vocabulary", code=64)
