@@ -13,6 +13,7 @@
 #include "foreign/npy_file.hpp"
 #include "foreign/server_lines.hpp"
 #include "foreign/write_foreign.hpp"
+#include "record/writer.hpp"
 #include "weights/model_config.hpp"
 #include "weights/model_files.hpp"
 
@@ -105,8 +106,8 @@ bool read_flags(const std::vector<std::string>& arguments, Flags& flags) {
 }
 
 std::int64_t vocabulary_of(const Flags& flags) {
-  if (flags.vocabulary && *flags.vocabulary < 1)
-    throw usage_error("--vocabulary {}: must be at least 1", *flags.vocabulary);
+  if (flags.vocabulary && (*flags.vocabulary < 1 || *flags.vocabulary > record::kMaxVocabulary))
+    throw usage_error("--vocabulary {}: must be 1 to {}", *flags.vocabulary, record::kMaxVocabulary);
   if (flags.about.model.empty() && !flags.vocabulary)
     throw usage_error(
         "import: how many tokens the vocabulary has is not in a server's answer: give --model or "

@@ -116,6 +116,9 @@ record::RunInfo describe(const ForeignRun& run, const About& about) {
 }
 
 void write_foreign(const ForeignRun& run, const About& about, const Target& target) {
+  if (run.vocabulary > record::kMaxVocabulary)
+    throw bad_data("{}: a vocabulary of {}: a record has at most {}", run.prompts.front().where,
+                   run.vocabulary, record::kMaxVocabulary);
   record::require_room(target.output);
   std::vector<std::string> inputs;
   for (const auto& source : about.sources) inputs.push_back(source.string());

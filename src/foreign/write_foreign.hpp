@@ -27,7 +27,7 @@ struct Target {
   bool overwrite = false;
 };
 // After choose_all. Throws as prepare_output and PartWriter do; usage_error where the output is one of the
-// sources.
+// sources; bad_data where the vocabulary is larger than a record's.
 void write_foreign(const ForeignRun& run, const About& about, const Target& target);
 
 }  // namespace shardrift::foreign

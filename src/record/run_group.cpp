@@ -7,7 +7,6 @@
 namespace shardrift::record {
 namespace {
 
-constexpr std::int64_t kMaxVocabulary = 1 << 22;  // 16 times the largest tokenizer of 2025
 constexpr std::size_t kMaxDevices = 4096;
 
 void write_model(hid_t root, const ModelInfo& model) {

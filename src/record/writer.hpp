@@ -14,6 +14,9 @@
 
 namespace shardrift::record {
 
+// A record of a larger one is refused by every reader. 16 times the largest tokenizer of 2025.
+inline constexpr std::int64_t kMaxVocabulary = 1 << 22;
+
 struct WriterOptions {
   std::filesystem::path output;  // OUT.h5
   bool overwrite = false;        // else an existing output that cannot be resumed is refused

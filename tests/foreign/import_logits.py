@@ -149,6 +149,10 @@ def check_contradictions(scratch: Scratch) -> None:
 
 def check_arguments(scratch: Scratch) -> None:
     np.save(scratch / "p.npy", logits_of(2))
+    np.save(scratch / "large.npy", np.zeros((1, 2**22 + 1), np.float16))
+    scratch.refuses("import", "large.npy", "--prompt-tokens", "in.npy", "--output", "large.h5", *ENGINE,
+                    says="large.npy: a vocabulary of 4194305: a record has at most 4194304")
+    assert not list(scratch.folder.glob("large.h5*"))
     os.mkfifo(scratch / "pipe")
     for flag in ("--prompt-tokens", "--generated-tokens", "--tokens", "--prompts"):
         scratch.refuses("import", "p.npy", flag, "pipe", "--output", "pipe.h5", *ENGINE, says="pipe: is not a regular file")

@@ -172,6 +172,10 @@ def check_refusals(scratch: Scratch) -> None:
     (scratch / "empty.jsonl").write_text("\n")
     scratch.refuses("import", "empty.jsonl", "--output", "bad.h5", *ENGINE, says="empty.jsonl: holds no answer")
     scratch.refuses("import", "chat.jsonl", "--output", "bad.h5", "--engine", "x", says="give --model or --vocabulary", code=64)
+    for size in ("0", "4194305", "2000000000"):
+        scratch.refuses("import", "ids.jsonl", "--output", "large.h5", "--engine", "x", "--vocabulary", size, code=64,
+                        says=f"--vocabulary {size}: must be 1 to 4194304")
+    assert not list(scratch.folder.glob("large.h5*"))
     (scratch / "three.jsonl").write_text("\n".join([json.dumps(chat())] * 3))
     scratch.refuses("import", "three.jsonl", "--prompts", "prompts.jsonl", "--output", "bad.h5", *ENGINE, says="answer 3 without an id")
 
