@@ -4,16 +4,18 @@
         record.environment(devices=[…], libraries={…}, settings={…})
         record.prompt("p0", tokens, rows, stop="length")
 
-Written under a temporary name and renamed when it is whole. It says no schema_minor: of what later versions of the program
-promise, hashes of a prompt's content and of the weights, it has none.
+Written under a temporary name and renamed when it is whole; a full disk is an OSError, and nothing is left. It says no
+schema_minor: of what later versions of the program promise, hashes of a prompt's content and of the weights, it has none.
 """
 
 from __future__ import annotations
 
 import datetime
 import hashlib
+import io
 import json
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,6 +37,39 @@ class Row:
     call: int = 0
     rows: int = 1
     prefill: bool = False
+
+
+class Storage(io.FileIO):
+    """The file under HDF5. The first error is kept for `check` and what follows is swallowed: told of an error, HDF5 tries each
+    write again as its objects are freed and crashes as the process ends."""
+
+    error: OSError | None = None
+
+    def write(self, data: bytes | memoryview) -> int:
+        left = memoryview(data).cast("B")
+        size = len(left)
+        while self.error is None and len(left) > 0:  # a disk that becomes full may take a part
+            try:
+                left = left[super().write(left):]
+            except OSError as error:
+                self.error = error
+        return size
+
+    def truncate(self, size: int | None = None) -> int:
+        try:
+            return super().truncate(size)
+        except OSError as error:
+            self.error = self.error or error
+            return size or 0
+
+    def check(self) -> None:
+        if self.error is not None:
+            raise OSError(self.error.errno, os.strerror(self.error.errno or 0), str(self.name))
+
+
+def valid_id(name: object) -> bool:
+    """Whether it may name a prompt: a group of the file, and a file of a run's parts."""
+    return isinstance(name, str) and re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,63}", name) is not None
 
 
 def text(value: str) -> np.bytes_:
@@ -93,6 +128,11 @@ def safetensors_of(folder: Path) -> set[Path]:
     return {folder / name for name in json.loads(index.read_text())["weight_map"].values()}
 
 
+def temporary_of(path: Path) -> Path:
+    """Where this process writes what becomes path."""
+    return path.with_name(path.name + f".{os.getpid()}.tmp")
+
+
 class RecordFile:
     def __init__(self, path: str | Path, *, engine: str, mode: str, dtype: str, vocabulary: int, command: str = "",
                  model: dict[str, str] | None = None, vocab: list[str] | None = None, top_k: int = 10) -> None:
@@ -101,13 +141,23 @@ class RecordFile:
         if dtype not in DTYPES:
             raise ValueError(f"dtype {dtype}: one of {', '.join(DTYPES)}")
         self.path, self.dtype, self.vocabulary, self.top_k = Path(path), dtype, vocabulary, min(top_k, vocabulary)
-        self.temporary = self.path.with_name(self.path.name + f".{os.getpid()}.tmp")
-        self.file = h5py.File(self.temporary, "w", libver="v110")
+        if self.path.is_dir():
+            raise ValueError(f"{self.path}: is a folder: name a file")
+        self.temporary = temporary_of(self.path)
+        self.storage = Storage(self.temporary, "w+")
+        self.file = h5py.File(self.storage, "w", libver="v110")
+        try:
+            self.begin(engine, mode, command, model or {}, vocab or [])
+        except BaseException:
+            self.discard()
+            raise
+
+    def begin(self, engine: str, mode: str, command: str, model: dict[str, str], vocab: list[str]) -> None:
         now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
         self.texts(self.file, schema=1, status="complete", created=now, command=command, plan=json.dumps({"engine": engine}),
-                   mode=mode, level="logits", logits_dtype=dtype)
+                   mode=mode, level="logits", logits_dtype=self.dtype)
         group = self.file.create_group("model")
-        self.texts(group, vocabulary=vocabulary, **(model or {}))
+        self.texts(group, vocabulary=self.vocabulary, **model)
         if vocab:
             words = [word.encode() for word in vocab]
             group["vocab"] = np.array(words, dtype=f"S{max(1, max(map(len, words)))}")
@@ -131,10 +181,16 @@ class RecordFile:
             self.texts(group.create_group(name), **values)
 
     def column(self, group: h5py.Group, name: str, values: list[int]) -> None:
+        if any(isinstance(one, bool) or not isinstance(one, (int, np.integer)) or not 0 <= one < 1 << 31 for one in values):
+            raise ValueError(f"{group.name}/{name}: holds other than integers from 0 to {(1 << 31) - 1}")
         group.create_dataset(name, data=np.asarray(values, np.int32), chunks=(max(1, len(values)),), fletcher32=True)
 
     def prompt(self, name: str, tokens: list[int], rows: list[Row], *, stop: str, words: str = "", device: str = "") -> None:
         """words: the prompt's text, where it was one."""
+        if not valid_id(name):
+            raise ValueError(f"prompt id {name!r}: use letters, digits, '.', '_' and '-', at most 64, not starting with '.'")
+        if name in self.prompts:
+            raise ValueError(f"prompt id {name!r} is used twice")
         if not rows:
             raise ValueError(f"prompt {name}: no rows")
         logits = np.stack([row.logits for row in rows])
@@ -162,6 +218,7 @@ class RecordFile:
             log = np.take_along_axis(log_softmax(values), ids, 1)
             group.create_dataset("top/log_probabilities", data=log.astype(np.float32))
         self.logits(group, logits)
+        self.storage.check()
 
     def logits(self, group: h5py.Group, logits: np.ndarray) -> None:
         kind = stored_type(self.dtype)
@@ -178,11 +235,27 @@ class RecordFile:
     def __enter__(self) -> RecordFile:
         return self
 
-    def __exit__(self, kind: object, error: object, trace: object) -> None:
-        self.file.close()
-        if kind is not None:
+    def discard(self) -> None:
+        """Nothing of it is kept."""
+        try:
+            self.file.close()
+            self.storage.close()
+        finally:
             self.temporary.unlink(missing_ok=True)
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        if kind is not None:
+            self.discard()
             return
-        with self.temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        self.temporary.replace(self.path)
+        try:
+            self.file.close()
+            self.storage.check()
+            os.fsync(self.storage.fileno())
+        except BaseException:
+            self.discard()
+            raise
+        self.storage.close()
+        try:
+            self.temporary.replace(self.path)
+        except OSError as fault:
+            raise OSError(fault.errno, f"{fault.strerror}: the record is whole and lies in {self.temporary}", str(self.path))

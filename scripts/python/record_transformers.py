@@ -14,81 +14,57 @@ One prompt at a time: a prefill pass over its tokens, then one pass a token over
 instead, so that rows stay comparable after a flip; --mode score makes one pass over each prompt and records all its rows.
 --tensor-parallel is transformers' own plan (tp_plan="auto") over torch.distributed's ranks; rank 0 writes.
 
-Exit codes: 0 done, 64 usage, 65 a file that cannot be used, 70 failure.
+What is given is checked before the model is loaded. The record appears when it is whole: nothing is kept of a run that failed
+(a full disk, say) or was stopped (SIGTERM, SIGINT), and its command is to be repeated.
+
+Exit codes: 0 done, 64 usage, 65 a file that cannot be used, 70 failure, 75 stopped by a signal.
 """
 
 from __future__ import annotations
 
 import argparse
 import inspect
-import json
 import os
 import platform
 import shlex
+import signal
 import sys
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-import numpy as np
+try:
+    import numpy as np
 
-from record_file import DTYPES, RecordFile, Row, model_identity
+    from record_file import DTYPES, RecordFile, Row, model_identity, temporary_of
+    from record_inputs import (LARGEST, Prompt, Refused, check_output, check_prompts, check_weights, positions_of, read_config,
+                               read_followed, read_prompts)
+except ImportError as missing:
+    print(f"record_transformers: {missing}: use a Python that has torch, transformers, numpy and h5py", file=sys.stderr)
+    sys.exit(70)
 
 VARIABLES = ("CUDA_", "CUBLAS_", "NCCL_", "OMP_", "MKL_", "ONEDNN_", "DNNL_", "TORCH_", "PYTORCH_", "ATEN_", "NVIDIA_TF32")
 
 
-class Refused(Exception):
-    """Says in one sentence what is wrong with what was asked, and the exit code."""
+def end_on_signals(temporary: Path) -> None:
+    """At once, wherever it is: what is half written is removed, and neither HDF5 nor other threads are asked to finish."""
 
-    def __init__(self, message: str, code: int = 65) -> None:
-        super().__init__(message)
-        self.code = code
+    def end(number: int, frame: object) -> NoReturn:
+        temporary.unlink(missing_ok=True)
+        if os.environ.get("RANK", "0") == "0":
+            print(f"record_transformers: stopped by {signal.Signals(number).name}: nothing half written is left: run it again",
+                  file=sys.stderr, flush=True)
+        os._exit(75)
 
-
-@dataclass
-class Prompt:
-    name: str
-    tokens: list[int]
-    text: str = ""
-    special_tokens: bool = True
-    fed: list[int] = field(default_factory=list)  # after the prompt, in mode follow
-
-
-def read_prompts(path: Path) -> list[Prompt]:
-    prompts = []
-    for number, line in enumerate(path.read_text().splitlines(), 1):
-        if not line.strip():
-            continue
-        try:
-            given = json.loads(line)
-            prompts.append(Prompt(given["id"], [int(token) for token in given.get("tokens") or []], given.get("text") or "",
-                                  given.get("special_tokens", True)))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise Refused(f'{path} line {number}: {error}: write {{"id": "p0", "text": "…"}} or {{"id": "p0", "tokens": [1, 2]}}')
-        if not prompts[-1].tokens and not prompts[-1].text:
-            raise Refused(f'{path} line {number}: prompt {given["id"]} has neither "text" nor "tokens"')
-    if not prompts:
-        raise Refused(f"{path}: holds no prompt")
-    return prompts
-
-
-def read_followed(path: Path) -> list[Prompt]:
-    import h5py
-
-    with h5py.File(path) as file:
-        if file.attrs["mode"] == b"score":
-            raise Refused(f"{path}: a score record holds no generated tokens to follow")
-        groups = sorted(file["prompts"].items(), key=lambda item: int(item[1].attrs["index"]))
-        return [Prompt(name, group["tokens"][:].tolist(), group["text"][0].decode() if "text" in group else "",
-                       fed=group["input_ids"][1:].tolist()) for name, group in groups]
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, end)
 
 
 class Engine:
     """The model, and how its passes are made."""
 
-    def __init__(self, a: argparse.Namespace) -> None:
+    def __init__(self, a: argparse.Namespace, positions: int | None) -> None:
         import torch
         import transformers
 
@@ -110,6 +86,7 @@ class Engine:
         named = inspect.signature(self.model.forward).parameters
         self.cache = "past_key_values" if "past_key_values" in named else "cache"  # newer versions call it so
         self.vocabulary = int(self.model.config.get_text_config().vocab_size)
+        self.positions = positions
         self.eos = self.end_tokens()
         self.calls = 0
 
@@ -176,6 +153,8 @@ class Engine:
             token = prompt.fed[i] if follow else self.chosen(rows[-1].logits)
             if not follow and not self.a.ignore_eos and token in self.eos:
                 return rows, "eos"
+            if self.positions is not None and length + i >= self.positions:
+                return rows, "context"
             words, cache, seconds = self.step([token], length + i, cache)
             rows.append(Row(token, length + i, words[-1], seconds, self.calls - 1))
         if follow:
@@ -219,15 +198,6 @@ def encode(engine: Engine, prompts: list[Prompt]) -> list[str]:
     return [tokenizer.decode([token]) if token < len(tokenizer) else "" for token in range(engine.vocabulary)]
 
 
-def check(prompts: list[Prompt], vocabulary: int) -> None:
-    for prompt in prompts:
-        for token in [*prompt.tokens, *prompt.fed]:
-            if not 0 <= token < vocabulary:
-                raise Refused(f"prompt {prompt.name}: token {token}, the model's vocabulary has {vocabulary}")
-        if not prompt.tokens:
-            raise Refused(f"prompt {prompt.name}: has no tokens")
-
-
 def recorded(engine: Engine, prompts: list[Prompt], mode: str) -> Iterator[tuple[Prompt, list[Row], str]]:
     for number, prompt in enumerate(prompts, 1):
         rows, stop = engine.score(prompt) if mode == "score" else engine.generate(prompt, mode == "follow")
@@ -236,12 +206,10 @@ def recorded(engine: Engine, prompts: list[Prompt], mode: str) -> Iterator[tuple
         yield prompt, rows, stop
 
 
-def check_ranks(model: Path) -> None:
+def check_ranks(config: dict[str, Any]) -> None:
     if "RANK" not in os.environ:
         raise Refused("--tensor-parallel: start it by torchrun --nproc-per-node N", 64)
     ranks = int(os.environ.get("WORLD_SIZE", "1"))
-    config = json.loads((model / "config.json").read_text())
-    config = config.get("text_config", config)
     for key in ("num_attention_heads", "num_key_value_heads"):
         heads = config.get(key) or config.get("num_attention_heads") or ranks
         if heads % ranks != 0:
@@ -252,24 +220,26 @@ def check_ranks(model: Path) -> None:
 def run(a: argparse.Namespace) -> None:
     if bool(a.prompts) == bool(a.follow):
         raise Refused("give either --prompts FILE or --follow REF.h5", 64)
-    if a.output.exists() and not a.overwrite:
-        raise Refused(f"{a.output}: exists: choose another --output, or --overwrite it", 64)
-    if not (a.model / "config.json").exists():
-        raise Refused(f"--model {a.model}: has no config.json: name a Hugging Face directory")
-    if a.tensor_parallel:
-        check_ranks(a.model)
-    prompts = read_followed(a.follow) if a.follow else read_prompts(a.prompts)
     mode = a.mode or ("follow" if a.follow else "greedy")
     if (mode == "follow" and not a.follow) or (mode == "greedy" and a.follow):
         raise Refused(f"--mode {mode} goes {'with' if mode == 'follow' else 'without'} --follow REF.h5", 64)
+    config = read_config(a.model)
+    check_output(a.output, a.overwrite, a.model, {"--prompts": a.prompts, "--follow": a.follow})
+    if a.tensor_parallel:
+        check_ranks(config)
+    prompts = read_followed(a.follow) if a.follow else read_prompts(a.prompts)
     if mode == "score":
         for prompt in prompts:
             prompt.tokens, prompt.fed = prompt.tokens + prompt.fed, []
-    engine = Engine(a)
+    positions = positions_of(config)
+    check_prompts(prompts, config.get("vocab_size") or LARGEST, positions)
+    check_weights(a.model)
+    end_on_signals(temporary_of(a.output))
+    engine = Engine(a, positions)
     vocab = encode(engine, prompts)
-    check(prompts, engine.vocabulary)
-    config = (a.model / "config.json").read_text()
-    model = {"architecture": engine.model.config.architectures[0], "dtype": engine.dtype, "config": config,
+    check_prompts(prompts, engine.vocabulary, positions)
+    model = {"architecture": engine.model.config.architectures[0], "dtype": engine.dtype,
+             "config": (a.model / "config.json").read_text(),
              "quantization": "none" if not getattr(engine.model.config, "quantization_config", None) else "by transformers",
              "identity": model_identity(a.model)}
     results = recorded(engine, prompts, mode)
@@ -284,8 +254,22 @@ def run(a: argparse.Namespace) -> None:
             record.prompt(prompt.name, prompt.tokens, rows, stop=stop, words=prompt.text, device=processor_name())
 
 
+class Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(64, f"record_transformers: {message}: see --help\n")
+
+
+def at_least(least: int) -> Callable[[str], int]:
+    def number(word: str) -> int:
+        if not word.isascii() or not word.isdigit() or int(word) < least:
+            raise argparse.ArgumentTypeError(f"{word}: an integer of at least {least} is expected")
+        return int(word)
+
+    return number
+
+
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, required=True, metavar="DIR", help="a Hugging Face directory")
     parser.add_argument("--prompts", type=Path, metavar="FILE", help="prompts.jsonl, as shardrift-run reads it")
     parser.add_argument("--follow", type=Path, metavar="REF.h5", help="a record whose tokens are fed")
@@ -296,26 +280,27 @@ def parse() -> argparse.Namespace:
                         help="transformers' attention implementation (default: sdpa, as transformers itself)")
     parser.add_argument("--dtype", choices=["auto", *DTYPES], default="auto", help="default: the checkpoint's")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="default: cpu")
-    parser.add_argument("--threads", type=int, default=1, metavar="N", help="CPU threads (default: 1)")
-    parser.add_argument("--max-new-tokens", type=int, default=64, metavar="N", help="of each prompt (default: 64)")
+    parser.add_argument("--threads", type=at_least(1), default=1, metavar="N", help="CPU threads (default: 1)")
+    parser.add_argument("--max-new-tokens", type=at_least(1), default=64, metavar="N", help="of each prompt (default: 64)")
     parser.add_argument("--ignore-eos", action="store_true", help="go on after an end-of-sequence token")
     parser.add_argument("--tensor-parallel", action="store_true", help="tp_plan='auto' over torchrun's ranks")
-    parser.add_argument("--top-k", type=int, default=10, metavar="K", help="most likely tokens kept of a row (default: 10)")
+    parser.add_argument("--top-k", type=at_least(0), default=10, metavar="K", help="most likely tokens of a row (default: 10)")
     parser.add_argument("--quiet", action="store_true", help="no progress")
     return parser.parse_args()
 
 
 def main() -> int:
+    a = parse()
     try:
-        run(parse())
+        run(a)
     except Refused as refused:
         print(f"record_transformers: {refused}", file=sys.stderr)
         return refused.code
     except ImportError as missing:
         print(f"record_transformers: {missing}: use a Python that has torch, transformers, numpy and h5py", file=sys.stderr)
         return 70
-    except (OSError, ValueError, RuntimeError) as error:
-        print(f"record_transformers: {error}", file=sys.stderr)
+    except Exception as error:  # of whatever kind torch and transformers have
+        print(f"record_transformers: {type(error).__name__}: {' '.join(str(error).split())}", file=sys.stderr)
         return 70
     return 0
 
