@@ -64,7 +64,8 @@ class Storage(io.FileIO):
 
     def check(self) -> None:
         if self.error is not None:
-            raise OSError(self.error.errno, os.strerror(self.error.errno or 0), str(self.name))
+            what = f"{os.strerror(self.error.errno or 0)}: make room and run it again: nothing of the record is kept"
+            raise OSError(self.error.errno, what, str(self.name))
 
 
 def valid_id(name: object) -> bool:

@@ -105,7 +105,11 @@ class Engine:
         return ", ".join([*parts, self.dtype, self.device.type])
 
     def tokenizer(self) -> Any:
-        return self.transformers.AutoTokenizer.from_pretrained(self.a.model, local_files_only=True)
+        try:
+            return self.transformers.AutoTokenizer.from_pretrained(self.a.model, local_files_only=True)
+        except (OSError, ValueError) as error:
+            raise Refused(f'{self.a.model}: its tokenizer, which prompts of "text" need, cannot be loaded: give "tokens": '
+                          f"{' '.join(str(error).split())}")
 
     def words(self, logits: Any) -> np.ndarray:
         """[rows, vocabulary] as they are stored: bfloat16 as its words."""

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import resource
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 from program import BUILD, SOURCE, Scratch, says
 
@@ -99,6 +101,9 @@ def check_transformers(scratch: Scratch) -> None:
     says(scratch.run("compare", "eager.h5", "score.h5", "--no-cache", "--tolerance", "1", code=2), "1 of 6")
     says(record("eager.h5", *given, code=64), "exists")
     says(record("x.h5", code=64), "either --prompts FILE or --follow")
+    (scratch / "text.jsonl").write_text('{"id": "t", "text": "a"}\n')
+    says(record("x.h5", "--prompts", str(scratch / "text.jsonl"), code=65), 'which prompts of "text" need')
+    check_ends(scratch, model)
     if not (BUILD / "bin/shardrift-run").exists():
         return
     ours = scratch / "ours.h5"
@@ -110,6 +115,32 @@ def check_transformers(scratch: Scratch) -> None:
         assert np.allclose(a, b, atol=1e-4) and file["prompts/p0/chosen"][:].tolist() == other["prompts/p0/chosen"][:].tolist()
     output = scratch.run("compare", "ours.h5", "eager.h5", "--tolerance", "0.001")
     says(output, "weights: eager does not say of which", "-> transformers")
+
+
+def check_ends(scratch: Scratch, model: Path) -> None:
+    """At the model's last position, on a full disk, and by a signal between its prompts."""
+    folder = scratch / "ends"
+    folder.mkdir()
+    lines = [json.dumps({"id": f"p{i}", "tokens": [5, 77, i]}) + "\n" for i in range(200)]
+    (folder / "prompts.jsonl").write_text("".join(lines))
+    words = [sys.executable, SOURCE / "scripts/python/record_transformers.py", "--model", model, "--prompts", "prompts.jsonl",
+             "--ignore-eos", "--max-new-tokens", "300", "--output", "out.h5"]
+    full = subprocess.run([*words, "--quiet"], cwd=folder, capture_output=True, text=True, check=False,
+                          preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)))
+    assert full.returncode == 70 and full.stderr.count("\n") == 1, full
+    says(full.stderr, "File too large: make room")
+    stopped = subprocess.Popen(words, cwd=folder, stderr=subprocess.PIPE, text=True)
+    assert stopped.stderr and "1 of 200" in stopped.stderr.readline()
+    stopped.terminate()
+    _, errors = stopped.communicate()
+    assert stopped.returncode == 75, (stopped.returncode, errors)
+    says(errors, "stopped by SIGTERM")
+    assert [path.name for path in folder.iterdir()] == ["prompts.jsonl"]
+    (folder / "prompts.jsonl").write_text("".join(lines[:2]))
+    subprocess.run([*words, "--quiet"], cwd=folder, check=True)
+    with h5py.File(folder / "out.h5") as file:
+        assert file["prompts/p1"].attrs["stop"] == b"context" and file["prompts/p1/positions"][-1] == 255
+    says(scratch.run("inspect", "ends/out.h5", "--validate"), "2 prompts", "it can be analysed")
 
 
 def main() -> None:
