@@ -3,20 +3,18 @@
 //
 // Of a row at a station, the level of rounding is the largest of
 //   - the distances of the band's runs: the same tokens on one device, under other orders of summation and
-//   other products,
-//     so that what rounding does to this row, at this operation, in this model is measured, not assumed;
+//     other products, so that what rounding does to this row, at this operation, in this model is measured;
 //   - the median over the station's rows of that level relative to the row's norm, times this row's norm: a
-//   row on which
-//     the few runs of the band agree by luck is no more exact than others;
+//     row on which the few runs of the band agree by luck is no more exact than others;
 //   - u · norm, u the unit roundoff of the dtype (Higham: Accuracy and Stability of Numerical Algorithms,
-//   2002, chapter 2):
-//     what storing the row once may move.
+//     2002, chapter 2): what storing the row once may move.
 // The excess of a row is its distance over its level. Among runs that differ by rounding alone it is about 1:
-// the band's runs and the candidate are draws of one kind. A station is
-//   beyond   where the excess of some row is above kRowDefect, or the root mean square over rows above
-//   kMeanDefect, within   where all are below kRowNoise and kMeanNoise, unclear  else.
-// The numbers were chosen on the models and prompts that docs/diagnose.md names, and checked on others; there
-// is what both gave.
+// the band's runs and the candidate are draws of one kind. A station is beyond where the excess of some row
+// is above kRowDefect, or the root mean square over rows above kMeanDefect; within where all are below
+// kRowNoise and kMeanNoise; unclear else.
+//
+// The four numbers were set before any case was made, well above what eight projections of a row may be off
+// by, and not changed since; docs/diagnose.md says what planted defects and other orders then gave.
 #pragma once
 #include <optional>
 #include <vector>
