@@ -60,9 +60,9 @@ void add_kinds(std::vector<std::string>& out, const Measurement& m) {
       out.push_back(fmt::format("{}: its logits are {}", run->name, kind));
   if (of_r.empty() != of_c.empty())
     out.emplace_back(
-        "logits against log-probabilities: KL, probabilities, margins and choices mean what they say; "
-        "max|Δ|, RMS and "
-        "elements that differ do not");
+        "logits against log-probabilities: KL, probabilities, margins and choices are compared as such; "
+        "max|Δ|, RMS "
+        "and elements that differ mean nothing");
 }
 
 void add_weights(std::vector<std::string>& out, const Measurement& m) {

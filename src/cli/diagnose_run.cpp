@@ -21,6 +21,11 @@ Plan plan_of(const record::Reader& run) {
     return plan_from_json(run.run().plan);
   } catch (const Error&) {
     Plan plan;
+    if (run.run().model.dtype.empty())
+      throw usage_error(
+          "{}: does not say in which dtype it was computed, in which it is computed again here: import it "
+          "with --dtype",
+          run.path().string());
     plan.dtype = named<DType>(run.path().string() + ": /model dtype", run.run().model.dtype);
     plan.logits_dtype = storage_of(plan.dtype);
     return plan;

@@ -41,14 +41,6 @@ study::Study ladder_study(const Subject& subject, const fs::path& profile, bool 
   return study;
 }
 
-void require_one_model(const record::Reader& real, const fs::path& reference) {
-  const auto& wanted = real.run().model.identity;
-  const auto found = record::Reader::open(reference).run().model.identity;
-  if (wanted != found)
-    throw bad_data("{}: was made with model {}, the rungs with {}: give its own --model",
-                   real.path().string(), wanted.substr(0, 12), found.substr(0, 12));
-}
-
 }  // namespace
 
 ExitCode explain_run(const ExplainRunFlags& flags, ExplainOutput& output) {
@@ -70,7 +62,6 @@ ExitCode explain_run(const ExplainRunFlags& flags, ExplainOutput& output) {
     rungs.push_back(
         {configuration.name, from_name<analysis::RungKind>(configuration.name), configuration.output});
   if (subject.real) {
-    require_one_model(*subject.real, rungs.front().path);
     rungs.push_back({std::string(name_of(analysis::RungKind::real)), analysis::RungKind::real, flags.real});
   }
   if (!note.empty()) print(note + "\n\n");

@@ -2,6 +2,7 @@
 
 #include "analysis/explain/ladder.hpp"
 #include "analysis/explain/recorded_profile.hpp"
+#include "analysis/measure/differences.hpp"
 #include "cli/worker_runs.hpp"
 #include "common/error.hpp"
 #include "common/input_files.hpp"
@@ -105,7 +106,13 @@ Subject subject_of(const ExplainRunFlags& flags, const study::Machine& machine) 
   if (!flags.real.empty()) {
     subject.real.emplace(record::Reader::open(flags.real));
     const auto& run = subject.real->run();
+    if (analysis::shards_of(run) == 0)
+      throw usage_error(
+          "--real {}: is another engine's record, of whose arithmetic no device here can compute a part: see "
+          "shardrift compare, and shardrift diagnose",
+          flags.real.string());
     plan = plan_from_json(run.plan);
+    require_model_of(*subject.real, flags.model);
     if (analysis::rung_of(plan) != analysis::RungKind::real)
       throw usage_error("--real {}: '{}' is no run on several devices with their own collective",
                         flags.real.string(), describe(plan));

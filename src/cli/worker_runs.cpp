@@ -5,6 +5,8 @@
 #include "common/durable_file.hpp"
 #include "common/error.hpp"
 #include "parallel/plan/plan_fields.hpp"
+#include "weights/model_config.hpp"
+#include "weights/safetensors.hpp"
 
 namespace shardrift::cli {
 namespace {
@@ -59,6 +61,15 @@ void feed_as(const record::Reader& run, const fs::path& prompts, study::Settings
     settings["follow"] = value_of_flag(full_path(run.path()));
     settings["mode"] = value_of_flag("follow");
   }
+}
+
+void require_model_of(const record::Reader& run, const fs::path& model) {
+  const auto& recorded = run.run().model.identity;
+  if (recorded.empty()) return;
+  const auto given = Checkpoint::open(model).identity(read_model_config(model).text);
+  if (recorded != given)
+    throw bad_data("{}: was made with model {}, {} is {}: give its own --model", run.path().string(),
+                   recorded.substr(0, 12), model.string(), given.substr(0, 12));
 }
 
 runner::RunnerOptions runner_options(const WorkerFlags& flags) {

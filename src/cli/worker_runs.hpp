@@ -25,6 +25,10 @@ study::Settings settings_of(const Plan& plan);
 // `prompts`, of others its tokens, which are followed.
 void feed_as(const record::Reader& run, const std::filesystem::path& prompts, study::Settings& settings);
 
+// Throws bad_data where the record says that it is of another model than this directory's (configuration,
+// tensors' names, dtypes and shapes); before anything is run with it.
+void require_model_of(const record::Reader& run, const std::filesystem::path& model);
+
 // Where such runs are made; the options of the same names.
 struct WorkerFlags {
   std::filesystem::path output;

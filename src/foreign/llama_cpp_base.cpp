@@ -113,9 +113,10 @@ ForeignRun import_llama_cpp_base(const std::filesystem::path& path, std::optiona
   run.vocabulary = sizes.vocabulary;
   run.scored = true;
   run.settings["logits"] =
-      "log-probabilities, rounded to 16 bits from the largest to 16 below it (llama.cpp's "
-      "--kl-divergence-base): "
-      "differences below 0.00025 are this format's";
+      "log-probabilities, rounded to 16 bits from the largest to 16 below it and cut off there (llama.cpp's "
+      "--kl-divergence-base): differences below 0.00025 are this format's, and a KL of some thousandths may "
+      "be, "
+      "from what was cut off";
   if (!bos)
     run.notes.push_back(
         fmt::format("{}: a model whose add_bos is set was fed its BOS token at the start of each chunk, "

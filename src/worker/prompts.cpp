@@ -71,7 +71,11 @@ GivenJobs read_followed(const std::filesystem::path& path, const ModelConfig& co
   for (const auto& id : reader.prompt_ids()) {
     auto recorded = reader.prompt(id);
     Job job{std::move(recorded.prompt), {}};
+    // Rows of the prompt's own tokens (which servers give, too) are not what was generated; the row of its
+    // last token chose the first that was.
+    const auto length = static_cast<std::int64_t>(job.prompt.tokens.size());
     for (const auto& row : recorded.rows) {
+      if (row.position < length) continue;
       if (row.input_id < 0 || row.input_id >= config.vocabulary)
         throw bad_data("{}: prompt '{}' was fed token {}, outside the vocabulary of {}", path.string(), id,
                        row.input_id, config.vocabulary);
@@ -81,9 +85,8 @@ GivenJobs read_followed(const std::filesystem::path& path, const ModelConfig& co
       if (token < 0 || token >= config.vocabulary)
         throw bad_data("{}: prompt '{}' holds token {}, outside the vocabulary of {}", path.string(), id,
                        token, config.vocabulary);
-    if (job.fed.empty() || job.prompt.tokens.empty())
+    if (recorded.rows.empty() || job.prompt.tokens.empty())
       throw bad_data("{}: prompt '{}' has no recorded rows", path.string(), id);
-    job.fed.erase(job.fed.begin());  // the first row was fed the prompt's last token
     all.jobs.push_back(std::move(job));
   }
   if (all.jobs.empty()) throw bad_data("{}: holds no finished prompt", path.string());

@@ -43,7 +43,7 @@ RankDevice open_rank_device(Device device, const DeviceNumerics& numerics, int t
 #ifdef SHARDRIFT_HAVE_CUDA
     return open_cuda(numerics, world);
 #else
-    throw usage_error("--device cuda: this shardrift-run was built without CUDA; build the cuda preset");
+    throw usage_error("--device cuda: this shardrift-run was built without CUDA: --device cpu, or build it anew with scripts/build cuda");
 #endif
   }
   return {make_cpu_backend(threads, numerics.products), describe_cpu(world), {}};
