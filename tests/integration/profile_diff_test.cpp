@@ -126,6 +126,36 @@ TEST(ProfileDiffRun, AnImportedRecord) {
   EXPECT_EQ(diffed.diff.at("record").at("reached"), 9);
 }
 
+// Servers give rows of the prompt's own tokens, too: whoever follows such a record is fed what was generated.
+TEST(ProfileDiffRun, ARecordWithRowsOfThePromptIsFedWhatWasGenerated) {
+  const fs::path folder = scratch("profile-diff-prompt-rows");
+  const auto place = [](double logprob, int token) { return json::array({logprob, token, nullptr}); };
+  const json answer{{"text", "x"},
+                    {"meta_info",
+                     {{"prompt_tokens", 3},
+                      {"completion_tokens", 2},
+                      {"input_token_logprobs", {place(0, 5), place(-0.75, 9), place(-1, 2)}},
+                      {"input_top_logprobs", {nullptr, {place(-0.75, 9)}, {place(-0.5, 30)}}},
+                      {"output_token_logprobs", {place(-0.2, 7), place(-0.3, 11)}},
+                      {"output_top_logprobs", {{place(-0.2, 7)}, {place(-0.3, 11)}}}}}};
+  std::ofstream(folder / "answers.jsonl") << answer << '\n';
+  const fs::path engine = folder / "engine.h5", followed = folder / "followed.h5";
+  const auto imported = run_program(
+      {SHARDRIFT_BINARY_DIR "/bin/shardrift", "import", (folder / "answers.jsonl").string(), "--model",
+       fixture("tiny-llama").string(), "--output", engine.string(), "--engine", "another engine"});
+  ASSERT_EQ(imported.code, 0) << imported.output;
+  ASSERT_EQ(record::Reader::open(engine).prompt("p0").rows.size(), 4U);
+  const auto run =
+      run_program(worker_command(1, {"run", "--model", fixture("tiny-llama").string(), "--mode", "follow",
+                                     "--follow", engine.string(), "--output", followed.string(), "--quiet"}));
+  ASSERT_EQ(run.code, 0) << run.output;
+  const auto prompt = record::Reader::open(followed).prompt("p0");
+  EXPECT_EQ(prompt.prompt.tokens, (std::vector<std::int32_t>{5, 9, 2}));
+  std::vector<std::int32_t> fed;
+  for (const auto& row : prompt.rows) fed.push_back(row.input_id);
+  EXPECT_EQ(fed, (std::vector<std::int32_t>{2, 7}));
+}
+
 TEST(ProfileDiffRun, WhatCannotBeIsRefused) {
   const fs::path folder = scratch("profile-diff-refused");
   const auto one = record_of("tiny-llama", {1, {}}, folder, "one");
@@ -144,6 +174,7 @@ TEST(ProfileDiffRun, WhatCannotBeIsRefused) {
   refused(65, "give its own --model",
           {one.string(), "--run", "--model", fixture("tiny-sharded").string(), "--output",
            (folder / "other").string(), "--device", "cpu"});
+  EXPECT_FALSE(fs::exists(folder / "other" / "a.h5")) << "before anything was run";
   refused(65, "", {(folder / "none.h5").string()});
 }
 
