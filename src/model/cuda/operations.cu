@@ -11,7 +11,6 @@ namespace shardrift::cuda {
 namespace {
 
 constexpr int kThreads = 256;
-constexpr int kSmallBlocks = 1024;
 
 int blocks_for(std::int64_t count) {
   const std::int64_t blocks = (count + kThreads - 1) / kThreads;
@@ -170,12 +169,9 @@ void activate(const Matrix& gate_up, Activation activation, double limit, const 
   visit_dtype(out.dtype, [&]<typename T>() {
     const auto kernel = out.cols % kGroup == 0 ? activation_kernel<T, true> : activation_kernel<T, false>;
     const std::int64_t groups = (out.cols + kGroup - 1) / kGroup;
-    // Few groups: one warp a block, because an activation takes long and the multiprocessors are many.
-    const std::int64_t blocks = (out.rows * groups + 31) / 32;
-    const bool few = blocks <= kSmallBlocks;
-    launch_dependent(kernel, few ? static_cast<int>(blocks) : blocks_for(out.rows * groups),
-                     few ? 32 : kThreads, 0, stream, static_cast<const T*>(gate_up.data), activation, limit,
-                     out.cols, groups, out.rows * groups, static_cast<T*>(out.data));
+    launch_dependent(kernel, blocks_for(out.rows * groups), kThreads, 0, stream,
+                     static_cast<const T*>(gate_up.data), activation, limit, out.cols, groups,
+                     out.rows * groups, static_cast<T*>(out.data));
   });
 }
 
