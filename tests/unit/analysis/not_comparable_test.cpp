@@ -132,7 +132,7 @@ TEST_F(NotComparable, DtypesKindsAndWeights) {
               ElementsAre(HasSubstr("logits: float32 against bfloat16"),
                           HasSubstr("computed in float32 against bfloat16"),
                           "b: its logits are log-probabilities, of 16 bits",
-                          HasSubstr("max|Δ|, RMS and elements that differ do not"),
+                          HasSubstr("max|Δ|, RMS and elements that differ mean nothing"),
                           HasSubstr("of different weights")));
 }
 
