@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "common/error.hpp"
+#include "parallel/order_models/fold_order.hpp"
 
 namespace shardrift {
 namespace {
@@ -189,13 +190,23 @@ std::optional<OrderMap> model_map(const CollectiveModel& model, CollectiveOperat
   if (operation != CollectiveOperation::all_reduce) return std::nullopt;
   if (const auto* peer = std::get_if<PeerModel>(&model))
     return peer_map(peer->all_reduce, count, dtype, ranks);
+  if (const auto* named = std::get_if<NamedOrder>(&model)) {
+    check_reduction(named->reduction, ranks, 1, dtype);
+    return fold_order_map(named->reduction, ranks, count, dtype);
+  }
   const auto* openmpi = std::get_if<OpenMpiModel>(&model);
   if (openmpi == nullptr) return std::nullopt;
   return openmpi_all_reduce_map(count, dtype, ranks, openmpi->all_reduce);
 }
 
 Accumulator model_accumulator(const CollectiveModel& model, DType dtype) {
-  return std::holds_alternative<PeerModel>(model) ? peer_accumulator(dtype) : Accumulator::message;
+  if (std::holds_alternative<PeerModel>(model)) return peer_accumulator(dtype);
+  const auto* named = std::get_if<NamedOrder>(&model);
+  if (named == nullptr) return Accumulator::message;
+  // A message of float32 that is added in float32 is rounded at every add; so is one of float64.
+  const bool wide =
+      named->reduction.accumulator == Accumulator::float32 ? size_of(dtype) < 4 : size_of(dtype) < 8;
+  return wide ? named->reduction.accumulator : Accumulator::message;
 }
 
 std::optional<bool> agrees(const CollectiveModel& model, const ProbedCollective& probed) {
@@ -258,6 +269,7 @@ std::string describe(const CollectiveModel& model) {
     return fmt::format("OpenMPI 4.1, all-reduce {}", name_of(openmpi->all_reduce));
   if (const auto* peer = std::get_if<PeerModel>(&model))
     return fmt::format("{}, float32 sums", name_of(peer->all_reduce));
+  if (const auto* named = std::get_if<NamedOrder>(&model)) return order_text(named->reduction);
   const auto* nccl = std::get_if<NcclModel>(&model);
   if (nccl == nullptr) return "none";
   std::string text = fmt::format("NCCL {}", name_of(nccl->algorithm));

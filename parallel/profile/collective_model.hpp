@@ -43,13 +43,19 @@ struct PeerModel {                               // our own: nothing about it de
   bool operator==(const PeerModel&) const = default;
 };
 
-using CollectiveModel = std::variant<std::monostate, NcclModel, OpenMpiModel, PeerModel>;
+struct NamedOrder {  // no machine's: what --reduction names, to be held against what was seen
+  Reduction reduction;
+  bool operator==(const NamedOrder&) const = default;
+};
 
-// nullopt: the model does not know (no model, another operation, parameters that disagree).
+using CollectiveModel = std::variant<std::monostate, NcclModel, OpenMpiModel, PeerModel, NamedOrder>;
+
+// nullopt: the model does not know (no model, another operation, parameters that disagree). Throws
+// usage_error where a published order does not take such a message.
 std::optional<OrderMap> model_map(const CollectiveModel& model, CollectiveOperation operation, int ranks,
                                   std::int64_t count, DType dtype);
 
-// Where such a collective rounds: a library's at every add.
+// Where such a collective rounds: a library's at every add, a named order as its name says.
 Accumulator model_accumulator(const CollectiveModel& model, DType dtype);
 
 // What the library itself said it took for a message (NCCL's profiler interface).

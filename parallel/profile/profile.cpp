@@ -4,6 +4,7 @@
 #include <tuple>
 
 #include "common/error.hpp"
+#include "parallel/order_models/fold_order.hpp"
 
 namespace shardrift {
 namespace {
@@ -82,6 +83,11 @@ OrderMap CollectiveProfile::map_for(CollectiveOperation operation, DType dtype, 
                                          : fmt::format("add in {} and round once", name_of(rounds)));
     return one->probe.map();
   }
+  if (named()) {
+    if (auto map = model_map(model, operation, ranks, count, dtype)) return *map;
+    throw usage_error("{}: is an order of all-reduces, and says nothing of a {}", file.string(),
+                      name_of(operation));
+  }
   bool any = false;
   for (const auto& one : probed) {
     if (one.operation != operation || one.probe.dtype != dtype) continue;
@@ -113,6 +119,21 @@ void CollectiveProfile::add(ProbedCollective collective) {
   } else {
     probed.insert(place, std::move(collective));
   }
+}
+
+CollectiveProfile profile_of_order(std::string_view order, int ranks) {
+  const auto reduction = reduction_from_text(order);
+  if (!reduction.is_local_fold() || reduction.needs_profile())
+    throw usage_error("{}: that is what a machine does, and no order by itself: give the file of its profile",
+                      order);
+  check_reduction(reduction, ranks, 1, DType::float32);
+  check_published_shards(reduction, ranks);
+  CollectiveProfile profile;
+  profile.library = "an order by name";
+  profile.ranks = ranks;
+  profile.model = NamedOrder{reduction};
+  profile.file = order_text(reduction);
+  return profile;
 }
 
 void require_same_machine(const CollectiveProfile& saved, const CollectiveProfile& now) {

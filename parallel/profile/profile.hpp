@@ -56,13 +56,13 @@ struct CollectiveProfile {
   // The tree of every element of that message, to be folded with `accumulator`; `captured`: where it is
   // summed inside a CUDA graph, of which eager probes say nothing, but for the sums that have one order
   // (below). The probed map where that count was probed; else the model's, but only where that operation and
-  // dtype was probed so at all and the model reproduces every one of these probes. Throws usage_error naming
-  // the count and the command that probes it. tf32 is float32.
+  // dtype was probed so at all and the model reproduces every one of these probes, or the model is a name.
+  // Throws usage_error naming the count and the command that probes it. tf32 is float32.
   OrderMap map_for(CollectiveOperation operation, DType dtype, std::int64_t count,
                    bool captured = false) const;
 
-  // Eager or captured, the order is one: of two ranks, and of our own all-reduces.
-  bool one_order() const { return ranks == 2 || std::holds_alternative<PeerModel>(model); }
+  // Eager or captured, the order is one: of two ranks, of our own all-reduces, and of a name.
+  bool one_order() const { return ranks == 2 || std::holds_alternative<PeerModel>(model) || named(); }
   // Whether map_for may know a captured sum of that kind.
   bool knows_captured(CollectiveOperation operation, DType dtype) const;
 
@@ -70,6 +70,7 @@ struct CollectiveProfile {
   // every add (message).
   Accumulator accumulator(DType dtype) const;
   bool of_engine() const { return transport == "python"; }
+  bool named() const { return std::holds_alternative<NamedOrder>(model); }  // profile_of_order
 
   // Adds or replaces one probe and keeps the order.
   void add(ProbedCollective collective);
@@ -78,6 +79,11 @@ struct CollectiveProfile {
 // Throws usage_error naming the first field in which they differ: another library, version, machine, device,
 // number of ranks or pinned variable. Date, model and probes may differ.
 void require_same_machine(const CollectiveProfile& saved, const CollectiveProfile& now);
+
+// No machine's: how `ranks` ranks add by an order of --reduction. It knows every message that the order
+// takes, and is not written to a file; `file` is the name. Throws usage_error on text that names no such
+// order (native and profile are none), and on ranks that the order never sums.
+CollectiveProfile profile_of_order(std::string_view order, int ranks);
 
 // Every value is checked; bad_data names file and key.
 CollectiveProfile read_profile(const std::filesystem::path& path);

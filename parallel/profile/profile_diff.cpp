@@ -94,12 +94,14 @@ ProfileDiff diff_profiles(const CollectiveProfile& a, const CollectiveProfile& b
   const auto field = [&](const char* name, const std::string& in_a, const std::string& in_b) {
     if (in_a != in_b) diff.fields.push_back({name, in_a, in_b});
   };
-  field("library", a.library, b.library);
-  field("version", a.library_version, b.library_version);
-  field("transport", a.transport, b.transport);
-  field("device", a.device, b.device);
-  field("machine", a.machine, b.machine);
-  field("variables", variables_text(a), variables_text(b));
+  if (!a.named() && !b.named()) {  // a name has no library and no machine
+    field("library", a.library, b.library);
+    field("version", a.library_version, b.library_version);
+    field("transport", a.transport, b.transport);
+    field("device", a.device, b.device);
+    field("machine", a.machine, b.machine);
+    field("variables", variables_text(a), variables_text(b));
+  }
   field("model", describe(a.model), describe(b.model));
 
   std::set<std::tuple<CollectiveOperation, DType, std::int64_t, bool>> keys;

@@ -160,6 +160,8 @@ ordered_json model_to_json(const CollectiveModel& model) {
     return {{"kind", "openmpi"}, {"all_reduce", name_of(openmpi->all_reduce)}};
   if (const auto* peer = std::get_if<PeerModel>(&model))
     return {{"kind", "peer"}, {"all_reduce", name_of(peer->all_reduce)}};
+  if (std::holds_alternative<NamedOrder>(model))
+    throw failure("{} is an order by name, and no machine's profile", describe(model));
   const auto* nccl = std::get_if<NcclModel>(&model);
   if (nccl == nullptr) return nullptr;
   ordered_json object = {{"kind", "nccl"},

@@ -1,6 +1,8 @@
 // shardrift profile show FILE, shardrift profile diff A B [REF]
 #include <algorithm>
+#include <filesystem>
 #include <optional>
+#include <utility>
 
 #include "analysis/measure/differences.hpp"
 #include "analysis/measure/measure.hpp"
@@ -16,7 +18,7 @@ namespace shardrift::cli {
 namespace {
 
 constexpr const char* kHelp = R"(usage: shardrift profile show FILE.json
-       shardrift profile diff A.json B.json [REF.h5 [--run --model DIR]] [options]
+       shardrift profile diff A.json B.json|ORDER [REF.h5 [--run --model DIR]] [options]
 
 What was seen of a machine's collectives: in which order every element of a message
 is added. Profiles come from shardrift-run probe --save-profile, or from
@@ -25,6 +27,7 @@ adds in their order on one device.
 
   shardrift profile show experiments/profiles/nccl-2.28.3-4xh100.json
   shardrift profile diff before-the-upgrade.json after-it.json
+  shardrift profile diff probed-in-vllm.json engine:vllm
   shardrift profile diff before.json after.json tp4.h5
   shardrift profile diff before.json after.json tp4.h5 --run --model DIR
 
@@ -32,6 +35,9 @@ show: a bar for every probed message, a letter for every order.
 diff: did an upgrade, another machine or another all-reduce change our sums? Messages
 that one of the two probed, and the other probed or its model knows; those that neither
 says anything of are not there.
+ORDER, in the place of either file: does the machine add as an order of run's --reduction
+says? linear, ring, tree:7 …, or a model of a program's source: vllm-one-stage,
+vllm-two-stage, engine:vllm, nccl-symmetric, halving-doubling (docs/reductions.md).
 REF.h5, a record with logits of as many ranks, or of one device (with --run also one
 of tokens alone, or another engine's): which of its steps
 depend on a sum that is added in another order, and which of these stand so near a tie
@@ -98,6 +104,24 @@ std::optional<OfRecord> of_record(const Words& words, const CollectiveProfile& a
   return of;
 }
 
+// Two files, or a file and the name of an order.
+std::pair<CollectiveProfile, CollectiveProfile> profiles_of(const std::string& a, const std::string& b) {
+  const auto is_file = [](const std::string& text) { return std::filesystem::exists(text); };
+  const auto by_name = [](const std::string& text, const CollectiveProfile& other) {
+    try {
+      return profile_of_order(text, other.ranks);
+    } catch (const Error& error) {
+      throw usage_error("profile diff {}: no such file, and as an order: {}", text, error.what());
+    }
+  };
+  if (!is_file(a) && is_file(b)) {
+    const auto in_b = read_profile(b);
+    return {by_name(a, in_b), in_b};
+  }
+  const auto in_a = read_profile(a);
+  return {in_a, is_file(b) ? read_profile(b) : by_name(b, in_a)};
+}
+
 ExitCode diff(const Words& words) {
   const auto& files = words.files;
   if (files.size() != 2 && files.size() != 3)
@@ -111,7 +135,7 @@ ExitCode diff(const Words& words) {
         "DIR");
   if (words.run.run && words.run.model.empty())
     throw usage_error("profile diff --run: --model DIR is needed: a Hugging Face directory or a GGUF file");
-  const auto a = read_profile(files[0]), b = read_profile(files[1]);
+  const auto [a, b] = profiles_of(files[0], files[1]);
   const ProfileDiff diff = diff_profiles(a, b);
   auto inputs = files;
   if (words.run.run)

@@ -19,9 +19,13 @@ Plan predicted_by(const CollectiveProfile& profile, Plan plan, const study::Mach
   plan.replicas = 1;
   plan.stage_layers.clear();
   plan.collective = Collective::library;
-  plan.reduction = Reduction();
-  plan.reduction.order = ReductionOrder::profile;
-  plan.reduction.accumulator = profile.accumulator(storage_of(plan.dtype));
+  if (const auto* named = std::get_if<NamedOrder>(&profile.model)) {
+    plan.reduction = named->reduction;
+  } else {
+    plan.reduction = Reduction();
+    plan.reduction.order = ReductionOrder::profile;
+    plan.reduction.accumulator = profile.accumulator(storage_of(plan.dtype));
+  }
   plan.device = named<Device>("--device", machine.device);
   if (plan.device == Device::cpu) plan.launch = Launch::eager;
   return plan;
@@ -72,7 +76,7 @@ std::optional<OrderRecords> run_orders(const ProfileRunFlags& flags, const recor
     entry.settings = fed;
     for (const auto& [flag, setting] : settings_of(predicted_by(*profile, recorded, options.machine.machine)))
       entry.settings[flag] = setting;
-    entry.settings["collective-profile"] = value_of_flag(full_path(profile->file));
+    if (!profile->named()) entry.settings["collective-profile"] = value_of_flag(full_path(profile->file));
     if (profile == &b) entry.compare_with = "a";
     entry.role = profile == &a ? study::Role::reference : study::Role::candidate;
     study.entries.push_back(std::move(entry));

@@ -67,6 +67,22 @@ TEST(ProfileDiffRun, LiveRanksAreThePredictionByTheirOwnProfile) {
   EXPECT_FALSE(offline.diff.contains("run"));
 }
 
+// One side by its name: our two-shot is NCCL's symmetric kernel where a message is small, and not a chain.
+TEST(ProfileDiffRun, AnOrderByName) {
+  const fs::path folder = scratch("profile-diff-name");
+  const auto one = record_of("tiny-llama", {1, {"--dtype", "bfloat16"}}, folder, "one");
+  const auto diffed = diff(folder, kTwoShot, "chain", with_run(one, folder / "runs"));
+  ASSERT_EQ(diffed.finished.code, 1) << diffed.finished.output;
+  EXPECT_GT(diffed.diff.at("run").at("rows_differ"), 0);
+  const auto model = diff(folder, "linear", kProfiles + "one-shot-3ranks.json", {});
+  EXPECT_EQ(model.finished.code, 1) << "16-bit messages round elsewhere";
+  const auto same = diff(folder, kProfiles + "one-shot-4ranks.json", "vllm-one-stage", {});
+  EXPECT_EQ(same.finished.code, 0) << same.finished.output;
+  const auto neither = diff(folder, kMpi, "no-such-file.json", {});
+  EXPECT_EQ(neither.finished.code, 64) << neither.finished.output;
+  EXPECT_THAT(neither.finished.output, HasSubstr("no-such-file.json: no such file, and as an order: "));
+}
+
 TEST(ProfileDiffRun, TheSameOrderChangesNothing) {
   const fs::path folder = scratch("profile-diff-same");
   const auto one = record_of("tiny-llama", {1, {"--dtype", "bfloat16", "--mode", "score"}}, folder, "one");

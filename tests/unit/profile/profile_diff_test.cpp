@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "common/error.hpp"
 
 namespace shardrift {
@@ -98,6 +100,49 @@ TEST(ProfileDiff, OtherNumbersOfRanksAreRefused) {
   auto two = profile_of({});
   two.ranks = 2;
   EXPECT_THROW(diff_profiles(profile_of({}), two), Error);
+}
+
+// Does the machine add as a program's source says? Its messages against an order by name.
+TEST(ProfileDiff, AgainstAnOrderByName) {
+  const auto message = probed(uniform_map(linear_tree(3), 64), DType::bfloat16);
+  auto once = message;
+  once.probe.accumulator = Accumulator::float32;
+  const auto seen = profile_of({once, probed(uniform_map(linear_tree(3), 64), DType::float32)});
+  EXPECT_FALSE(diff_profiles(seen, profile_of_order("nccl-symmetric", 3)).differs());  // small: 0, 1, 2
+  const auto rounds = diff_profiles(profile_of({message}), profile_of_order("nccl-symmetric", 3));
+  ASSERT_EQ(rounds.messages.size(), 1U);
+  EXPECT_EQ(rounds.messages[0].rounds_a, "message");
+  EXPECT_EQ(rounds.messages[0].rounds_b, "float32");
+  const auto chain = diff_profiles(profile_of({message}), profile_of_order("chain", 3));
+  EXPECT_EQ(chain.messages.at(0).elements(), 64);
+  ASSERT_EQ(chain.fields.size(), 1U) << "a name has no library and no machine";
+  EXPECT_EQ(chain.fields[0].b, "chain");
+  EXPECT_FALSE(diff_profiles(profile_of({message}), profile_of_order("linear", 3)).differs());
+}
+
+TEST(ProfileDiff, AnOrderByNameRefusesWhatItDoesNotTake) {
+  EXPECT_THROW(profile_of_order("native", 3), Error);
+  EXPECT_THROW(profile_of_order("profile", 3), Error);
+  EXPECT_THROW(profile_of_order("no-such-order", 3), Error);
+  EXPECT_THROW(profile_of_order("vllm-two-stage", 3), Error);  // sums 2, 4, 6 and 8 ranks
+  EXPECT_THROW(profile_of_order("perm:0,1", 3), Error);
+  const auto two_stage = profile_of_order("vllm-two-stage", 4);
+  auto odd = probed(uniform_map(linear_tree(4), 3), DType::bfloat16);  // no multiple of 16 bytes
+  CollectiveProfile seen;
+  seen.ranks = 4;
+  seen.add(odd);
+  odd.operation = CollectiveOperation::reduce_scatter;
+  seen.add(odd);
+  seen.add(probed(uniform_map(linear_tree(4), 2), DType::float64));
+  const auto diff = diff_profiles(seen, two_stage);
+  ASSERT_EQ(diff.messages.size(), 3U);
+  for (const auto* reason : {"float64", "no multiple of 16", "reduce-scatter"})
+    EXPECT_EQ(
+        std::count_if(diff.messages.begin(), diff.messages.end(),
+                      [&](const auto& one) { return one.unknown_to_b.find(reason) != std::string::npos; }),
+        1)
+        << reason;
+  EXPECT_THROW(profile_to_json(two_stage), Error);
 }
 
 }  // namespace
