@@ -16,6 +16,8 @@ Or torch.distributed's own all-reduce, from the command line:
   torchrun --nproc-per-node 4 scripts/python/probe_collective.py --backend gloo --count 1,4096,300000
   torchrun --nproc-per-node 4 scripts/python/probe_collective.py --backend nccl --tokens 1,17,1400 --hidden 4096 \\
       --dtype bfloat16 --save-profile nccl.json
+  torchrun --nproc-per-node 4 scripts/python/probe_collective.py --backend nccl --all-reduce symm-two-shot --count 4096,524288 \\
+      --dtype bfloat16 --captured --save-profile two-shot.json
 
 N ranks need N (N-1) / 2 calls a message, one to see that it is a sum, and --repeats of random numbers to see that it is the same
 sum every time. Exit codes: 0 done; with --check 2 where some sum cannot be predicted; 64 usage; 70 a failure: it is no sum, or
@@ -248,12 +250,18 @@ numbers.__name__ = "list of numbers from 1"
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
+    import torch_sums  # the command line alone needs it
+
     class Parser(argparse.ArgumentParser):
         def error(self, message: str) -> None:
             self.exit(64, f"error: {message} (--help has examples)\n")
 
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--backend", default="gloo", help="torch.distributed's: gloo (default), nccl, mpi")
+    parser.add_argument("--all-reduce", choices=torch_sums.SUMS, default=torch_sums.LIBRARY, metavar="NAME",
+                        help="; ".join(f"{name}: {words}" for name, words in torch_sums.SUMS.items())
+                        + " (default library; all others need --backend nccl)")
+    parser.add_argument("--captured", action="store_true", help="replay the sum from a CUDA graph (--backend nccl)")
     parser.add_argument("--init", default="env://", help="where ranks meet: env:// (default; torchrun sets it), file:///path/of/none")
     parser.add_argument("--count", type=numbers, default=[], help="elements of the message: N[,N…]")
     parser.add_argument("--tokens", type=numbers, default=[], help="instead of --count: rows of the pass, N[,N…] …")
@@ -269,6 +277,9 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     usage = None
     if not options.counts or bool(options.tokens) != bool(options.hidden):
         usage = "give --count N[,N…], or --tokens and --hidden together"
+    elif options.backend != "nccl" and (options.captured or options.all_reduce != torch_sums.LIBRARY):
+        given = "--captured" if options.captured else f"--all-reduce {options.all_reduce}"
+        usage = f"{given}: runs on GPUs: add --backend nccl"
     elif not {"RANK", "WORLD_SIZE"} <= set(os.environ):
         usage = "no ranks: start it with torchrun --nproc-per-node 4 scripts/python/probe_collective.py …"
     if usage:
@@ -281,19 +292,25 @@ def run(options: argparse.Namespace) -> int:
     import torch
     import torch.distributed as dist
 
-    device = "cpu"
+    import torch_sums
+
+    device = torch.device("cpu")
     if options.backend == "nccl":
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-        device = f"cuda:{torch.cuda.current_device()}"
-    dist.init_process_group(options.backend, options.init, rank=int(os.environ["RANK"]), world_size=int(os.environ["WORLD_SIZE"]))
+        device = torch.device("cuda", torch.cuda.current_device())
+    dist.init_process_group(options.backend, options.init, rank=int(os.environ["RANK"]), world_size=int(os.environ["WORLD_SIZE"]),
+                            device_id=device if device.type == "cuda" else None)
     try:
-        version = ".".join(map(str, torch.cuda.nccl.version())) if options.backend == "nccl" else f"torch {torch.__version__}"
-        found = probe(lambda tensor: dist.all_reduce(tensor) and None, options.counts, options.dtype.split(","), device,
-                      options.backend, version, options.save_profile, repeats=options.repeats, quiet=options.quiet)
+        of_nccl = options.backend == "nccl" and not options.all_reduce.startswith("symm")
+        version = ".".join(map(str, torch.cuda.nccl.version())) if of_nccl else f"torch {torch.__version__}"
+        library = torch_sums.library_name(options.backend, options.all_reduce)
+        all_reduce = torch_sums.of_name(options.all_reduce)
+        found = probe(torch_sums.Captured(all_reduce) if options.captured else all_reduce, options.counts, options.dtype.split(","),
+                      str(device), library, version, options.save_profile, options.captured, options.repeats, quiet=options.quiet)
         if dist.get_rank() == 0:
             folds = sum(one.kind == "tree" for one in found)
             text = "" if options.quiet else "".join(described(one, options.segments) for one in found)
-            print(f'{text}result library="{options.backend} {version}" messages={len(found)} calls={sum(one.calls for one in found)}'
+            print(f'{text}result library="{library} {version}" messages={len(found)} calls={sum(one.calls for one in found)}'
                   f" predictable={folds}" + (f" profile={options.save_profile}" if options.save_profile else ""))
         return 2 if options.check and any(one.kind != "tree" for one in found) else 0
     except ProbeError as error:

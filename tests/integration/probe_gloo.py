@@ -55,6 +55,24 @@ print("folded")
 """
 
 
+# A sum that goes through a buffer of its own, as symmetric memory's do: the same order, and a buffer for each message.
+BUFFERED = """
+import os, sys
+import torch, torch.distributed as dist
+from probe_collective import probe
+from torch_sums import SymmetricSum
+
+dist.init_process_group("gloo", sys.argv[1], rank=int(os.environ["RANK"]), world_size=int(os.environ["WORLD_SIZE"]))
+counts, dtypes = [7, 4099], ["float32", "float64"]
+plain = probe(lambda tensor: dist.all_reduce(tensor) and None, counts, dtypes, quiet=True)
+for operation in (lambda buffer: dist.all_reduce(buffer) and None, lambda buffer: (dist.all_reduce(buffer), buffer.clone())[1]):
+    buffered = SymmetricSum(torch.empty_like, operation)
+    assert probe(buffered, counts, dtypes, quiet=True) == plain
+    assert len(buffered.buffers) == 4
+print("buffered")
+"""
+
+
 class Gloo(unittest.TestCase):
     python = None
 
@@ -99,6 +117,15 @@ class Gloo(unittest.TestCase):
         for size in (2, 3, 4):
             for code, text in self.ranks(size, ["-c", FOLDS, "MEETING"], f"folds{size}"):
                 self.assertEqual((code, text), (0, "folded\n"))
+
+    def test_through_a_buffer(self):
+        for code, text in self.ranks(3, ["-c", BUFFERED, "MEETING"], "buffered"):
+            self.assertEqual((code, text), (0, "buffered\n"))
+
+    def test_sums_of_gpus_are_refused_here(self):
+        for flags, named in ((["--all-reduce", "symm-one-shot"], "--all-reduce symm-one-shot"), (["--captured"], "--captured")):
+            for code, text in self.probe(2, ["--count", "8", *flags], "gpus"):
+                self.assertEqual((code, text), (64, f"error: {named}: runs on GPUs: add --backend nccl (--help has examples)\n"))
 
     def test_what_gloo_cannot_sum_is_said_once(self):
         ended = self.probe(2, ["--count", "8", "--dtype", "int4"], "refused")
