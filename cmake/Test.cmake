@@ -14,6 +14,12 @@ set(SHARDRIFT_MPI_ENVIRONMENT
   OMPI_MCA_hwloc_base_binding_policy=none OMPI_MCA_mpi_yield_when_idle=1
   OMPI_MCA_btl_vader_single_copy_mechanism=none)
 
+# Sets `variable` to the environment of the test of that name: each has a session directory of its own, since two mpirun that
+# make and remove /tmp/ompi.HOST.UID at once end with "mkdir: File exists" (OpenMPI 4.1.4).
+function(shardrift_mpi_environment variable name)
+  set(${variable} ${SHARDRIFT_MPI_ENVIRONMENT} OMPI_MCA_orte_tmpdir_base=${PROJECT_BINARY_DIR}/mpi/${name} PARENT_SCOPE)
+endfunction()
+
 # Seconds after which a test hangs: no machine is so slow.
 set(SHARDRIFT_LAST_LIMIT 1800)
 
@@ -39,8 +45,9 @@ function(shardrift_add_test name)
     foreach(ranks ${arg_RANKS})
       add_test(NAME ${name}.np${ranks}
         COMMAND ${MPIEXEC_EXECUTABLE} ${MPIEXEC_NUMPROC_FLAG} ${ranks} $<TARGET_FILE:test_${name}>)
+      shardrift_mpi_environment(environment ${name}.np${ranks})
       set_tests_properties(${name}.np${ranks} PROPERTIES TIMEOUT ${SHARDRIFT_LAST_LIMIT} PROCESSORS 2
-        LABELS "${arg_LABELS};ranks-${ranks}" ENVIRONMENT "${SHARDRIFT_MPI_ENVIRONMENT}")
+        LABELS "${arg_LABELS};ranks-${ranks}" ENVIRONMENT "${environment}")
       if(arg_FIXTURES)
         set_tests_properties(${name}.np${ranks} PROPERTIES FIXTURES_REQUIRED "${arg_FIXTURES}")
       endif()
@@ -60,8 +67,10 @@ function(shardrift_add_test name)
     else()
       add_test(NAME ${name} COMMAND test_${name})
     endif()
-    set_tests_properties(${tests} PROPERTIES TIMEOUT ${SHARDRIFT_LAST_LIMIT} LABELS "${arg_LABELS}"
-      ENVIRONMENT "${SHARDRIFT_MPI_ENVIRONMENT}")
+    foreach(test ${tests})
+      shardrift_mpi_environment(environment ${test})
+      set_tests_properties(${test} PROPERTIES TIMEOUT ${SHARDRIFT_LAST_LIMIT} LABELS "${arg_LABELS}" ENVIRONMENT "${environment}")
+    endforeach()
     if(arg_FIXTURES)
       set_tests_properties(${tests} PROPERTIES FIXTURES_REQUIRED "${arg_FIXTURES}")
     endif()
