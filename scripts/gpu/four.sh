@@ -98,18 +98,19 @@ vocabulary_of() { python3 -c 'import json, sys; print(json.load(open(sys.argv[1]
 # ended_rank SIGNAL: ranks of a run in decode, of which the last gets SIGNAL: how long until all have ended, and what was said.
 ended_rank() {
   local signal=$1 ranks=$2 code=0 begin log=$LOGS/ended-$1.txt victim=
+  rm -rf "$RUNS"/ended.h5*
   scripts/mpirun -n "$ranks" build/bin/shardrift-run run --model "$SMOLLM2" --prompts experiments/demo-prompts.jsonl --device "$DEVICE" \
     --output "$RUNS/ended.h5" --overwrite --tensor-parallel "$ranks" --max-new-tokens 4000 --ignore-eos --stall-timeout 10 \
     >"$log" 2>&1 &
   local job=$!
-  # Its parts are there once tokens are recorded.
-  until [[ -n $(find "$RUNS/ended.h5.parts" -type f 2>/dev/null) ]] || ! kill -0 "$job" 2>/dev/null; do sleep 0.1; done
-  victim=$(pgrep -n -f "shardrift-run run .*ended.h5") || true
+  # A part of a megabyte has rows of tokens.
+  until [[ -n $(find "$RUNS/ended.h5.parts" -size +1M 2>/dev/null) ]] || ! kill -0 "$job" 2>/dev/null; do sleep 0.1; done
+  victim=$(pgrep -n -P "$job" -x shardrift-run) || true
   begin=$(date +%s.%N)
   [[ -z $victim ]] || kill -s "$signal" "$victim"
   wait "$job" || code=$?
   printf 'SIG%s to one of %d ranks: all ended after %.1f s, exit %d: %s\n' "$signal" "$ranks" \
-    "$(echo "$(date +%s.%N) - $begin" | bc)" "$code" "$(grep -m 1 '^error' "$log" || tail -n 1 "$log")" | tee -a "$LOGS/ended.txt"
+    "$(awk -v begin="$begin" -v end="$(date +%s.%N)" 'BEGIN { print end - begin }')" "$code" "$(grep -m 1 '^shardrift-run: ' "$log" || tail -n 1 "$log")" | tee -a "$LOGS/ended.txt"
   [[ $signal != STOP || -z $victim ]] || kill -s KILL "$victim" 2>/dev/null || true
   ((code != 0))
 }
