@@ -7,6 +7,7 @@
 #include <cmath>
 #include <regex>
 
+#include "analysis/report/limit_words.hpp"
 #include "analysis/report/page.hpp"
 #include "analysis/verdict/words.hpp"
 
@@ -238,9 +239,9 @@ std::string answer_html(const Report& report) {
       "<p class=\"recommendation\"><strong>Recommendation:</strong> {}.</p>\n{}"
       "<p class=\"small\" data-terms=\"interval noise power\">{} {}.</p>\n</section>\n",
       tone_of(verdict), html_escaped(verdict.answer.substr(0, word)),
-      html_escaped(verdict.answer.substr(word)), tiles_html(verdict), html_escaped(verdict.headline),
-      html_escaped(verdict.recommendation), lines_html(verdict), html_escaped(verdict::noise_of(verdict)),
-      html_escaped(sentence(verdict.power)));
+      html_escaped(verdict.answer.substr(word)), tiles_html(verdict),
+      in_words_html(html_escaped(verdict.headline)), in_words_html(html_escaped(verdict.recommendation)),
+      lines_html(verdict), html_escaped(verdict::noise_of(verdict)), html_escaped(sentence(verdict.power)));
 }
 
 }  // namespace shardrift::report

@@ -4,6 +4,7 @@
 #include <map>
 
 #include "analysis/measure/totals.hpp"
+#include "analysis/report/limit_words.hpp"
 #include "analysis/report/payload.hpp"
 #include "analysis/statistics/percentiles.hpp"
 
@@ -155,7 +156,8 @@ Json verdict_json(const Report& report) {
   if (!report.verdict) return nullptr;
   const auto& verdict = *report.verdict;
   Json ranking = Json::array();
-  for (const auto& one : verdict.ranking) ranking.push_back({{"run", one.candidate}, {"why", one.why}});
+  for (const auto& one : verdict.ranking)
+    ranking.push_back({{"run", one.candidate}, {"why", in_words(one.why)}});
   Json limits = Json::array();
   for (const auto& limit : verdict.thresholds.limits)
     limits.push_back(verdict::limit_text(limit, verdict.thresholds));

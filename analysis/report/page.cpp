@@ -42,7 +42,7 @@ std::string title_of(const Report& report) {
   if (report.runs.empty()) return "shardrift report";
   const auto candidates = static_cast<std::size_t>(std::count_if(
       report.runs.begin(), report.runs.end(), [](const Run& run) { return run.role == Role::candidate; }));
-  return fmt::format("{} against {}: does the model say the same?",
+  return fmt::format("{} against “{}”: does the model say the same?",
                      candidates == 1 ? report.runs.front().measurement.candidate.name
                                      : fmt::format("{} candidates", candidates),
                      report.runs.front().measurement.reference.name);

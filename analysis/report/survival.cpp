@@ -1,6 +1,8 @@
 // After how many tokens do prompts say something else? The curve, and every prompt in every run.
+#include <algorithm>
 #include <map>
 
+#include "analysis/measure/totals.hpp"
 #include "analysis/report/payload.hpp"
 #include "analysis/report/sampling.hpp"
 
@@ -40,8 +42,35 @@ Json survival_json(const Report& report) {
   return json;
 }
 
-// {prompts: [id…], runs: [[cell…]…]}; a cell is null (not compared) or [row of the first flip or -1,
-// 0 differs | 1 bit-equal | 2 equal as far as compared, rows compared].
+namespace {
+
+enum class Cell { differs, bit_equal, cut, no_logits };  // the last two: no difference as far as compared
+
+Cell cell_of(const analysis::PromptMeasurement& prompt) {
+  if (prompt.bit_equal) return Cell::bit_equal;
+  if (prompt.differs) return Cell::differs;
+  return prompt.has_logits ? Cell::cut : Cell::no_logits;
+}
+
+// How far a prompt's rows moved, and which was nearest to another token.
+Json distance_json(const analysis::PromptMeasurement& prompt, std::int64_t vocabulary) {
+  const auto totals = analysis::totals_of(prompt, vocabulary);
+  const analysis::Step* far = nullptr;
+  const analysis::Step* near = nullptr;
+  for (const auto& step : prompt.steps) {
+    if (!step.measured) continue;
+    if (far == nullptr || step.max_abs > far->max_abs) far = &step;
+    if (near == nullptr || step.margin_reference < near->margin_reference) near = &step;
+  }
+  return {totals.steps_differ,      number(totals.max_abs),         far->step,
+          number(totals.mean_kl()), number(near->margin_reference), near->step};
+}
+
+}  // namespace
+
+// {prompts: [id…], runs: [[cell…]…]}; a cell is null (not compared) or [row of the first flip or -1, Cell,
+// rows compared], and where logits differ [rows that differ, max |Δlogit|, its row, mean KL, the
+// reference's smallest margin, its row] after them.
 Json first_differences_json(const Report& report) {
   std::map<std::pair<std::int64_t, std::string>, std::size_t> places;  // by index, then id
   for (const auto& run : report.runs)
@@ -56,8 +85,13 @@ Json first_differences_json(const Report& report) {
     std::vector<Json> cells(places.size());
     for (const auto& prompt : run.measurement.prompts) {
       const std::int64_t flip = prompt.first_flip ? prompt.steps[*prompt.first_flip].step : -1;
-      const int equal = prompt.bit_equal ? 1 : prompt.differs ? 0 : 2;
-      cells[places[{prompt.index, prompt.id}]] = {flip, equal, prompt.steps.size()};
+      Json cell = {flip, static_cast<int>(cell_of(prompt)), prompt.steps.size()};
+      const auto measured = std::any_of(prompt.steps.begin(), prompt.steps.end(),
+                                        [](const analysis::Step& step) { return step.measured; });
+      if (measured && !prompt.bit_equal)
+        for (auto& value : distance_json(prompt, run.measurement.reference.run.model.vocabulary))
+          cell.push_back(std::move(value));
+      cells[places[{prompt.index, prompt.id}]] = std::move(cell);
     }
     runs.push_back(cells);
   }

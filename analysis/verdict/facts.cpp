@@ -101,7 +101,7 @@ Facts facts_of(const analysis::Measurement& measurement) {
   facts.without_value = rows_without_value(measurement);
   std::vector<double> parted;
   for (const auto& prompt : measurement.prompts) {
-    facts.rows_missing += !prompt.bit_equal && !prompt.differs ? 1 : 0;
+    if (!prompt.bit_equal && !prompt.differs) ++(prompt.has_logits ? facts.rows_missing : facts.bits_unknown);
     const auto* flip = analysis::flip_of(prompt);
     if (flip == nullptr) continue;
     ++facts.parted;

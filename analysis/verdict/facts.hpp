@@ -29,6 +29,7 @@ struct Facts {
   std::int64_t missing = 0;          // prompts that one side has
   std::int64_t left_out = 0;         // prompts that the two were fed other tokens for
   std::int64_t rows_missing = 0;     // prompts without a difference of which one side has more rows
+  std::int64_t bits_unknown = 0;     // likewise, of which not every logit was recorded
   std::int64_t without_value = 0;    // rows of NaN or infinite logits on a side, where bits are equal too
   std::int64_t parted = 0;           // prompts with a first difference of the chosen tokens
   std::int64_t parted_measured = 0;  // of these, with logits on both sides there

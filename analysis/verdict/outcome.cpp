@@ -113,6 +113,9 @@ std::string outcome_of(const Candidate& c) {
   }
   if (f.rows_missing > 0)
     text += fmt::format("; rows of {} are missing on one side", counted(f.rows_missing, "prompt"));
+  if (f.bits_unknown > 0)
+    text +=
+        fmt::format("; of {} with the same tokens the bits are not known", counted(f.bits_unknown, "prompt"));
   if (f.missing > 0) text += fmt::format("; {} in one file only", counted(f.missing, "prompt"));
   if (f.left_out > 0) text += fmt::format("; {} fed other tokens", counted(f.left_out, "prompt"));
   if (!f.complete) text += "; a record is partial";

@@ -17,8 +17,9 @@ enum class Unit { none, share, nats, times };
 struct LimitKind {
   const char* name;
   Unit unit;
-  double highest;    // that makes sense
-  const char* text;  // "{}" stands for the limit: "mean KL at most {}"
+  double highest;     // that makes sense
+  const char* text;   // "{}" stands for the limit: "mean KL at most {}"
+  const char* words;  // what is limited, in a sentence: "mean KL"
 };
 
 // bit_equal, changed_prompts, flips, clear_flips, flip_regret, clear_flip_regret, kl_mean, kl_p99, tv_mean,

@@ -15,7 +15,7 @@ import chromium
 READY = "Boolean(document.querySelector('html[data-ready]'))"
 # Made-up reports beside the hostile one: kind, configurations.
 PAGES = (("equal", 1), ("flipped", 1), ("mixed", 3), ("missing", 3), ("equal", 3), ("flipped", 3), ("mixed", 20), ("equal", 20),
-         ("missing", 20), ("broken", 3), ("score", 3))
+         ("missing", 20), ("broken", 3), ("score", 3), ("foreign", 3))
 SECTIONS = ("answer", "configurations", "survival", "prompts", "positions", "margins", "growth", "routes", "ladder", "orders",
             "tokens", "environment")
 PHONE, DESKTOP = (360, 740), (1280, 900)
@@ -108,6 +108,58 @@ UNEXPLAINED = """[...document.querySelectorAll('.tile, .candidates li, #configur
   .map((node) => node.textContent.slice(0, 60))"""
 
 
+# Keys of limits that a reader meets without words; the list of limits has them in small beside the words.
+RAW_KEYS = """(() => {
+  document.querySelectorAll('#answer details').forEach((node) => { node.open = true; });
+  const walker = document.createTreeWalker(document.getElementById('main'), NodeFilter.SHOW_TEXT);
+  const found = [];
+  while (walker.nextNode()) {
+    const node = walker.currentNode;
+    if (/\\b(bit_equal|changed_prompts|clear_flips|(clear_)?flip_regret|kl_mean|kl_p99|tv_mean|delta_p_\\w+|excess_error)\\b/.test(node.data) &&
+      !node.parentElement.closest('code')) found.push(node.data.slice(0, 80));
+  }
+  document.querySelectorAll('#answer details:not(:first-child)').forEach((node) => { node.open = false; });
+  return found;
+})()"""
+
+# Tables that scroll sideways and do not say so, and on a phone those that should not have to.
+SILENT_SCROLL = """[...document.querySelectorAll('.scroll')].filter((box) => box.checkVisibility() && box.firstElementChild.tagName === 'TABLE' &&
+  box.firstElementChild.offsetWidth > box.clientWidth + 1 &&
+  !(box.classList.contains('wide') && getComputedStyle(box, '::before').content.includes('scroll'))).map((box) => box.getAttribute('aria-label'))"""
+SCROLLS_ON_A_PHONE = """[...document.querySelectorAll('table.cards, table.tokens')].filter((node) => node.checkVisibility() &&
+  node.offsetWidth > node.parentElement.clientWidth + 1).map((node) => node.parentElement.getAttribute('aria-label'))"""
+
+# The box of what is not comparable stands clear of the answer below it.
+NEAR_THE_ANSWER = """(() => {
+  const box = document.querySelector('#answer > details:first-child');
+  return box ? document.querySelector('#answer .headline').getBoundingClientRect().top - box.getBoundingClientRect().bottom : null;
+})()"""
+
+# Lines of the survival plot that others cover: each point of a line drawn must show, in dashes of its own where it is shared.
+HIDDEN_LINES = """(() => {
+  const lines = [...document.querySelectorAll('[data-plot=survival] .line')].filter((node) => !/^1 /.test(node.getAttribute('stroke-dasharray') || ''));
+  const at = new Map();
+  for (const node of lines) {
+    const look = node.classList.contains('shared') ? node.getAttribute('stroke-dashoffset') + ' of ' + node.getAttribute('stroke-dasharray') : 'whole';
+    const same = at.get(node.getAttribute('d')) || [];
+    at.set(node.getAttribute('d'), [...same, look]);
+  }
+  return [...at.values()].filter((looks) => looks.length > 1 && (looks.includes('whole') || new Set(looks).size < looks.length));
+})()"""
+SAME_LINES = """(() => {
+  const {runs, survival} = JSON.parse(document.getElementById('data').textContent);
+  const chosen = new Set([...document.querySelectorAll('.picker .chip[aria-pressed=true]')].map((chip) => chip.textContent));
+  const groups = new Map();
+  for (const one of survival) {
+    if (runs.length > 1 && !chosen.has(runs[one.run].name)) continue;
+    const curve = one.measured.map((p) => p.slice(0, 2)).join();
+    groups.set(curve, [...(groups.get(curve) || []), runs[one.run].name]);
+  }
+  const said = document.querySelector('.same-lines:not([hidden])');
+  return [...groups.values()].filter((names) => names.length > 1 && !(said && said.textContent.includes(names.join(' = '))));
+})()"""
+
+
 class Checks:
     def __init__(self) -> None:
         self.failed = 0
@@ -125,6 +177,12 @@ def check_drawing(checks: Checks, page: chromium.Page, width: int, where: str) -
     checks.none(page.value(f"{TOO_WIDE}({width})"), f"{where}: nothing sticks out to the right")
     reach = page.value("document.documentElement.scrollWidth")
     checks.that(reach <= width, f"{where}: no horizontal scrolling", f"{reach} > {width} pixels")
+    checks.none(page.value(SILENT_SCROLL), f"{where}: tables that scroll say so")
+    if width == PHONE[0]:
+        checks.none(page.value(SCROLLS_ON_A_PHONE), f"{where}: tables fit, as cards")
+    if page.value("Boolean(document.getElementById('survival'))"):
+        checks.none(page.value(HIDDEN_LINES), f"{where}: no survival line hides another")
+        checks.none(page.value(SAME_LINES), f"{where}: lines that are the same are named")
 
 
 def check_paper(checks: Checks, page: chromium.Page, where: str) -> None:
@@ -220,6 +278,36 @@ def check_answer(checks: Checks, page: chromium.Page, where: str) -> None:
     checks.that(cells == 4 * broken, f"{where}: numbers that NaN leaves without a value say so", (cells, broken))
 
 
+def check_squares(checks: Checks, page: chromium.Page, where: str) -> None:
+    """A square of every kind opens what it stands for, by pointer and by keyboard."""
+    told = "document.querySelector('.picked').textContent"
+    kinds = page.value("[...new Set([...document.querySelectorAll('.squares .grid-cell')].map((n) => n.getAttribute('class').split(' ')[1]))]")
+    for kind in kinds:
+        place = page.value("(() => { const n = document.querySelector('.squares .grid-cell." + kind + "'); n.scrollIntoView({block: 'center', behavior: 'instant'}); "
+                           "const b = n.getBoundingClientRect(); return [b.left + b.width / 2, b.top + b.height / 2]; })()")
+        before = page.value(told)
+        for event in ("mousePressed", "mouseReleased"):
+            page.call("Input.dispatchMouseEvent", type=event, x=place[0], y=place[1], button="left", clickCount=1)
+        page.settle()
+        words = {"equal": "bit-equal", "same": "other bits", "flip": "another token", "open": "not known", "none": "not compared"}[kind]
+        now = page.value(told)
+        numbers = page.value("document.querySelectorAll('.picked dd').length")
+        checks.that(now != before and words in now and (numbers > 0) == (kind != "none"), f"{where}: a square '{kind}' says what it stands for", now)
+        frame = page.value("(() => { const b = document.querySelector('.grid-frame').getBoundingClientRect(); return [b.left, b.right]; })()")
+        checks.that(frame[0] <= place[0] <= frame[1], f"{where}: and is framed", (frame, place))
+    page.value("document.querySelector('.squares').focus()")
+    seen = set()
+    for key in ("ArrowLeft",) * 50 + ("ArrowUp",) * 25 + ("ArrowRight", "ArrowDown", "ArrowLeft", "ArrowUp"):
+        page.call("Input.dispatchKeyEvent", type="keyDown", key=key)
+        seen.add(page.value(told))
+    checks.that(len(seen) > 3, f"{where}: arrow keys choose squares", seen)
+    page.call("Input.dispatchKeyEvent", type="keyDown", key="Enter")  # the prompt that flips first is the first one
+    page.settle()
+    first = page.value("document.querySelector('.squares .grid-cell').classList.contains('flip')")
+    chosen = page.value("[...document.querySelectorAll('#tokens select')].map((node) => node.selectedOptions[0].textContent).join(', ')")
+    checks.that(not first or page.value(told).startswith(" " + chosen), f"{where}: Enter reads its tokens", (chosen, page.value(told)))
+
+
 def check_made_up(checks: Checks, browser: chromium.Browser, program: pathlib.Path, folder: pathlib.Path) -> None:
     """Pages of other kinds: what the first screen says, and pictures to be looked at."""
     for kind, configurations in PAGES:
@@ -230,7 +318,12 @@ def check_made_up(checks: Checks, browser: chromium.Browser, program: pathlib.Pa
         page.media()
         page.size(*PHONE, phone=True)
         page.open(html, READY)
-        check_answer(checks, page, where)
+        # What is not comparable comes before the answer, and takes the first screen.
+        if kind == "foreign":
+            checks.that(page.value(NEAR_THE_ANSWER) >= 12, f"{where}: what is not comparable stands clear of the answer", page.value(NEAR_THE_ANSWER))
+        else:
+            check_answer(checks, page, where)
+        checks.none(page.value(RAW_KEYS), f"{where}: limits have words")
         check_drawing(checks, page, PHONE[0], f"{where}, phone")
         check_explanations(checks, page, f"{where}, phone")
         page.value("scrollTo(0, 0)")
@@ -243,6 +336,7 @@ def check_made_up(checks: Checks, browser: chromium.Browser, program: pathlib.Pa
         page.media()
         page.size(*DESKTOP)
         check_drawing(checks, page, DESKTOP[0], f"{where}, desktop")
+        check_squares(checks, page, f"{where}, desktop")
         checks.none(page.value(LOW_CONTRAST), f"{where}: contrast in light mode")
         page.screenshot(folder / f"{where}-desktop.png", whole=False)
         check_paper(checks, page, where)

@@ -7,6 +7,7 @@
 //   missing   as mixed; one candidate is partial, two were asked for and not run
 //   broken    as mixed; the first candidate has rows of NaN
 //   score     as mixed; runs over given texts
+//   foreign   as mixed; the first candidate is an engine that gave its most likely tokens alone
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -73,7 +74,7 @@ void add_layers(Report& report, std::size_t run, double noise) {
   report.growth.push_back(std::move(growth));
 }
 
-enum class Kind { hostile, equal, flipped, mixed, missing, broken, score };
+enum class Kind { hostile, equal, flipped, mixed, missing, broken, score, foreign };
 constexpr auto names_of(Kind) {
   return std::to_array<Named<Kind>>({{Kind::hostile, "hostile"},
                                      {Kind::equal, "equal"},
@@ -81,7 +82,8 @@ constexpr auto names_of(Kind) {
                                      {Kind::mixed, "mixed"},
                                      {Kind::missing, "missing"},
                                      {Kind::broken, "broken"},
-                                     {Kind::score, "score"}});
+                                     {Kind::score, "score"},
+                                     {Kind::foreign, "foreign"}});
 }
 
 // SmolLM2-135M's.
@@ -143,6 +145,22 @@ void spoil(analysis::Measurement& measurement) {
   }
 }
 
+// Choices are left, and no logits.
+void strip(analysis::Measurement& measurement) {
+  measurement.candidate.run.level = "top";
+  measurement.candidate.run.environment.devices.clear();
+  for (auto& prompt : measurement.prompts) {
+    prompt.has_logits = prompt.bit_equal = false;
+    prompt.differs = prompt.first_flip.has_value();
+    for (auto& step : prompt.steps)
+      step = {.step = step.step,
+              .candidate_step = step.candidate_step,
+              .position = step.position,
+              .chosen_reference = step.chosen_reference,
+              .chosen_candidate = step.chosen_candidate};
+  }
+}
+
 Report made_up(int configurations, int prompts, int rows, Kind kind) {
   Report report;
   for (int i = 0; i < configurations; ++i) {
@@ -157,6 +175,7 @@ Report made_up(int configurations, int prompts, int rows, Kind kind) {
     use_plan(measurement.candidate, plan);
     if (kind == Kind::missing && i == 0) cut(measurement);
     if (kind == Kind::broken && i == 0) spoil(measurement);
+    if (kind == Kind::foreign && i == 0) strip(measurement);
     if (kind == Kind::score) measurement.reference.run.mode = measurement.candidate.run.mode = "score";
     add_run(report, std::move(measurement), Role::candidate);
     const auto run = report.runs.size() - 1;
@@ -171,6 +190,7 @@ Report made_up(int configurations, int prompts, int rows, Kind kind) {
   auto again = testing::synthetic_measurement({"again", 1, 0, prompts, rows});
   use_plan(again.reference, plan_of(1, false, 0));
   use_plan(again.candidate, plan_of(1, false, 0));
+  if (kind == Kind::score) again.reference.run.mode = again.candidate.run.mode = "score";
   add_run(report, std::move(again), Role::noise_floor);
   if (kind == Kind::hostile) add_hostile(report);
   if (kind != Kind::equal)
@@ -216,7 +236,7 @@ int main(int argc, char** argv) {
   if (argc < 5 || argc > 6 || !kind) {
     std::fputs(
         "usage: make_page OUT.html CONFIGURATIONS PROMPTS ROWS "
-        "[hostile|equal|flipped|mixed|missing|broken|score]\n",
+        "[hostile|equal|flipped|mixed|missing|broken|score|foreign]\n",
         stderr);
     return 64;
   }

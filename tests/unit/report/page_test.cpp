@@ -7,6 +7,7 @@
 #include <array>
 #include <regex>
 
+#include "analysis/report/limit_words.hpp"
 #include "analysis/report/model_name.hpp"
 #include "analysis/report/payload.hpp"
 #include "tests/support/synthetic_measurement.hpp"
@@ -113,6 +114,18 @@ TEST(Page, TheAnswerIsThereWithoutScripts) {
   EXPECT_NE(at("asked for and not judged: tp3"), std::string::npos);
   EXPECT_NE(at("<li class=\"absent\"><strong>tp3</strong>"), std::string::npos);
   EXPECT_EQ(count(html, "class=\"tile\""), 3U);
+  EXPECT_NE(at("tp2 breaks <span class=\"key\" title=\"kl_mean\">mean KL</span>.</p>"), std::string::npos);
+}
+
+TEST(Page, KeysOfLimitsAreWords) {
+  EXPECT_EQ(in_words("limits flips, clear_flips and delta_p_mean: tp2 breaks kl_mean."),
+            "limits flips, clear flips and the mean change of probability: tp2 breaks mean KL.");
+  EXPECT_EQ(in_words("kl_mean"), "mean KL");
+  for (const auto* name :
+       {"kl_mean.h5", "tp2-kl_mean", "runs/kl_mean", "my_kl_mean_2", "", ". ", "yardstick"})
+    EXPECT_EQ(in_words(name), name) << "no key";
+  for (const auto& kind : verdict::limit_kinds())
+    EXPECT_EQ(std::string_view(kind.words).find('_'), std::string_view::npos) << kind.name;
 }
 
 Report judged(std::vector<analysis::Measurement> candidates,

@@ -131,6 +131,27 @@ TEST(Payload, EveryPromptOfEveryRunHasItsCell) {
   }
 }
 
+TEST(Payload, ACellSaysHowFarItsPromptMovedAndWhatIsNotKnownOfIt) {
+  Report report;
+  report.runs.push_back(run_of({"tp2", 2, 1e-6, 2, 3}));
+  auto& prompts = report.runs[0].measurement.prompts;
+  auto& steps = prompts[0].steps;
+  for (std::size_t i = 0; i < 3; ++i) {
+    steps[i].max_abs = i == 1 ? 0.5 : 0.25;
+    steps[i].kl = 0.125;
+    steps[i].margin_reference = i == 2 ? 0.0625 : 1;
+  }
+  prompts[1].differs = prompts[1].has_logits = false;  // the most likely tokens alone
+  for (auto& step : prompts[1].steps) {
+    step = {.step = step.step};
+  }
+  const Json cells = first_differences_json(report)["runs"][0];
+  EXPECT_EQ(cells[0], Json::parse("[-1,0,3,3,0.5,1,0.125,0.0625,2]"));
+  EXPECT_EQ(cells[1], Json::parse("[-1,3,3]")) << "neither equal nor other bits";
+  prompts[1].has_logits = true;
+  EXPECT_EQ(first_differences_json(report)["runs"][0][1][1], 2) << "rows are missing on one side";
+}
+
 TEST(Payload, PositionsAreMediansOfTheirBin) {
   Report report;
   report.runs.push_back(run_of({"tp2", 2, 0.1, 1, 3}));

@@ -130,6 +130,14 @@ TEST(Answer, WithoutLogitsTiesAreNotKnown) {
   EXPECT_EQ(json.at("flips"), 5);
   for (const auto* key : {"clear_flips", "flips_at_ties", "clear_flip_share", "clear_flip_regret"})
     EXPECT_TRUE(json.at(key).is_null()) << key;
+  // Nor whether texts that are the same have the same bits; no row is missing for that.
+  for (auto& prompt : top.prompts) {
+    prompt.has_logits = prompt.bit_equal = false;
+    prompt.differs = prompt.first_flip.has_value();
+  }
+  const auto unknown = judged({with(top, plan(2))}).candidates[0].outcome;
+  EXPECT_THAT(unknown, HasSubstr("of 31 prompts with the same tokens the bits are not known"));
+  EXPECT_THAT(unknown, Not(HasSubstr("missing")));
   // One row without logits is enough, if it is one with another token.
   Measurement one = run("tp2", 36, 5);
   one.prompts[0].steps[20].measured = false;

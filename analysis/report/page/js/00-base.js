@@ -26,12 +26,17 @@ function section(id, title, lead, ...children) {
   return node;
 }
 
-// A table that may be wider than the screen: only it scrolls, and keys can scroll it.
+// A table that may be wider than the screen: only it scrolls, keys can scroll it, and it says so where it does.
 function scrollable(label, node) {
-  return h('div', {class: 'scroll', tabindex: 0, role: 'region', 'aria-label': label}, node);
+  const box = h('div', {class: 'scroll', tabindex: 0, role: 'region', 'aria-label': label}, node);
+  const seen = new ResizeObserver(() => requestAnimationFrame(() => box.classList.toggle('wide', node.offsetWidth > box.clientWidth + 1)));
+  seen.observe(box);
+  seen.observe(node);
+  return box;
 }
 
 // table(['a', {text: 'b', n: true, class, why: key of kTerms}], rows): cells are texts, nodes, or {node, class, span}.
+// options.cards: on a phone every row is a card whose cells say the head of their column.
 function table(columns, rows, options = {}) {
   const heads = columns.map((column) => (typeof column === 'string' ? {text: column} : column));
   const cell = (value, i) => {
@@ -39,9 +44,10 @@ function table(columns, rows, options = {}) {
     const classes = [heads[i].n ? 'n' : '', own.class || ''].join(' ').trim();
     const content = own.node === null || own.node === undefined ? '–' : own.node;
     return i === 0 && options.rowHeads ? h('th', {scope: 'row', class: classes || null}, content)
-      : h('td', {class: classes || null, colspan: own.span || null}, content);
+      : h('td', {class: classes || null, colspan: own.span || null}, options.cards ? [h('span', {class: 'value'}, content), own.span ? null : labelOf(heads[i])] : content);
   };
-  return h('table', {class: options.class || null},
+  const labelOf = (head) => h('span', {class: 'label'}, head.text, head.why ? ['\u00a0', why(...[head.why].flat())] : null);
+  return h('table', {class: [options.cards ? 'cards' : '', options.class || ''].join(' ').trim() || null},
     options.caption ? h('caption', {}, options.caption) : null,
     h('thead', {}, h('tr', {}, heads.map((head) =>
       h('th', {scope: 'col', class: [head.n ? 'n' : '', head.class || ''].join(' ').trim() || null}, h('span', {}, head.text), head.why ? why(...[head.why].flat()) : null)))),
@@ -49,7 +55,7 @@ function table(columns, rows, options = {}) {
 }
 
 // Heads become buttons that sort the rows by these values: values[row][column], numbers or texts; what has
-// none stays last.
+// none stays last. [what phones choose the column with, the table].
 function sortable(node, values) {
   const body = node.tBodies[0];
   const rows = [...body.rows];
@@ -67,8 +73,12 @@ function sortable(node, values) {
     body.append(...order.map((i) => rows[i]));
     heads.forEach((head, i) => head.setAttribute('aria-sort', i !== by ? 'none' : up ? 'ascending' : 'descending'));
   }
-  heads.forEach((head, i) => head.replaceChild(h('button', {type: 'button', class: 'sort', onclick: () => sort(i)}, head.firstChild.textContent), head.firstChild));
-  return node;
+  const names = heads.map((head) => head.firstChild.textContent);
+  heads.forEach((head, i) => head.replaceChild(h('button', {type: 'button', class: 'sort', onclick: () => sort(i)}, names[i]), head.firstChild));
+  // Cards have no heads to choose.
+  const choice = h('select', {onchange: () => { by = -1; sort(Number(choice.value)); }}, h('option', {value: '', disabled: true, selected: true}, 'as given'),
+    names.map((name, i) => h('option', {value: i}, name)));
+  return [h('div', {class: 'controls narrow'}, h('label', {}, 'Sort by', choice)), node];
 }
 
 // -- numbers for people ----------------------------------------------------------------------------------------

@@ -45,7 +45,8 @@ function scaleFor(axis, values, from, to) {
     const low = d3.min(positive) || 0.1;
     const high = d3.max(positive) || 1;
     const pad = Math.max((high / low) ** 0.04, 1.08);
-    return logScale(low / pad, high * pad, known.some((v) => v <= 0), from, to);
+    const scale = logScale(low / pad, high * pad, known.some((v) => v <= 0), from, to);
+    return positive.length ? scale : {...scale, allZero: true, ticks: () => [0]};  // no sizes to tell
   }
   let low = axis.low !== undefined ? axis.low : d3.min(known) || 0;
   let high = axis.high !== undefined ? axis.high : d3.max(known) || 1;

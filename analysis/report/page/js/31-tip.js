@@ -22,7 +22,7 @@ function crossHair(view) {
   const yText = spec.y.format || text;
   const lines = view.list.filter((one) => one.kind !== 'points' && one.points.length);
   const marks = view.list.filter((one) => one.kind === 'points')
-    .flatMap((one) => one.points.filter(hasPlace).map((p) => ({one, p, px: X(p[0]), py: Y(p[1])})))
+    .flatMap((one) => one.points.filter(hasPlace).map((p) => ({one, p, px: X(p[0]) + (one.dodge || 0), py: Y(p[1])})))
     .filter((mark) => mark.px >= 0 && mark.px <= view.w).sort((a, b) => a.px - b.px);
   const places = lines.length ? lines[0].points.filter(hasPlace).map((p) => p[0]) : marks;
   let current = -1;

@@ -3,7 +3,8 @@
 // plot({id, what, reading, interval, x: {label, kind: linear | log, whole, low, high, format}, y: {…}, height,
 //       series: () => [{run or null, name, kind: line | step | points, points: [[x, y, low, high]…],
 //                       symbol, radius, opacity, whiskers, dash, band, tell}],
-//       under: (view) => …, describe: () => text, square: both axes have the same ends})
+//       under: (view) => …, over: (view) => …, right: (width) => margin, describe: () => text, square: both axes have the same ends,
+//       dodge: points of several configurations stand side by side, not on each other})
 // Returns a <figure>. It redraws when its width, its zoom or the configurations shown change.
 let plots = 0;
 const kMargin = {top: 10, right: 14, bottom: 42, left: 56};
@@ -29,6 +30,7 @@ function plot(spec) {
   const inner = svg.append('g').attr('transform', `translate(${kMargin.left},${kMargin.top})`);
   const axes = inner.append('g');
   const body = inner.append('g').attr('clip-path', `url(#${id}-clip)`);
+  const front = inner.append('g');
   const hover = inner.append('g').attr('clip-path', `url(#${id}-clip)`);
   // Stays through redraws: a gesture ends when its element goes.
   const target = inner.append('rect').attr('class', 'catch');
@@ -91,8 +93,9 @@ function plot(spec) {
     svg.style('display', points.length ? null : 'none');
     if (!points.length) return;
     const width = Math.max(place.clientWidth || 640, 240);
-    const outer = Math.round(Math.min(spec.height || 320, Math.max(230, width * 0.62)));
-    const w = width - kMargin.left - kMargin.right;
+    const flat = spec.y.kind === 'log' && points.every((p) => p[1] === 0);  // nothing to see above 0
+    const outer = flat ? 160 : Math.round(Math.min(spec.height || 320, Math.max(230, width * 0.62)));
+    const w = width - kMargin.left - (spec.right ? spec.right(width) : kMargin.right);
     const height = outer - kMargin.top - kMargin.bottom;
     const across = points.map((p) => p[0]);
     const up = points.flatMap((p) => (hasInterval(p) ? p.slice(1, 4) : [p[1]]));
@@ -107,13 +110,20 @@ function plot(spec) {
     zoom.extent([[0, 0], [w, height]]).translateExtent([[0, 0], [w, height]]);
     drawAxes(x, y, X, w, height);
     body.selectAll('*').remove();
+    front.selectAll('*').remove();
     hover.selectAll('*').remove();
-    const view = {spec, list, x, y, X, Y: y.to, transform, w, h: height, body, hover, box: () => svg.node().getBoundingClientRect()};
+    const view = {spec, list, x, y, X, Y: y.to, transform, w, h: height, body, front, hover, box: () => svg.node().getBoundingClientRect()};
     if (spec.under) spec.under(view);
     const banded = list.filter((one) => one.kind !== 'points' && one.band !== false && one.points.some(hasInterval));
     const bands = banded.length <= kBandsShown;
     hidden.hidden = bands;
-    list.forEach((one) => (one.kind === 'points' ? drawPoints : drawLine)(body, one, X, y.to, bands && banded.includes(one)));
+    const lines = list.filter((one) => one.kind !== 'points' && one.points.length);
+    const solid = lines.filter((one) => !one.dash);
+    [solid, ...lines.filter((one) => one.dash).map((one) => [one])].forEach((group) => stretchesOf(group).forEach((stretches, i) => { group[i].stretches = stretches; }));
+    if (spec.dodge) list.filter((one) => one.whiskers).forEach((one, i, all) => { one.dodge = 7 * (i - (all.length - 1) / 2); });
+    list.forEach((one) => (one.kind === 'points' ? drawPoints(body, one, X, y.to) : drawLine(body, one, X, y.to, bands && banded.includes(one))));
+    if (solid.length > 1) solid.forEach((one, i) => one.marked !== false && drawMarks(body, one, i, solid.length, X, y.to, w));
+    if (spec.over) spec.over(view);
     hair = crossHair(view);
     zoomOut.disabled = whole.disabled = transform.k <= 1;
     zoomIn.disabled = transform.k >= 40;

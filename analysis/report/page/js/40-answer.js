@@ -36,9 +36,10 @@ function answer() {
     (one.state === 'inconclusive' && one.prompts_needed ? `; about ${text(one.prompts_needed)} prompts would decide` : '')));
   const cells = (limit) => judged.map((run) => run.verdict.criteria.find((one) => one.limit === limit)).map((one) => (one ? measured(one) : null));
   const limits = [...new Map(judged.flatMap((run) => run.verdict.criteria).map((one) => [one.limit, one.allowed]))];
+  const named = (limit, allowed) => h('span', {}, allowed, h('code', {class: 'key', title: 'its key in a thresholds file'}, limit));
   if (limits.length) {
     detail(`The limits, one by one (${verdict.thresholds})`, scrollable('Limits by candidate', table(
-      [{text: 'Limit', why: ['policy', 'interval']}, ...judged.map((run) => run.name)], limits.map(([limit, allowed]) => [allowed, ...cells(limit)]), {rowHeads: true, class: 'limits'})));
+      [{text: 'Limit', why: ['policy', 'interval']}, ...judged.map((run) => run.name)], limits.map(([limit, allowed]) => [named(limit, allowed), ...cells(limit)]), {rowHeads: true, class: 'limits', cards: true})));
   }
   const remarks = judged.filter((run) => run.verdict.remarks.length);
   if (remarks.length) {
@@ -67,7 +68,7 @@ function estimate(value, unit = '') {
 }
 
 // Of its plan: a prediction needs fewer.
-const devicesOf = (run) => (run.verdict && run.verdict.devices) || run.ranks;
+const devicesOf = (run) => (run.verdict && run.verdict.devices) || run.ranks || null;  // an engine may not say
 
 const times = (value) => (value && value[0] !== null ? text(value[0]) + '×' : null);
 
@@ -96,7 +97,7 @@ function configurations() {
     h('span', {}, swatch(i), run.name, h('span', {class: 'plan'}, run.plan)),
     h('span', {class: 'tags'}, equalityTag(run), verdictTag(run)), `${text(run.prompts_same_text)} of ${text(run.compared)}`,
     run.flip_median === null ? 'none' : `${text(run.flip_median + 1)} (${text(run.flip_first + 1)})`,
-    share(run.same_choice, run.steps), `${text(run.flips)} (${text(run.tie_flips)})`,
+    share(run.same_choice, run.steps), run.tie_flips === null ? text(run.flips) : `${text(run.flips)} (${text(run.tie_flips)})`,
     orNaN(run, text(run.max_abs && run.max_abs.max)), orNaN(run, estimate(run.kl && run.kl.mean)), orNaN(run, text(run.kl && run.kl.p99[0])),
     orNaN(run, chance(run.delta_p && run.delta_p.max)), ...compared.map(([, , of]) => times(run.verdict && of(run.verdict))), text(devicesOf(run)),
     text(run.decode_speed), costOf(run.verdict),
@@ -111,9 +112,10 @@ function configurations() {
     run.flips, run.max_abs && run.max_abs.max, first(run.kl && run.kl.mean), first(run.kl && run.kl.p99), run.delta_p && run.delta_p.max,
     ...compared.map(([, , of]) => first(run.verdict && of(run.verdict))), devicesOf(run), run.decode_speed, run.verdict && run.verdict.cost]);
   keys.push(...absent.map((one, i) => columns.map((_, column) => (column ? null : data.verdict.not_judged[i].name))));
+  const [choice, sorted] = sortable(table(columns, rows, {class: 'sticky runs', rowHeads: true, cards: true}), keys);
   const node = section('configurations', 'Configurations compared',
     `Each against the reference (${data.reference.name}). Bits: whether stored logits are the same words. A flip is a row at which ` +
     'another token is chosen; after it a free-running answer is another text and is no longer compared.',
-    scrollable('Configurations compared', sortable(table(columns, rows, {class: 'sticky runs', rowHeads: true}), keys)));
+    choice, scrollable('Configurations compared', sorted));
   node.classList.add('runs');
 }

@@ -31,12 +31,12 @@ function margins() {
   const counts = (p) => [[null, 'rows', `${text(p[4])} of ${text(p[5])} flip`]];
   if (laws.some((law) => law.observed.length || law.fitted.length)) {
     figures.push(plot({
-      id: 'flip-law', what: 'Probability of a flip by margin', interval: kInterval, height: 360,
-      reading: 'Points: share of rows that flipped. Line: the flip law, for a row whose difference is of the usual size. Exact ties are left out.',
-      x: {label: 'margin of the reference', kind: 'log'}, y: {label: 'P(flip | margin)', kind: 'linear', low: 0, format: percent},
+      id: 'flip-law', dodge: true, what: 'Probability of a flip by margin', interval: kInterval, height: 360,
+      reading: 'Points: share of rows that flipped, side by side where they have one margin. Line: the flip law, for a row whose difference is of the usual size. Exact ties are left out.',
+      x: {label: 'margin of the reference, logits', kind: 'log'}, y: {label: 'share of rows that flip', kind: 'linear', low: 0, format: percent},
       series: () => laws.flatMap((law) => [
-        {run: law.run, name: name(law.run) + ', law', kind: 'line', points: law.fitted, dots: false},
-        {run: law.run, name: name(law.run) + ', counted', kind: 'points', points: law.observed, whiskers: true, tell: counts},
+        {run: law.run, name: name(law.run) + ', law', kind: 'line', points: law.fitted, dots: false, marked: false},
+        {run: law.run, name: name(law.run) + ', counted', kind: 'points', points: law.observed, symbol: 'run', radius: 3.5, whiskers: true, tell: counts},
       ]),
     }));
   }
@@ -46,7 +46,7 @@ function margins() {
       reading: `Every prompt predicted by a law fitted on others. On the diagonal: what it says happens as often as it says. Groups of fewer than ${kFewRows} rows are not drawn.`,
       x: {label: 'predicted probability of a flip', kind: 'linear', low: 0, format: percent},
       y: {label: 'counted share', kind: 'linear', low: 0, format: percent},
-      series: () => laws.map((law) => ({run: law.run, name: name(law.run), kind: 'points', points: law.calibration.filter((p) => p[5] >= kFewRows), whiskers: true, radius: 4, tell: counts})),
+      series: () => laws.map((law) => ({run: law.run, name: name(law.run), kind: 'points', points: law.calibration.filter((p) => p[5] >= kFewRows), symbol: 'run', whiskers: true, radius: 3.5, tell: counts})),
       under: ({body, X, Y}) => body.append('path').attr('class', 'rule').attr('d', `M${X(0)},${Y(0)}L${X(1)},${Y(1)}`),
     }));
   }
@@ -61,5 +61,5 @@ function margins() {
     law.held_out ? `${text(law.held_out.brier)} (${text(law.held_out.brier_base)})` : null]);
   node.append(h('details', {}, h('summary', {}, 'The fitted laws'), scrollable('Flip laws', table(
     ['Configuration', {text: 'Law', why: 'law'}, {text: 'flips at exact ties', n: true, why: 'tie'}, {text: 'flips expected / seen on held-out prompts', n: true, why: 'held_out'},
-      {text: 'Brier score (of the base rate)', n: true, why: 'brier'}], rows, {rowHeads: true}))));
+      {text: 'Brier score (of the base rate)', n: true, why: 'brier'}], rows, {rowHeads: true, cards: true}))));
 }

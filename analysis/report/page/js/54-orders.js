@@ -1,6 +1,8 @@
 // In which order the collective adds: coloured bands over the message, a small tree for each colour.
 const treeColour = (tree) => (tree < 0 ? 'var(--faint)' : `var(--t${tree % 8})`);
 const kTreesDrawn = 24;
+// A, B, … Z, then numbers: a colour alone would not tell whose band it is.
+const treeName = (used, tree) => (tree < 0 ? '' : used.indexOf(tree) < 26 ? String.fromCharCode(65 + used.indexOf(tree)) : String(used.indexOf(tree) + 1));
 const treesOf = (map) => [...new Set(map.messages.flatMap((message) => message.bands.map((band) => band[2])))].sort((a, b) => a - b);
 
 // "((1+2)+3)+0" -> nested pairs; null where it is no such text.
@@ -89,15 +91,18 @@ function orders() {
       const span = group.length === 1 ? size(message) : `${size(message)} to ${size(group[group.length - 1])}`;
       svg.append('text').attr('x', names - 8).attr('y', row * line + 16).attr('text-anchor', 'end')
         .text(span);
-      message.bands.forEach(([begin, end, tree]) => svg.append('rect').attr('x', names + (w * begin) / message.count).attr('y', row * line + 2)
-        .attr('width', Math.max((w * (end - begin)) / message.count, 0.4)).attr('height', line - 4).style('fill', treeColour(tree))
-        .on('pointermove', () => showTip(d3.event, null, tree < 0 ? 'several trees, too fine to draw' : trees[tree], [
-          [null, 'message', group.length === 1 ? span : `${span}, ${group.length} sizes`],
-          [null, 'elements', `${text(begin)} to ${text(end - 1)} of ${text(message.count)}` + (group.length > 1 ? ' (of the smallest)' : '')],
-          [null, 'sum', `${message.operation}, ${message.dtype}`],
-          [null, 'how', [message.algorithm, message.protocol, message.channels && message.channels + ' channels'].filter(Boolean).join(', ') || 'not known'],
-          [null, 'known from', message.source]]))
-        .on('pointerleave', hideTip));
+      message.bands.forEach(([begin, end, tree]) => {
+        const [left, wide] = [names + (w * begin) / message.count, (w * (end - begin)) / message.count];
+        svg.append('rect').attr('x', left).attr('y', row * line + 2).attr('width', Math.max(wide, 0.4)).attr('height', line - 4).style('fill', treeColour(tree))
+          .on('pointermove', () => showTip(d3.event, null, tree < 0 ? 'several trees, too fine to draw' : trees[tree], [
+            [null, 'message', group.length === 1 ? span : `${span}, ${group.length} sizes`],
+            [null, 'elements', `${text(begin)} to ${text(end - 1)} of ${text(message.count)}` + (group.length > 1 ? ' (of the smallest)' : '')],
+            [null, 'sum', `${message.operation}, ${message.dtype}`],
+            [null, 'how', [message.algorithm, message.protocol, message.channels && message.channels + ' channels'].filter(Boolean).join(', ') || 'not known'],
+            [null, 'known from', message.source]]))
+          .on('pointerleave', hideTip);
+        if (wide > 18) svg.append('text').attr('class', 'band-name').attr('x', left + wide / 2).attr('y', row * line + 16).attr('text-anchor', 'middle').text(treeName(used, tree));
+      });
     });
     svg.append('text').attr('x', names).attr('y', groups.length * line + 18).text('first element');
     svg.append('text').attr('x', width - 6).attr('y', groups.length * line + 18).attr('text-anchor', 'end').text('last');
@@ -105,7 +110,7 @@ function orders() {
     legend.replaceChildren(...used.slice(0, kTreesDrawn).map((tree) => {
       const colourKey = d3.create('svg').attr('width', 34).attr('height', 12).attr('aria-hidden', 'true');
       colourKey.append('rect').attr('width', 34).attr('height', 12).attr('rx', 2).style('fill', treeColour(tree));
-      return h('li', {}, tree < 0 ? null : drawTree(trees[tree]), colourKey.node(), h('code', {}, tree < 0 ? 'several, finely mixed' : trees[tree]));
+      return h('li', {}, tree < 0 ? null : drawTree(trees[tree]), colourKey.node(), h('span', {}, tree < 0 ? null : h('strong', {}, treeName(used, tree) + ' '), h('code', {}, tree < 0 ? 'several, finely mixed' : trees[tree])));
     }));
     const m = map.messages[0];
     facts.textContent = `${m.library} ${m.version}, ${plural(m.ranks, 'rank')}; ${m.source}.` +
@@ -120,7 +125,7 @@ function orders() {
   }
 
   section('orders', 'In which order partial sums are added',
-    'Every row is a message of the collective, small to large (sizes that are added alike in one row); a colour is one way of adding the ranks’ partials. Rounding follows the order, so a colour that changes changes bits.',
+    'Every row is a message of the collective, small to large (sizes that are added alike in one row); a colour with a letter is one way of adding the ranks’ partials. Rounding follows the order, so where it changes bits change.',
     maps.length > 1 ? h('div', {class: 'controls'}, h('label', {}, 'Configuration', choice)) : null, place, legend, facts, numbers);
   let width = 0;
   new ResizeObserver(() => { if (Math.abs(place.clientWidth - width) > 2) { width = place.clientWidth; draw(); } }).observe(place);

@@ -20,7 +20,7 @@ function tokens() {
     let past = false;
     const rows = found.rows.map(([step, position, reference, candidate, here]) => {
       const row = {class: here ? 'here' : past ? 'after' : null, cells: [text(step + 1), {node: text(position + 1), class: 'position'}, ...cells(reference), ...cells(candidate),
-        here ? {node: '<-- here', class: 'mark'} : '']};
+        {node: here ? '<-- here' : '', class: 'mark'}]};
       past = past || Boolean(here);
       return row;
     });

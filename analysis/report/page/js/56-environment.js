@@ -6,8 +6,8 @@ function environment() {
     h('div', {}, line.values.map(({value, runs: of}) => h('div', {}, shownValue(value), ' ', h('span', {class: 'small'}, names(of)))))]);
   section('environment', 'What differs between the runs',
     rows.length ? 'Plan first, then mode, model, devices, libraries, settings and variables. What is not listed is the same in all runs.' : 'Plan and environment: no difference.',
-    rows.length ? scrollable('Differences of plan and environment', table(['What', data.reference.name, 'Candidates'], rows, {rowHeads: true})) : null);
+    rows.length ? scrollable('Differences of plan and environment', table(['What', data.reference.name, 'Candidates'], rows, {rowHeads: true, cards: true})) : null);
   const files = [data.reference, ...runs].map((run) => [run.name, h('code', {}, run.path), run.plan, run.devices, run.created || null, run.complete ? 'complete' : 'partial', h('code', {}, run.command)]);
   document.getElementById('environment').append(h('details', {}, h('summary', {}, 'Files and commands'),
-    scrollable('Files and commands', table(['Run', 'File', 'Plan', 'Devices', 'Made', 'Status', 'Command'], files, {rowHeads: true}))));
+    scrollable('Files and commands', table(['Run', 'File', 'Plan', 'Devices', 'Made', 'Status', 'Command'], files, {rowHeads: true, cards: true}))));
 }
