@@ -26,8 +26,8 @@ function survival() {
     return [...groups.values()].filter((group) => group.length > 1).map((group) => group.map((one) => runs[one.run].name).join(' = ') + ` (${percent(end(group[0])[1])} at the end)`);
   }
   // At the end of each line its name; those that end alike together, one below the other where ends are near.
-  const kNames = 170;  // pixels, beside a plot that is wide enough for them
-  const kLetters = 20;
+  const kNames = 190;  // pixels, beside a plot that is wide enough for them
+  const kLetters = 18;
   const beyond = data.survival.some((one) => one.predicted.some((p) => p[0] > longest));  // there is room in the plot
   function endings({front, X, Y, w, h: height}) {
     if (w < 500) return;
@@ -38,7 +38,7 @@ function survival() {
     }
     const labels = [...groups.values()].map((group) => {
       const names = group.map((one) => runs[one.run].name).join(', ');
-      const short = names.length <= kLetters ? names : group.length > 1 ? `${group.length} configurations` : names.slice(0, kLetters - 1) + '…';
+      const short = names.length + 1.5 * group.length <= kLetters + 2 ? names : group.length > 1 ? `${group.length} configurations` : names.slice(0, kLetters - 1) + '…';
       return {group, px: X(end(group[0])[0]), py: Y(end(group[0])[1]), words: `${short}: ${percent(end(group[0])[1])}`};
     }).filter((label) => label.px >= 0 && label.px <= w + 1).sort((a, b) => a.py - b.py);
     const kLine = 15;
