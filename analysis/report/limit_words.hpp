@@ -1,4 +1,4 @@
-// Keys of limits in a verdict's sentences, as people say them: "breaks kl_mean" is "breaks mean KL".
+// Keys of limits in a verdict's sentences, as people say them: "the limit on kl_mean" is "the limit on mean KL".
 #pragma once
 #include <string>
 #include <string_view>

@@ -48,7 +48,14 @@ std::string tolerated(const Thresholds& thresholds) {
   return names.empty() ? text : fmt::format("{} and limits {}", text, listed(names, names.size()));
 }
 
-// Candidates that the limits treat alike, in the order of the ranking: "tp2 and tp4 break kl_mean".
+// "every limit", "the limit on kl_mean".
+std::string limits_broken(const Candidate& candidate) {
+  const std::string names = limits_in(candidate, State::fail);
+  return names == "every limit" ? names : "the limit on " + names;
+}
+
+// Candidates that the limits treat alike, in the order of the ranking: "tp2 and tp4 break the limit on
+// kl_mean".
 std::vector<std::string> by_policy(const Verdict& verdict) {
   std::vector<std::pair<std::string, std::vector<std::string>>> groups;  // what, who
   std::map<std::string, std::string> several;
@@ -57,8 +64,8 @@ std::vector<std::string> by_policy(const Verdict& verdict) {
     std::string one = "keeps every limit";
     std::string many = "keep every limit";
     if (c.state == State::fail) {
-      one = "breaks " + limits_in(c, State::fail);
-      many = "break " + limits_in(c, State::fail);
+      one = "breaks " + limits_broken(c);
+      many = "break " + limits_broken(c);
     } else if (c.state == State::inconclusive) {
       one = "is undecided on " + limits_in(c, State::inconclusive);
       many = "are undecided on " + limits_in(c, State::inconclusive);

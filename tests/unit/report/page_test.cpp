@@ -103,7 +103,7 @@ TEST(Page, RequestsNothingAndKeepsTheLicence) {
 TEST(Page, TheAnswerIsThereWithoutScripts) {
   Report report = hostile_report();
   report.verdict->answer = "No. It differs & more.";
-  report.verdict->headline = "Policy: preset serving: tp2 breaks kl_mean.";
+  report.verdict->headline = "Policy: preset serving: tp2 breaks the limit on kl_mean.";
   report.verdict->recommendation = "use pp2";
   report.verdict->not_judged = {{"tp3", "TP=3", "interrupted"}};
   const std::string html = to_html(report);
@@ -114,12 +114,13 @@ TEST(Page, TheAnswerIsThereWithoutScripts) {
   EXPECT_NE(at("asked for and not judged: tp3"), std::string::npos);
   EXPECT_NE(at("<li class=\"absent\"><strong>tp3</strong>"), std::string::npos);
   EXPECT_EQ(count(html, "class=\"tile\""), 3U);
-  EXPECT_NE(at("tp2 breaks <span class=\"key\" title=\"kl_mean\">mean KL</span>.</p>"), std::string::npos);
+  EXPECT_NE(at("tp2 breaks the limit on <span class=\"key\" title=\"kl_mean\">mean KL</span>.</p>"),
+            std::string::npos);
 }
 
 TEST(Page, KeysOfLimitsAreWords) {
-  EXPECT_EQ(in_words("limits flips, clear_flips and delta_p_mean: tp2 breaks kl_mean."),
-            "limits flips, clear flips and the mean change of probability: tp2 breaks mean KL.");
+  EXPECT_EQ(in_words("limits flips, clear_flips and delta_p_mean: tp2 breaks the limit on kl_mean."),
+            "limits flips, clear flips and the mean change of probability: tp2 breaks the limit on mean KL.");
   EXPECT_EQ(in_words("kl_mean"), "mean KL");
   for (const auto* name :
        {"kl_mean.h5", "tp2-kl_mean", "runs/kl_mean", "my_kl_mean_2", "", ". ", "yardstick"})

@@ -234,8 +234,9 @@ TEST(Verdict, RecommendsTheLeastDivergentThatIsNotDear) {
   EXPECT_THAT(verdict.recommendation, HasSubstr("use near (TP=2)"));
   EXPECT_THAT(verdict.recommendation, HasSubstr("for 1.40x (1.37 to 1.43) the reference's device time"));
   EXPECT_EQ(verdict.state, State::fail);  // one does
-  EXPECT_THAT(verdict.headline,
-              HasSubstr("near, far, dear and predicted keep every limit; broken breaks kl_mean."));
+  EXPECT_THAT(
+      verdict.headline,
+      HasSubstr("near, far, dear and predicted keep every limit; broken breaks the limit on kl_mean."));
   limits.cost_slack = 1;
   EXPECT_EQ(ranked(judge(evidence, limits)).front(), "far");
   // Where none passes, divergence alone: there is nothing to pay for.

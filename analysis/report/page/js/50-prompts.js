@@ -30,7 +30,8 @@ function promptGrid() {
 
   function words(cell) {
     if (!cell) return 'not compared';
-    if (cell[0] >= 0) return `another token at ${row} ${text(cell[0] + 1)} of ${text(cell[2])}`;
+    // Free-running answers are not compared beyond it.
+    if (cell[0] >= 0) return `another token at ${row} ${text(cell[0] + 1)}` + (cell[2] > cell[0] + 1 ? ` of ${text(cell[2])}` : '');
     return ['same tokens, other bits', 'bit-equal', 'no difference, but rows are missing on one side',
       'same tokens; bits are not known: not every logit was recorded'][cell[1]];
   }
@@ -44,7 +45,7 @@ function promptGrid() {
     if (differ === undefined) return [[`${row}s compared`, text(rows)]];
     const at = (value, place_, unit) => (value === null ? 'NaN' : `${text(value)}${unit} at ${row} ${text(place_ + 1)}`);
     return [[`${row}s with other bits`, `${text(differ)} of ${text(rows)}`, 'bit_equal'], ['largest |Δlogit|', at(far, farAt, ''), 'max_abs'],
-      ['mean KL', kl === null ? 'NaN' : text(kl) + ' nats', 'kl'], ['closest call of the reference', at(margin, marginAt, ' logits'), 'margin']];
+      ['mean KL', kl === null ? 'NaN' : text(kl) + ' nats', 'kl'], ['closest call of the reference', margin === 0 ? `exact tie at ${row} ${text(marginAt + 1)}` : at(margin, marginAt, ' logits'), 'margin']];
   }
   function tell() {
     const cell = cellOf(picked.run, picked.prompt);
