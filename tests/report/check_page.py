@@ -122,9 +122,9 @@ RAW_KEYS = """(() => {
   return found;
 })()"""
 
-# Tables that scroll sideways and do not say so, and on a phone those that should not have to.
-SILENT_SCROLL = """[...document.querySelectorAll('.scroll')].filter((box) => box.checkVisibility() && box.firstElementChild.tagName === 'TABLE' &&
-  box.firstElementChild.offsetWidth > box.clientWidth + 1 &&
+# Tables and squares that scroll sideways and do not say so, and on a phone those that should not have to.
+SILENT_SCROLL = """[...document.querySelectorAll('.scroll')].filter((box) => box.checkVisibility() && box.matches(':has(> table, > .squares)') &&
+  box.firstElementChild.getBoundingClientRect().width > box.clientWidth + 1 &&
   !(box.classList.contains('wide') && getComputedStyle(box, '::before').content.includes('scroll'))).map((box) => box.getAttribute('aria-label'))"""
 SCROLLS_ON_A_PHONE = """[...document.querySelectorAll('table.cards, table.tokens')].filter((node) => node.checkVisibility() &&
   node.offsetWidth > node.parentElement.clientWidth + 1).map((node) => node.parentElement.getAttribute('aria-label'))"""

@@ -95,7 +95,9 @@ function promptGrid() {
     const room = Math.max(place.clientWidth - names - 8, 120);
     const size = Math.max(12, Math.min(24, Math.floor(room / prompts.length)));
     const line = 24;
-    const svg = d3.create('svg').attr('class', 'squares').attr('width', names + size * prompts.length + 4).attr('height', rows.length * line + 6)
+    const width = names + size * prompts.length + 4;
+    place.classList.toggle('wide', width > place.clientWidth);
+    const svg = d3.create('svg').attr('class', 'squares').attr('width', width).attr('height', rows.length * line + 6)
       .attr('role', 'application').attr('tabindex', 0).attr('aria-label', 'Squares, prompts by configuration. Arrow keys choose one. ' + rows.map((run) =>
         `${runs[run].name}: ${data.first.runs[run].filter((cell) => cell && cell[0] >= 0).length} of ${prompts.length} prompts flip`).join('; '));
     rows.forEach((run, i) => {
