@@ -8,6 +8,7 @@
 #include "analysis/measure/not_comparable.hpp"
 #include "analysis/measure/totals.hpp"
 #include "analysis/statistics/kl_report.hpp"
+#include "common/counted.hpp"
 #include "common/error.hpp"
 #include "common/text_columns.hpp"
 
@@ -246,8 +247,9 @@ std::string verdict_text(const Measurement& measurement) {
 
 std::string head_text(const record::Reader& reference) {
   const auto& run = reference.run();
-  return fmt::format("reference  {}: {}; {}, {} prompts, logits {}{}\n", legible(reference.path().string()),
-                     describe_plan(run), run.mode, reference.prompt_ids().size(), name_of(run.logits_dtype),
+  return fmt::format("reference  {}: {}; {}, {}, logits {}{}\n", legible(reference.path().string()),
+                     describe_plan(run), run.mode, counted(reference.prompt_ids().size(), "prompt"),
+                     name_of(run.logits_dtype),
                      reference.complete() ? "" : "\nthe reference is partial: compared as far as it goes");
 }
 

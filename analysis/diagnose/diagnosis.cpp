@@ -77,6 +77,11 @@ std::vector<int> ranks_of(const Plan& plan, const Departure& departure) {
   return {ranks.begin(), ranks.end()};
 }
 
+// What another engine did is known by what it recorded: our worker's flags say nothing to it.
+bool is_engines(const RunSummary& run) {
+  return !engine_of(run.run).empty();
+}
+
 statistics::RunToRun repeated(const Reader& reference, const Reader& candidate,
                               const std::vector<const Reader*>& repeats) {
   std::vector<Measurement> measured;
@@ -149,7 +154,7 @@ class Diagnosing {
 
   void conclude() {
     const SideComparison& candidate = *diagnosis_.find(Side::candidate);
-    diagnosis_.to_record = wanted_of(candidate);
+    diagnosis_.to_record = wanted_of(candidate.seen, is_engines(diagnosis_.candidate));
     if (diagnosis_.other_weights)
       diagnosis_.why.push_back(
           fmt::format("other weights: {} was made with weights of another hash than the model's",
@@ -206,6 +211,18 @@ const SideComparison* Diagnosis::find(Side side) const {
   const auto found =
       std::find_if(sides.begin(), sides.end(), [&](const auto& one) { return one.side == side; });
   return found == sides.end() ? nullptr : &*found;
+}
+
+std::optional<Diagnosis> without_runs(const Reader& reference, const Reader& candidate) {
+  if (recorded_in(candidate) != Seen::nothing) return std::nullopt;
+  Diagnosis diagnosis;
+  diagnosis.reference = summary_of(reference);
+  diagnosis.candidate = summary_of(candidate);
+  diagnosis.why.push_back(
+      fmt::format("{} holds no logits: nothing can be held against a rerun, and none was made",
+                  diagnosis.candidate.path));
+  diagnosis.to_record = wanted_of(Seen::nothing, is_engines(diagnosis.candidate));
+  return diagnosis;
 }
 
 Diagnosis diagnose(const Reader& reference, const Reader& candidate, const std::vector<MadeRun>& made,

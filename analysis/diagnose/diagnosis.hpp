@@ -62,7 +62,7 @@ struct Diagnosis {
   std::optional<statistics::RunToRun> run_to_run;  // where repeats of the candidate were given
   bool other_weights = false;          // the candidate's record is of other weights than the model
   std::vector<std::string> why;        // sentences: what the finding rests on
-  std::vector<std::string> to_record;  // what would tell more, as flags of shardrift-run; empty: nothing
+  std::vector<std::string> to_record;  // what would tell more, of our worker as its flags; empty: nothing
   const SideComparison* find(Side side) const;
 };
 
@@ -70,6 +70,10 @@ struct MadeRun {
   DiagnosisRun run;
   const record::Reader* reader = nullptr;
 };
+
+// Where the candidate's record holds nothing that a run could be held against: the diagnosis, without one.
+// nullopt: it does, and runs are worth their time.
+std::optional<Diagnosis> without_runs(const record::Reader& reference, const record::Reader& candidate);
 
 // made: the runs of diagnosis_runs, the candidate's first, each fed the candidate's tokens. repeats: records
 // of the candidate's configuration, whose distances from it are noise whatever makes them.

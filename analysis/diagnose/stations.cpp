@@ -57,6 +57,14 @@ Seen seen_in(const Reader& target, const Reader& run, const std::vector<std::str
   return seen;
 }
 
+}  // namespace
+
+Seen recorded_in(const Reader& run) {
+  return seen_in(run, run, run.prompt_ids());
+}
+
+namespace {
+
 class Walk {
  public:
   Walk(const Reader& target, const Reader& run, RunDistances& found)

@@ -58,6 +58,9 @@ struct RunDistances {
 // The rows of a record, prompt by prompt: what the vectors above are indexed by.
 std::vector<RowName> rows_of(const record::Reader& target);
 
+// What every prompt of a record has, and so could be held against another run.
+Seen recorded_in(const record::Reader& run);
+
 // Rows of both that were fed the same tokens at the same positions. Operations that lie on shards are
 // compared shard by shard where both runs have as many, and as whole rows where they are whole tensors.
 // Memory: one prompt's sketches of both, and two numbers a row and station. Throws bad_data where a prompt's

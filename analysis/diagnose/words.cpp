@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "common/counted.hpp"
 #include "common/error.hpp"
 
 namespace shardrift::analysis {
@@ -115,9 +116,8 @@ std::string departure_text(const Diagnosis& diagnosis, const SideComparison& sid
   std::string text =
       fmt::format("{} departs from {} in {}{}{}", side_text(diagnosis, side.side), against(side.side),
                   place_text(departure.point, side.seen), shards.empty() ? "" : ", ", shards);
-  text +=
-      fmt::format(": by {:.2g} of its size over {} rows, where rounding makes {:.2g}; in the worst row {}",
-                  worst.drift, worst.rows, worst.level, times(worst.worst));
+  text += fmt::format(": by {:.2g} of its size over {}, where rounding makes {:.2g}; in the worst row {}",
+                      worst.drift, counted(worst.rows, "row"), worst.level, times(worst.worst));
   if (side.seen == Seen::operations && departure.size == Size::beyond)
     text += fmt::format(". All before it is within rounding: look at {}", look_at(departure.point.operation));
   return text;
@@ -127,18 +127,27 @@ std::string within_text(const Diagnosis& diagnosis, const SideComparison& side) 
   if (side.rows == 0 || side.seen == Seen::nothing)
     return fmt::format("{}: no row to hold against {}", side_text(diagnosis, side.side), against(side.side));
   if (side.equal())
-    return fmt::format("{} has every bit of {}: {} rows", side_text(diagnosis, side.side), against(side.side),
-                       side.rows);
+    return fmt::format("{} has every bit of {}: {}", side_text(diagnosis, side.side), against(side.side),
+                       counted(side.rows, "row"));
   const auto* most = largest(side);
   return fmt::format(
-      "{} differs from {} in {} of {} rows, and nowhere by more than rounding makes: at most {:.3g} times as "
+      "{} differs from {} in {} of {}, and nowhere by more than rounding makes: at most {:.3g} times as "
       "much in a row, in {}",
-      side_text(diagnosis, side.side), against(side.side), side.rows_differ, side.rows, most->worst,
-      place_text(most->station.point, Seen::operations));
+      side_text(diagnosis, side.side), against(side.side), side.rows_differ, counted(side.rows, "row"),
+      most->worst, place_text(most->station.point, Seen::operations));
 }
 
-std::vector<std::string> wanted_of(const SideComparison& side) {
-  switch (side.seen) {
+std::vector<std::string> wanted_of(Seen seen, bool of_engine) {
+  if (of_engine) {
+    if (seen == Seen::nothing) return {"the engine's logits (docs/engines.md): a server's answers have none"};
+    if (seen == Seen::logits)
+      return {
+          "the residual stream after each layer, as /prompts/ID/hidden (docs/file-format.md), which tells "
+          "the "
+          "layer; an engine's operations have no sketches"};
+    return {};
+  }
+  switch (seen) {
     case Seen::nothing:
       return {"--record logits --sketches"};
     case Seen::logits:

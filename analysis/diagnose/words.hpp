@@ -20,7 +20,7 @@ std::string departure_text(const Diagnosis& diagnosis, const SideComparison& sid
 // That a side does not.
 std::string within_text(const Diagnosis& diagnosis, const SideComparison& side);
 
-// What the records do not hold, as flags of shardrift-run.
-std::vector<std::string> wanted_of(const SideComparison& side);
+// What a record does not hold and would tell more: of our worker as its flags, of another engine in words.
+std::vector<std::string> wanted_of(Seen seen, bool of_engine);
 
 }  // namespace shardrift::analysis

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "analysis/envelope/envelope_presenters.hpp"
+#include "common/counted.hpp"
 #include "common/text_columns.hpp"
 
 namespace shardrift::analysis {
@@ -65,14 +66,13 @@ std::string envelope_text(const std::vector<PromptEnvelope>& prompts, const std:
     table.add({shown[i].prompt->id, std::to_string(shown[i].row->position + 1),
                number(shown[i].row->max_spread), number(shown[i].row->mean_spread),
                number(shown[i].row->margin), tokens_text(shown[i].row->chosen, vocab)});
-  return table.str() +
-         fmt::format(
-             "{} runs, {} positions (counted from 1): largest spread of a logit {}, mean {}; {} "
-             "position{} where the chosen "
-             "token depends on the run\n",
-             runs.size(), positions, number(largest),
-             number(positions == 0 ? 0.0 : mean / static_cast<double>(positions)), flips,
-             flips == 1 ? "" : "s");
+  return table.str() + fmt::format(
+                           "{}, {} (counted from 1): largest spread of a logit {}, mean {}; {} "
+                           "where the chosen "
+                           "token depends on the run\n",
+                           counted(runs.size(), "run"), counted(positions, "position"), number(largest),
+                           number(positions == 0 ? 0.0 : mean / static_cast<double>(positions)),
+                           counted(flips, "position"));
 }
 
 }  // namespace shardrift::analysis

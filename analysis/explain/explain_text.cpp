@@ -7,6 +7,7 @@
 #include "analysis/explain/explain_presenters.hpp"
 #include "analysis/measure/counting.hpp"
 #include "analysis/measure/not_comparable.hpp"
+#include "common/counted.hpp"
 #include "common/error.hpp"
 #include "common/text_columns.hpp"
 
@@ -86,7 +87,9 @@ std::string operations_text(const Explanation& explanation) {
   std::int64_t elsewhere = 0;
   for (const auto& operation : operations)
     if (!beside(operation.point, first.point)) elsewhere += operation.first_here;
-  if (elsewhere > 0) text += fmt::format("{} rows first differ in another layer\n\n", elsewhere);
+  if (elsewhere > 0)
+    text += fmt::format("{} first {} in another layer\n\n", counted(elsewhere, "row"),
+                        elsewhere == 1 ? "differs" : "differ");
   return text;
 }
 
@@ -226,13 +229,14 @@ std::string ladder_text(const Ladder& ladder) {
                number(rung.total.kl_mean), std::to_string(rung.step.flips), first_text(rung.first)});
   }
   if (const auto& repeats = ladder.repeats)
-    table.add({"run-to-run",
-               fmt::format("'{}' once more, {} times: the bits of {} rows move", ladder.rungs.back().name,
-                           repeats->names.size(), ratio(repeats->rows_differ, repeats->rows)),
-               percent(repeats->largest.elements_differ, ladder.elements), number(repeats->largest.rms), "",
-               "", number(repeats->largest.kl_mean), "", std::to_string(repeats->largest.flips), ""});
-  std::string text =
-      fmt::format("{} prompts, {} rows, {} logits\n\n", ladder.prompts, ladder.rows, ladder.elements);
+    table.add(
+        {"run-to-run",
+         fmt::format("'{}' once more, {}: the bits of {} rows move", ladder.rungs.back().name,
+                     counted(repeats->names.size(), "time"), ratio(repeats->rows_differ, repeats->rows)),
+         percent(repeats->largest.elements_differ, ladder.elements), number(repeats->largest.rms), "", "",
+         number(repeats->largest.kl_mean), "", std::to_string(repeats->largest.flips), ""});
+  std::string text = fmt::format("{}, {}, {}\n\n", counted(ladder.prompts, "prompt"),
+                                 counted(ladder.rows, "row"), counted(ladder.elements, "logit"));
   for (const auto& rung : ladder.rungs)
     text += fmt::format("{:<10}  {}  {}\n", rung.name, rung.run.path, rung.run.plan);
   text += "\n" + table.str() + "\n";

@@ -144,6 +144,12 @@ std::vector<RungFile> recognised(const std::vector<std::filesystem::path>& paths
   std::vector<bool> replays;
   for (const auto& path : paths) {
     const auto reader = record::Reader::open(path);
+    if (shards_of(reader.run()) == 0)
+      throw usage_error(
+          "{}: is another engine's record, whose plan is no rung of the ladder: leave it out, or name all "
+          "rungs "
+          "yourself in their order, --rung NAME={}",
+          path.string(), path.string());
     const Plan plan = plan_from_json(reader.run().plan);
     const auto kind = rung_of(plan);
     if (!kind)

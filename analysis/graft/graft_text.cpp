@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "analysis/graft/graft_presenters.hpp"
+#include "common/counted.hpp"
 #include "common/text_columns.hpp"
 
 namespace shardrift::analysis {
@@ -20,12 +21,20 @@ std::string place(const GraftTable& table, const GraftTable::Layer& one) {
   return one.layer < 0 ? table.operation : fmt::format("layer {}", one.layer);
 }
 
+// A graft may add flips, as other rounding does.
+std::string flips_taken(std::int64_t before, std::int64_t left) {
+  if (left > before)
+    return fmt::format("but {} where there {} {}", counted(left, "flip"), before == 1 ? "was" : "were",
+                       before == 0 ? "none" : std::to_string(before));
+  return before == 0 ? "no token flips" : fmt::format("{} of {}", before - left, counted(before, "flip"));
+}
+
 }  // namespace
 
 std::string graft_text(const GraftTable& table) {
-  std::string text =
-      fmt::format("reference  {}\ncandidate  {}\n{} prompts, {} rows, fed the same tokens ({})\n\n",
-                  table.reference, table.candidate, table.prompts, table.plain.rows, table.mode);
+  std::string text = fmt::format("reference  {}\ncandidate  {}\n{}, {}, fed the same tokens ({})\n\n",
+                                 table.reference, table.candidate, counted(table.prompts, "prompt"),
+                                 counted(table.plain.rows, "row"), table.mode);
   TextColumns columns({{"put in", Align::left},
                        {"flips", Align::right},
                        {"taken away", Align::right},
@@ -45,10 +54,9 @@ std::string graft_text(const GraftTable& table) {
   if (table.plain.rows_differ == 0) {
     text += "\nthe candidate has the reference's bits: there is nothing to take away\n";
   } else if (const auto* best = table.best()) {
-    text += fmt::format("\nthe reference's {} at {} takes away most: {} of the KL, {} of {} flips\n",
-                        table.operation, best->layer < 0 ? "its place" : place(table, *best),
-                        percent(table.taken(best->left)), table.plain.flips - best->left.flips,
-                        table.plain.flips);
+    text += fmt::format("\nthe reference's {} at {} takes away most: {} of the KL, {}\n", table.operation,
+                        best->layer < 0 ? "its place" : place(table, *best), percent(table.taken(best->left)),
+                        flips_taken(table.plain.flips, best->left.flips));
   }
   return legible(text, Newlines::kept);
 }

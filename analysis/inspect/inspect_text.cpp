@@ -7,6 +7,7 @@
 #include "analysis/measure/differences.hpp"
 #include "analysis/measure/metrics_file.hpp"
 #include "analysis/measure/totals.hpp"
+#include "common/counted.hpp"
 #include "common/text_columns.hpp"
 
 namespace shardrift::analysis {
@@ -189,14 +190,15 @@ std::string inspect_text(const std::filesystem::path& path, const KeptMetrics& k
   const auto totals = totals_of(measurement);
   const auto run = [](const char* name, const RunSummary& one, const record::Identity& identity) {
     return line(name, fmt::format("{}: {}", one.path, one.plan)) +
-           line("", fmt::format("created {}, {} bytes, {} prompts, {}, logits {}", one.run.created,
-                                identity.bytes, one.prompts, one.run.mode, name_of(one.run.logits_dtype)));
+           line("", fmt::format("created {}, {} bytes, {}, {}, logits {}", one.run.created, identity.bytes,
+                                counted(one.prompts, "prompt"), one.run.mode, name_of(one.run.logits_dtype)));
   };
   return line("file", path.string()) + run("reference", measurement.reference, kept.from.reference) +
          run("candidate", measurement.candidate, kept.from.candidate) +
-         line("holds", fmt::format("{} prompts, {} rows compared, {} measured, {} differ, {} flips",
-                                   measurement.prompts.size(), totals.steps, totals.steps_measured,
-                                   totals.steps_differ, totals.steps - totals.top1_equal)) +
+         line("holds", fmt::format("{}, {} compared, {} measured, {} differ, {}",
+                                   counted(measurement.prompts.size(), "prompt"),
+                                   counted(totals.steps, "row"), totals.steps_measured, totals.steps_differ,
+                                   counted(totals.steps - totals.top1_equal, "flip"))) +
          line("", "used by compare, report, gate and study while neither record changes");
 }
 

@@ -57,7 +57,7 @@ void add_kinds(std::vector<std::string>& out, const Measurement& m) {
   if (of_r == of_c && of_r.empty()) return;
   for (const auto* run : {&m.reference, &m.candidate})
     if (const auto kind = logits_setting(*run); !kind.empty())
-      out.push_back(fmt::format("{}: its logits are {}", run->name, kind));
+      out.push_back(fmt::format("logits: those of {} are {}", run->name, kind));
   if (of_r.empty() != of_c.empty())
     out.emplace_back(
         "logits against log-probabilities: KL, probabilities, margins and choices are compared as such; "

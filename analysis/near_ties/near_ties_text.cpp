@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "analysis/near_ties/near_ties_presenters.hpp"
+#include "common/counted.hpp"
 #include "common/text_columns.hpp"
 
 namespace shardrift::analysis {
@@ -43,11 +44,11 @@ std::string messages_text(const NearTies& ties) {
   }
   std::string text;
   for (const auto& line : lines)
-    text += fmt::format("  {} elements, {} steps: {}\n",
+    text += fmt::format("  {} elements, {}: {}\n",
                         line.sizes == 1
                             ? std::to_string(line.smallest)
                             : fmt::format("{} to {} ({} sizes)", line.smallest, line.largest, line.sizes),
-                        line.rows, line.words);
+                        counted(line.rows, "step"), line.words);
   return text;
 }
 
@@ -59,7 +60,7 @@ bool flipped(const OrderRun& run, const NearTie& one) {
 
 std::string near_text(const NearTies& ties, const OrderRun* run, std::size_t rows) {
   TextColumns table({{"prompt", Align::left},
-                     {"step", Align::right},
+                     {"token", Align::right},
                      {"margin", Align::right},
                      {"scale", Align::right},
                      {"P(flip)", Align::right},
@@ -68,7 +69,7 @@ std::string near_text(const NearTies& ties, const OrderRun* run, std::size_t row
                      {run != nullptr ? "flips" : "", Align::left}});
   for (std::size_t i = 0; i < std::min(rows, ties.near.size()); ++i) {
     const auto& one = ties.near[i];
-    table.add({one.prompt, std::to_string(one.step), fmt::format("{:.4g}", one.margin),
+    table.add({one.prompt, std::to_string(one.step + 1), fmt::format("{:.4g}", one.margin),
                fmt::format("{:.3g}", one.scale), fmt::format("{:.2g}", one.probability),
                token_text(one.chosen, one.chosen_text), token_text(one.second, one.second_text),
                run == nullptr       ? ""
@@ -89,11 +90,9 @@ std::string run_text(const NearTies& ties, const OrderRun& run, std::size_t rows
                       run.rows_differ, run.rows, run.rms, run.kl_mean);
   text += fmt::format("  margins moved by {:.3g} (RMS); estimated was {:.3g}{}\n", run.measured_scale,
                       ties.scale, run.law.empty() ? "" : "; " + run.law);
-  text += fmt::format("  {} of {} steps choose another token; {} of them are among the {} named\n",
-                      run.flips.size(), run.rows, run.named(), ties.near.size());
   for (std::size_t i = 0; i < std::min(rows, run.flips.size()); ++i) {
     const auto& one = run.flips[i];
-    text += fmt::format("    {} step {}: {} in A, {} in B, margin {:.4g}{}\n", one.prompt, one.step,
+    text += fmt::format("    {} token {}: {} in A, {} in B, margin {:.4g}{}\n", one.prompt, one.step + 1,
                         one.chosen_a, one.chosen_b, one.margin, one.named ? "" : " (not named)");
   }
   if (run.flips.size() > rows)
@@ -103,21 +102,36 @@ std::string run_text(const NearTies& ties, const OrderRun& run, std::size_t rows
 
 }  // namespace
 
+std::string near_ties_answer(const NearTies& ties, const OrderRun* run) {
+  std::string text;
+  if (ties.reached == 0) {
+    text = fmt::format(
+        "none of the record's {} depends on a sum that is added in another order: none can flip\n",
+        counted(ties.rows, "step"));
+  } else {
+    text = fmt::format("{} of the record's {} {} on a sum that {} in another order", ties.reached,
+                       counted(ties.rows, "step"), ties.reached == 1 ? "depends" : "depend",
+                       ties.not_known == ties.reached ? "may be added" : "is added");
+    if (ties.not_known > 0 && ties.not_known < ties.reached)
+      text += fmt::format(" ({} only on sums that a profile does not know)", ties.not_known);
+    text += fmt::format("; {} of them so near a tie that they can flip: about {:.1f} flips are expected\n",
+                        ties.near.size(), ties.expected);
+  }
+  if (run != nullptr)
+    text += fmt::format("run on one device, {} of {} {} another token; {} among the {} named\n",
+                        run->flips.size(), counted(run->rows, "step"),
+                        run->flips.size() == 1 ? "chooses" : "choose", run->named(), ties.near.size());
+  return text;
+}
+
 std::string near_ties_text(const NearTies& ties, const OrderRun* run, std::size_t rows) {
   std::string text = fmt::format("\nrecord  {}\nits sums:\n{}", ties.record, messages_text(ties));
-  if (ties.reached == 0) {
+  if (ties.reached > 0) {
     text += fmt::format(
-        "none of its {} steps depends on a sum that is added in another order: none can flip\n", ties.rows);
-  } else {
-    text += fmt::format("{} of {} steps depend on a sum that {} in another order", ties.reached, ties.rows,
-                        ties.not_known == ties.reached ? "may be added" : "is added");
-    if (ties.not_known > 0 && ties.not_known < ties.reached)
-      text += fmt::format(", {} of them only on sums that a profile does not know", ties.not_known);
-    text += fmt::format(
-        "\n{} of them stand so near a tie that they can flip (margin at most {:.0f} scales; a scale is how "
-        "far such a "
-        "change moves a margin, here estimated as {:.3g}); about {:.1f} flips are expected\n",
-        ties.near.size(), kReach, ties.scale, ties.expected);
+        "near a tie: a margin of at most {:.0f} scales; a scale is how far such a change moves a margin, "
+        "here "
+        "estimated as {:.3g}\n",
+        kReach, ties.scale);
     if (ties.mixture)
       text +=
           "a mixture of experts: where a token goes to other experts, logits move further than this "

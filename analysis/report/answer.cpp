@@ -10,6 +10,7 @@
 #include "analysis/report/limit_words.hpp"
 #include "analysis/report/page.hpp"
 #include "analysis/verdict/words.hpp"
+#include "common/counted.hpp"
 
 namespace shardrift::report {
 namespace {
@@ -166,7 +167,7 @@ std::vector<Tile> tiles_of(const Verdict& verdict) {
   if (broken != nullptr)
     tiles.push_back({"NaN",
                      fmt::format("or infinite logits in {} of {}",
-                                 verdict::counted(broken->facts.without_value, "row"), broken->name),
+                                 counted(broken->facts.without_value, "row"), broken->name),
                      "nan"});
   else if (far != nullptr)
     tiles.push_back({verdict::amount(kl(*far), verdict::Unit::none),

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "analysis/statistics/metric.hpp"
+#include "common/counted.hpp"
 
 namespace shardrift::statistics {
 namespace {
@@ -23,15 +24,16 @@ RunToRun run_to_run(const analysis::Measurement& candidate,
 
 std::string run_to_run_text(const RunToRun& run) {
   const auto& floor = run.floor;
-  const auto repeats =
-      fmt::format("run-to-run: {} repeat{}", floor.names.size(), floor.names.size() == 1 ? "" : "s");
-  if (floor.rows_differ == 0) return fmt::format("{}, no bit of {} rows moves\n", repeats, floor.rows);
+  const auto repeats = "run-to-run: " + counted(floor.names.size(), "repeat");
+  if (floor.rows_differ == 0)
+    return fmt::format("{}, no bit of {} moves\n", repeats, counted(floor.rows, "row"));
   return fmt::format(
-      "{}, the bits of {} of {} rows ({:.3g}%) move, {} other choices; mean KL of the candidate {}, of its "
+      "{}, the bits of {} of {} rows ({:.3g}%) move, {}; mean KL of the candidate {}, of its "
       "repeats {}, above that floor {}\n",
       repeats, floor.rows_differ, floor.rows,
-      100.0 * static_cast<double>(floor.rows_differ) / static_cast<double>(floor.rows), floor.flips,
-      number(run.kl.candidate.value), number(run.kl.floor.value), number(run.kl.excess.value));
+      100.0 * static_cast<double>(floor.rows_differ) / static_cast<double>(floor.rows),
+      counted(floor.flips, "other choice"), number(run.kl.candidate.value), number(run.kl.floor.value),
+      number(run.kl.excess.value));
 }
 
 }  // namespace shardrift::statistics

@@ -5,7 +5,9 @@
 #include <functional>
 #include <optional>
 #include <string_view>
+#include <vector>
 
+#include "analysis/measure/differences.hpp"
 #include "analysis/statistics/proportion.hpp"
 #include "analysis/verdict/words.hpp"
 #include "common/error.hpp"
@@ -45,8 +47,17 @@ Value missing(std::string why) {
   return value;
 }
 
-Value no_logits() {
-  return missing("no logits on both sides: record both with --record logits");
+Value no_logits(const Case& c) {
+  std::vector<std::string> engines, ours;
+  for (const auto* run : {&c.measurement.reference, &c.measurement.candidate})
+    if (run->run.level == "top")
+      (analysis::engine_of(run->run).empty() ? ours : engines).push_back(run->name);
+  std::string text;
+  if (!ours.empty()) text = fmt::format("no logits of {}: record with --record logits", listed(ours));
+  if (!engines.empty())
+    text += fmt::format("{}no logits of {}: save the engine's (docs/engines.md)", text.empty() ? "" : "; ",
+                        listed(engines));
+  return missing(text.empty() ? "no logits on both sides: record both with --record logits" : text);
 }
 
 Value average(const Case& c, std::string_view name) {
@@ -55,8 +66,8 @@ Value average(const Case& c, std::string_view name) {
   const bool event = name == "flips" || name == "clear_flips";
   if (event && c.candidate.statistics.rows == 0) return missing("no row of both runs can be compared");
   // Whether a flip fell at a tie is in the logits.
-  if ((!event || name == "clear_flips") && c.candidate.statistics.rows_measured == 0) return no_logits();
-  if (!event && c.candidate.statistics.of(name) == nullptr) return no_logits();
+  if ((!event || name == "clear_flips") && c.candidate.statistics.rows_measured == 0) return no_logits(c);
+  if (!event && c.candidate.statistics.of(name) == nullptr) return no_logits(c);
   Value value;
   const auto worst = statistics::worst_of(c.measurement, metric, sums);
   if (c.noisy()) {
@@ -81,7 +92,7 @@ Value average(const Case& c, std::string_view name) {
 Value percentile_99(const Case& c, std::string_view name, const Limit& limit) {
   constexpr double kAbove = 0.01;
   const auto* measured = c.candidate.statistics.of(name);
-  if (measured == nullptr) return no_logits();
+  if (measured == nullptr) return no_logits(c);
   const auto above = statistics::rows_above(c.measurement, statistics::metric(name), limit.value);
   const auto worst = statistics::worst_of_rows(above.rows, 1, true);
   Value value;
@@ -108,7 +119,7 @@ Value flip_regret(const Case& c, bool clear_only) {
     return value;
   }
   value.estimate = clear_only ? statistics.clear_flip_regret : statistics.flip_regret;
-  if (std::isnan(value.estimate.value)) return no_logits();
+  if (std::isnan(value.estimate.value)) return no_logits(c);
   const auto regrets = statistics::flip_regrets(c.measurement, clear_only);
   const auto flips = clear_only ? statistics.clear_flips : statistics.flips();
   if (value.estimate.method == IntervalMethod::none) {  // of one prompt: the worst there could be decides

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "analysis/verdict/words.hpp"
+#include "common/counted.hpp"
 #include "common/text_columns.hpp"
 
 namespace shardrift::verdict {
@@ -43,8 +44,8 @@ std::string noise_text(const Verdict& verdict) {
   const auto& floor = *verdict.noise_floor;
   if (floor.zero_bits)
     return fmt::format("zero bits in {} of {}", counted(floor.rows, "row"), counted(floor.prompts, "prompt"));
-  return fmt::format("{} of {} differ, {} flips: the reference does not repeat itself", floor.rows_differ,
-                     counted(floor.rows, "row"), floor.flips);
+  return fmt::format("{} of {} differ, {}: the reference does not repeat itself", floor.rows_differ,
+                     counted(floor.rows, "row"), counted(floor.flips, "flip"));
 }
 
 std::string changed_text(const Candidate& candidate, const Thresholds& thresholds) {
@@ -223,8 +224,8 @@ std::string candidate_text(const Candidate& candidate) {
 std::string spread_text(const Verdict& verdict) {
   if (!verdict.spread || verdict.spread->prompts == 0) return {};
   const auto& spread = *verdict.spread;
-  std::string text = fmt::format("spread over {} runs: {} of {} diverge", spread.runs, spread.diverged,
-                                 counted(spread.prompts, "prompt"));
+  std::string text = fmt::format("spread over {}: {} of {} diverge", counted(spread.runs, "run"),
+                                 spread.diverged, counted(spread.prompts, "prompt"));
   if (spread.diverged > 0)
     text += fmt::format(
         ", the first differing token is number {:.3g} on average of these (divergence index {:.3g}: tokens "

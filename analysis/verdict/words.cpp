@@ -8,6 +8,7 @@
 
 #include "analysis/statistics/proportion.hpp"
 #include "analysis/verdict/cost.hpp"
+#include "common/counted.hpp"
 
 namespace shardrift::verdict {
 namespace {
@@ -81,10 +82,15 @@ std::vector<std::string> by_policy(const Verdict& verdict) {
   return parts;
 }
 
+// The first; of an undecided candidate rather one that more prompts would leave undecided.
 const Criterion* deciding(const Candidate& candidate) {
-  for (const auto& criterion : candidate.criteria)
-    if (criterion.state == candidate.state) return &criterion;
-  return nullptr;
+  const Criterion* found = nullptr;
+  for (const auto& criterion : candidate.criteria) {
+    if (criterion.state != candidate.state) continue;
+    if (found == nullptr) found = &criterion;
+    if (criterion.state == State::inconclusive && !criterion.prompts_needed) return &criterion;
+  }
+  return found;
 }
 
 std::int64_t fewest_prompts(const Verdict& verdict) {
@@ -94,11 +100,15 @@ std::int64_t fewest_prompts(const Verdict& verdict) {
   return fewest;
 }
 
-// The largest number of prompts that an undecided limit of this candidate asks for.
+// The largest number of prompts that an undecided limit of this candidate asks for; nullopt: more prompts
+// alone would not decide all of them.
 std::optional<std::int64_t> prompts_asked(const Candidate& candidate) {
   std::optional<std::int64_t> asked;
-  for (const auto& criterion : candidate.criteria)
-    if (criterion.prompts_needed) asked = std::max(asked.value_or(0), *criterion.prompts_needed);
+  for (const auto& criterion : candidate.criteria) {
+    if (criterion.state != State::inconclusive) continue;
+    if (!criterion.prompts_needed) return std::nullopt;
+    asked = std::max(asked.value_or(0), *criterion.prompts_needed);
+  }
   return asked;
 }
 
@@ -161,10 +171,6 @@ std::string amount(const statistics::Estimate& estimate, Unit unit) {
   };
   return fmt::format("{} ({} to {})", amount(estimate.value, unit), bare(estimate.interval.low),
                      bare(estimate.interval.high));
-}
-
-std::string counted(std::int64_t count, const std::string& what) {
-  return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s");
 }
 
 std::string unseen_in(std::int64_t prompts, double confidence) {

@@ -8,6 +8,7 @@
 #include "analysis/statistics/bootstrap.hpp"
 #include "analysis/verdict/thresholds.hpp"
 #include "analysis/verdict/verdict.hpp"
+#include "common/counted.hpp"
 
 namespace shardrift::verdict {
 
@@ -17,8 +18,6 @@ std::string amount(double value, Unit unit);
 std::string amount(const statistics::Estimate& estimate, Unit unit);
 // What could go unseen in so many prompts: "fewer than 9.74% of prompts".
 std::string unseen_in(std::int64_t prompts, double confidence);
-// "1 prompt", "3 prompts".
-std::string counted(std::int64_t count, const std::string& what);
 
 // "a, b and c"; of more than `most` the first ones "and 3 more".
 std::string listed(const std::vector<std::string>& names, std::size_t most = 4);

@@ -38,7 +38,8 @@ std::string what_changed(const std::vector<std::string>& before, const std::vect
   }
   for (const auto& [flag, value] : old_flags)
     if (!new_flags.contains(flag)) changes.push_back(fmt::format("{} {} left out", flag, value));
-  if (changes.empty()) return "the model's files, the prompts or the followed record changed";
+  if (changes.empty())
+    return "the model's files, the prompts, the collective profile or the followed record changed";
   return fmt::format("{}", fmt::join(changes, ", "));
 }
 

@@ -10,6 +10,7 @@
 #include <set>
 #include <thread>
 
+#include "common/counted.hpp"
 #include "common/durable_file.hpp"
 #include "common/error.hpp"
 #include "common/host_name.hpp"
@@ -281,13 +282,14 @@ class Runner {
                              .begun_with = it->begun_with,
                              .done = true,
                              .alone = it->configuration->ranks > 1});
+      const auto& engine = it->configuration->engine;
       it = running_.erase(it);
       if (ended->code == 0 && ended->signal == 0) {
         finish(run, RunState::done, "");
       } else if (ended->code == static_cast<int>(ExitCode::interrupted) || asked_to_stop() > 0) {
-        finish(run, RunState::interrupted, reason_of(*ended, run.log));
+        finish(run, RunState::interrupted, reason_of(*ended, run.log, engine));
       } else {
-        finish(run, RunState::failed, reason_of(*ended, run.log));
+        finish(run, RunState::failed, reason_of(*ended, run.log, engine));
       }
     }
   }
@@ -383,7 +385,7 @@ class Runner {
       done += run.state == RunState::done ? 1 : 0;
       failed += run.state == RunState::failed || run.state == RunState::skipped ? 1 : 0;
     }
-    std::string text = fmt::format("{} of {} runs done", done, status_.runs.size());
+    std::string text = fmt::format("{} of {} done", done, counted(status_.runs.size(), "run"));
     if (failed > 0) text += fmt::format(", {} failed", failed);
     if (signals_seen_ > 0) {
       text += ", stopping";

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <map>
 
+#include "common/counted.hpp"
 #include "common/text_columns.hpp"
 #include "experiments/runner/progress.hpp"
 #include "experiments/runner/status_presenters.hpp"
@@ -38,7 +39,7 @@ std::string status_text(const StudyStatus& status, bool alive) {
     table.add({run.name, run.predicted ? run.asked + " (predicted)" : run.plan, std::to_string(run.ranks),
                std::string(name_of(state)), words_of(run, state)});
   }
-  std::string text = fmt::format("{}: {} runs", status.name, status.runs.size());
+  std::string text = fmt::format("{}: {}", status.name, counted(status.runs.size(), "run"));
   for (const auto& [state, count] : counts) text += fmt::format(", {} {}", count, name_of(state));
   text += fmt::format("\nmachine: {}\n\n{}", status.machine, table.str());
   if (!status.not_possible.empty()) text += "\nnot possible here\n";

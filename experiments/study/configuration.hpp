@@ -42,6 +42,7 @@ struct Configuration {
   // Words of another engine's command, which takes `arguments` and --output as shardrift-run run does, and
   // writes a record; empty: shardrift-run.
   std::vector<std::string> engine;
+  bool checks = false;  // the engine's command takes --check as well (study.hpp)
   // Words after `shardrift-run run` (or probe): model, prompts, plan, mode; without --output, --overwrite and
   // --quiet.
   std::vector<std::string> arguments;

@@ -20,6 +20,7 @@
 #include "parallel/plan/plan_json.hpp"
 #include "parallel/probe/given_sum.hpp"
 #include "parallel/profile/messages.hpp"
+#include "parallel/profile/profile.hpp"
 #include "record/output_names.hpp"
 #include "weights/codings/matrix_coding.hpp"
 #include "weights/fit.hpp"
@@ -317,6 +318,7 @@ class Planner {
 
   static void take_engine(const Entry& entry, Configuration& one) {
     one.engine = entry.engine;
+    one.checks = entry.checks;
     one.ranks = entry.ranks;
     one.plan_json.clear();
     one.plan.clear();
@@ -336,6 +338,8 @@ class Planner {
     for (const auto& word : one.engine) text += '\0' + word;
     for (const auto& word : one.arguments) text += '\0' + word;
     if (!options.prompts.empty()) text += '\0' + prompts_at(options.prompts).file.sha256;
+    if (!options.collective_profile.empty())
+      text += '\0' + sha256_hex(profile_to_json(read_profile(options.collective_profile)));
     for (const auto& name : one.after)
       if (const auto* other = planned(name)) text += '\0' + other->fingerprint;
     return sha256_hex(text);

@@ -31,8 +31,9 @@ struct Entry {
   int gpu = -1;               // single-device runs: on this device of the machine; -1: any
   bool predict = false;       // as shards on one device, also where the machine has the ranks
   std::vector<std::string>
-      engine;     // words of another engine's command ({ranks} filled in); empty: shardrift-run
-  int ranks = 1;  // devices that this takes
+      engine;           // words of another engine's command ({ranks} filled in); empty: shardrift-run
+  int ranks = 1;        // devices that this takes
+  bool checks = false;  // it takes --check as well: says whether it could run, and computes nothing
   int line = 0;
 };
 

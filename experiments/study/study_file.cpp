@@ -53,6 +53,7 @@ struct Section {
   bool predict = false;
   std::vector<std::string> engine;
   int ranks = 1;
+  bool checks = false;
   int line = 0;
   Settings settings;
   std::vector<std::string> order;  // of the settings, as written
@@ -237,6 +238,7 @@ class StudyFile {
       section.predict = table.boolean("predict").value_or(false);
       if (const auto engine = role == Role::probe ? std::nullopt : table.text("engine")) {
         section.ranks = static_cast<int>(table.integer("ranks", 1, kMaxEngineRanks).value_or(1));
+        section.checks = table.boolean("check").value_or(false);
         section.engine = engine_words(*engine, section);
       }
       if (auto matrix = table.table("matrix", title + "'s matrix")) section.axes = axes_of(*matrix);
@@ -295,6 +297,7 @@ class StudyFile {
         entry.predict = section.predict;
         entry.engine = section.engine;
         entry.ranks = section.ranks;
+        entry.checks = section.checks;
         entry.line = section.line;
         if (section.role == Role::reference) reference = entry.name;
         if (section.role != Role::reference)

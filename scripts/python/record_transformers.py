@@ -14,7 +14,7 @@ One prompt at a time: a prefill pass over its tokens, then one pass a token over
 instead, so that rows stay comparable after a flip; --mode score makes one pass over each prompt and records all its rows.
 --tensor-parallel is transformers' own plan (tp_plan="auto") over torch.distributed's ranks; rank 0 writes.
 
-What is given is checked before the model is loaded. The record appears when it is whole: nothing is kept of a run that failed
+What is given is checked before the model is loaded; --check does no more than that, and looks for the packages. The record appears when it is whole: nothing is kept of a run that failed
 (a full disk, say) or was stopped (SIGTERM, SIGINT), and its command is to be repeated.
 
 Exit codes: 0 done, 64 usage, 65 a file that cannot be used, 70 failure, 75 stopped by a signal.
@@ -23,6 +23,7 @@ Exit codes: 0 done, 64 usage, 65 a file that cannot be used, 70 failure, 75 stop
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import inspect
 import os
 import platform
@@ -221,6 +222,13 @@ def check_ranks(config: dict[str, Any]) -> None:
                           "ranks as divide them, or another model", 64)
 
 
+def check_packages() -> None:
+    """Without importing them, which takes many seconds."""
+    missing = [name for name in ("torch", "transformers") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ImportError(f"{sys.executable} has no {' and no '.join(missing)}")
+
+
 def run(a: argparse.Namespace) -> None:
     if bool(a.prompts) == bool(a.follow):
         raise Refused("give either --prompts FILE or --follow REF.h5", 64)
@@ -228,16 +236,23 @@ def run(a: argparse.Namespace) -> None:
     if (mode == "follow" and not a.follow) or (mode == "greedy" and a.follow):
         raise Refused(f"--mode {mode} goes {'with' if mode == 'follow' else 'without'} --follow REF.h5", 64)
     config = read_config(a.model)
-    check_output(a.output, a.overwrite, a.model, {"--prompts": a.prompts, "--follow": a.follow})
+    if not a.check:
+        check_output(a.output, a.overwrite, a.model, {"--prompts": a.prompts, "--follow": a.follow})
     if a.tensor_parallel:
         check_ranks(config)
-    prompts = read_followed(a.follow) if a.follow else read_prompts(a.prompts)
+    if a.check and a.follow and not a.follow.exists():
+        prompts = []  # a study's runs are asked before there is a record to follow
+    else:
+        prompts = read_followed(a.follow) if a.follow else read_prompts(a.prompts)
     if mode == "score":
         for prompt in prompts:
             prompt.tokens, prompt.fed = prompt.tokens + prompt.fed, []
     positions = positions_of(config)
     check_prompts(prompts, config.get("vocab_size") or LARGEST, positions)
     check_weights(a.model)
+    if a.check:
+        check_packages()
+        return
     end_on_signals(temporary_of(a.output))
     engine = Engine(a, positions)
     vocab = encode(engine, prompts)
@@ -279,6 +294,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--follow", type=Path, metavar="REF.h5", help="a record whose tokens are fed")
     parser.add_argument("--output", type=Path, required=True, metavar="OUT.h5", help="the record")
     parser.add_argument("--overwrite", action="store_true", help="replace what lies there")
+    parser.add_argument("--check", action="store_true", help="only say whether this could run: nothing is computed or written")
     parser.add_argument("--mode", choices=["greedy", "follow", "score"], help="default: greedy, with --follow follow")
     parser.add_argument("--attention", choices=["eager", "sdpa"], default="sdpa",
                         help="transformers' attention implementation (default: sdpa, as transformers itself)")

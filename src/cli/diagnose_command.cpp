@@ -85,6 +85,13 @@ ExitCode diagnose(const std::vector<std::string>& arguments) {
   const auto candidate = record::Reader::open(files[1]);
   std::vector<record::Reader> opened_repeats;
   for (const auto& repeat : repeats) opened_repeats.push_back(record::Reader::open(repeat));
+  const auto show = [&](const analysis::Diagnosis& diagnosis) {
+    print(analysis::diagnosis_text(diagnosis));
+    if (written.wanted()) written.stream() << analysis::diagnosis_json(diagnosis);
+    written.close();
+    return code_of(diagnosis.finding);
+  };
+  if (const auto at_once = analysis::without_runs(reference, candidate)) return show(*at_once);
   const auto runs = make_diagnosis_runs(reference, candidate, flags);
   if (runs.interrupted) return ExitCode::interrupted;
   for (const auto& text : runs.notes) note(text);
@@ -94,11 +101,7 @@ ExitCode diagnose(const std::vector<std::string>& arguments) {
   for (std::size_t i = 0; i < opened.size(); ++i) made.push_back({runs.files[i].run, &opened[i]});
   std::vector<const record::Reader*> of_repeats;
   for (const auto& repeat : opened_repeats) of_repeats.push_back(&repeat);
-  const auto diagnosis = analysis::diagnose(reference, candidate, made, of_repeats);
-  print(analysis::diagnosis_text(diagnosis));
-  if (written.wanted()) written.stream() << analysis::diagnosis_json(diagnosis);
-  written.close();
-  return code_of(diagnosis.finding);
+  return show(analysis::diagnose(reference, candidate, made, of_repeats));
 }
 
 }  // namespace shardrift::cli

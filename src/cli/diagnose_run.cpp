@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "analysis/explain/recorded_profile.hpp"
 #include "analysis/measure/run_summary.hpp"
 #include "common/error.hpp"
 #include "parallel/plan/plan_json.hpp"
@@ -11,9 +10,6 @@ namespace shardrift::cli {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr const char* kPrompts = "prompts.jsonl";
-constexpr const char* kProfile = "profile.json";
 
 // The plan of a record; of another program's, one device in its dtype.
 Plan plan_of(const record::Reader& run) {
@@ -37,10 +33,7 @@ fs::path profile_of(const record::Reader& candidate, const Plan& plan, const Dia
                     const fs::path& folder) {
   if (!flags.profile.empty()) return full_path(flags.profile);
   if (!analysis::wants_profile(plan)) return {};
-  const auto profile = analysis::recorded_profile_of_eager(candidate.run());
-  if (!profile) return {};
-  write_profile(*profile, folder / kProfile);
-  return full_path(folder / kProfile);
+  return recorded_order(candidate, folder);
 }
 
 bool has_routes(const record::Reader& run) {
@@ -54,7 +47,7 @@ study::Settings common_settings(const record::Reader& candidate, const DiagnoseR
                                 const fs::path& folder) {
   study::Settings common;
   common["model"] = value_of_flag(full_path(flags.model));
-  feed_as(candidate, folder / kPrompts, common);
+  feed_as(candidate, folder, common);
   common["record"] = value_of_flag("hidden");
   common["sketches"] = switched_on();
   if (has_routes(candidate)) common["replay-routes"] = value_of_flag(full_path(candidate.path()));

@@ -101,6 +101,7 @@ ExitCode explain(const std::vector<std::string>& arguments) {
   if (run_flags.run) {
     if (options.ladder || !options.rungs.empty() || !options.files.empty())
       throw usage_error("explain: --run makes the rungs itself: leave out --ladder, --rung and files");
+    settle_output(run_flags);
     if (!run_flags.graft.empty()) {
       if (!options.repeats.empty())
         throw usage_error("explain --graft {}: has no ladder; leave out --repeat", run_flags.graft);

@@ -1,8 +1,8 @@
 #include "cli/explain_subject.hpp"
 
 #include "analysis/explain/ladder.hpp"
-#include "analysis/explain/recorded_profile.hpp"
 #include "analysis/measure/differences.hpp"
+#include "analysis/measure/run_summary.hpp"
 #include "cli/worker_runs.hpp"
 #include "common/error.hpp"
 #include "common/input_files.hpp"
@@ -14,10 +14,6 @@ namespace shardrift::cli {
 namespace {
 
 namespace fs = std::filesystem;
-
-// Beside the rungs, in their folder.
-constexpr const char* kPrompts = "prompts.jsonl";
-constexpr const char* kProfile = "profile.json";
 
 bool belongs_to_model(const fs::path& file) {
   const std::string name = file.filename().string();
@@ -52,9 +48,18 @@ void add_explain_run_options(Arguments& known, ExplainRunFlags& flags) {
       .option("batch", flags.batch, "N", "with --follow: sequences in one decode pass")
       .option("prefill-batch", flags.prefill_batch, "N", "prompts in one prefill pass")
       .option("device", flags.device, "cpu|cuda", "default: a GPU where there is one")
-      .option("output", flags.output, "DIR", "records and logs (default out/explain)")
+      .option("output", flags.output, "DIR",
+              "records and logs (default out/explain/NAME of what is explained)")
       .flag("rerun-changed", flags.rerun_changed, "make records again whose settings changed")
       .option("worker", flags.worker, "PATH", "shardrift-run (default: beside this program)");
+}
+
+void settle_output(ExplainRunFlags& flags) {
+  if (!flags.output.empty()) return;
+  const auto& given = flags.follow.empty() ? flags.prompts : flags.follow;
+  flags.output = fs::path("out/explain") /
+                 (flags.real.empty() ? fmt::format("{}-{}-shards", given.stem().string(), flags.shards)
+                                     : analysis::name_of_run(flags.real));
 }
 
 std::vector<std::string> read_by(const ExplainRunFlags& flags) {
@@ -64,9 +69,9 @@ std::vector<std::string> read_by(const ExplainRunFlags& flags) {
     if (belongs_to_model(file)) files.push_back(file);
   for (const auto rung : all_names<analysis::RungKind>())
     files.push_back((flags.output / fmt::format("{}.h5", rung)).string());
-  files.push_back((flags.output / kPrompts).string());
+  files.push_back((flags.output / kFedPrompts).string());
   files.push_back((flags.output / kGraft).string());
-  files.push_back((flags.output / kProfile).string());
+  files.push_back((flags.output / kFoldedBy).string());
   return files;
 }
 
@@ -120,7 +125,7 @@ Subject subject_of(const ExplainRunFlags& flags, const study::Machine& machine) 
     if (name_of(plan.device) != machine.device)
       throw usage_error("--real {}: ran on {}, the rungs would run on {}: run this on a machine of that kind",
                         flags.real.string(), name_of(plan.device), machine.device);
-    feed_as(*subject.real, flags.output / kPrompts, common);
+    feed_as(*subject.real, flags.output, common);
     return subject;
   }
   plan.shards = flags.shards;
@@ -154,12 +159,10 @@ fs::path profile_for(const ExplainRunFlags& flags, const Subject& subject, const
   if (!flags.profile.empty()) return full_path(flags.profile);
   const bool in_shard_order = subject.plan.shards < 3 || subject.plan.collective == Collective::one_shot;
   if (in_shard_order || subject.plan.row_linear == RowLinear::gather) return {};
-  const fs::path file = flags.output / kProfile;
   if (subject.real) {
-    if (const auto profile = analysis::recorded_profile_of_eager(subject.real->run())) {
-      write_profile(*profile, file);
+    if (auto profile = recorded_order(*subject.real, flags.output); !profile.empty()) {
       note = fmt::format("order: as {} was seen to add", flags.real.string());
-      return full_path(file);
+      return profile;
     }
   }
   study::ProfileWanted wanted;
@@ -177,6 +180,7 @@ fs::path profile_for(const ExplainRunFlags& flags, const Subject& subject, const
     return {};
   }
   note = "order: " + chosen->described;
+  const fs::path file = flags.output / kFoldedBy;
   write_profile(chosen->profile, file);
   return full_path(file);
 }

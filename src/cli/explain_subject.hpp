@@ -20,7 +20,7 @@ struct ExplainRunFlags {
   std::filesystem::path follow;
   std::filesystem::path real;
   std::filesystem::path profile;
-  std::filesystem::path output = "out/explain";
+  std::filesystem::path output;  // empty: out/explain/NAME (settle_output)
   std::filesystem::path worker;
   int shards = 0;
   bool live = false;
@@ -40,6 +40,10 @@ struct ExplainRunFlags {
 // The group of options that go with --run; --run itself is not one of them.
 inline constexpr const char* kWithRun = "with --run";
 void add_explain_run_options(Arguments& known, ExplainRunFlags& flags);
+
+// Where no --output is given: a folder of its own for each record, or for each file and number of shards, so
+// that what is explained next finds none of this one's rungs.
+void settle_output(ExplainRunFlags& flags);
 
 // Every file that explain_run may read or make: none of them is to be written over.
 std::vector<std::string> read_by(const ExplainRunFlags& flags);

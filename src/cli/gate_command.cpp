@@ -9,6 +9,7 @@
 #include "cli/commands.hpp"
 #include "cli/evidence_flags.hpp"
 #include "cli/gate_certificate.hpp"
+#include "common/counted.hpp"
 #include "common/output_file.hpp"
 
 namespace shardrift::cli {
@@ -122,7 +123,7 @@ ExitCode gate(const std::vector<std::string>& arguments) {
   print(verdict::verdict_text(result));
   if (certified)
     print(fmt::format("verified: {}: {} as they were, judged again with the same result\n", verify,
-                      verdict::counted(static_cast<std::int64_t>(certified->records.size()), "record")));
+                      counted(certified->records.size(), "record")));
   if (certificate.wanted())
     certificate.stream() << verdict::certificate_json(files, result, SHARDRIFT_VERSION);
   if (json.wanted()) json.stream() << verdict::verdict_json(result);

@@ -6,6 +6,7 @@
 
 #include "analysis/measure/differences.hpp"
 #include "analysis/measure/measure.hpp"
+#include "analysis/measure/run_summary.hpp"
 #include "analysis/near_ties/near_ties_presenters.hpp"
 #include "cli/arguments.hpp"
 #include "cli/commands.hpp"
@@ -151,6 +152,8 @@ ExitCode diff(const Words& words) {
   if (json.wanted()) json.stream() << profile_diff_json(diff, files[0], files[1], ties, run);
   json.close();
   const auto rows = static_cast<std::size_t>(words.rows);
+  if (ties != nullptr) print(analysis::near_ties_answer(*ties, run));
+  print(profile_diff_answer(diff));
   print(profile_diff_text(diff, files[0], files[1], rows));
   if (ties != nullptr) print(analysis::near_ties_text(*ties, run, rows));
   const bool differs = ties != nullptr ? ties->reached > ties->not_known : diff.differs();
@@ -166,8 +169,9 @@ ExitCode profile(const std::vector<std::string>& arguments) {
       .option("json", words.json_path, "FILE",
               "diff: every message, every run of elements, every step that can flip")
       .option("rows", words.rows, "N",
-              "diff: orders printed of a message, those of most elements first; steps and flips of a record "
-              "(default 4)")
+              "diff: messages printed that differ, and of each orders, those of most elements first; steps "
+              "and flips of "
+              "a record (default 4)")
       .flag("run", words.run.run, "diff: predict the record in both orders, on one device");
   add_profile_run_options(known, words.run);
   if (!known.read(arguments)) return ExitCode::ok;
@@ -178,6 +182,9 @@ ExitCode profile(const std::vector<std::string>& arguments) {
     throw usage_error("profile {}: no such thing to do: show or diff; see shardrift profile --help", what);
   if (const auto option = known.given_of(kWithProfileRun); option && !words.run.run)
     throw usage_error("profile: --{} goes with diff … --run", *option);
+  if (words.run.worker.output.empty() && words.files.size() == 3)
+    words.run.worker.output =
+        std::filesystem::path("out/profile-diff") / analysis::name_of_run(words.files[2]);
   if (what == "diff") return diff(words);
   if (words.run.run) throw usage_error("profile show --run: nothing to run; leave --run out");
   if (!words.json_path.empty())

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "analysis/near_ties/near_ties_presenters.hpp"
+#include "common/counted.hpp"
 #include "common/dtype.hpp"
 #include "common/text_columns.hpp"
 
@@ -132,41 +133,57 @@ std::string profile_text(const CollectiveProfile& profile) {
   return legible(text, Newlines::kept);
 }
 
+std::string profile_diff_answer(const ProfileDiff& diff) {
+  const auto count = [&](auto which) {
+    return std::count_if(diff.messages.begin(), diff.messages.end(), which);
+  };
+  const auto differing = count([](const MessageDiff& one) { return one.known() && one.differs(); });
+  const auto known = count([](const MessageDiff& one) { return one.known(); });
+  const auto unknown = static_cast<std::ptrdiff_t>(diff.messages.size()) - known;
+  std::string text =
+      differing > 0 ? fmt::format("{} of {} that both know {} sums of other bits: runs that send {} differ",
+                                  differing, counted(known, "message"), differing == 1 ? "has" : "have",
+                                  differing == 1 ? "it" : "them")
+      : known > 0   ? fmt::format("the same orders in all messages that both know ({})", known)
+                    : std::string("no message is known to both: nothing can be said");
+  if (unknown > 0) text += fmt::format("; {} known to one alone", counted(unknown, "message"));
+  return text + "\n";
+}
+
 std::string profile_diff_text(const ProfileDiff& diff, const std::string& a, const std::string& b,
                               std::size_t rows) {
-  std::string text = fmt::format("A  {}\nB  {}\n", a, b);
+  std::string text = fmt::format("\nA  {}\nB  {}\n", a, b);
   for (const auto& field : diff.fields)
     text += fmt::format("\n{}:\n  A  {}\n  B  {}\n", field.name, field.a, field.b);
-  std::size_t same = 0, differing = 0, unknown_to_a = 0, unknown_to_b = 0;
   text += "\n";
+  std::size_t shown = 0;
+  std::size_t left_out = 0;
   for (const auto& message : diff.messages) {
-    if (!message.known()) {
-      ++(message.unknown_to_a.empty() ? unknown_to_b : unknown_to_a);
-    } else if (!message.differs()) {
-      ++same;
-    } else {
-      ++differing;
-      const std::string name = message_text(message);
-      if (message.elements() > 0)
-        text +=
-            fmt::format("{}: {} are added in another order ({:.1f}%)\n", name, message.elements(),
-                        100.0 * static_cast<double>(message.elements()) / static_cast<double>(message.count));
-      if (!message.rounds_a.empty())
-        text += fmt::format("{}: A rounds at {}, B at {}\n", name, message.rounds_a, message.rounds_b);
-      const auto pairs = by_elements(message.others);
-      for (std::size_t i = 0; i < std::min(rows, pairs.size()); ++i)
-        text += fmt::format("  {} from element {} on: {} in A, {} in B\n", pairs[i].end - pairs[i].begin,
-                            pairs[i].begin, pairs[i].a, pairs[i].b);
-      if (pairs.size() > rows)
-        text += fmt::format("  and {} more pairs of orders (--rows)\n", pairs.size() - rows);
+    if (!message.known() || !message.differs()) continue;
+    if (shown == rows) {
+      ++left_out;
+      continue;
     }
+    ++shown;
+    const std::string name = message_text(message);
+    if (message.elements() > 0)
+      text +=
+          fmt::format("{}: {} {} added in another order ({:.1f}%)\n", name, message.elements(),
+                      message.elements() == 1 ? "is" : "are",
+                      100.0 * static_cast<double>(message.elements()) / static_cast<double>(message.count));
+    if (!message.rounds_a.empty())
+      text += fmt::format("{}: A rounds at {}, B at {}\n", name, message.rounds_a, message.rounds_b);
+    const auto pairs = by_elements(message.others);
+    for (std::size_t i = 0; i < std::min(rows, pairs.size()); ++i)
+      text += fmt::format("  {} from element {} on: {} in A, {} in B\n", pairs[i].end - pairs[i].begin,
+                          pairs[i].begin, pairs[i].a, pairs[i].b);
+    if (pairs.size() > rows)
+      text += fmt::format("  and {} more (--rows, --json)\n",
+                          counted(pairs.size() - rows, "pair of orders", "pairs of orders"));
   }
-  text += fmt::format(
-      "\n{}\n", differing > 0 ? fmt::format("{} of {} messages that both know have sums of other bits: runs "
-                                            "that send them differ",
-                                            differing, same + differing)
-                : same > 0    ? fmt::format("the same orders in all {} messages that both know", same)
-                              : std::string("no message is known to both: nothing can be said"));
+  if (left_out > 0)
+    text += fmt::format("and {} (--rows, --json)\n",
+                        counted(left_out, "more message that differs", "more messages that differ"));
   return legible(text, Newlines::kept);
 }
 

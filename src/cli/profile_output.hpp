@@ -10,7 +10,10 @@ namespace shardrift::cli {
 // Each probed message as a bar along its elements, a letter for each order; what the letters stand for.
 std::string profile_text(const CollectiveProfile& profile);
 
-// rows: orders printed of a message, those of most elements first.
+// Whether messages that both know have the same sums, in a line.
+std::string profile_diff_answer(const ProfileDiff& diff);
+// In which fields and messages the two differ. rows: messages printed, and of each the orders of most
+// elements.
 std::string profile_diff_text(const ProfileDiff& diff, const std::string& a, const std::string& b,
                               std::size_t rows);
 // ties, run: of a record; null where there is none, where nothing was run.

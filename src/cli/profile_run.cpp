@@ -9,8 +9,6 @@
 namespace shardrift::cli {
 namespace {
 
-constexpr const char* kPrompts = "prompts.jsonl";  // beside the records
-
 // What the record's ranks computed, on one device, summed as the profile says.
 Plan predicted_by(const CollectiveProfile& profile, Plan plan, const study::Machine& machine) {
   plan.shards = profile.ranks;
@@ -46,14 +44,16 @@ void add_profile_run_options(Arguments& known, ProfileRunFlags& flags) {
   known.group(kWithProfileRun)
       .option("model", flags.model, "DIR", "Hugging Face directory, or a GGUF file")
       .option("device", flags.worker.device, "cpu|cuda", "default: a GPU where there is one")
-      .option("output", flags.worker.output, "DIR", "records and logs (default out/profile-diff)")
+      .option("output", flags.worker.output, "DIR",
+              "records and logs (default out/profile-diff/NAME of the record)")
       .flag("rerun-changed", flags.worker.rerun_changed, "make records again whose settings changed")
       .option("worker", flags.worker.worker, "PATH", "shardrift-run (default: beside this program)");
 }
 
 std::vector<std::string> read_by(const ProfileRunFlags& flags) {
   std::vector<std::string> files;
-  for (const auto* name : {"a.h5", "b.h5", kPrompts}) files.push_back((flags.worker.output / name).string());
+  for (const auto* name : {"a.h5", "b.h5", kFedPrompts})
+    files.push_back((flags.worker.output / name).string());
   for (auto& file : files_in(flags.model)) files.push_back(std::move(file));
   return files;
 }
@@ -69,7 +69,7 @@ std::optional<OrderRecords> run_orders(const ProfileRunFlags& flags, const recor
       fmt::format("What does {} change, after {}?", b.file.filename().string(), a.file.filename().string());
   study::Settings fed;
   fed["model"] = value_of_flag(full_path(flags.model));
-  feed_as(run, options.output / kPrompts, fed);
+  feed_as(run, options.output, fed);
   for (const auto* profile : {&a, &b}) {
     study::Entry entry;
     entry.name = profile == &a ? "a" : "b";

@@ -16,7 +16,7 @@ namespace shardrift::cli {
 struct ProfileRunFlags {
   bool run = false;
   std::filesystem::path model;
-  WorkerFlags worker{"out/profile-diff", {}, "auto", false};
+  WorkerFlags worker;  // output empty: out/profile-diff/NAME of the record
 };
 
 // The group of options that go with --run; --run itself is not one of them.

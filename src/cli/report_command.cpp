@@ -1,9 +1,12 @@
 // shardrift report REF CAND… --output FILE.html
+#include <fstream>
+
 #include "analysis/report/explained.hpp"
 #include "analysis/report/make_report.hpp"
 #include "cli/arguments.hpp"
 #include "cli/commands.hpp"
 #include "cli/evidence_flags.hpp"
+#include "common/counted.hpp"
 #include "common/output_file.hpp"
 
 namespace shardrift::cli {
@@ -26,6 +29,19 @@ Limits are those of shardrift gate. docs/report.md tells how to read the page.
 exit code: 0 written, 64 usage, 65 a file that cannot be used, 70 failure
 )";
 
+// What is easily given in place of a ladder's JSON: a rung.
+void refuse_records(const std::vector<std::string>& ladders) {
+  for (const auto& path : ladders) {
+    std::string start(4, ' ');
+    if (std::ifstream(path, std::ios::binary).read(start.data(), 4) && start == "\x89HDF")
+      throw usage_error(
+          "report: --ladder {}: is a record: give the JSON that shardrift explain --ladder … --json FILE "
+          "wrote of the "
+          "records",
+          path);
+  }
+}
+
 }  // namespace
 
 ExitCode report(const std::vector<std::string>& arguments) {
@@ -45,6 +61,7 @@ ExitCode report(const std::vector<std::string>& arguments) {
         "report: needs a reference and at least one candidate: shardrift report REF.h5 CAND.h5 --output "
         "FILE.html");
   if (output.empty()) throw usage_error("report: --output FILE.html is missing");
+  refuse_records(ladders);
   const auto thresholds = thresholds_of("report", flags);
   auto inputs = read_by(flags);
   inputs.insert(inputs.end(), ladders.begin(), ladders.end());
@@ -60,7 +77,7 @@ ExitCode report(const std::vector<std::string>& arguments) {
   const std::string html = report::to_html(page);
   file.stream() << html;
   file.close();
-  print(fmt::format("{}\n{}: {} runs against {}, {:.0f} KiB\n", answer, output, page.runs.size(),
+  print(fmt::format("{}\n{}: {} against {}, {:.0f} KiB\n", answer, output, counted(page.runs.size(), "run"),
                     page.runs.front().measurement.reference.name, static_cast<double>(html.size()) / 1024));
   return ExitCode::ok;
 }

@@ -5,6 +5,7 @@
 
 #include "cli/arguments.hpp"
 #include "cli/commands.hpp"
+#include "common/counted.hpp"
 #include "experiments/runner/folder_lock.hpp"
 #include "experiments/runner/status_presenters.hpp"
 #include "slurm/settle.hpp"
@@ -45,9 +46,9 @@ bool is_study(const fs::path& folder) {
   return is_submitted(folder) || fs::exists(runner::status_path(folder), ignored);
 }
 
-// DIR, this folder, or the only one of its kind in out/. what: "study", "submitted study"
+// DIR, this folder, or the only one of its kind in out/. what, studies: "study", "studies"
 fs::path folder_of(const std::vector<std::string>& given, const std::string& command, const char* what,
-                   bool (*is_one)(const fs::path&)) {
+                   const char* studies, bool (*is_one)(const fs::path&)) {
   if (!given.empty()) return fs::absolute(given.front()).lexically_normal();
   if (is_one(".")) return fs::current_path();
   std::vector<fs::path> found;
@@ -57,8 +58,9 @@ fs::path folder_of(const std::vector<std::string>& given, const std::string& com
   if (found.size() == 1) return fs::absolute(found.front());
   if (found.empty()) throw usage_error("{}: no {} here: shardrift {} DIR", command, what, command);
   std::sort(found.begin(), found.end());
-  throw usage_error("{}: out/ has {} {}s, {} for one: shardrift {} {}", command, found.size(), what,
-                    found.front().filename().string(), command, found.front().string());
+  throw usage_error("{}: out/ has {}, {} for one: shardrift {} {}", command,
+                    counted(found.size(), what, studies), found.front().filename().string(), command,
+                    found.front().string());
 }
 
 // Of a study that runs, or ran, on this machine.
@@ -91,7 +93,7 @@ ExitCode status(const std::vector<std::string>& arguments) {
                               "DIR/status.json; exit code 65 where records come from different models of "
                               "GPU (or CPU)");
   if (!known.read(arguments)) return ExitCode::ok;
-  const auto place = folder_of(folder, "status", "study", is_study);
+  const auto place = folder_of(folder, "status", "study", "studies", is_study);
   if (!settle && !is_submitted(place)) return local_status(place);
   const auto submission = submission_in(place);
   const auto found = slurm::look(submission);
@@ -108,7 +110,8 @@ ExitCode cancel(const std::vector<std::string>& arguments) {
   Arguments known("cancel", kCancelHelp);
   known.files(folder, 1);
   if (!known.read(arguments)) return ExitCode::ok;
-  const auto submission = submission_in(folder_of(folder, "cancel", "submitted study", is_submitted));
+  const auto submission =
+      submission_in(folder_of(folder, "cancel", "submitted study", "submitted studies", is_submitted));
   const int jobs = slurm::cancel(submission);
   print(jobs == 0
             ? fmt::format("{}: nothing of it is in the queue\n", submission.study)

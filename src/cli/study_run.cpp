@@ -7,9 +7,11 @@
 
 #include "cli/commands.hpp"
 #include "cli/study_conclusion.hpp"
+#include "common/counted.hpp"
 #include "common/listed_names.hpp"
-#include "common/text_columns.hpp"
 #include "common/text.hpp"
+#include "common/text_columns.hpp"
+#include "experiments/runner/engine_check.hpp"
 #include "experiments/runner/progress.hpp"
 #include "experiments/study/profiles.hpp"
 
@@ -51,6 +53,34 @@ std::string common_batch(const study::StudyPlan& plan) {
     values.insert(flag == words.end() || flag + 1 == words.end() ? "1" : *(flag + 1));
   }
   return values.size() == 1 && *values.begin() != "1" ? *values.begin() : "";
+}
+
+// Chosen runs that are not done.
+std::vector<std::string> names_to_do(const study::StudyPlan& plan, const runner::RunnerOptions& options) {
+  const auto earlier = runner::read_status(options.output);
+  auto names = study::chosen_names(plan, options.only);
+  std::erase_if(names, [&](const std::string& name) {
+    const auto one = std::find_if(plan.configurations.begin(), plan.configurations.end(),
+                                  [&](const auto& each) { return each.name == name; });
+    const auto* run = earlier_run(earlier, *one);
+    return run != nullptr && run->state == runner::RunState::done;
+  });
+  return names;
+}
+
+// What other engines' commands are given, which they may not all take.
+std::string engines_text(const study::StudyPlan& plan) {
+  std::string text;
+  std::set<std::vector<std::string>> said;
+  for (const auto& one : plan.configurations) {
+    if (one.engine.empty()) continue;
+    auto words = one.engine;
+    words.insert(words.end(), one.arguments.begin(), one.arguments.end());
+    if (said.insert(words).second)
+      text += fmt::format("  {}: {} --output {}\n", one.name, runner::shell_text(words),
+                          one.output.filename().string());
+  }
+  return text.empty() ? text : "\nother engines' commands, with the run's flags\n" + text;
 }
 
 }  // namespace
@@ -123,6 +153,7 @@ std::string plan_text(const study::Study& study, const study::StudyPlan& plan,
     for (const auto& one : plan.configurations)
       if (one.predicted) text += fmt::format("  {}: {}: {}\n", one.name, one.plan, one.prediction);
   }
+  text += engines_text(plan);
   if (!plan.not_possible.empty()) {
     text += "\nnot possible here\n";
     for (const auto& one : plan.not_possible) text += fmt::format("  {}: {}\n", one.name, one.reason);
@@ -169,9 +200,9 @@ ExitCode run_study(const std::function<study::Study(const study::Machine&)>& mak
   runner::refuse_long_folder(options.output);
   options.jobs = flags.jobs;
   if (options.machine.machine.device == "cuda" && options.jobs > options.machine.machine.devices)
-    throw usage_error("--jobs {}: here {} {} GPU{}", options.jobs,
-                      options.machine.machine.devices == 1 ? "is" : "are", options.machine.machine.devices,
-                      options.machine.machine.devices == 1 ? "" : "s");
+    throw usage_error("--jobs {}: here {} {}", options.jobs,
+                      options.machine.machine.devices == 1 ? "is" : "are",
+                      counted(options.machine.machine.devices, "GPU"));
   options.only = listed_names("--only", flags.only);
   options.rerun_changed = flags.rerun_changed;
   options.start_nothing = flags.no_run;
@@ -185,6 +216,7 @@ ExitCode run_study(const std::function<study::Study(const study::Machine&)>& mak
   for (auto& folder : study::shipped_profile_folders()) planning.collective_profiles.push_back(folder);
   const auto plan = study::plan_study(study, options.machine.machine, planning);
   if (plan.configurations.empty()) throw usage_error("{}: nothing of it can run here", study.name);
+  if (!flags.no_run) runner::require_engines(study, plan, names_to_do(plan, options), options.launcher);
   print(plan_text(study, plan, options, free_bytes_at(options.output)));
   if (flags.dry_run) return ExitCode::ok;
 

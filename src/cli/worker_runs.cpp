@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "analysis/explain/recorded_profile.hpp"
 #include "common/durable_file.hpp"
 #include "common/error.hpp"
 #include "parallel/plan/plan_fields.hpp"
@@ -52,8 +53,9 @@ study::Settings settings_of(const Plan& plan) {
   return settings;
 }
 
-void feed_as(const record::Reader& run, const fs::path& prompts, study::Settings& settings) {
+void feed_as(const record::Reader& run, const fs::path& folder, study::Settings& settings) {
   if (run.run().mode == "score") {
+    const fs::path prompts = folder / kFedPrompts;
     write_text_durably(prompts, prompts_of(run));
     settings["prompts"] = value_of_flag(full_path(prompts));
     settings["mode"] = value_of_flag("score");
@@ -61,6 +63,13 @@ void feed_as(const record::Reader& run, const fs::path& prompts, study::Settings
     settings["follow"] = value_of_flag(full_path(run.path()));
     settings["mode"] = value_of_flag("follow");
   }
+}
+
+fs::path recorded_order(const record::Reader& run, const fs::path& folder) {
+  const auto profile = analysis::recorded_profile_of_eager(run.run());
+  if (!profile) return {};
+  write_profile(*profile, folder / kFoldedBy);
+  return full_path(folder / kFoldedBy);
 }
 
 void require_model_of(const record::Reader& run, const fs::path& model) {

@@ -21,9 +21,16 @@ std::string full_path(const std::filesystem::path& path);
 // The flags of `shardrift-run run` that ask for this plan on one device; parse_run_options gives it back.
 study::Settings settings_of(const Plan& plan);
 
+// In the folder of such runs: what they are fed, where that is a score record's prompts, and what they fold
+// by, where that is the order in which a record's collective was seen to add.
+inline constexpr const char* kFedPrompts = "prompts.jsonl";
+inline constexpr const char* kFoldedBy = "profile.json";
+
 // The flags that feed a run what a record was fed: of a score record its prompts, which are written to
-// `prompts`, of others its tokens, which are followed.
-void feed_as(const record::Reader& run, const std::filesystem::path& prompts, study::Settings& settings);
+// kFedPrompts, of others its tokens, which are followed.
+void feed_as(const record::Reader& run, const std::filesystem::path& folder, study::Settings& settings);
+// Writes kFoldedBy, and gives its whole path; empty: the record does not know the order.
+std::filesystem::path recorded_order(const record::Reader& run, const std::filesystem::path& folder);
 
 // Throws bad_data where the record says that it is of another model than this directory's (configuration,
 // tensors' names, dtypes and shapes); before anything is run with it.

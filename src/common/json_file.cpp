@@ -95,7 +95,11 @@ nlohmann::json parse_json_object(std::string_view text, const std::string& where
   try {
     parsed = Json::parse(text, check);
   } catch (const Json::exception& error) {
-    throw bad_data("{}: not valid JSON: {}", where, cut(error.what(), 200));
+    // Without the library's own "[json.exception.parse_error.101] ".
+    const std::string_view what = error.what();
+    const auto end = what.find("] ");
+    throw bad_data("{}: not valid JSON: {}", where,
+                   cut(std::string(end == std::string_view::npos ? what : what.substr(end + 2)), 200));
   }
   if (!parsed.is_object()) {
     throw bad_data("{}: a JSON object is expected, found {}", where, shown(parsed));

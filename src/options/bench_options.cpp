@@ -46,25 +46,9 @@ The last line of its output, result …, holds the numbers as key=value. Exit co
 
 constexpr int kMostRepeats = 1000;
 
-po::options_description describe_measures() {
-  po::options_description measures("What to measure");
-  const BenchOptions options;
-  for_each_field(options, [&](const auto& row, const auto&) {
-    measures.add_options()(flag_of(row.key).c_str(), po::value<std::string>(), std::string(row.help).c_str());
-  });
-  return measures;
-}
-
 po::options_description describe_options() {
-  auto groups = flag_groups();
-  describe_plan(groups);
-  describe_fields(RunOptions(), groups, is_bench_flag_of_run);
-  groups[static_cast<std::size_t>(FlagGroup::files)].add_options()("help", "this text");
-  po::options_description all;
-  all.add(describe_measures());
-  for (const auto& group : groups)
-    if (!group.options().empty()) all.add(group);
-  return all.add(describe_pinning());
+  return describe_command(describe_own("What to measure", BenchOptions()), every_flag, is_bench_flag_of_run)
+      .add(describe_pinning());
 }
 
 void check_lengths(std::string_view flag, const std::vector<int>& lengths) {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "common/field_table.hpp"
+#include "options/own_flag.hpp"
 #include "options/run_options.hpp"
 
 namespace shardrift {
@@ -19,25 +20,16 @@ struct BenchOptions {
   std::filesystem::path json;
 };
 
-template <typename Access>
-struct BenchField {
-  std::string_view key;
-  Access access;
-  std::string_view help;
-};
-template <typename Access>
-BenchField(std::string_view, Access, std::string_view) -> BenchField<Access>;
-
 constexpr auto fields_of(std::type_identity<BenchOptions>) {
   return std::tuple{
-      BenchField{"context", &BenchOptions::contexts,
-                 "decode after prompts of so many tokens, e.g. 16,1400 (default 16)"},
-      BenchField{"tokens", &BenchOptions::tokens, "decode N tokens after each (default 64)"},
-      BenchField{"prefill", &BenchOptions::prefills,
-                 "prefill prompts of so many tokens, e.g. 512,1400 (default: none)"},
-      BenchField{"repeats", &BenchOptions::repeats,
-                 "measure each N times, after a time that does not count; the median is told (default 3)"},
-      BenchField{"json", &BenchOptions::json, "write all that was measured to this file"},
+      OwnFlag{"context", &BenchOptions::contexts,
+              "decode after prompts of so many tokens, e.g. 16,1400 (default 16)"},
+      OwnFlag{"tokens", &BenchOptions::tokens, "decode N tokens after each (default 64)"},
+      OwnFlag{"prefill", &BenchOptions::prefills,
+              "prefill prompts of so many tokens, e.g. 512,1400 (default: none)"},
+      OwnFlag{"repeats", &BenchOptions::repeats,
+              "measure each N times, after a time that does not count; the median is told (default 3)"},
+      OwnFlag{"json", &BenchOptions::json, "write all that was measured to this file"},
   };
 }
 // The run's fields have a table of their own.

@@ -18,6 +18,7 @@ The reference is one device with one shard, the candidate the plan that the flag
 device, with the weights of both in its memory. Both are fed the same tokens. The reference's outputs of the operation
 are kept in every layer; then the candidate runs once as it is, and once for each graft. Of each run against the
 reference: flips (rows with another chosen token), mean KL, RMS, rows that differ, rows that the graft moved.
+--output is a JSON file; --mode is score (default with --prompts) or follow (default with --follow).
 
 What can be put in: embedding, attention_norm, qkv, query_key_norm, attention, attention_sum, attention_residual, mlp_norm,
 router, gate_up, activation, mlp_sum, mlp_residual, final_norm, logits, where the model has them. Tensors of shards are
@@ -34,21 +35,15 @@ Examples:
 shardrift explain --graft makes this command line of a record. Exit codes: as of a run.
 )";
 
-po::options_description describe_options() {
-  auto groups = flag_groups();
-  describe_plan(groups);
-  describe_fields(RunOptions(), groups, is_graft_flag_of_run);
-  groups[static_cast<std::size_t>(FlagGroup::files)].add_options()("help", "this text");
-  po::options_description grafts("What to put in");
-  const GraftOptions options;
-  for_each_field(options, [&](const auto& row, const auto&) {
-    grafts.add_options()(flag_of(row.key).c_str(), po::value<std::string>(), std::string(row.help).c_str());
-  });
-  po::options_description all;
-  all.add(grafts);
-  for (const auto& group : groups)
-    if (!group.options().empty()) all.add(group);
-  return all.add(describe_pinning());
+// All else has one value on one device; explain --graft says it, as of any plan.
+bool is_of_one_device(std::string_view key) {
+  constexpr std::array<std::string_view, 6> kOfRanks{"tensor_parallel", "pipeline",   "stage_layers",
+                                                     "replicas",        "collective", "launch"};
+  return std::find(kOfRanks.begin(), kOfRanks.end(), key) == kOfRanks.end();
+}
+
+po::options_description describe_options(FlagFilter of_plan) {
+  return describe_command(describe_own("What to put in", GraftOptions()), of_plan, is_graft_flag_of_run);
 }
 
 void check(const GraftOptions& o) {
@@ -90,13 +85,13 @@ std::string graft_help() {
   std::ostringstream text;
   text << "shardrift-run graft: which operation's output makes the difference of two plans?\n\n"
           "Start one process: all shards are on one device.\n\n"
-       << describe_options() << kHow;
+       << describe_options(is_of_one_device) << kHow;
   return text.str();
 }
 
 GraftOptions parse_graft_options(const std::vector<std::string>& arguments, bool& helped) {
   GraftOptions options;
-  const auto given = parse_flags(arguments, describe_options(), {}, "graft");
+  const auto given = parse_flags(arguments, describe_options(every_flag), {}, "graft");
   helped = given.count("help") != 0;
   if (helped) return options;
   options.run.mode = given.count("follow") != 0 ? Mode::follow : Mode::score;

@@ -6,6 +6,7 @@
 
 #include "common/field_table.hpp"
 #include "common/named_enum.hpp"
+#include "options/own_flag.hpp"
 #include "options/run_options.hpp"
 
 namespace shardrift {
@@ -26,24 +27,13 @@ struct GraftOptions {
   GraftSource from = GraftSource::reference;
 };
 
-template <typename Access>
-struct GraftField {
-  std::string_view key;
-  Access access;
-  std::string_view help;
-};
-template <typename Access>
-GraftField(std::string_view, Access, std::string_view) -> GraftField<Access>;
-
 constexpr auto fields_of(std::type_identity<GraftOptions>) {
   return std::tuple{
-      GraftField{
-          "graft", &GraftOptions::graft,
-          "OPERATION:LAYER, OPERATION:all for every layer in turn, or an operation outside the layers, "
-          "e.g. attention_sum:3, mlp_residual:all, logits"},
-      GraftField{
-          "from", &GraftOptions::from,
-          "whose tensors: reference (one device, one shard; default) or candidate (its own: a control)"},
+      OwnFlag{"graft", &GraftOptions::graft,
+              "OPERATION:LAYER, OPERATION:all for every layer in turn, or an operation outside the layers, "
+              "e.g. attention_sum:3, mlp_residual:all, logits"},
+      OwnFlag{"from", &GraftOptions::from,
+              "whose tensors: reference (one device, one shard; default) or candidate (its own: a control)"},
   };
 }
 // The run's fields have a table of their own.
@@ -53,8 +43,7 @@ static_assert(field_count<GraftOptions>() == member_count<GraftOptions>() - 1,
 // Flags of a run that a graft takes as they are, beside the plan's.
 bool is_graft_flag_of_run(std::string_view key);
 
-// arguments: what follows "graft". Throws usage_error. Pinning flags are accepted here and applied by
-// main.cpp.
+// arguments: what follows "graft". Throws usage_error.
 GraftOptions parse_graft_options(const std::vector<std::string>& arguments, bool& helped);
 std::string graft_help();
 

@@ -6,6 +6,7 @@
 
 #include "common/field_table.hpp"
 #include "common/named_enum.hpp"
+#include "options/own_flag.hpp"
 #include "parallel/profile/collective_model.hpp"
 
 namespace shardrift {
@@ -42,26 +43,16 @@ struct Pinning {
   bool pins_nccl() const;
 };
 
-template <typename Access>
-struct PinningField {
-  std::string_view key;
-  Access access;
-  std::string_view help;
-};
-template <typename Access>
-PinningField(std::string_view, Access, std::string_view) -> PinningField<Access>;
-
 constexpr auto fields_of(std::type_identity<Pinning>) {
   return std::tuple{
-      PinningField{
+      OwnFlag{
           "mpi_allreduce", &Pinning::mpi_all_reduce,
           "auto, basic-linear, recursive-doubling, ring, rabenseifner: OpenMPI's all-reduce (default auto)"},
-      PinningField{"nccl_algorithm", &Pinning::nccl_algorithm,
-                   "auto, ring, tree, nvls: NCCL's all-reduce (default auto)"},
-      PinningField{"nccl_protocol", &Pinning::nccl_protocol,
-                   "auto, ll, ll128, simple: NCCL's protocol (default auto)"},
-      PinningField{"nccl_channels", &Pinning::nccl_channels,
-                   "auto or 1 to 64: NCCL's channels (default auto)"},
+      OwnFlag{"nccl_algorithm", &Pinning::nccl_algorithm,
+              "auto, ring, tree, nvls: NCCL's all-reduce (default auto)"},
+      OwnFlag{"nccl_protocol", &Pinning::nccl_protocol,
+              "auto, ll, ll128, simple: NCCL's protocol (default auto)"},
+      OwnFlag{"nccl_channels", &Pinning::nccl_channels, "auto or 1 to 64: NCCL's channels (default auto)"},
   };
 }
 static_assert(field_count<Pinning>() == member_count<Pinning>(), "a member of Pinning has no row above");

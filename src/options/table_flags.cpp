@@ -4,6 +4,7 @@
 
 #include "common/error.hpp"
 #include "options/pinning.hpp"
+#include "options/run_options.hpp"
 #include "parallel/plan/plan_fields.hpp"
 
 namespace shardrift {
@@ -24,13 +25,21 @@ void describe_plan(FlagGroups& groups) {
   describe_fields(Plan(), groups, every_flag);
 }
 
+po::options_description describe_command(const po::options_description& own, FlagFilter of_plan,
+                                         FlagFilter of_run) {
+  auto groups = flag_groups();
+  describe_fields(Plan(), groups, of_plan);
+  describe_fields(RunOptions(), groups, of_run);
+  groups[static_cast<std::size_t>(FlagGroup::files)].add_options()("help", "this text");
+  po::options_description all;
+  all.add(own);
+  for (const auto& group : groups)
+    if (!group.options().empty()) all.add(group);
+  return all;
+}
+
 po::options_description describe_pinning() {
-  po::options_description pinning("Collectives, pinned (default: the library's choice; command line only)");
-  const Pinning automatic;
-  for_each_field(automatic, [&](const auto& row, const auto&) {
-    pinning.add_options()(flag_of(row.key).c_str(), po::value<std::string>(), std::string(row.help).c_str());
-  });
-  return pinning;
+  return describe_own("Collectives, pinned (default: the library's choice; command line only)", Pinning());
 }
 
 Plan plan_from(GivenFlags given) {

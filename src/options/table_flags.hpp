@@ -49,8 +49,24 @@ void read_fields(const GivenFlags& given, Value& value, const Kept& kept) {
   });
 }
 
+// All flags of a table that has one heading (own_flag.hpp).
+template <typename Value>
+boost::program_options::options_description describe_own(const std::string& heading, const Value& value) {
+  boost::program_options::options_description own(heading);
+  for_each_field(value, [&](const auto& row, const auto&) {
+    own.add_options()(flag_of(row.key).c_str(), boost::program_options::value<std::string>(),
+                      std::string(row.help).c_str());
+  });
+  return own;
+}
+
 FlagGroups flag_groups();  // empty, one a heading
 void describe_plan(FlagGroups& groups);
+using FlagFilter = bool (*)(std::string_view key);
+// Of a command that takes a plan, and not all that a run does: `own`, then what it takes of a plan's flags
+// and of a run's, and --help.
+boost::program_options::options_description describe_command(
+    const boost::program_options::options_description& own, FlagFilter of_plan, FlagFilter of_run);
 // With the defaults that follow from other flags.
 Plan plan_from(GivenFlags given);
 // Applied by main.cpp before MPI starts, so only on the command line; here they are checked and described.

@@ -46,6 +46,13 @@ constexpr const char* kHelp =
     "Alone it is one rank; start several with mpirun -np N shardrift-run run … or srun.\n"
     "Compare what it recorded with: shardrift compare REF.h5 CAND.h5\n";
 
+constexpr const char* kDevicesHelp =
+    "shardrift-run devices: the UUIDs of the GPUs that this process sees, one a line, in CUDA's order "
+    "(fastest first,\n"
+    "unless CUDA_DEVICE_ORDER=PCI_BUS_ID). Nothing where there is no GPU, or this build is for CPUs. It "
+    "takes no flags;\n"
+    "shardrift study and scale-out ask it which GPU a number in CUDA_VISIBLE_DEVICES is.\n";
+
 std::string version_text() {
 #ifdef SHARDRIFT_HAVE_CUDA
   return "shardrift-run " SHARDRIFT_VERSION " (cpu, cuda)\n";
@@ -67,7 +74,6 @@ std::optional<std::string> answer_alone(const std::vector<std::string>& argument
   const std::string command = arguments.empty() ? "--help" : arguments[0];
   if (command == "--help" || command == "-h" || command == "help") return kHelp;
   if (command == "--version") return version_text();
-  if (command == "devices") return devices_text();
   // Among its words wherever: whoever asks has often typed most of the command already.
   const bool help = std::any_of(arguments.begin() + 1, arguments.end(),
                                 [](const std::string& word) { return word == "--help" || word == "-h"; });
@@ -75,6 +81,10 @@ std::optional<std::string> answer_alone(const std::vector<std::string>& argument
   if (help && command == "bench") return shardrift::bench_help();
   if (help && command == "graft") return shardrift::graft_help();
   if (help && command == "probe") return shardrift::probe_help();
+  if (command == "devices" && help) return kDevicesHelp;
+  if (command == "devices" && arguments.size() > 1)
+    throw shardrift::usage_error("devices: '{}' is not understood: it takes no flags", arguments[1]);
+  if (command == "devices") return devices_text();
   return std::nullopt;
 }
 

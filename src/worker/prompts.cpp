@@ -95,6 +95,7 @@ GivenJobs read_followed(const std::filesystem::path& path, const ModelConfig& co
 
 void feed_at_once(std::vector<Job>& jobs) {
   for (auto& job : jobs) {
+    if (job.fed.empty()) continue;  // all of it is the prompt that was given, text and all
     job.prompt.tokens.insert(job.prompt.tokens.end(), job.fed.begin(), job.fed.end());
     job.prompt.text.clear();
     job.prompt.source = "tokens";

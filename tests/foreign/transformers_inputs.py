@@ -64,6 +64,11 @@ class Folder(Scratch):
     def given(self, code: int, *expected: str, output: str = "out.h5", more: tuple[str, ...] = ()) -> None:
         self.script(code, "--prompts", "prompts.jsonl", "--output", output, *more, expected=expected)
 
+    def says_nothing(self, *words: str) -> None:
+        with mock.patch.object(sys, "argv", ["record_transformers.py", "--model", str(self.model), *words]), \
+                contextlib.chdir(self.folder):
+            assert record_transformers.main() == 0, words
+
     def reaches_model(self) -> None:
         self.given(70)
 
@@ -101,6 +106,21 @@ def check_outputs(folder: Folder) -> None:
     folder.given(64, "exists", output="ref.h5")
     assert before == {path: path.read_bytes() for path in folder.folder.rglob("*") if path.is_file()}
     folder.given(70, output="ref.h5", more=("--overwrite",))
+
+
+def check_checks(folder: Folder) -> None:
+    """--check refuses what a run would, whether the record is there or not, and writes nothing."""
+    asked = ("--check", "--output", "nowhere/out.h5")
+    with mock.patch("importlib.util.find_spec", return_value=object()):
+        folder.says_nothing("--prompts", "prompts.jsonl", *asked)
+        folder.says_nothing("--follow", "not-yet.h5", *asked)
+        folder.script(64, "--prompts", "prompts.jsonl", "--batch", "3", *asked, expected=("unrecognized arguments: --batch 3",))
+        folder.prompts("[]")
+        folder.script(65, "--prompts", "prompts.jsonl", *asked, expected=("no object with",))
+        folder.prompts(json.dumps({"id": "p0", "tokens": [1, 2]}))
+    with mock.patch("importlib.util.find_spec", side_effect=lambda name: None if name == "torch" else object()):
+        folder.script(70, "--prompts", "prompts.jsonl", *asked, expected=("has no torch: use a Python that has torch",))
+    assert not (folder / "nowhere").exists()
 
 
 def check_ids(folder: Folder) -> None:
@@ -271,7 +291,7 @@ def main() -> None:
     if len(sys.argv) == 5:  # the process of a test
         {"full": write_until_full, "wait": write_and_wait}[sys.argv[3]](Path(sys.argv[4]))
         return
-    for check in (check_outputs, check_ids, check_tokens, check_followed, check_models, check_usage, check_writer,
+    for check in (check_outputs, check_checks, check_ids, check_tokens, check_followed, check_models, check_usage, check_writer,
                   check_full_disk, check_signals):
         folder = Folder()
         check(folder)

@@ -88,6 +88,25 @@ TEST_F(ModelFiles, SpecialTokensStandAroundATextUnlessItBringsThemAlong) {
   EXPECT_THAT(reader.prompt("b").prompt.tokens, ElementsAre(2, 1));
 }
 
+// What was scored is what was given: a text stays one, and the record names its tokenizer. Generated tokens
+// that a scored record brings along are no part of a text.
+TEST_F(ModelFiles, AScoredTextIsRecordedAsOne) {
+  write("tokenizer.json", R"({"model": {"type": "BPE", "vocab": {"a": 0, "b": 1}, "merges": []},
+    "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false}, "decoder": {"type": "ByteLevel"}})");
+  ASSERT_EQ(run("greedy", kText).code, 0);
+  ASSERT_EQ(run("score", kText, {"--mode", "score"}).code, 0);
+  const auto greedy = record::Reader::open(record("greedy"));
+  const auto score = record::Reader::open(record("score"));
+  EXPECT_EQ(score.prompt("a").prompt.source, "text");
+  EXPECT_EQ(score.prompt("a").prompt.text, "ba");
+  EXPECT_FALSE(score.run().model.tokenizer.empty());
+  EXPECT_EQ(score.run().model.tokenizer, greedy.run().model.tokenizer);
+  ASSERT_EQ(run("at-once", {"--mode", "score", "--follow", record("greedy")}, {}).code, 0);
+  const auto at_once = record::Reader::open(record("at-once"));
+  EXPECT_EQ(at_once.prompt("a").prompt.source, "tokens");
+  EXPECT_EQ(at_once.prompt("a").prompt.text, "");
+}
+
 TEST_F(ModelFiles, AFollowedRecordBringsItsVocabularyAlong) {
   write("tokenizer.json", R"({"model": {"type": "BPE", "vocab": {"a": 0, "b": 1}, "merges": []},
     "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false}, "decoder": {"type": "ByteLevel"}})");

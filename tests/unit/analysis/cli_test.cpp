@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
@@ -262,6 +263,41 @@ TEST_F(Program, ToleranceIsOfLogitsAndTokens) {
     EXPECT_EQ(run(std::string("compare a.h5 a.h5 --tolerance=") + value), 64) << value;
 }
 
+// Another engine's record says its plan in words.
+TEST_F(Program, WhatIsNoRungOrNoLadderIsSaid) {
+  auto engine = small_run();
+  engine.plan = R"({"engine": "transformers 5.24 sdpa, bfloat16"})";
+  const testing::Rows rows{{0, 1, 0, 0, 0}, {0, 0, 1, 0, 0}};
+  write_record(scratch_ / "tf.h5", engine, {greedy_prompt(engine, "p0", 0, rows)});
+  EXPECT_EQ(run("explain --ladder a.h5 tf.h5"), 64);
+  EXPECT_THAT(error_, StartsWith("shardrift: tf.h5: is another engine's record, whose plan is no rung"));
+  EXPECT_THAT(error_, HasSubstr("--rung NAME=tf.h5\n"));
+  EXPECT_EQ(run("explain --rung one=a.h5 --rung tf=tf.h5"), 0) << error_;
+  EXPECT_EQ(run("report a.h5 b.h5 --output r.html --ladder b.h5"), 64);
+  EXPECT_THAT(error_, HasSubstr("--ladder b.h5: is a record: give the JSON that shardrift explain"));
+  std::ofstream(scratch_ / "no.json") << "{\"a\": ";
+  EXPECT_EQ(run("report a.h5 b.h5 --output r.html --ladder no.json"), 65);
+  EXPECT_THAT(error_, HasSubstr("no.json: not valid JSON: parse error at line 1"));
+}
+
+// What cannot be diagnosed is said before any run is made: there is no model to make one with.
+TEST_F(Program, DiagnosingNothingRunsNothing) {
+  auto engine = small_run();
+  engine.level = "top";
+  const testing::Rows rows{{0, 1, 0, 0, 0}, {0, 0, 1, 0, 0}};
+  write_record(scratch_ / "top.h5", engine, {greedy_prompt(engine, "p0", 0, rows, false)});
+  EXPECT_EQ(run("diagnose a.h5 top.h5 --model none --json d.json"), 2) << error_;
+  EXPECT_THAT(out_, StartsWith("cannot tell\n"));
+  EXPECT_THAT(out_, HasSubstr("holds no logits: nothing can be held against a rerun, and none was made"));
+  EXPECT_THAT(out_, HasSubstr("to know more, record: --record logits --sketches\n"));
+  EXPECT_FALSE(std::filesystem::exists(scratch_ / "out/diagnose"));
+  EXPECT_EQ(nlohmann::json::parse(contents(scratch_ / "d.json")).at("finding"), "cannot tell");
+  engine.plan = R"({"engine": "a server"})";
+  write_record(scratch_ / "server.h5", engine, {greedy_prompt(engine, "p0", 0, rows, false)});
+  EXPECT_EQ(run("diagnose a.h5 server.h5 --model none"), 2) << error_;
+  EXPECT_THAT(out_, HasSubstr("record: the engine's logits (docs/engines.md)"));
+}
+
 TEST_F(Program, ProfilesSideBySide) {
   const std::string folder = SHARDRIFT_SOURCE_DIR "/experiments/profiles/";
   const std::string one = folder + "one-shot-4ranks.json ", two = folder + "two-shot-4ranks.json ";
@@ -269,9 +305,13 @@ TEST_F(Program, ProfilesSideBySide) {
   EXPECT_THAT(out_, HasSubstr("  a  ((0+1)+2)+3\n"));
   EXPECT_THAT(out_, HasSubstr("aaaaaaaaaaaabbbbbbbbbbbbccccccccccccdddddddddddd"));
   EXPECT_EQ(run("profile diff " + one + one), 0);
-  EXPECT_THAT(out_, HasSubstr("the same orders in all"));
+  EXPECT_THAT(out_, HasSubstr("the same orders in all messages that both know"));
   EXPECT_EQ(run("profile diff " + one + two + "--json diff.json"), 1);
   EXPECT_THAT(out_, HasSubstr("are added in another order (75.0%)\n"));
+  EXPECT_LT(out_.find(" messages that both know have sums of other bits"),
+            out_.find("\nA "));  // the answer first
+  EXPECT_THAT(out_, HasSubstr(" more messages that differ (--rows, --json)\n"));
+  EXPECT_LT(std::count(out_.begin(), out_.end(), '\n'), 40);
   EXPECT_THAT(contents(scratch_ / "diff.json"), HasSubstr("\"b\": \"((1+2)+3)+0\""));
   EXPECT_EQ(run("profile diff " + one + folder + "one-shot-3ranks.json"), 64);
   EXPECT_THAT(error_, HasSubstr("compare profiles of as many ranks"));
@@ -465,7 +505,7 @@ TEST_F(Program, MetricsAreKeptUnlessToldNotTo) {
   EXPECT_THAT(out_, HasSubstr("compared       b.vs.a.metrics\n"));
   EXPECT_THAT(out_, HasSubstr("decode 5 tokens in 3 s"));
   EXPECT_EQ(run("inspect b.vs.a.metrics"), 0);
-  EXPECT_THAT(out_, HasSubstr("1 prompts, 2 rows compared, 2 measured, 1 differ, 1 flips"));
+  EXPECT_THAT(out_, HasSubstr("1 prompt, 2 rows compared, 2 measured, 1 differ, 1 flip\n"));
   EXPECT_EQ(run("inspect none.metrics"), 65);
 }
 

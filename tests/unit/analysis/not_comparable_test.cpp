@@ -131,7 +131,7 @@ TEST_F(NotComparable, DtypesKindsAndWeights) {
   EXPECT_THAT(not_comparable(measure_all_rows(a, b)),
               ElementsAre(HasSubstr("logits: float32 against bfloat16"),
                           HasSubstr("computed in float32 against bfloat16"),
-                          "b: its logits are log-probabilities, of 16 bits",
+                          "logits: those of b are log-probabilities, of 16 bits",
                           HasSubstr("max|Δ|, RMS and elements that differ mean nothing"),
                           HasSubstr("of different weights")));
 }

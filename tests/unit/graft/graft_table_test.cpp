@@ -92,7 +92,7 @@ TEST(GraftTable, IsShownAndReadBack) {
   const auto text = graft_text(table);
   EXPECT_THAT(
       text,
-      HasSubstr("the reference's attention_sum at layer 0 takes away most: 50.0% of the KL, 1 of 1 flips"));
+      HasSubstr("the reference's attention_sum at layer 0 takes away most: 50.0% of the KL, 1 of 1 flip\n"));
   const auto path =
       std::filesystem::temp_directory_path() / ("shardrift-graft-" + std::to_string(getpid()) + ".json");
   std::ofstream(path) << graft_json(table);
@@ -105,6 +105,10 @@ TEST(GraftTable, IsShownAndReadBack) {
   std::ostringstream csv;
   write_csv(csv, table);
   EXPECT_THAT(csv.str(), HasSubstr("\nattention_sum,0,2,1,5,1,0,1,0.05,0.5,"));
+  auto adds = table;
+  adds.plain.flips = 0;
+  adds.layers[0].left.flips = 1;
+  EXPECT_THAT(graft_text(adds), HasSubstr("50.0% of the KL, but 1 flip where there were none\n"));
   auto equal = table;
   equal.plain.rows_differ = 0;
   EXPECT_THAT(graft_text(equal), HasSubstr("nothing to take away"));

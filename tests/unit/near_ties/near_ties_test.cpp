@@ -116,7 +116,7 @@ TEST_F(NearTiesTest, AnotherDecodeMessageReachesDecodedSteps) {
   const auto none = near_ties(ref, config_of(), before, before);
   EXPECT_EQ(none.reached, 0);
   EXPECT_TRUE(none.near.empty());
-  EXPECT_THAT(near_ties_text(none, nullptr, 4), HasSubstr("none can flip"));
+  EXPECT_THAT(near_ties_answer(none, nullptr), HasSubstr("none can flip"));
 }
 
 // Elements of a prefill message are rows of the pass: a prompt whose rows are added as before is not reached.
@@ -147,7 +147,8 @@ TEST_F(NearTiesTest, WhatAProfileDoesNotKnowMayBeAnything) {
   EXPECT_EQ(ties.reached, 2);
   EXPECT_EQ(ties.not_known, 2);
   EXPECT_THAT(near_ties_text(ties, nullptr, 4), HasSubstr("not known to B"));
-  EXPECT_THAT(near_ties_text(ties, nullptr, 4), HasSubstr("2 of 3 steps depend on a sum that may be added"));
+  EXPECT_THAT(near_ties_answer(ties, nullptr),
+              HasSubstr("2 of the record's 3 steps depend on a sum that may be added in another order; "));
 }
 
 // 16-bit logits stand on a lattice: at the top's spacing two of them move by themselves.
@@ -194,7 +195,9 @@ TEST_F(NearTiesTest, ARunSaysWhichFlipAndWhetherTheyWereNamed) {
   EXPECT_FALSE(ran.flips[1].named);
   EXPECT_EQ(ran.named(), 1);
   const auto text = near_ties_text(ties, &ran, 4);
-  EXPECT_THAT(text, HasSubstr("2 of 3 steps choose another token; 1 of them are among the 1 named"));
+  EXPECT_THAT(near_ties_answer(ties, &ran),
+              HasSubstr("2 of 3 steps choose another token; 1 among the 1 named"));
+  EXPECT_THAT(text, HasSubstr("p token 2: 0 in A, 1 in B"));  // from 1
   EXPECT_THAT(text, HasSubstr("(not named)"));
   EXPECT_EQ(order_run_json(ran).at("flips").size(), 2U);
   EXPECT_EQ(near_ties_json(ties).at("near").size(), 1U);

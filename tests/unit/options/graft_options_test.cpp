@@ -10,6 +10,7 @@ namespace shardrift {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 GraftOptions parsed(std::vector<std::string> words) {
   bool helped = false;
@@ -58,6 +59,19 @@ TEST(GraftOptions, WhatCannotBeIsRefused) {
   bool helped = false;
   EXPECT_THROW(parse_graft_options({"--model", "m", "--output", "o", "--prompts", "p"}, helped), Error);
   EXPECT_THAT(graft_help(), HasSubstr("--graft"));
+}
+
+// What is refused, or has one value, is not in the help; explain --graft gives the values that can be.
+TEST(GraftOptions, HelpHasNoFlagOfSeveralRanks) {
+  for (const auto* flag : {"--tensor-parallel arg", "--pipeline arg", "--replicas arg", "--stage-layers arg",
+                           "--launch arg", "--collective arg", "--nccl-", "--mpi-"})
+    EXPECT_THAT(graft_help(), Not(HasSubstr(flag)));
+  EXPECT_THAT(graft_help(), HasSubstr("--shards arg"));
+  EXPECT_EQ(parsed({"--prompts", "p", "--tensor-parallel", "1", "--launch", "eager"}).run.plan.pipeline, 1);
+}
+
+TEST(GraftOptions, NoPinsOfCollectivesItDoesNotMake) {
+  EXPECT_THROW(parsed({"--prompts", "p", "--nccl-channels", "2"}), Error);
 }
 
 }  // namespace

@@ -87,6 +87,36 @@ TEST(Reasons, TakeTheWorkersWordsOfTheLastAttempt) {
   EXPECT_EQ(reason_of({3, 0}, folder / "missing"), "exit code 3");
 }
 
+// What torchrun ends with, whatever the reason was.
+constexpr const char* kTorchrun =
+    "E1130 api.py:869] failed (exitcode: 64) local_rank: 0 (pid: 7) of binary: /usr/bin/python3\n"
+    "Traceback (most recent call last):\n  File \"/usr/bin/torchrun\", line 8, in <module>\n"
+    "torch.distributed.elastic.multiprocessing.errors.ChildFailedError: \n"
+    "============\nrecord_transformers.py FAILED\n"
+    "  traceback : To enable traceback see: https://pytorch.org/docs/stable/elastic/errors.html\n=====\n";
+
+TEST(Reasons, OfAnEngineAreItsOwnWordsAndNotItsLaunchers) {
+  const TemporaryDirectory folder;
+  const std::vector<std::string> engine{"torchrun", "--nproc-per-node", "3", "/x/record_transformers.py"};
+  const auto reason = [&](const std::string& said) {
+    return reason_of({1, 0}, folder.write("log", "== one\nerror: old\n== two\ntorchrun /x/y\n" + said),
+                     engine);
+  };
+  EXPECT_EQ(reason(std::string("1 of 4: p0, 13 rows\nrecord_transformers: 3 ranks, 7 heads\n"
+                               "record_transformers: a later rank's\n") +
+                   kTorchrun),
+            "exit code 1: 3 ranks, 7 heads");
+  EXPECT_EQ(reason("usage: record_transformers.py [-h]\nrecord_transformers.py: error: no --batch\n"),
+            "exit code 1: no --batch");
+  EXPECT_EQ(reason(std::string("loading\nerror: no such device\nanother\n") + kTorchrun),
+            "exit code 1: no such device");
+  EXPECT_EQ(reason(std::string("[rank0]: Traceback (most recent call last):\n[rank0]:   File \"a\"\n[rank0]: "
+                               "ValueError: too few\n") +
+                   kTorchrun),
+            "exit code 1: ValueError: too few");
+  EXPECT_EQ(reason("loading\nout of luck\n"), "exit code 1: out of luck");
+}
+
 RunTime to_do(double estimated, bool alone = false) {
   return {.estimated = estimated, .alone = alone};
 }

@@ -122,6 +122,39 @@ TEST_F(StudyProgram, AnEngineWritesARecord) {
   EXPECT_THAT(failed.output, HasSubstr("other: failed"));
 }
 
+// Before any run spends time: a program that is not there, and what a command says to --check.
+TEST_F(StudyProgram, AnEngineThatCannotRunIsFoundFirst) {
+  const auto script = folder_.write("engine.sh",
+                                    "for word; do\n  case $word in\n"
+                                    "    --batch) echo 'engine: error: unknown --batch' >&2; exit 2 ;;\n"
+                                    "    --check) echo checked >>\"$0.log\"; exit 0 ;;\n  esac\ndone\n"
+                                    "exec " SHARDRIFT_BINARY_DIR "/tests/fake_worker run \"$@\"\n");
+  const std::string engine = "[[candidate]]\nname = 'other'\nrepeats = 1\nengine = 'sh ./engine.sh'\n";
+  write(kStudy + engine + "check = true\n");
+  const auto dry = run({"--dry-run"});
+  EXPECT_EQ(dry.code, 0) << dry.output;
+  EXPECT_THAT(dry.output, AllOf(HasSubstr("other engines' commands, with the run's flags"),
+                                HasSubstr("engine.sh --device cpu --max-new-tokens 3"),
+                                HasSubstr("--output other.h5"), Not(HasSubstr("--output other-again.h5"))));
+  EXPECT_EQ(read_text_file(script.string() + ".log", 1 << 20), "checked\n");  // once for the two runs
+  for (const std::vector<std::string>& more :
+       {std::vector<std::string>{"--set", "batch=3", "--dry-run"}, {"--set", "batch=3"}}) {
+    const auto refused = run(more);
+    EXPECT_EQ(refused.code, 65) << refused.output;
+    EXPECT_THAT(refused.output,
+                HasSubstr("other: the engine's command cannot run: exit code 2: unknown --batch"));
+    EXPECT_THAT(refused.output, HasSubstr("nothing was started"));
+  }
+  EXPECT_FALSE(fs::exists(output()));
+  EXPECT_EQ(run({"--set", "batch=3", "--only", "reference"}).code, 0);  // it is not asked for
+  write(kStudy + std::string("[[candidate]]\nname = 'absent'\nengine = 'no-such-program'\n"));
+  const auto missing = run({"--dry-run"});
+  EXPECT_EQ(missing.code, 65);
+  EXPECT_THAT(missing.output,
+              HasSubstr("study.toml:15: absent: the engine's command cannot run: there is no program "
+                        "no-such-program here"));
+}
+
 TEST_F(StudyProgram, RunsEverythingOnceAndConcludes) {
   const auto first = run();
   EXPECT_EQ(first.code, 0) << first.output;
@@ -138,6 +171,17 @@ TEST_F(StudyProgram, RunsEverythingOnceAndConcludes) {
   EXPECT_THAT(second.output, AllOf(HasSubstr("tp2: done already"), Not(HasSubstr("started"))));
   EXPECT_EQ(status().find("tp2")->attempts, 1);
   EXPECT_EQ(runs_of("tp2", "p0"), 1);
+}
+
+TEST_F(StudyProgram, OfSeveralStudiesOneIsToBeNamed) {
+  for (const auto* name : {"a", "b"}) {
+    fs::create_directories(output() / name);
+    std::ofstream(output() / name / "status.json") << "{}";
+  }
+  const auto several = run_program(
+      {"env", "-C", output().parent_path().string(), SHARDRIFT_BINARY_DIR "/bin/shardrift", "status"});
+  EXPECT_EQ(several.code, 64);
+  EXPECT_THAT(several.output, HasSubstr("status: out/ has 2 studies, a for one: shardrift status out/a"));
 }
 
 TEST_F(StudyProgram, ALostStatusFileRepeatsNothing) {
@@ -389,7 +433,9 @@ TEST_F(StudyProgram, AChangedStudyIsNoticed) {
   EXPECT_EQ(run({"--only", "tp2"}).code, 0);
   // A longer prompts file changes every run, another candidate none.
   testing_studies::make_prompts(folder_ / "prompts.jsonl", 4);
-  EXPECT_THAT(run().output, HasSubstr("the model's files, the prompts or the followed record changed"));
+  EXPECT_THAT(
+      run().output,
+      HasSubstr("the model's files, the prompts, the collective profile or the followed record changed"));
   testing_studies::make_prompts(folder_ / "prompts.jsonl", 3);
   write(std::string(kStudy) + "[[candidate]]\nreplicas = 2\n");
   const auto added = run();
@@ -442,7 +488,7 @@ for i in 0 1 2 3; do echo "$i, NVIDIA ${GPU:-H100}, 81559, GPU-a$i"; done
   }
   std::vector<std::string> command_on_gpus(const std::vector<std::string>& more,
                                            std::map<std::string, std::string> environment = {}) {
-    environment["PATH"] = folder_.path().string() + ":" + std::getenv("PATH");
+    environment["PATH"] = output().parent_path().string() + ":" + std::getenv("PATH");
     environment.emplace("FAKE_CUDA", "1");
     auto words = command(more, environment);
     const auto device = std::find(words.begin(), words.end(), "--device");

@@ -19,6 +19,7 @@ using statistics::testing::differing_step;
 using statistics::testing::equal_measurement;
 using statistics::testing::measurement;
 using statistics::testing::summary;
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -126,6 +127,26 @@ TEST(Verdict, FewPromptsProveLittle) {
   EXPECT_EQ(verdict_of(run("a", 1e-3, 20), only("kl_mean", 1e-9)).state, State::inconclusive);
   EXPECT_EQ(verdict_of(run("a", 1e-3, 40), only("kl_mean", 1e-9)).state, State::fail);
   EXPECT_EQ(verdict_of(run("a", 1e-3, 40), only("kl_mean", 1)).state, State::pass);
+}
+
+// Of a server's answers no number of prompts makes logits.
+TEST(Verdict, WhatMorePromptsDoNotDecideIsNamed) {
+  Measurement top = run("engine4", 1e-3, 20);
+  top.candidate.run.level = "top";
+  top.candidate.run.plan = R"({"engine": "a server"})";
+  for (auto& prompt : top.prompts) {
+    prompt.has_logits = false;
+    for (auto& step : prompt.steps) step.measured = false;
+  }
+  const auto verdict = verdict_of(top, quick("serving"));
+  EXPECT_EQ(verdict.state, State::inconclusive);
+  EXPECT_THAT(verdict.recommendation,
+              AllOf(HasSubstr("nearest to passing is engine4"), Not(HasSubstr("would decide")),
+                    HasSubstr("no logits of engine4: save the engine's (docs/engines.md)")));
+  // Of what more prompts decide their number is still said.
+  auto limits = only("changed_prompts", 0.05);
+  limits.prompts = 1;
+  EXPECT_THAT(verdict_of(run("a", 1e-3, 20), limits).recommendation, HasSubstr("about 72 prompts would decide"));
 }
 
 TEST(Verdict, TextsShorterThanAskedAbout) {
