@@ -6,6 +6,7 @@
 
 #include "analysis/diagnose/diagnosis_presenters.hpp"
 #include "analysis/diagnose/words.hpp"
+#include "common/counted.hpp"
 #include "common/error.hpp"
 #include "common/text_columns.hpp"
 
@@ -83,8 +84,8 @@ std::string diagnosis_text(const Diagnosis& diagnosis) {
     text += fmt::format("to know more, record: {}\n", fmt::join(diagnosis.to_record, "; "));
   const SideComparison* shown = diagnosis.find(diagnosis.defect ? diagnosis.defect->side : Side::candidate);
   if (shown != nullptr && !shown->equal()) {
-    text += fmt::format("\n{} against {} runs that differ by rounding alone\n", name_of(shown->side),
-                        shown->band);
+    text += fmt::format("\n{} against {} by rounding alone\n", name_of(shown->side),
+                        counted(shown->band, "run that differs", "runs that differ"));
     text += drifts_text(*shown);
   }
   return legible(text, Newlines::kept);
