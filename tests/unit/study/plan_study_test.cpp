@@ -108,6 +108,23 @@ TEST_F(PlanStudy, AnEnginesRunIsItsOwnCommand) {
   EXPECT_THAT(refused("gpu = 0\n"), HasSubstr("engine with gpu"));
 }
 
+// A profile that lies where another did, as explain --run writes its record's, makes other runs of the same
+// words.
+TEST_F(PlanStudy, WhatIsFoldedByIsPartOfTheFingerprint) {
+  const fs::path shipped = SHARDRIFT_SOURCE_DIR "/experiments/profiles";
+  const auto fingerprint_by = [&](const char* profile) {
+    fs::copy_file(shipped / profile, folder_ / "order.json", fs::copy_options::overwrite_existing);
+    const auto planned = plan(
+        "[[candidate]]\nname = 'folded'\nshards = 4\nreduction = 'profile'\n"
+        "collective-profile = 'order.json'\naccumulate = 'float32'\n",
+        cpu(1));
+    return named(planned, "folded").fingerprint;
+  };
+  const auto one_shot = fingerprint_by("one-shot-4ranks.json");
+  EXPECT_NE(fingerprint_by("two-shot-4ranks.json"), one_shot);
+  EXPECT_EQ(fingerprint_by("one-shot-4ranks.json"), one_shot);
+}
+
 struct Fewer {
   const char* entry;
   int devices;
