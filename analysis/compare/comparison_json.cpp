@@ -176,7 +176,11 @@ Json comparison_json(const Comparison& comparison) {
   for (const auto& prompt : measurement.prompts)
     prompts.push_back(prompt_json(prompt, measurement.reference.run.model.vocabulary));
   Json left_out = Json::array();
-  for (const auto& one : measurement.left_out) left_out.push_back({{"id", one.id}, {"why", one.why}});
+  for (const auto* list : {&measurement.left_out, &measurement.contradictory})
+    for (const auto& one : *list) left_out.push_back({{"id", one.id}, {"why", one.why}});
+  std::vector<std::string> missing = measurement.missing_in_candidate;
+  missing.insert(missing.end(), measurement.missing_in_reference.begin(),
+                 measurement.missing_in_reference.end());
   const auto first = first_flip(measurement);
   return {{"path", measurement.candidate.path},
           {"plan", measurement.candidate.plan},
@@ -184,7 +188,9 @@ Json comparison_json(const Comparison& comparison) {
           {"verdict", name_of(equality_of(measurement))},
           {"not_comparable", not_comparable(measurement)},
           {"differences", differences},
-          {"missing", measurement.missing},
+          {"missing", missing},
+          {"missing_in_reference", measurement.missing_in_reference},
+          {"missing_in_candidate", measurement.missing_in_candidate},
           {"left_out", left_out},
           {"prompts_compared", measurement.prompts.size()},
           {"prompts_bit_equal", prompts_bit_equal(measurement)},

@@ -69,7 +69,8 @@ std::string equality(const PromptMeasurement& prompt) {
 }
 
 std::string overall_equality(const Measurement& measurement) {
-  return fmt::format("{}/{}", prompts_bit_equal(measurement), measurement.prompts.size());
+  return fmt::format("{}/{}{}", prompts_bit_equal(measurement), measurement.prompts.size(),
+                     measurement.whole() ? "" : fmt::format(" of {}", measurement.all_prompts()));
 }
 
 // Numbers that need logits are "-" where there are none.
@@ -162,15 +163,6 @@ std::string remarks(const Measurement& measurement) {
   if (measurement.candidate.shards == 2)
     text += "two shards have one possible order (a + b = b + a), order studies need 3 or more\n";
   if (!measurement.candidate.complete) text += "the candidate is partial: compared as far as it goes\n";
-  if (!measurement.missing.empty())
-    text += fmt::format(
-        "in one file only, not compared: {} prompt{} ({}{})\n", measurement.missing.size(),
-        measurement.missing.size() == 1 ? "" : "s",
-        fmt::join(measurement.missing.begin(),
-                  measurement.missing.begin() +
-                      static_cast<std::ptrdiff_t>(std::min<std::size_t>(5, measurement.missing.size())),
-                  ", "),
-        measurement.missing.size() > 5 ? ", …" : "");
   const Totals totals = totals_of(measurement);
   if (totals.not_finite > 0)
     text += fmt::format(
@@ -231,16 +223,22 @@ std::string distributions_text(const Measurement& measurement) {
 }
 
 std::string verdict_text(const Measurement& measurement) {
+  const auto prompts = measurement.prompts.size();
+  const std::string of_all = fmt::format("{} of {} prompt{}", prompts, measurement.all_prompts(),
+                                         measurement.all_prompts() == 1 ? "" : "s");
   switch (equality_of(measurement)) {
-    case Equality::bit_equal:
-      return fmt::format("verdict: bit-equal in {} of {} prompt{}\n", prompts_bit_equal(measurement),
-                         measurement.prompts.size(), measurement.prompts.size() == 1 ? "" : "s");
+    case Equality::bit_equal:  // of all prompts
+      return fmt::format("verdict: bit-equal in {} of {} prompt{}\n", prompts_bit_equal(measurement), prompts,
+                         prompts == 1 ? "" : "s");
     case Equality::differs:
-      return "verdict: differs\n";
+      return measurement.whole() ? "verdict: differs\n"
+                                 : fmt::format("verdict: differs; {} could be compared\n", of_all);
     case Equality::inconclusive:
       break;
   }
-  return "verdict: inconclusive, no difference as far as the files go together\n";
+  return measurement.whole()
+             ? "verdict: inconclusive, no difference as far as the files go together\n"
+             : fmt::format("verdict: inconclusive, no difference in the {} that could be compared\n", of_all);
 }
 
 }  // namespace

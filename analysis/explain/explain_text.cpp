@@ -235,8 +235,10 @@ std::string ladder_text(const Ladder& ladder) {
                      counted(repeats->names.size(), "time"), ratio(repeats->rows_differ, repeats->rows)),
          percent(repeats->largest.elements_differ, ladder.elements), number(repeats->largest.rms), "", "",
          number(repeats->largest.kl_mean), "", std::to_string(repeats->largest.flips), ""});
-  std::string text = fmt::format("{}, {}, {}\n\n", counted(ladder.prompts, "prompt"),
-                                 counted(ladder.rows, "row"), counted(ladder.elements, "logit"));
+  std::string text;
+  for (const auto& note : ladder.notes) text += fmt::format("{}\n", note);
+  text += fmt::format("{}, {}, {}\n\n", counted(ladder.prompts, "prompt"), counted(ladder.rows, "row"),
+                      counted(ladder.elements, "logit"));
   for (const auto& rung : ladder.rungs)
     text += fmt::format("{:<10}  {}  {}\n", rung.name, rung.run.path, rung.run.plan);
   text += "\n" + table.str() + "\n";
@@ -253,7 +255,6 @@ std::string ladder_text(const Ladder& ladder) {
     text += fmt::format("run-to-run: of the step to {}, RMS {} and KL {} are above what its repeats move\n",
                         ladder.rungs.back().name, number(ladder.repeats->rms_above),
                         number(ladder.repeats->kl_above));
-  for (const auto& note : ladder.notes) text += fmt::format("note: {}\n", note);
   return text;
 }
 

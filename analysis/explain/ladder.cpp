@@ -4,7 +4,9 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <map>
 #include <memory>
+#include <set>
 
 #include "analysis/explain/explain_runs.hpp"
 #include "analysis/measure/alignment.hpp"
@@ -12,6 +14,7 @@
 #include "analysis/measure/run_summary.hpp"
 #include "analysis/statistics/metric.hpp"
 #include "common/error.hpp"
+#include "common/names_text.hpp"
 #include "record/reader.hpp"
 
 namespace shardrift::analysis {
@@ -84,7 +87,10 @@ CommonRows common_rows(const std::vector<PromptRecord>& prompts) {
 class LadderSums {
  public:
   explicit LadderSums(const std::vector<RungFile>& files) : files_(files) {
-    for (const auto& file : files) readers_.push_back(Reader::open(file.path));
+    for (const auto& file : files) {
+      const auto ids = readers_.emplace_back(Reader::open(file.path)).prompt_ids();
+      ids_.emplace_back(ids.begin(), ids.end());
+    }
     const auto& run = readers_.front().run();
     vocabulary_ = run.model.vocabulary;
     row_bytes_ = static_cast<std::size_t>(vocabulary_) * size_of(run.logits_dtype);
@@ -107,20 +113,16 @@ class LadderSums {
 
   void add(const std::string& id) {
     std::vector<PromptRecord> prompts;
-    for (const auto& reader : readers_) {
-      const auto ids = reader.prompt_ids();
-      if (std::find(ids.begin(), ids.end(), id) == ids.end()) {
-        if (reader.complete())
-          throw bad_data("{}: has no prompt {}, which {} has: these runs did not get the same prompts",
-                         reader.path().string(), id, readers_.front().path().string());
-        notes.push_back(
-            fmt::format("{} is partial and has no prompt {}: left out", reader.path().string(), id));
-        return;
-      }
+    for (std::size_t i = 0; i < readers_.size(); ++i) {
+      const Reader& reader = readers_[i];
+      const auto left_out = [&](const char* why) {
+        left_out_[fmt::format("{}{} {}", reader.path().string(), reader.complete() ? "" : " (partial)", why)]
+            .push_back(id);
+      };
+      if (!ids_[i].contains(id)) return left_out("lacks");
       prompts.push_back(reader.prompt(id));
       if (prompts.back().prompt.tokens != prompts.front().prompt.tokens)
-        throw bad_data("{}: prompt {} has other tokens than in {}: these runs did not get the same prompts",
-                       reader.path().string(), id, readers_.front().path().string());
+        return left_out("was fed other tokens for");
       if (!reader.has_logits(id))
         throw bad_data("{}: prompt {} has no logits: record them, --record logits", reader.path().string(),
                        id);
@@ -136,10 +138,13 @@ class LadderSums {
     ladder.prompts = prompts_;
     ladder.rows = rows_compared_;
     ladder.elements = rows_compared_ * vocabulary_;
-    ladder.notes = std::move(notes);
+    constexpr std::size_t kNamed = 8;
+    for (const auto& [who, ids] : left_out_)
+      ladder.notes.push_back(
+          fmt::format("left out: {} prompt{} {}", who, ids.size() == 1 ? "" : "s", names_text(ids, kNamed)));
     if (rows_compared_ == 0)
-      throw bad_data("{}: no row was fed the same tokens in all {} runs", readers_.front().path().string(),
-                     readers_.size());
+      throw bad_data("{}: no row was fed the same tokens in all {} runs{}", readers_.front().path().string(),
+                     readers_.size(), ladder.notes.empty() ? "" : ": " + ladder.notes.front());
     for (std::size_t i = 0; i < files_.size(); ++i) {
       LadderRung rung;
       rung.name = files_[i].name;
@@ -165,7 +170,6 @@ class LadderSums {
   }
 
   const std::vector<Reader>& readers() const { return readers_; }
-  std::vector<std::string> notes;
 
  private:
   void add_rows(const std::string& id, const std::vector<PromptRecord>& prompts, const CommonRows& common) {
@@ -220,6 +224,8 @@ class LadderSums {
 
   const std::vector<RungFile>& files_;
   std::vector<Reader> readers_;
+  std::vector<std::set<std::string>> ids_;                    // of each one's prompts
+  std::map<std::string, std::vector<std::string>> left_out_;  // prompts, by who lacks them
   std::int64_t vocabulary_ = 0;
   std::size_t row_bytes_ = 0;
   std::vector<std::vector<std::byte>> rows_;  // of each run, a block

@@ -1,16 +1,16 @@
 #include "analysis/inspect/validation.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <optional>
-#include <span>
 #include <vector>
 
-#include "analysis/measure/rows.hpp"
 #include "common/argmax.hpp"
 #include "common/error.hpp"
 #include "record/logits_rows.hpp"
 #include "record/reader.hpp"
+#include "record/row_kind.hpp"
+#include "record/shifted_rows.hpp"
+#include "record/top_fault.hpp"
 #include "record/verify.hpp"
 
 namespace shardrift::analysis {
@@ -50,37 +50,22 @@ std::optional<std::string> fault_of_tokens(const PromptRecord& record, bool gree
 }
 
 std::optional<std::string> fault_of_top(const PromptRecord& record) {
+  if (auto fault = record::fault_in_top(record)) return fault;
   const auto k = static_cast<std::size_t>(record.top.k);
   for (std::size_t i = 0; i < record.rows.size() && k > 0; ++i) {
     const auto* values = record.top.log_probabilities.data() + i * k;
-    if (record.top.ids[i * k] != record.rows[i].chosen)
-      return fmt::format("row {}: the most likely token is {}, chosen says {}", i, record.top.ids[i * k],
-                         record.rows[i].chosen);
     for (std::size_t j = 0; j < k; ++j)
       if (!(values[j] <= 1e-3F) || (j > 0 && values[j] > values[j - 1]))
         return fmt::format(
             "row {}: {} at place {} is no log-probability, or no descending one (natural logarithms, "
             "most likely first)",
             i, values[j], j);
+    if (record.top.ids[i * k] != record.rows[i].chosen)
+      return fmt::format(
+          "row {}: the list begins with token {}, chosen says {}: at ties the lowest id is first", i,
+          record.top.ids[i * k], record.rows[i].chosen);
   }
   return std::nullopt;
-}
-
-// What a row may have been taken for.
-struct Kind {
-  bool probabilities = false;
-  bool log_probabilities = false;
-};
-Kind kind_of(std::span<const double> row) {
-  double sum = 0;
-  double exponents = 0;
-  bool negative = false;
-  for (const double value : row) {
-    sum += value;
-    exponents += std::exp(value);
-    negative = negative || value < 0;
-  }
-  return {!negative && std::fabs(sum - 1) < 1e-2, std::fabs(exponents - 1) < 1e-2};
 }
 
 class Rows {
@@ -92,6 +77,7 @@ class Rows {
     const std::string object = "/prompts/" + id;
     if (const auto fault = fault_of_tokens(record, reader_.run().mode == "greedy"))
       found_.wrong.push_back({object + "/input_ids", *fault});
+    if (reader_.run().mode == "follow") shifted_.add(record);
     if (const auto fault = fault_of_top(record)) found_.wrong.push_back({object + "/top", *fault});
     if (record.rows.empty()) found_.wrong.push_back({object, "has no rows"});
     if (!reader_.has_logits(id)) return;
@@ -105,6 +91,15 @@ class Rows {
   }
 
   void finish() {
+    if (const auto shift = shifted_.shift())
+      found_.lacks.push_back(
+          {"/prompts/*/logits",
+           fmt::format("in {} of {} rows the largest is that of the token {} the one that follows ({} are "
+                       "that one): are "
+                       "they one place off? {}",
+                       shift->so, shift->rows,
+                       shift->chose == record::ShiftedRows::Chose::token_before ? "before" : "after",
+                       shift->right, kRowRule)});
     if (not_finite_ > 0)
       found_.lacks.push_back(
           {"/prompts/*/logits", fmt::format("{} of {} rows hold NaN or an infinity: no distribution, "
@@ -125,21 +120,20 @@ class Rows {
     const auto dtype = reader_.run().logits_dtype;
     const auto open = LogitsRows::open(reader_, id);
     std::vector<std::byte> words;
-    std::vector<double> values(static_cast<std::size_t>(reader_.run().model.vocabulary));
+    record::KindOfRows kinds(dtype);
     for (std::int64_t row = 0; row < rows; ++row) {
       open.read(row, row + 1, words);
       const bool finite = choose(words, dtype).finite;
       not_finite_ += finite ? 0 : 1;
-      if (row > 0 || !finite) continue;
-      widen(dtype, words.data(), values);
-      const auto kind = kind_of(values);
-      probabilities_ = probabilities_ || kind.probabilities;
-      log_probabilities_ = log_probabilities_ || kind.log_probabilities;
+      if (finite) kinds.add(words);
     }
+    probabilities_ = probabilities_ || kinds.kind() == record::RowKind::probabilities;
+    log_probabilities_ = log_probabilities_ || kinds.kind() == record::RowKind::log_probabilities;
   }
 
   const Reader& reader_;
   Validation& found_;
+  record::ShiftedRows shifted_;
   std::int64_t not_finite_ = 0;
   bool probabilities_ = false;
   bool log_probabilities_ = false;

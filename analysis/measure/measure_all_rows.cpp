@@ -14,7 +14,9 @@
 #include "analysis/measure/same_text.hpp"
 #include "analysis/measure/top_lists.hpp"
 #include "common/error.hpp"
+#include "common/names_text.hpp"
 #include "record/logits_rows.hpp"
+#include "record/top_fault.hpp"
 #include "record/verify.hpp"
 
 namespace shardrift::analysis {
@@ -37,29 +39,34 @@ void require_same_vocabulary(const Reader& reference, const Reader& candidate) {
                    candidate.path().string(), c.vocabulary, reference.path().string(), r.vocabulary);
 }
 
-// Ids in both files, in the reference's order. A partial file may lack prompts, a complete one may not.
+// Ids in both files, in the reference's order; the others are `missing`. Complete files that share none are
+// not compared.
 std::vector<std::string> common_prompts(const Reader& reference, const Reader& candidate,
-                                        std::vector<std::string>& missing) {
+                                        Measurement& result) {
   const auto of_reference = reference.prompt_ids();
   const auto of_candidate = candidate.prompt_ids();
   const std::set<std::string> in_reference(of_reference.begin(), of_reference.end());
   const std::set<std::string> in_candidate(of_candidate.begin(), of_candidate.end());
-  const auto require_in = [&](const std::string& id, const Reader& has, const Reader& lacks) {
-    if (lacks.complete())
-      throw bad_data("{}: has no prompt {}, which {} has: these runs did not get the same prompts",
-                     lacks.path().string(), id, has.path().string());
-    missing.push_back(id);
-  };
   std::vector<std::string> common;
-  for (const auto& id : of_reference) {
-    if (in_candidate.count(id) != 0)
-      common.push_back(id);
-    else
-      require_in(id, reference, candidate);
-  }
+  for (const auto& id : of_reference)
+    (in_candidate.contains(id) ? common : result.missing_in_candidate).push_back(id);
   for (const auto& id : of_candidate)
-    if (in_reference.count(id) == 0) require_in(id, candidate, reference);
+    if (!in_reference.contains(id)) result.missing_in_reference.push_back(id);
+  constexpr std::size_t kNamed = 3;
+  if (common.empty() && reference.complete() && candidate.complete())
+    throw bad_data(
+        "{}: its prompts are {}, those of {} are {}: none is in both, so there is nothing to compare; "
+        "give both the same prompts under the same ids",
+        candidate.path().string(), names_text(of_candidate, kNamed), reference.path().string(),
+        names_text(of_reference, kNamed));
   return common;
+}
+
+// Of lists of the most likely tokens, which are believed where there are no logits to look at.
+std::optional<std::string> contradiction(const Reader& reader, const PromptRecord& record) {
+  const auto fault = record::fault_in_top(record);
+  if (!fault) return std::nullopt;
+  return fmt::format("{}: {}", name_of_run(reader.path()), *fault);
 }
 
 const Row& row_at(const std::vector<Row>& rows, std::int64_t i) {
@@ -265,13 +272,21 @@ Measurement measure_all_rows(const Reader& reference, const Reader& candidate, c
   for (unsigned i = 0; i < threads_of(how, reference.run().model.vocabulary); ++i)
     comparers.emplace_back(reference.run().logits_dtype, candidate.run().logits_dtype,
                            reference.run().model.vocabulary);
-  const auto ids = common_prompts(reference, candidate, result.missing);
+  const auto ids = common_prompts(reference, candidate, result);
   for (std::size_t i = 0; i < ids.size(); ++i) {
     const PromptRecord r = reference.prompt(ids[i]);
     const PromptRecord c = candidate.prompt(ids[i]);
     if (auto why = other_tokens(r, c)) {
       result.left_out.push_back({ids[i], *std::move(why)});
       continue;
+    }
+    if (!reference.has_logits(ids[i]) || !candidate.has_logits(ids[i])) {
+      auto why = contradiction(reference, r);
+      if (!why) why = contradiction(candidate, c);
+      if (why) {
+        result.contradictory.push_back({ids[i], *std::move(why)});
+        continue;
+      }
     }
     result.prompts.push_back(measure_prompt(reference, candidate, r, c, comparers, [&](double share) {
       if (how.progress) how.progress((static_cast<double>(i) + share) / static_cast<double>(ids.size()));
@@ -281,6 +296,12 @@ Measurement measure_all_rows(const Reader& reference, const Reader& candidate, c
     throw bad_data("{}: prompt {} has other tokens than in {} ({}): these runs did not get the same prompts",
                    candidate.path().string(), result.left_out.front().id, reference.path().string(),
                    result.left_out.front().why);
+  if (result.prompts.empty() && !result.contradictory.empty())
+    throw bad_data(
+        "{} beside {}: prompt {}: of {}: no prompt is left to compare; shardrift inspect FILE --validate "
+        "says all that is wrong",
+        candidate.path().string(), reference.path().string(), result.contradictory.front().id,
+        result.contradictory.front().why);
   return result;
 }
 

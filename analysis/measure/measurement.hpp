@@ -102,7 +102,7 @@ struct PromptMeasurement {
 // A prompt of both files that cannot be compared.
 struct LeftOut {
   std::string id;
-  std::string why;  // a clause: "5 and 6 tokens, at position 0 1 against 7"
+  std::string why;  // a clause: "5 and 6 tokens, at position 0 1 against 7"; "in b: row 3 chose …"
 };
 
 struct Measurement {
@@ -110,10 +110,17 @@ struct Measurement {
   RunSummary candidate;
   std::vector<Difference> differences;     // in model, plan and environment, in this order
   std::vector<PromptMeasurement> prompts;  // by index
-  std::vector<std::string> missing;        // prompts of one file only, where the other is partial
-  std::vector<LeftOut> left_out;           // prompts that were fed other tokens
+  // Prompts of the other file only.
+  std::vector<std::string> missing_in_reference, missing_in_candidate;
+  std::vector<LeftOut> left_out;       // prompts that were fed other tokens
+  std::vector<LeftOut> contradictory;  // prompts of which a file says what cannot both be so
+  std::size_t missing() const { return missing_in_reference.size() + missing_in_candidate.size(); }
+  // Prompts of either file.
+  std::size_t all_prompts() const {
+    return prompts.size() + missing() + left_out.size() + contradictory.size();
+  }
   // Every prompt was compared.
-  bool whole() const { return missing.empty() && left_out.empty(); }
+  bool whole() const { return all_prompts() == prompts.size(); }
 };
 
 }  // namespace shardrift::analysis

@@ -18,7 +18,8 @@ namespace {
 namespace fs = std::filesystem;
 
 // Counts every change of a column's meaning: an older file's numbers are measured again, not reinterpreted.
-constexpr std::int64_t kMetricsSchema = 5;  // 2: prompts/reference_stop; 3: pace; 4: routes; 5: left_out
+constexpr std::int64_t kMetricsSchema =
+    6;  // 2: prompts/reference_stop; 3: pace; 4: routes; 5: left_out; 6: missing by side, contradictory
 constexpr std::uint64_t kMaxSteps = 1ULL << 32U;
 
 // -- Prompts and steps
@@ -220,8 +221,9 @@ std::vector<Difference> read_differences(const h5::Group& group) {
   return differences;
 }
 
-void write_left_out(hid_t root, const std::vector<LeftOut>& left_out) {
-  const auto group = h5::create_group(root, "left_out", "prompts that were fed other tokens, [n] each");
+void write_left_out(hid_t root, const char* name, const std::vector<LeftOut>& left_out,
+                    const char* description) {
+  const auto group = h5::create_group(root, name, description);
   std::vector<std::string> ids;
   std::vector<std::string> why;
   for (const auto& one : left_out) {
@@ -229,7 +231,7 @@ void write_left_out(hid_t root, const std::vector<LeftOut>& left_out) {
     why.push_back(one.why);
   }
   h5::write_texts(group, "id", ids, "prompts");
-  h5::write_texts(group, "why", why, "how their tokens differ");
+  h5::write_texts(group, "why", why, "why they are not compared");
 }
 
 std::vector<LeftOut> read_left_out(const h5::Group& group) {
@@ -252,8 +254,10 @@ KeptMetrics read_root(const h5::Group& root) {
   measurement.reference = read_run_group(root.group("reference"), kept.from.reference);
   measurement.candidate = read_run_group(root.group("candidate"), kept.from.candidate);
   measurement.differences = read_differences(root.group("differences"));
-  measurement.missing = root.read_texts("missing");
+  measurement.missing_in_reference = root.read_texts("missing_in_reference");
+  measurement.missing_in_candidate = root.read_texts("missing_in_candidate");
   measurement.left_out = read_left_out(root.group("left_out"));
+  measurement.contradictory = read_left_out(root.group("contradictory"));
   auto prompts = read_prompts(root.group("prompts"));
   read_steps(root.group("steps"), measurement.reference.run.model.vocabulary, prompts);
   if (root.has("routes")) read_routes(root.group("routes"), prompts.list);
@@ -268,8 +272,13 @@ void write_root(hid_t root, const Measurement& measurement, const MeasuredFrom& 
   write_run_group(root, "reference", measurement.reference, from.reference);
   write_run_group(root, "candidate", measurement.candidate, from.candidate);
   write_differences(root, measurement.differences);
-  h5::write_texts(root, "missing", measurement.missing, "prompts that one file lacks");
-  write_left_out(root, measurement.left_out);
+  h5::write_texts(root, "missing_in_reference", measurement.missing_in_reference,
+                  "prompts of the candidate alone");
+  h5::write_texts(root, "missing_in_candidate", measurement.missing_in_candidate,
+                  "prompts of the reference alone");
+  write_left_out(root, "left_out", measurement.left_out, "prompts that were fed other tokens, [n] each");
+  write_left_out(root, "contradictory", measurement.contradictory,
+                 "prompts of which a file says what cannot both be so, [n] each");
   write_prompts(root, measurement.prompts);
   write_steps(root, measurement.prompts);
   write_routes(root, measurement.prompts);

@@ -2,7 +2,10 @@
 
 #include <fmt/ranges.h>
 
+#include <algorithm>
+
 #include "common/error.hpp"
+#include "common/names_text.hpp"
 
 namespace shardrift::analysis {
 namespace {
@@ -11,12 +14,38 @@ std::string prompts_text(std::size_t count, std::size_t of) {
   return fmt::format("{} of {} prompt{}", count, of, of == 1 ? "" : "s");
 }
 
+constexpr std::size_t kNamed = 8;  // prompts
+
+void add_missing(std::vector<std::string>& out, const Measurement& m) {
+  if (m.missing() == 0) return;
+  std::vector<std::string> lacks;
+  for (const auto& [run, ids] :
+       {std::pair(&m.reference, &m.missing_in_reference), std::pair(&m.candidate, &m.missing_in_candidate)})
+    if (!ids->empty())
+      lacks.push_back(fmt::format("{}{} lacks {}", run->name, run->complete ? "" : " (partial)",
+                                  names_text(*ids, kNamed)));
+  out.push_back(fmt::format("prompts: {} {} in both records; {}",
+                            prompts_text(m.all_prompts() - m.missing(), m.all_prompts()),
+                            m.all_prompts() - m.missing() == 1 ? "is" : "are", fmt::join(lacks, "; ")));
+}
+
+void add_contradictory(std::vector<std::string>& out, const Measurement& m) {
+  const auto& left = m.contradictory;
+  if (left.empty()) return;
+  out.push_back(
+      fmt::format("damaged or wrong: {} {} left out, of which a record contradicts itself ({}: {}): "
+                  "shardrift inspect FILE "
+                  "--validate says all of it",
+                  prompts_text(left.size(), m.all_prompts()), left.size() == 1 ? "is" : "are",
+                  left.front().id, left.front().why));
+}
+
 void add_tokens(std::vector<std::string>& out, const Measurement& m) {
   const auto& left = m.left_out;
   if (left.empty()) return;
   out.push_back(
       fmt::format("tokens: {} {} left out, fed other tokens ({}: {}): give both engines the same token ids",
-                  prompts_text(left.size(), left.size() + m.prompts.size()), left.size() == 1 ? "is" : "are",
+                  prompts_text(left.size(), m.all_prompts()), left.size() == 1 ? "is" : "are",
                   left.front().id, left.front().why));
 }
 
@@ -31,6 +60,27 @@ void add_levels(std::vector<std::string>& out, const Measurement& m) {
       fmt::format("top-k only: {} {} not every logit of {}: choices are compared, not bits, KL or max|Δ|",
                   who.empty() ? "a side" : fmt::format("{}", fmt::join(who, " and ")),
                   who.size() == 2 ? "have" : "has", prompts_text(without, m.prompts.size())));
+}
+
+// A text that was scored and one that was generated go together where the one has in its prompt what the
+// other chose.
+void add_modes(std::vector<std::string>& out, const Measurement& m) {
+  const bool of_r = m.reference.run.mode == "score";
+  if (of_r == (m.candidate.run.mode == "score") || m.prompts.empty()) return;
+  std::int64_t met = 0;
+  std::int64_t all = 0;
+  for (const auto& prompt : m.prompts) {
+    met += static_cast<std::int64_t>(prompt.steps.size());
+    all += std::max(prompt.reference_steps, prompt.candidate_steps);
+  }
+  if (met == all) return;
+  const auto& scored = of_r ? m.reference : m.candidate;
+  const auto& generated = of_r ? m.candidate : m.reference;
+  out.push_back(
+      fmt::format("rows: {} generated a text, {} scored a given one: {} of {} rows meet, where both have the "
+                  "same tokens; "
+                  "the others are not compared",
+                  generated.name, scored.name, met, all));
 }
 
 void add_dtypes(std::vector<std::string>& out, const Measurement& m) {
@@ -88,7 +138,10 @@ void add_weights(std::vector<std::string>& out, const Measurement& m) {
 
 std::vector<std::string> not_comparable(const Measurement& measurement) {
   std::vector<std::string> out;
+  add_missing(out, measurement);
   add_tokens(out, measurement);
+  add_contradictory(out, measurement);
+  add_modes(out, measurement);
   add_levels(out, measurement);
   add_dtypes(out, measurement);
   add_kinds(out, measurement);

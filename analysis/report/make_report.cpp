@@ -34,12 +34,7 @@ void add_notes(Report& report) {
           fmt::format("{} is partial: {} of its prompts were there.", run.name, run.prompts));
   };
   partial(report.runs.front().measurement.reference);
-  for (const auto& run : report.runs) {
-    partial(run.measurement.candidate);
-    if (!run.measurement.missing.empty())
-      report.notes.push_back(fmt::format("{}: {} of the prompts are in one file only.",
-                                         run.measurement.candidate.name, run.measurement.missing.size()));
-  }
+  for (const auto& run : report.runs) partial(run.measurement.candidate);
 }
 
 }  // namespace

@@ -123,7 +123,7 @@ Json run_json(const Report& report, std::size_t run) {
   json["verdict"] =
       judged ? judged_json(report.verdict->candidates[run], report.verdict->thresholds) : Json(nullptr);
   json["compared"] = statistics.prompts;
-  json["missing"] = measurement.missing.size();
+  json["missing"] = measurement.missing();
   json["prompts_bit_equal"] = statistics.prompts_bit_equal;
   std::int64_t same = 0;
   std::int64_t ties = 0;  // of the first differences

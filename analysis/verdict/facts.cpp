@@ -95,8 +95,9 @@ Facts facts_of(const analysis::Measurement& measurement) {
   facts.mode = measurement.candidate.run.mode;
   facts.generates = statistics::generates(measurement);
   facts.complete = measurement.reference.complete && measurement.candidate.complete;
-  facts.missing = static_cast<std::int64_t>(measurement.missing.size());
+  facts.missing = static_cast<std::int64_t>(measurement.missing());
   facts.left_out = static_cast<std::int64_t>(measurement.left_out.size());
+  facts.contradictory = static_cast<std::int64_t>(measurement.contradictory.size());
   facts.ties_known = ties_known(measurement);
   facts.without_value = rows_without_value(measurement);
   std::vector<double> parted;

@@ -53,9 +53,6 @@ std::vector<std::string> remarks_of(const Candidate& candidate, const Measuremen
   std::vector<std::string> remarks;
   if (!measurement.candidate.complete)
     remarks.push_back(fmt::format("{} is partial: judged as far as it goes", candidate.path));
-  if (!measurement.missing.empty())
-    remarks.push_back(fmt::format("{} in one file only",
-                                  counted(static_cast<std::int64_t>(measurement.missing.size()), "prompt")));
   if (candidate.shards == 2)
     remarks.emplace_back(
         "two shards have one possible order (a + b = b + a): to study orders take 3 shards or more");

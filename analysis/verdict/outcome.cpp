@@ -118,6 +118,8 @@ std::string outcome_of(const Candidate& c) {
         fmt::format("; of {} with the same tokens the bits are not known", counted(f.bits_unknown, "prompt"));
   if (f.missing > 0) text += fmt::format("; {} in one file only", counted(f.missing, "prompt"));
   if (f.left_out > 0) text += fmt::format("; {} fed other tokens", counted(f.left_out, "prompt"));
+  if (f.contradictory > 0)
+    text += fmt::format("; {} of which a record contradicts itself", counted(f.contradictory, "prompt"));
   if (!f.complete) text += "; a record is partial";
   if (f.arrangement.predicted) text += "; predicted on fewer devices, not run";
   return text;

@@ -32,7 +32,7 @@ logits, as safetensors (tensors ID.prompt, ID.generated, ID.logits of each
 prompt, or ID.tokens, ID.logits of a text that was given) or .npy (one prompt's
 logits, [rows, vocabulary]; its tokens come from files of their own). Row i
 holds the logits that chose generated token i; of a given text, those after its
-token i.
+token i. Log-probabilities may stand in their place, and the record says so.
 
   shardrift import run.safetensors --output engine.h5 --engine "vLLM 0.11, TP=4"
   shardrift import p0.npy --prompt-tokens in.npy --generated-tokens out.npy ...
@@ -174,6 +174,7 @@ ExitCode import(const std::vector<std::string>& arguments) {
   auto run = read_files(flags);
   for (const auto& sentence : run.notes) note(sentence);
   foreign::choose_all(run);
+  foreign::check_places(run);
   auto& about = flags.about;
   about.command = command_line("import", arguments);
   about.version = SHARDRIFT_VERSION;
@@ -183,8 +184,10 @@ ExitCode import(const std::vector<std::string>& arguments) {
   for (const auto& prompt : run.prompts) rows += prompt.record.rows.size();
   print(fmt::format("{}: {} prompt{}, {} rows, {}, mode {}\n", flags.target.output.string(),
                     run.prompts.size(), run.prompts.size() == 1 ? "" : "s", rows,
-                    run.has_logits() ? fmt::format("{} logits", name_of(run.dtype))
-                                     : std::string("the most likely tokens alone (level top)"),
+                    run.has_logits()
+                        ? fmt::format("{} {}", name_of(run.dtype),
+                                      run.settings.contains("logits") ? "log-probabilities" : "logits")
+                        : std::string("the most likely tokens alone (level top)"),
                     foreign::mode_of(run)));
   return ExitCode::ok;
 }

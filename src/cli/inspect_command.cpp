@@ -12,6 +12,7 @@
 #include "common/error.hpp"
 #include "common/output_file.hpp"
 #include "common/progress_line.hpp"
+#include "record/files.hpp"
 #include "record/verify.hpp"
 #include "weights/gguf/gguf_file.hpp"
 
@@ -99,6 +100,20 @@ void refuse_model(const std::filesystem::path& path) {
                     model.string());
 }
 
+// --validate is of a finished record.
+void refuse_parts(const std::filesystem::path& path) {
+  std::error_code ignored;
+  const auto parts = std::filesystem::is_directory(path, ignored) ? path : record::parts_directory(path);
+  if (std::filesystem::exists(path, ignored) && parts != path) return;
+  if (!std::filesystem::is_directory(parts, ignored)) return;
+  throw usage_error(
+      "inspect: {} holds a run's finished prompts, not yet its record: --validate is of a record FILE.h5 "
+      "that another "
+      "program wrote; give the run's command again to finish it, or see what is there: shardrift inspect {} "
+      "--verify",
+      parts.string(), parts.string());
+}
+
 constexpr const char* kWithModel = "with --model";
 
 ExitCode inspect_directory(const analysis::ModelQuestion& question, const std::string& json_path) {
@@ -153,6 +168,7 @@ ExitCode inspect(const std::vector<std::string>& arguments) {
   if (validated) {
     if (verify || !json_path.empty() || !csv_path.empty())
       throw usage_error("inspect: --validate says what a file lacks: without --verify, --json and --csv");
+    refuse_parts(path);
     return validate(path);
   }
   const bool is_metrics = path.extension() == ".metrics";

@@ -26,8 +26,9 @@ struct Answer {
   std::optional<std::vector<std::int32_t>> prompt;  // its tokens
   std::vector<Place> given;  // of the prompt's tokens from the second on; empty: not asked for
   std::vector<Place> generated;
-  std::string stop;          // eos | length; empty: not said
-  std::int64_t dropped = 0;  // of top lists: texts that are no token's
+  std::string part_of_prompt;  // why there are no rows of the prompt's tokens, where some of them had any
+  std::string stop;            // eos | length; empty: not said
+  std::int64_t dropped = 0;    // of top lists: texts that are no token's
 };
 
 }  // namespace shardrift::foreign

@@ -6,6 +6,8 @@
 
 #include "common/argmax.hpp"
 #include "common/error.hpp"
+#include "record/row_kind.hpp"
+#include "record/shifted_rows.hpp"
 #include "weights/convert.hpp"
 
 namespace shardrift::foreign {
@@ -25,6 +27,38 @@ constexpr std::int64_t kBlockBytes = 8 << 20;
       "masked (a NaN is an error of the engine)",
       prompt.where, row, bad - values.begin(), *bad);
 }
+
+// Of prompts' rows what they are, and the setting that says it.
+class Kinds {
+ public:
+  void add(const ForeignPrompt& prompt, record::RowKind kind) {
+    if (kind == record::RowKind::probabilities)
+      throw bad_data(
+          "{}: row 0 holds probabilities (0 to 1, their sum is 1), as all {} of its rows do: give the "
+          "logits, "
+          "what stood before the softmax, or natural logarithms of these",
+          prompt.where, prompt.record.rows.size());
+    (kind == record::RowKind::logits ? logits_ : logarithms_).push_back(&prompt);
+  }
+
+  void tell(ForeignRun& run) const {
+    if (logarithms_.empty()) return;
+    if (logits_.empty()) {
+      run.settings["logits"] = "log-probabilities: each row's exponentials sum to 1";
+      return;
+    }
+    // One row may be so by chance.
+    const auto sure = std::find_if(logarithms_.begin(), logarithms_.end(),
+                                   [](const auto* prompt) { return prompt->record.rows.size() > 3; });
+    if (sure != logarithms_.end())
+      throw bad_data(
+          "{}: holds log-probabilities (each row's exponentials sum to 1), {} logits: import them apart",
+          (*sure)->where, logits_.front()->where);
+  }
+
+ private:
+  std::vector<const ForeignPrompt*> logits_, logarithms_;
+};
 
 }  // namespace
 
@@ -50,10 +84,13 @@ void check_tokens(const std::vector<std::int32_t>& tokens, std::int64_t vocabula
 void choose_all(ForeignRun& run) {
   const auto row_bytes = static_cast<std::size_t>(run.vocabulary) * size_of(run.dtype);
   const auto together = std::max<std::int64_t>(1, kBlockBytes / static_cast<std::int64_t>(row_bytes));
+  const bool kind_is_said = run.settings.contains("logits");
   std::vector<std::byte> words;
+  Kinds kinds;
   for (auto& prompt : run.prompts) {
     if (!prompt.logits) continue;
     auto& rows = prompt.record.rows;
+    record::KindOfRows kind(run.dtype);
     const auto count = static_cast<std::int64_t>(rows.size());
     for (std::int64_t begin = 0; begin < count; begin += together) {
       const auto end = std::min(count, begin + together);
@@ -64,11 +101,32 @@ void choose_all(ForeignRun& run) {
         const Choice choice = choose(row, run.dtype);
         if (!choice.finite) refuse_value(prompt, i, row, run.dtype, run.vocabulary);
         rows[static_cast<std::size_t>(i)].chosen = choice.token;
+        if (!kind_is_said) kind.add(row);
       }
     }
+    if (!kind_is_said) kinds.add(prompt, kind.kind());
     for (std::size_t i = 1; i < rows.size(); ++i)
       if (rows[i].input_id == kChosenBefore) rows[i].input_id = rows[i - 1].chosen;
   }
+  kinds.tell(run);
+}
+
+void check_places(const ForeignRun& run) {
+  if (run.scored || !run.has_logits()) return;
+  record::ShiftedRows rows;
+  for (const auto& prompt : run.prompts) rows.add(prompt.record);
+  const auto shift = rows.shift();
+  if (!shift) return;
+  const bool before = shift->chose == record::ShiftedRows::Chose::token_before;
+  throw bad_data(
+      "{}: rows are one place off: row i has to hold the logits that chose generated token i, but in {} of "
+      "{} rows the "
+      "largest is that of the token {} it ({} are right): {}",
+      run.prompts.front().where, shift->so, shift->rows, before ? "before" : "after", shift->right,
+      before
+          ? "leave out the first row, which chose the prompt's last token, and the last generated token"
+          : "the first row, that after the prompt's last token, is missing: save it too, or count the first "
+            "generated token to the prompt");
 }
 
 std::string mode_of(const ForeignRun& run) {

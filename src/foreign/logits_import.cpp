@@ -1,8 +1,8 @@
 #include "foreign/logits_import.hpp"
 
 #include <algorithm>
-#include <map>
 #include <nlohmann/json.hpp>
+#include <unordered_map>
 
 #include "common/error.hpp"
 #include "common/json_file.hpp"
@@ -28,15 +28,25 @@ struct Parts {
   std::optional<Tensor> logits;
   std::optional<Tokens> tokens, prompt, generated;
 };
-using AllParts = std::vector<std::pair<std::string, Parts>>;  // by id, in the order they stand in
 
-Parts& parts_of(AllParts& all, const std::string& id) {
-  const auto found = std::find_if(all.begin(), all.end(), [&](const auto& one) { return one.first == id; });
-  return found != all.end() ? found->second : all.emplace_back(id, Parts()).second;
-}
+// By id, in the order they stand in.
+struct AllParts {
+  std::vector<std::pair<std::string, Parts>> list;
+  std::unordered_map<std::string, std::size_t> places;
+
+  Parts* find(const std::string& id) {
+    const auto found = places.find(id);
+    return found == places.end() ? nullptr : &list[found->second].second;
+  }
+  Parts& of(const std::string& id) {
+    if (auto* const found = find(id)) return *found;
+    places.emplace(id, list.size());
+    return list.emplace_back(id, Parts()).second;
+  }
+};
 
 void keep_logits(AllParts& all, const std::string& id, Tensor logits) {
-  auto& kept = parts_of(all, id).logits;
+  auto& kept = all.of(id).logits;
   if (kept)
     throw usage_error(
         "import: prompt {} has logits twice, in {} and in {}: give each prompt once (import other runs into "
@@ -105,11 +115,11 @@ void add_safetensors(const fs::path& path, AllParts& all, std::vector<std::strin
     if (kind == "logits")
       keep_logits(all, id, stored(file, name));
     else if (kind == "tokens")
-      keep_tokens(parts_of(all, id).tokens, id, tokens_of(stored(file, name)));
+      keep_tokens(all.of(id).tokens, id, tokens_of(stored(file, name)));
     else if (kind == "prompt")
-      keep_tokens(parts_of(all, id).prompt, id, tokens_of(stored(file, name)));
+      keep_tokens(all.of(id).prompt, id, tokens_of(stored(file, name)));
     else if (kind == "generated")
-      keep_tokens(parts_of(all, id).generated, id, tokens_of(stored(file, name)));
+      keep_tokens(all.of(id).generated, id, tokens_of(stored(file, name)));
     else
       notes.push_back(fmt::format("{}: tensor {} is none of logits, tokens, prompt, generated: left out",
                                   path.string(), shown(name)));
@@ -125,13 +135,13 @@ std::string id_of(const fs::path& path) {
 void add_token_files(const TokenFiles& files, AllParts& all) {
   const auto own = {files.tokens, files.prompt, files.generated};
   if (std::any_of(own.begin(), own.end(), [](const fs::path& path) { return !path.empty(); })) {
-    if (all.size() != 1)
+    if (all.list.size() != 1)
       throw usage_error(
           "import: --tokens, --prompt-tokens and --generated-tokens are of one prompt, here are {}: give "
           "--prompts "
           "FILE.jsonl, or one safetensors file with ID.logits, ID.prompt, ID.generated of each",
-          all.size());
-    auto& [id, parts] = all.front();
+          all.list.size());
+    auto& [id, parts] = all.list.front();
     for (const auto& [path, kept] :
          {std::pair(&files.tokens, &parts.tokens), std::pair(&files.prompt, &parts.prompt),
           std::pair(&files.generated, &parts.generated)})
@@ -139,14 +149,12 @@ void add_token_files(const TokenFiles& files, AllParts& all) {
   }
   if (files.prompts.empty()) return;
   for (const auto& given : read_prompts_file(files.prompts).prompts) {
-    const auto found =
-        std::find_if(all.begin(), all.end(), [&](const auto& one) { return one.first == given.id; });
-    if (found == all.end()) continue;
+    auto* const parts = all.find(given.id);
+    if (parts == nullptr) continue;
     if (given.text)
       throw bad_data("{}: prompt '{}' is a text: give its token ids, as the engine was fed them", given.where,
                      given.id);
-    auto& parts = found->second;
-    keep_tokens(parts.tokens ? parts.tokens : parts.prompt, given.id, {given.tokens, given.where});
+    keep_tokens(parts->tokens ? parts->tokens : parts->prompt, given.id, {given.tokens, given.where});
   }
 }
 
@@ -246,12 +254,13 @@ ForeignRun import_logits(const std::vector<fs::path>& files, const TokenFiles& t
     else
       add_safetensors(path, all, run.notes);
   }
-  if (all.empty())
+  if (all.list.empty())
     throw bad_data("{}: no tensor of logits: name it logits, or ID.logits", files.front().string());
   add_token_files(token_files, all);
-  if (std::none_of(all.begin(), all.end(), [](const auto& one) { return one.second.logits.has_value(); }))
+  if (std::none_of(all.list.begin(), all.list.end(),
+                   [](const auto& one) { return one.second.logits.has_value(); }))
     throw bad_data("{}: no tensor of logits: name it logits, or ID.logits", files.front().string());
-  for (auto& [id, parts] : all) run.prompts.push_back(prompt_of(id, parts, token_files, run));
+  for (auto& [id, parts] : all.list) run.prompts.push_back(prompt_of(id, parts, token_files, run));
   if (!run.scored && token_files.first_position)
     throw usage_error("import: --first-position goes with --tokens: generated rows begin after the prompt");
   return run;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <unordered_map>
 
 #include "common/json_file.hpp"
 #include "common/json_reader.hpp"
@@ -65,6 +66,7 @@ class Prompts {
   explicit Prompts(const ServerFiles& files) : path_(files.prompts) {
     if (path_.empty()) return;
     given_ = read_prompts_file(path_).prompts;
+    for (std::size_t i = 0; i < given_.size(); ++i) by_id_.emplace(given_[i].id, i);
     const bool texts =
         std::any_of(given_.begin(), given_.end(), [](const auto& one) { return one.text.has_value(); });
     if (!texts) return;
@@ -82,8 +84,8 @@ class Prompts {
       throw bad_data("{}: answer {} without an id, and {} has {} prompts", answer.where, place + 1,
                      path_.string(), given_.size());
     if (!given_.empty() && !answer.id) given = &given_[place];
-    for (const auto& one : given_)
-      if (answer.id && one.id == *answer.id) given = &one;
+    if (answer.id)
+      if (const auto found = by_id_.find(*answer.id); found != by_id_.end()) given = &given_[found->second];
     if (!given_.empty() && given == nullptr)
       throw bad_data("{}: id {} is no prompt's of {}", answer.where, *answer.id, path_.string());
     if (given != nullptr) answer.id = given->id;
@@ -104,6 +106,7 @@ class Prompts {
  private:
   std::filesystem::path path_;
   std::vector<GivenPrompt> given_;
+  std::unordered_map<std::string, std::size_t> by_id_;  // places in given_
 };
 
 }  // namespace
@@ -117,6 +120,8 @@ ForeignRun import_server_lines(const ServerFiles& files) {
   run.scored = true;
   std::int64_t dropped = 0;
   std::int64_t alone = 0;
+  std::int64_t in_part = 0;
+  std::string first_in_part;
   std::map<std::string, std::string> lines;  // by id
   for (std::size_t i = 0; i < answers.size(); ++i) {
     auto& answer = answers[i];
@@ -130,6 +135,8 @@ ForeignRun import_server_lines(const ServerFiles& files) {
     run.scored = run.scored && answer.generated.empty();
     dropped += answer.dropped;
     alone += record.top.k == 1 ? 1 : 0;
+    if (answer.part_of_prompt.empty()) continue;
+    if (in_part++ == 0) first_in_part = fmt::format("{}: {}", answer.where, answer.part_of_prompt);
   }
   if (dropped > 0)
     run.notes.push_back(
@@ -139,6 +146,11 @@ ForeignRun import_server_lines(const ServerFiles& files) {
   if (texts.ambiguous() > 0)
     run.notes.push_back(fmt::format("{}: {} times several ids have a token's text: the lowest was taken",
                                     files.answers.string(), texts.ambiguous()));
+  if (in_part > 0)
+    run.notes.push_back(
+        fmt::format("{}: the prompt's tokens are left out of the record{}: ask for all of them (SGLang: "
+                    "\"logprob_start_len\": 0)",
+                    first_in_part, in_part > 1 ? fmt::format(", as in {} answers", in_part) : ""));
   if (alone > 0)
     run.notes.push_back(fmt::format(
         "{}: {} of {} answers have one log-probability a token: the token is taken for the most likely one",

@@ -7,6 +7,7 @@ namespace {
 
 using Json = nlohmann::json;
 
+constexpr const char* kInput = "input_token_logprobs";
 constexpr std::int64_t kHighestId = (std::int64_t{1} << 31) - 1;
 
 // [log-probability, id, text or null]
@@ -61,14 +62,23 @@ Answer read_sglang(const JsonObject& response) {
         "{}: output_token_logprobs is missing: ask for \"return_logprob\": true, \"top_logprobs_num\": 20",
         meta.where());
   answer.generated = places(meta, "output_token_logprobs", "output_top_logprobs", 0);
-  // Of the whole prompt, or of none of it but the last token.
+  // Of the whole prompt from logprob_start_len 0 on; without it, of the last token or of none.
   const auto prompt_tokens = meta.integer("prompt_tokens", 0, kHighestId, 0);
-  if (const auto* input = meta.get("input_token_logprobs");
-      input != nullptr && input->is_array() && prompt_tokens > 0 &&
-      static_cast<std::int64_t>(input->size()) == prompt_tokens) {
+  const auto* input = meta.get(kInput);
+  const auto listed = input != nullptr && input->is_array() ? static_cast<std::int64_t>(input->size()) : 0;
+  if (prompt_tokens > 0 && listed > prompt_tokens)
+    throw meta.wrong(
+        kInput, *input,
+        fmt::format("at most {} are expected, as prompt_tokens says: is the answer whole, and of one prompt?",
+                    prompt_tokens));
+  if (prompt_tokens > 0 && listed == prompt_tokens) {
     answer.prompt.emplace();
-    for (const auto& entry : *input) answer.prompt->push_back(id_in(meta, "input_token_logprobs", entry));
-    answer.given = places(meta, "input_token_logprobs", "input_top_logprobs", 1);
+    for (const auto& entry : *input) answer.prompt->push_back(id_in(meta, kInput, entry));
+    answer.given = places(meta, kInput, "input_top_logprobs", 1);
+  } else if (listed > 1) {
+    answer.part_of_prompt = fmt::format(
+        "{} has {} tokens, the prompt {}", kInput, listed,
+        prompt_tokens > 0 ? std::to_string(prompt_tokens) : "a number that prompt_tokens does not say");
   }
   if (const auto reason = meta.object("finish_reason")) {
     const auto type = reason->text("type", "");

@@ -168,6 +168,7 @@ PartWriter::State::Task PartWriter::State::writing_task(const std::shared_ptr<St
 PartWriter::State::Task PartWriter::State::finishing_task(const std::shared_ptr<Stream>& stream) {
   writing = true;
   streams.erase(std::find(streams.begin(), streams.end(), stream));
+  --ended;
   return task(
       stream, [this, stream] { finish_part(*stream); },
       [this, stream](bool failed) {
@@ -278,17 +279,21 @@ void PartWriter::State::rethrow() const {
   if (error != nullptr) std::rethrow_exception(error);
 }
 
-void PartWriter::State::take_room(std::unique_lock<std::mutex>& lock, std::size_t more) {
-  const auto fits = [&] { return error != nullptr || bytes == 0 || bytes + more <= wanted.most_bytes; };
-  if (!fits()) {
+void PartWriter::State::wait_for_room(std::unique_lock<std::mutex>& lock, const std::function<bool()>& fits) {
+  const auto done = [&] { return error != nullptr || fits(); };
+  if (!done()) {
     const auto begin = Clock::now();
     waits = true;
     all_changed.notify_all();
-    room_changed.wait(lock, fits);
+    room_changed.wait(lock, done);
     waits = false;
     waited_seconds += std::chrono::duration<double>(Clock::now() - begin).count();
   }
   rethrow();
+}
+
+void PartWriter::State::take_room(std::unique_lock<std::mutex>& lock, std::size_t more) {
+  wait_for_room(lock, [&] { return bytes == 0 || bytes + more <= wanted.most_bytes; });
   bytes += more;
 }
 

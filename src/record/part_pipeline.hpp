@@ -92,6 +92,7 @@ struct PartWriter::State {
   bool publishing = false;
   bool writing = false;  // one task at a time calls HDF5
   std::size_t bytes = 0;
+  std::size_t ended = 0;  // of streams: prompts that wait to be finished
   bool waits = false;
   double waited_seconds = 0;
   bool closing = false;
@@ -147,6 +148,8 @@ struct PartWriter::State {
   void wait_for_all();
   void stop();
   void rethrow() const;
+  // Until it is so, or an error has come; the time counts as waited.
+  void wait_for_room(std::unique_lock<std::mutex>& lock, const std::function<bool()>& fits);
   // Waits until there is room for that many more. What is larger than all room goes alone.
   void take_room(std::unique_lock<std::mutex>& lock, std::size_t more);
   std::shared_ptr<RowBlock> new_block(const Stream& stream);

@@ -14,6 +14,9 @@
 namespace shardrift::record {
 namespace {
 
+// Prompts that may wait to be finished: each thread looks through them for what to do next.
+constexpr std::size_t kMostEnded = 256;
+
 // What a record holds beside its rows of logits.
 std::size_t other_bytes(const PromptRecord& record) {
   return record.hidden.words.size() + record.checksums.sums.size() * sizeof(std::uint64_t) +
@@ -75,8 +78,8 @@ PartWriter::Rows PartWriter::begin(const std::string& id, std::int64_t at_most) 
   stream->at_most = at_most;
   stream->layout = chunk_layout(state_->shape, at_most);
   stream->block_rows = static_cast<std::int64_t>(chunks_of_block(stream->layout)) * stream->layout.rows;
-  const std::lock_guard lock(state_->mutex);
-  state_->rethrow();
+  std::unique_lock lock(state_->mutex);
+  state_->wait_for_room(lock, [&] { return state_->ended < kMostEnded; });
   if (state_->closing) throw failure("prompt {}: added after the writer had finished", id);
   state_->streams.push_back(stream);
   return {state_, std::move(stream)};
@@ -122,6 +125,7 @@ void PartWriter::end(Rows rows, PromptRecord record) {
   state_->take_room(lock, stream->record_bytes + (stream->filling ? stream->filling->bytes : 0));
   if (stream->filling) stream->push(std::move(stream->filling));
   stream->ended = true;
+  ++state_->ended;
   rows.stream_ = nullptr;
   lock.unlock();
   state_->work_changed.notify_all();

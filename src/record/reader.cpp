@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <optional>
 #include <system_error>
+#include <unordered_set>
 #include <utility>
 
 #include "common/error.hpp"
@@ -107,6 +108,7 @@ struct Reader::State {
   RunInfo run;
   RunTiming timing;
   std::vector<std::pair<std::int64_t, std::string>> prompts;  // index, id; ascending
+  std::unordered_set<std::string> ids;                        // theirs
   std::optional<OpenFile> file;                               // the record; of parts: the one read last
   std::string open_id;                                        // of parts: which that is
   // The logits read last: rows are asked for in blocks.
@@ -125,9 +127,7 @@ struct Reader::State {
   fs::path file_of(const std::string& id) const { return parts ? part_path(path, id) : path; }
 
   h5::Group prompts_of(const std::string& id) {
-    const auto known =
-        std::find_if(prompts.begin(), prompts.end(), [&](const auto& p) { return p.second == id; });
-    if (known == prompts.end()) throw h5::Hdf5Error(fmt::format("/prompts/{}: no such prompt", id));
+    if (!ids.contains(id)) throw h5::Hdf5Error(fmt::format("/prompts/{}: no such prompt", id));
     if (parts && open_id != id) {
       logits.reset();
       logits_id.clear();
@@ -193,6 +193,7 @@ Reader Reader::open(const fs::path& path) {
   else
     state->open_complete();
   std::sort(state->prompts.begin(), state->prompts.end());
+  for (const auto& [index, id] : state->prompts) state->ids.insert(id);
   return Reader(std::move(state));
 }
 

@@ -4,7 +4,10 @@
 
 #include <algorithm>
 #include <map>
+#include <nlohmann/json.hpp>
 
+#include "common/json_file.hpp"
+#include "common/text.hpp"
 #include "record/hdf5_fields.hpp"
 #include "record/hdf5_types.hpp"
 #include "record/part_file.hpp"
@@ -39,6 +42,18 @@ constexpr Optional kBesidesRows[] = {
     {"forward", "which passes computed it and how long they took is not known: no speed, no cost in gate"},
     {"hidden", "explain has no growth through the layers"},
     {"checksums", "explain cannot name the first operation that differs"}};
+
+// What keeps a plan from saying who computed the record; empty: nothing.
+std::string fault_of_plan(const std::string& plan) {
+  const auto json = nlohmann::json::parse(plan, nullptr, false);
+  if (json.is_discarded()) return "is no JSON: " + shown(plan);
+  if (!json.is_object()) return "is " + shown(json) + ", no JSON object";
+  const auto engine = json.find("engine");
+  if (engine == json.end())
+    return json.contains("shards") ? "" : "has no engine, and no shards as a plan of shardrift-run has";
+  if (!engine->is_string()) return "names the engine " + shown(*engine) + ", which is no text";
+  return is_blank(engine->get<std::string>()) ? "names an engine without a name" : "";
+}
 
 class Validator {
  public:
@@ -90,8 +105,14 @@ class Validator {
   void look_at_run(const h5::Group& root) {
     attempt("/@schema", "1 (int64)", [&] { check_schema(root); });
     attempt("/@status", "'complete', a text of fixed length", [&] {
-      if (const auto status = root.text("status"); status != "complete" && status != "partial")
+      const auto status = root.text("status");
+      if (status != "complete" && status != "partial")
         throw h5::Hdf5Error("'" + status + "' is neither complete nor partial");
+      if (status == "partial")
+        lacks("/@status",
+              "'partial' says that prompts are still to come: no comparison of it is ever conclusive; "
+              "'complete' "
+              "where all are there");
     });
     RunInfo run;
     look_at_fields(
@@ -100,6 +121,17 @@ class Validator {
          {"mode", "'greedy', 'follow' (given tokens, one by one) or 'score' (given tokens, at once)"},
          {"level", "'logits', or 'top' where only the most likely tokens are there"},
          {"logits_dtype", "'float64', 'float32', 'float16' or 'bfloat16'"}});
+    if (!run.mode.empty() && run.mode != "greedy" && run.mode != "follow" && run.mode != "score")
+      found_.wrong.push_back(
+          {"/@mode", fmt::format("is '{}'; it has to be 'greedy', 'follow' (given tokens, one by "
+                                 "one) or 'score' (given tokens, at once)",
+                                 run.mode)});
+    if (!run.level.empty() && run.level != "top" && run.level != "logits" && run.level != "hidden")
+      found_.wrong.push_back(
+          {"/@level", fmt::format("is '{}'; it has to be 'top', 'logits' or 'hidden'", run.level)});
+    if (const auto fault = run.plan.empty() ? std::string() : fault_of_plan(run.plan); !fault.empty())
+      found_.wrong.push_back(
+          {"/@plan", fault + "; it has to say who computed this: '{\"engine\": \"vLLM 0.11, TP=4\"}'"});
     for (const auto& one : kOfRun)
       if (!root.has_attribute(one.name)) lacks(std::string("/@") + one.name, one.then);
     shape_.dtype = run.logits_dtype;
@@ -141,12 +173,22 @@ class Validator {
 
   void look_at_prompt(const h5::Group& prompt) {
     const std::string path = prompt.path();
-    attempt(path + "/@index", "its place among the prompts, from 0 (int64)",
-            [&] { prompt.integer("index"); });
+    attempt(path + "/@index", "its place among the prompts, from 0 (int64)", [&] {
+      const auto index = prompt.integer("index");
+      if (index < 0) throw h5::Hdf5Error(fmt::format("is {}", index));
+      if (const auto [other, first] = indices_.try_emplace(index, path); !first)
+        throw h5::Hdf5Error(fmt::format("is {}, as that of {}", index, other->second));
+    });
+    if (prompt.has_attribute("status"))
+      attempt(path + "/@status", "'complete', a text of fixed length", [&] {
+        if (const auto status = prompt.text("status"); status != "complete")
+          throw h5::Hdf5Error("is '" + status + "'");
+      });
     std::size_t steps = 0;
     const auto ids = [&](const char* name, const char* should, bool tells) {
       attempt(path + "/" + name, should, [&] {
         const auto values = prompt.read_int32(name);
+        if (values.empty()) throw h5::Hdf5Error("is empty");
         if (tells) steps = values.size();
         if (!tells && std::string_view(name) != "tokens" && values.size() != steps)
           throw h5::Hdf5Error(fmt::format("has {} rows, input_ids has {}", values.size(), steps));
@@ -197,7 +239,8 @@ class Validator {
   };
   Validation found_;
   LogitsShape shape_;
-  std::map<std::string, Lacking> lacking_;  // by name below a prompt
+  std::map<std::int64_t, std::string> indices_;  // and whose they are
+  std::map<std::string, Lacking> lacking_;       // by name below a prompt
 };
 
 }  // namespace

@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <optional>
+#include <string_view>
 #include <system_error>
+#include <unordered_map>
 
 #include "common/error.hpp"
 #include "record/files.hpp"
@@ -46,26 +48,31 @@ class Counted {
   const Progress& progress_;
 };
 
-// The prompt of that id which the run consists of; nullptr: none, or it is not known what it consists of.
-const Prompt* wanted(const WriterOptions& options, const std::string& id) {
-  const auto found = std::find_if(options.prompts.begin(), options.prompts.end(),
-                                  [&](const Prompt& prompt) { return prompt.id == id; });
-  return found == options.prompts.end() ? nullptr : &*found;
-}
+// The prompts that the run consists of, by id. Without any it is not known what it consists of.
+class Wanted {
+ public:
+  explicit Wanted(const WriterOptions& options) {
+    for (const auto& prompt : options.prompts) prompts_.emplace(prompt.id, &prompt);
+  }
+  bool is_this_runs(const Prompt& recorded) const {
+    if (prompts_.empty()) return true;
+    const auto found = prompts_.find(recorded.id);
+    if (found == prompts_.end()) return false;
+    const Prompt& prompt = *found->second;
+    return prompt.index == recorded.index && prompt.text == recorded.text &&
+           prompt.source == recorded.source && prompt.tokens == recorded.tokens;
+  }
 
-bool is_this_runs(const WriterOptions& options, const Prompt& recorded) {
-  if (options.prompts.empty()) return true;
-  const Prompt* const prompt = wanted(options, recorded.id);
-  return prompt != nullptr && prompt->index == recorded.index && prompt->text == recorded.text &&
-         prompt->source == recorded.source && prompt->tokens == recorded.tokens;
-}
+ private:
+  std::unordered_map<std::string_view, const Prompt*> prompts_;
+};
 
 // A part is believed where its seal holds, and then where it is this run's. HDF5 sees no damaged file.
-bool is_sound(const WriterOptions& options, const RunInfo& run, const std::string& id, Seal seal) {
-  const fs::path parts = parts_directory(options.output);
+bool is_sound(const fs::path& parts, const Wanted& wanted, const RunInfo& run, const std::string& id,
+              Seal seal) {
   if (seal != Seal::whole) return false;
   try {
-    return is_this_runs(options, read_part(parts, id, run).prompt);
+    return wanted.is_this_runs(read_part(parts, id, run).prompt);
   } catch (const Error&) {
     return false;
   }
@@ -79,9 +86,10 @@ std::set<std::string> sound_parts(const WriterOptions& options, const RunInfo& r
   std::vector<fs::path> files;
   for (const auto& id : there) files.push_back(part_path(parts, id));
   Counted counted(there.size(), progress);
+  const Wanted wanted(options);
   std::set<std::string> ids;
   seals_of(files, [&](std::size_t i, Seal seal) {
-    if (is_sound(options, run, there[i], seal))
+    if (is_sound(parts, wanted, run, there[i], seal))
       ids.insert(there[i]);
     else
       remove_quietly(files[i]);
@@ -198,10 +206,11 @@ std::set<std::string> sound_prompts(const Reader& record, const WriterOptions& o
   std::set<std::string> ids;
   const auto there = record.prompt_ids();
   Counted counted(there.size(), progress);
+  const Wanted wanted(options);
   for (const auto& id : there) {
     try {
       if (!verify_prompt(record, id)) continue;  // this run's have all hashes
-      if (is_this_runs(options, record.prompt(id).prompt)) ids.insert(id);
+      if (wanted.is_this_runs(record.prompt(id).prompt)) ids.insert(id);
     } catch (const Error& error) {
       if (error.code() != ExitCode::bad_data) throw;  // damaged: runs again
     }
@@ -214,8 +223,9 @@ std::set<std::string> sound_prompts(const Reader& record, const WriterOptions& o
 void part_again(const WriterOptions& options, const RunInfo& run, const std::set<std::string>& sound) {
   claim_parts(options, run);
   const fs::path parts = parts_directory(options.output);
+  const Wanted wanted(options);
   for (const auto& id : sound) {
-    if (is_sound(options, run, id, seal_of(part_path(parts, id)))) continue;
+    if (is_sound(parts, wanted, run, id, seal_of(part_path(parts, id)))) continue;
     write_part(options, part_path(parts, id), [&](hid_t root) {
       write_part_of(root, run.resume_key, numerics_of(run.environment));
       const auto prompts = create_prompts_group(root);
@@ -224,12 +234,19 @@ void part_again(const WriterOptions& options, const RunInfo& run, const std::set
   }
 }
 
-// What tells the two runs apart, as far as the record says.
-std::string what_may_differ(const RunInfo& existing, const RunInfo& run) {
+// What tells the two runs apart, as far as the record says. Limits and files that are no model's and no
+// prompts' stand in the command alone.
+std::string what_differs(const RunInfo& existing, const RunInfo& run) {
   std::vector<std::string> what;
   const ModelInfo& was = existing.model;
   const ModelInfo& is = run.model;
   if (existing.plan != run.plan) what.emplace_back("the plans");
+  const auto values = [&](const char* name, std::string_view old, std::string_view now) {
+    if (old != now) what.push_back(fmt::format("{}, {} there and {} here", name, old, now));
+  };
+  values("the mode", existing.mode, run.mode);
+  values("what is recorded", existing.level, run.level);
+  values("the logits' dtype", name_of(existing.logits_dtype), name_of(run.logits_dtype));
   if (was.identity != is.identity) what.emplace_back("config.json or the tensors' names and shapes");
   if (was.weights.empty() && !is.weights.empty()) {
     what.emplace_back("perhaps the weights, which its older version did not hash");
@@ -240,7 +257,10 @@ std::string what_may_differ(const RunInfo& existing, const RunInfo& run) {
   }
   if (existing.prompts_hash != run.prompts_hash) what.emplace_back("the prompts");
   if (existing.version != run.version) what.emplace_back("the versions of shardrift");
-  if (what.empty()) what.emplace_back("mode, limits or profile");
+  if (what.empty() && existing.command != run.command)
+    what.push_back(fmt::format("the command; it was: {}", existing.command));
+  if (what.empty())
+    what.emplace_back("the command is the same, so a file that it names: it was changed since");
   return fmt::format("{}", fmt::join(what, ", "));
 }
 
@@ -261,7 +281,7 @@ std::optional<std::set<std::string>> finished_before(const WriterOptions& option
       throw usage_error(
           "{}: exists and holds another run (of {}; what differs: {}): choose another --output, or "
           "--overwrite it",
-          output.string(), existing->run().created, what_may_differ(existing->run(), run));
+          output.string(), existing->run().created, what_differs(existing->run(), run));
     if (const auto differs =
             first_difference(numerics_of(existing->run().environment), numerics_of(run.environment)))
       throw usage_error(

@@ -44,7 +44,7 @@ def check(scratch: Scratch, vocabulary: int) -> None:
     logits[1, 1] = 2.5     # no scale at all
     values = write(scratch / "base.kld", vocabulary, tokens, logits)
     output = scratch.run("import", "base.kld", "--output", f"base-{vocabulary}.h5", "--engine", "llama.cpp b1")
-    says(output, "2 prompts, 8 rows, float32 logits, mode score", "give --bos ID then")
+    says(output, "2 prompts, 8 rows, float32 log-probabilities, mode score", "give --bos ID then")
     with h5py.File(scratch / f"base-{vocabulary}.h5") as file:
         for chunk in range(CHUNKS):
             prompt = file[f"prompts/chunk{chunk}"]

@@ -102,10 +102,163 @@ def check_given(scratch: Scratch) -> None:
     for name in ("s", "g"):
         scratch.run("import", f"{name}.safetensors", "--output", f"{name}.h5", *ENGINE)
     output = scratch.run("compare", "s.h5", "g.h5", code=2)
-    says(output, "4 of 6", "inconclusive")
+    says(output, "rows: g generated a text, s scored a given one: 4 of 6 rows meet", "inconclusive")
     save_safetensors(scratch / "h.safetensors", {"logits": logits[2:], "prompt": np.array([0, 9, 2]), "generated": np.array(text[3:] + [9])})
     scratch.run("import", "h.safetensors", "--output", "h.h5", *ENGINE)
     scratch.refuses("compare", "s.h5", "h.h5", says="prompt p0 has other tokens than in s.h5 (6 and 3 tokens, at position 1 1 against 9)")
+
+
+def log_softmax(logits: np.ndarray) -> np.ndarray:
+    wide = logits.astype(np.float64)
+    return wide - np.log(np.exp(wide).sum(1, keepdims=True))
+
+
+def check_kinds(scratch: Scratch) -> None:
+    """Probabilities are refused; log-probabilities are taken, and every comparison with logits says so first."""
+    logits = logits_of(5)
+    log = log_softmax(logits)
+    np.save(scratch / "in.npy", np.array([2, 3]))
+    words = ("--prompt-tokens", "in.npy", *ENGINE)
+    for dtype in (np.float64, np.float32, np.float16):
+        np.save(scratch / "odds.npy", np.exp(log).astype(dtype))
+        scratch.refuses("import", "odds.npy", *words, "--output", "odds.h5",
+                        says="odds.npy: row 0 holds probabilities (0 to 1, their sum is 1), as all 5 of its rows do: give the logits")
+        np.save(scratch / "log.npy", log.astype(dtype))
+        says(scratch.run("import", "log.npy", *words, "--output", "log.h5", "--overwrite"), "log-probabilities, mode greedy")
+        with h5py.File(scratch / "log.h5") as file:
+            assert file["environment/settings"].attrs["logits"].startswith(b"log-probabilities")
+        says(scratch.run("inspect", "log.h5", "--validate"), "it can be analysed")
+    save_safetensors(scratch / "odds.safetensors", {"a.logits": logits, "a.tokens": np.arange(5), "b.logits": ("BF16", bfloat16(np.exp(log))),
+                                                    "b.tokens": np.arange(5)})
+    scratch.refuses("import", "odds.safetensors", "--output", "odds.h5", *ENGINE, says="bfloat16 of a vocabulary of 13, the prompt before it float32")
+    save_safetensors(scratch / "odds.safetensors", {"b.logits": ("BF16", bfloat16(np.exp(log))), "b.tokens": np.arange(5)})
+    scratch.refuses("import", "odds.safetensors", "--output", "odds.h5", *ENGINE, says='tensor "b.logits": row 0 holds probabilities')
+    assert not list(scratch.folder.glob("odds.h5*"))
+    save_safetensors(scratch / "both.safetensors", {"a.logits": logits, "a.tokens": np.arange(5), "b.logits": log.astype(np.float32),
+                                                    "b.tokens": np.arange(5)})
+    scratch.refuses("import", "both.safetensors", "--output", "mixed.h5", *ENGINE,
+                    says='tensor "b.logits": holds log-probabilities (each row\'s exponentials sum to 1), both.safetensors: tensor "a.logits" logits')
+    # One row of the many is none: nothing is taken for what it is not.
+    some = log.astype(np.float32)
+    some[3] += 0.5
+    for name, rows in (("plain", logits), ("log", log.astype(np.float32)), ("some", some)):
+        save_safetensors(scratch / f"{name}.safetensors", {"p.logits": rows, "p.prompt": np.array([2, 3])})
+        scratch.run("import", f"{name}.safetensors", "--output", f"{name}.h5", "--overwrite", *ENGINE)
+    with h5py.File(scratch / "some.h5") as file:
+        assert "logits" not in file["environment/settings"].attrs
+    output = scratch.run("compare", "plain.h5", "log.h5", code=1)
+    says(output, "log: its logits are log-probabilities", "logits against log-probabilities: KL, probabilities")
+    assert output.index("its logits are") < output.index("verdict"), output
+
+
+def check_shifted(scratch: Scratch) -> None:
+    """Rows one place off against the generated tokens are refused and say which way; texts that were scored, sampled or short pass."""
+    logits = logits_of(12)
+    made = logits.argmax(1)
+    np.save(scratch / "in.npy", np.array([2, 3]))
+
+    def generated(rows, tokens, name="shift") -> tuple:
+        np.save(scratch / f"{name}.npy", rows)
+        np.save(scratch / "out.npy", tokens)
+        return ("import", f"{name}.npy", "--prompt-tokens", "in.npy", "--generated-tokens", "out.npy", "--output", f"{name}.h5", *ENGINE)
+
+    late = np.vstack([logits_of(1), logits[:-1]])
+    scratch.refuses(*generated(late, made), says="shift.npy: rows are one place off: row i has to hold the logits that chose generated "
+                    "token i, but in 9 of 9 rows the largest is that of the token before it")
+    scratch.refuses(*generated(logits[1:], made[:-1]), says="is that of the token after it")
+    assert not list(scratch.folder.glob("shift.h5*"))
+    # What the errors say to do.
+    says(scratch.run(*generated(late[1:], made[:-1], "mended")), "11 rows, float32 logits, mode greedy")
+    np.save(scratch / "in.npy", np.array([2, 3, made[0]]))
+    says(scratch.run(*generated(logits[1:], made[1:], "mended2")), "11 rows, float32 logits, mode greedy")
+    np.save(scratch / "in.npy", np.array([2, 3]))
+    # Tokens of another model, of sampling, and too few to tell.
+    says(scratch.run(*generated(logits, (made + 1) % VOCABULARY, "other")), "mode follow")
+    mixed = np.where(np.arange(12) % 3 == 0, np.roll(made, 1), made)
+    says(scratch.run(*generated(logits, mixed, "sampled")), "mode follow")
+    says(scratch.run(*generated(late[:4], made[:4], "short")), "mode follow")
+    # The same shifted rows of a given text: of it nothing was chosen, whatever the largest is.
+    text = [2, 3, *made.tolist()]
+    for name, rows in (("scored", late), ("scored2", logits)):
+        np.save(scratch / f"{name}.npy", rows)
+        (scratch / "text.json").write_text(json.dumps([int(token) for token in text]))
+        for first in ("1", "2"):
+            says(scratch.run("import", f"{name}.npy", "--tokens", "text.json", "--first-position", first, "--output", f"{name}-{first}.h5",
+                             *ENGINE), "12 rows, float32 logits, mode score")
+            says(scratch.run("inspect", f"{name}-{first}.h5", "--validate"), "it can be analysed")
+    # A record of one's own, in mode follow, is asked.
+    with h5py.File(scratch / "other.h5", "r+", libver="v110") as file:
+        fed = file["prompts/other/input_ids"]
+        fed[1:] = logits.argmax(1)[1:]  # row i was fed what it chose itself
+        for name in ("hash", "content"):
+            del file["prompts/other"].attrs[name]
+        del file.attrs["schema_minor"]
+    says(scratch.run("inspect", "other.h5", "--validate"), "/prompts/*/logits: in 9 of 9 rows the largest is that of the token before the one that follows")
+
+
+def check_missing(scratch: Scratch) -> None:
+    """Answers to one prompt of four beside four: what both have is compared, what one lacks is said first, by name."""
+    four = {}
+    for name in ("a", "b", "c", "d"):
+        four |= {f"{name}.logits": logits_of(3), f"{name}.prompt": np.array([2, 3])}
+    save_safetensors(scratch / "four.safetensors", four)
+    save_safetensors(scratch / "one.safetensors", {name: value for name, value in four.items() if name.startswith("b.")})
+    save_safetensors(scratch / "else.safetensors", {"x" + name: value for name, value in four.items()})
+    for name in ("four", "one", "else"):
+        scratch.run("import", f"{name}.safetensors", "--output", f"{name}.h5", *ENGINE)
+    lacks = "prompts: 1 of 4 prompts is in both records; one lacks a, c, d"
+    for files in (("four.h5", "one.h5"), ("one.h5", "four.h5")):
+        for _ in range(2):  # measured, then kept
+            output = scratch.run("compare", *files, "--json", "out.json", code=2)
+            says(output, lacks, "1/1 of 4", "verdict: inconclusive, no difference in the 1 of 4 prompts that could be compared")
+            assert output.index(lacks) < 300, output
+        one = json.loads((scratch / "out.json").read_text())["candidates"][0]
+        assert one["missing"] == ["a", "c", "d"] and one["prompts_compared"] == 1 and one["verdict"] == "inconclusive"
+        assert one["missing_in_candidate" if files[0] == "four.h5" else "missing_in_reference"] == ["a", "c", "d"]
+        says(scratch.run("gate", *files, code=2), lacks, "3 prompts in one file only")
+        says(scratch.run("explain", *files), lacks)
+        scratch.run("report", *files, "--output", "page.html")
+        assert "one lacks a, c, d" in (scratch / "page.html").read_text()
+    changed = {name: value.copy() for name, value in four.items() if name.startswith("b.")}
+    changed["b.logits"][0, 1] -= 9
+    save_safetensors(scratch / "changed.safetensors", changed)
+    scratch.run("import", "changed.safetensors", "--output", "changed.h5", *ENGINE)
+    says(scratch.run("compare", "four.h5", "changed.h5", code=1), "verdict: differs; 1 of 4 prompts could be compared")
+    scratch.refuses("explain", "--ladder", "four.h5", "one.h5", says="four.h5: is another engine's record, whose plan is no rung of the ladder", code=64)
+    rungs = ("--rung", "a=four.h5", "--rung", "b=one.h5", "--rung", "c=changed.h5")
+    says(scratch.run("explain", *rungs), "left out: one.h5 lacks prompts a, c, d", "1 prompt, 3 rows")
+    scratch.refuses("compare", "four.h5", "else.h5", says="else.h5: its prompts are xa, xb, xc and 1 more, those of four.h5 are a, b, c and 1 more: "
+                    "none is in both")
+
+
+def check_generated_beside_scored(scratch: Scratch) -> None:
+    logits = logits_of(12)
+    made = logits.argmax(1)
+    text = [2, 3, 5, *made[:2].tolist(), *range(7)]
+    save_safetensors(scratch / "generated.safetensors", {"p.logits": logits, "p.prompt": np.array(text[:3])})
+    save_safetensors(scratch / "scored.safetensors", {"p.logits": np.vstack([logits_of(2), logits[:10]]), "p.tokens": np.array(text)})
+    for name in ("generated", "scored"):
+        scratch.run("import", f"{name}.safetensors", "--output", f"{name}.h5", *ENGINE)
+    sentence = "rows: generated generated a text, scored scored a given one: 3 of 12 rows meet"
+    for files in (("generated.h5", "scored.h5"), ("scored.h5", "generated.h5")):
+        says(scratch.run("compare", *files, code=2), sentence)
+        says(scratch.run("gate", *files, code=2), "rows: generated generated a text")
+        says(scratch.run("explain", *files), sentence)
+
+
+def check_other_output(scratch: Scratch) -> None:
+    """What lies under the name says what it is instead."""
+    logits = logits_of(3)
+    np.save(scratch / "same.npy", logits)
+    np.save(scratch / "in.npy", np.array([2, 3]))
+    (scratch / "text.json").write_text("[2, 3, 4]")
+    words = ("same.npy", "--output", "same.h5", *ENGINE)
+    scratch.run("import", *words, "--prompt-tokens", "in.npy")
+    scratch.refuses("import", *words, "--tokens", "text.json", says="the mode, greedy there and score here", code=64)
+    np.save(scratch / "same.npy", logits + 1)
+    scratch.refuses("import", *words, "--prompt-tokens", "in.npy", says="what differs: the command is the same, so a file that it names", code=64)
+    shutil.copy(scratch / "in.npy", scratch / "in2.npy")
+    scratch.refuses("import", *words, "--prompt-tokens", "in2.npy", says="what differs: the command; it was: ", code=64)
 
 
 def check_contradictions(scratch: Scratch) -> None:
@@ -239,6 +392,11 @@ def main() -> None:
     check_generated(scratch)
     check_sampled(scratch)
     check_given(scratch)
+    check_kinds(scratch)
+    check_shifted(scratch)
+    check_missing(scratch)
+    check_generated_beside_scored(scratch)
+    check_other_output(scratch)
     check_contradictions(scratch)
     check_arguments(scratch)
     check_refusals(scratch)

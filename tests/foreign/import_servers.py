@@ -121,6 +121,32 @@ def check_analysis(scratch: Scratch) -> None:
             assert output.index("not comparable") < 400, output
 
 
+def check_parts_of_prompts(scratch: Scratch) -> None:
+    """SGLang's lists of some of the prompt's tokens: said, and of more than there are: refused. The last token alone is its default."""
+    def asked(count: int, tokens: int | None = len(PROMPT)) -> dict:
+        answer = sglang(True)
+        meta = answer["meta_info"]
+        meta["prompt_tokens"] = tokens
+        for key in ("input_token_logprobs", "input_top_logprobs"):
+            meta[key] = (meta[key] * 2)[:count] if count > len(PROMPT) else meta[key][len(PROMPT) - count:]
+        if tokens is None:
+            del meta["prompt_tokens"]
+        return answer
+
+    words = ("import", "part.jsonl", "--prompts", "prompts.jsonl", "--output", "part.h5", "--overwrite", *ENGINE)
+    save(scratch, "part.jsonl", asked(2), asked(2))
+    says(scratch.run(*words), "part.jsonl line 1: input_token_logprobs has 2 tokens, the prompt 3: the prompt's tokens are left out of the record, "
+         'as in 2 answers: ask for all of them (SGLang: "logprob_start_len": 0)')
+    save(scratch, "part.jsonl", asked(2, None))
+    says(scratch.run(*words), "input_token_logprobs has 2 tokens, the prompt a number that prompt_tokens does not say")
+    for count in (0, 1, 3):
+        save(scratch, "part.jsonl", asked(count))
+        output = scratch.run(*words)
+        assert "note" not in output, output
+    save(scratch, "part.jsonl", asked(4))
+    scratch.refuses(*words[:-len(ENGINE)], *ENGINE, says="part.jsonl line 1: meta_info: input_token_logprobs is")
+
+
 def check_refusals(scratch: Scratch) -> None:
     def bad(answer, *expected: str, words=("--prompts", "prompts.jsonl"), code: int = 65) -> None:
         (scratch / "bad.jsonl").write_text(answer if isinstance(answer, str) else json.dumps(answer) + "\n")
@@ -185,6 +211,7 @@ def main() -> None:
     assert np.float32(-0.875) == -0.875  # every value here is one of float32's
     check_shapes(scratch)
     check_analysis(scratch)
+    check_parts_of_prompts(scratch)
     check_refusals(scratch)
     shutil.rmtree(scratch.folder)
 

@@ -94,6 +94,30 @@ def check_faults(scratch: Scratch) -> None:
     says(changed(scratch, no_rows), "is not there, and no top/ids and top/log_probabilities either")
     says(changed(scratch, lambda f: f.create_group("prompts/not an id")), "/prompts/not an id: is no prompt's id")
 
+    def attribute(name: str, value, prompt: str = ""):
+        def change(file):
+            holder = file["prompts/" + prompt] if prompt else file
+            holder.attrs[name] = value
+        return change
+    for name, value, expected in (
+            ("mode", np.bytes_("weird"), "/@mode: is 'weird'; it has to be 'greedy', 'follow'"),
+            ("level", np.bytes_("all"), "/@level: is 'all'; it has to be 'top', 'logits' or 'hidden'"),
+            ("plan", np.bytes_("some engine"), "/@plan: is no JSON: \"some engine\"; it has to say who computed this"),
+            ("plan", np.bytes_("[1, 2]"), "/@plan: is [1,2], no JSON object"),
+            ("plan", np.bytes_('{"engine": 7}'), "/@plan: names the engine 7, which is no text"),
+            ("plan", np.bytes_('{"engine": " "}'), "/@plan: names an engine without a name"),
+            ("plan", np.bytes_('{"who": "me"}'), "/@plan: has no engine, and no shards"),
+            ("status", np.bytes_("done"), "/@status: 'done' is neither complete nor partial")):
+        says(changed(scratch, attribute(name, value)), expected)
+    says(changed(scratch, attribute("index", 0, "b")), "/prompts/b/@index: is 0, as that of /prompts/a")
+    says(changed(scratch, attribute("index", -1, "b")), "/prompts/b/@index: is -1")
+    says(changed(scratch, attribute("status", np.bytes_("partial"), "b")), "/prompts/b/@status: is 'partial'; it has to be 'complete'")
+    says(changed(scratch, lambda f: put(f, "prompts/a/tokens", np.array([], np.int32))), "/prompts/a/tokens: is empty; it has to be int32")
+    shutil.copy(scratch / "one.h5", scratch / "partial.h5")
+    with h5py.File(scratch / "partial.h5", "r+", libver="v110") as file:
+        file.attrs["status"] = np.bytes_("partial")
+    says(scratch.run("inspect", "partial.h5", "--validate"), "/@status: 'partial' says that prompts are still to come", "it can be analysed")
+
     def minor(file):  # promises hashes, and has none
         file.attrs["schema_minor"] = 7
     says(changed(scratch, minor), "edited")
@@ -106,6 +130,9 @@ def check_other_files(scratch: Scratch) -> None:
     (scratch / "text.h5").write_text("no HDF5")
     scratch.refuses("inspect", "text.h5", "--validate", says="cannot be analysed")
     scratch.refuses("inspect", "none.h5", "--validate", says="none.h5: no such file")
+    (scratch / "run.h5.parts").mkdir()
+    for name in ("run.h5.parts", "run.h5"):
+        scratch.refuses("inspect", name, "--validate", says="inspect: run.h5.parts holds a run's finished prompts, not yet its record", code=64)
     scratch.refuses("inspect", "one.h5", "--validate", "--json", "x.json", says="--validate", code=64)
 
 
@@ -121,6 +148,24 @@ def check_top(scratch: Scratch) -> None:
             prompt["top/log_probabilities"] = np.take_along_axis(log, ids, 1).astype(np.float32)
             del prompt["logits"]
     says(scratch.run("inspect", "top.h5", "--validate"), "6 rows, 0 with all logits", "/prompts/*/logits: only its most likely")
+    # Lists that contradict what was chosen: the prompt is left out, and said first; where none is left, refused.
+    for name, prompts in (("torn", ("a",)), ("worn", ("a", "b"))):
+        shutil.copy(scratch / "top.h5", scratch / f"{name}.h5")
+        with h5py.File(scratch / f"{name}.h5", "r+", libver="v110") as file:
+            for prompt in prompts:
+                file[f"prompts/{prompt}/top/ids"][0] = file[f"prompts/{prompt}/top/ids"][0][[1, 0, 2]]
+        output = scratch.run("inspect", f"{name}.h5", "--validate", code=65)
+        says(output, "/prompts/a/top: row 0 chose token", "but its list of the most likely tokens has")
+    output = scratch.run("compare", "top.h5", "torn.h5", code=2)
+    says(output, "damaged or wrong: 1 of 2 prompts is left out, of which a record contradicts itself (a: torn: row 0 chose token",
+         "no difference in the 1 of 2 prompts that could be compared")
+    says(scratch.run("compare", "torn.h5", "top.h5", code=2), "damaged or wrong: 1 of 2 prompts")
+    says(scratch.run("gate", "top.h5", "torn.h5", code=2), "damaged or wrong: 1 of 2 prompts", "1 prompt of which a record contradicts itself")
+    scratch.refuses("compare", "top.h5", "worn.h5", says="no prompt is left to compare; shardrift inspect FILE --validate says all")
+    with h5py.File(scratch / "torn.h5", "r+", libver="v110") as file:
+        file["prompts/a/top/ids"][2, 0] = (file["prompts/a/top/ids"][2].max() + 1) % VOCABULARY
+        file["prompts/a/top/ids"][0] = file["prompts/a/top/ids"][0][[1, 0, 2]]
+    says(scratch.run("inspect", "torn.h5", "--validate", code=65), "row 2 chose token", "which is not in its list of the most likely tokens")
     shutil.copy(scratch / "one.h5", scratch / "nan.h5")
     with h5py.File(scratch / "nan.h5", "r+", libver="v110") as file:
         file["prompts/a/logits"][2, 3] = np.nan

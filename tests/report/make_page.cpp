@@ -131,7 +131,7 @@ void add_hostile(Report& report) {
 void cut(analysis::Measurement& measurement) {
   measurement.candidate.complete = false;
   for (std::size_t p = measurement.prompts.size() / 3; p < measurement.prompts.size(); ++p)
-    measurement.missing.push_back(measurement.prompts[p].id);
+    measurement.missing_in_candidate.push_back(measurement.prompts[p].id);
   measurement.prompts.resize(measurement.prompts.size() / 3);
 }
 

@@ -25,8 +25,10 @@ inline std::string everything(const Measurement& m) {
       all += collective.version + collective.trees[0];
   }
   for (const auto& one : m.differences) all += one.what + "=" + one.reference + ">" + one.candidate + "\n";
-  for (const auto& id : m.missing) all += "missing " + id + "\n";
-  for (const auto& one : m.left_out) all += "left out " + one.id + ": " + one.why + "\n";
+  for (const auto& id : m.missing_in_reference) all += "not in the reference " + id + "\n";
+  for (const auto& id : m.missing_in_candidate) all += "not in the candidate " + id + "\n";
+  for (const auto* list : {&m.left_out, &m.contradictory})
+    for (const auto& one : *list) all += "left out " + one.id + ": " + one.why + "\n";
   for (const auto& prompt : m.prompts) {
     all += fmt::format("{} {} {} {} {} {} {} {} {} {}\n", prompt.id, prompt.index, prompt.prompt_tokens,
                        prompt.reference_steps, prompt.candidate_steps, prompt.reference_stop,

@@ -241,7 +241,7 @@ TEST_F(CompareFiles, PartsAreComparedAsFarAsTheyGo) {
   const Measurement measurement = measure_all_rows(a, Reader::open(scratch_ / "b.h5"));
   EXPECT_FALSE(measurement.candidate.complete);
   EXPECT_EQ(equality_of(measurement), Equality::inconclusive);
-  EXPECT_THAT(measurement.missing, ::testing::ElementsAre("p0"));
+  EXPECT_THAT(measurement.missing_in_candidate, ::testing::ElementsAre("p0"));
   EXPECT_THAT(comparison_text({measurement, std::nullopt}), HasSubstr("partial"));
 }
 
@@ -265,7 +265,7 @@ TEST_F(CompareFiles, RefusesFilesThatDoNotBelongTogether) {
   auto tokens = greedy_prompt(run, "p0", 0, kRows);
   tokens.prompt.tokens[3] = 2;
   EXPECT_THAT(refused("tokens.h5", run, {tokens}), HasSubstr("prompt p0 has other tokens"));
-  EXPECT_THAT(refused("ids.h5", run, {greedy_prompt(run, "p1", 0, kRows)}), HasSubstr("no prompt p0"));
+  EXPECT_THAT(refused("ids.h5", run, {greedy_prompt(run, "p1", 0, kRows)}), HasSubstr("none is in both"));
 }
 
 TEST_F(CompareFiles, AnotherCheckpointIsComparedAndSaidFirst) {

@@ -75,6 +75,53 @@ TEST_F(NotComparable, PromptsOfOtherTokensAreLeftOutByName) {
   }
 }
 
+TEST_F(NotComparable, PromptsThatOneSideLacksAreNamed) {
+  const auto run = small_run();
+  const Reader a = ours();
+  const Reader b =
+      write("b.h5", run, {greedy_prompt(run, "p1", 0, kRows), greedy_prompt(run, "p2", 1, kRows)});
+  for (const bool kept : {false, true}) {
+    const auto measurement = measure(a, b, {.use_kept = kept});
+    ASSERT_EQ(measurement.prompts.size(), 1U);
+    EXPECT_TRUE(measurement.prompts[0].bit_equal);
+    EXPECT_THAT(measurement.missing_in_candidate, ElementsAre("p0"));
+    EXPECT_THAT(measurement.missing_in_reference, ElementsAre("p2"));
+    EXPECT_EQ(measurement.all_prompts(), 3U);
+    EXPECT_EQ(equality_of(measurement), Equality::inconclusive);
+    EXPECT_THAT(not_comparable(measurement),
+                ElementsAre("prompts: 1 of 3 prompts is in both records; ours lacks p2; b lacks p0"));
+  }
+}
+
+// A list that does not begin with what was chosen: damaged, or of another row.
+TEST_F(NotComparable, ARecordThatContradictsItselfIsLeftOut) {
+  auto run = engine_run();
+  run.level = "top";
+  const auto top = [&](const std::string& id, std::int64_t index) {
+    auto prompt = greedy_prompt(run, id, index, kRows, false);
+    prompt.hash.clear();
+    return prompt;
+  };
+  auto worn = top("p1", 1);
+  worn.top.ids[0] = (worn.top.ids[0] + 1) % 5;
+  const Reader a = ours();
+  const Reader b = write("b.h5", run, {top("p0", 0), worn});
+  for (const bool kept : {false, true}) {
+    const auto measurement = measure(a, b, {.use_kept = kept});
+    ASSERT_EQ(measurement.contradictory.size(), 1U);
+    EXPECT_EQ(measurement.contradictory[0].why,
+              "b: row 0 chose token 1, which is not in its list of the most likely tokens (2)");
+    EXPECT_FALSE(measurement.whole());
+    EXPECT_THAT(not_comparable(measurement).at(0), HasSubstr("damaged or wrong: 1 of 2 prompts is left out"));
+  }
+  // Where there are logits, they are what is believed.
+  const auto with_logits = small_run();
+  auto odd = greedy_prompt(with_logits, "p0", 0, kRows);
+  odd.top.ids[0] = (odd.top.ids[0] + 1) % 5;
+  const Reader c = write("c.h5", with_logits, {odd, greedy_prompt(with_logits, "p1", 1, kRows)});
+  EXPECT_TRUE(measure_all_rows(a, c).whole());
+}
+
 // A text that was scored holds in its prompt what another run generated.
 TEST_F(NotComparable, AScoredTextIsComparedWithAGeneratedOne) {
   const auto run = engine_run();
@@ -88,6 +135,20 @@ TEST_F(NotComparable, AScoredTextIsComparedWithAGeneratedOne) {
     return changed;
   };
   const Reader a = write("a.h5", run, {generated});
+  auto run_of_scored = run;
+  run_of_scored.mode = "score";
+  auto longer = scored;  // a row of the prompt, too
+  longer.rows.insert(longer.rows.begin(), longer.rows.front());
+  longer.rows[0].position = 7;
+  longer.rows[0].input_id = longer.prompt.tokens[7];
+  longer.logits.insert(longer.logits.begin(), longer.logits.begin(), longer.logits.begin() + 20);
+  longer.top.ids.insert(longer.top.ids.begin(), longer.top.ids.front());
+  longer.top.log_probabilities.insert(longer.top.log_probabilities.begin(),
+                                      longer.top.log_probabilities.front());
+  longer.hash.clear();
+  const auto met = measure_all_rows(a, write("longer.h5", run_of_scored, {longer}));
+  EXPECT_THAT(not_comparable(met).at(0),
+              HasSubstr("rows: a generated a text, longer scored a given one: 2 of 3 rows meet"));
   const auto same = measure_all_rows(a, write("same.h5", run, {scored}));
   EXPECT_EQ(same.prompts.at(0).steps.size(), 2U);
   EXPECT_TRUE(same.left_out.empty());

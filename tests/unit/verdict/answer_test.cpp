@@ -242,7 +242,7 @@ TEST(Answer, WhatIsMissingIsSaid) {
 
   Measurement partial = equal_measurement("pp2", 12, 32);
   partial.candidate.complete = false;
-  partial.missing = {"p12", "p13"};
+  partial.missing_in_candidate = {"p12", "p13"};
   EXPECT_THAT(answer({with(partial, plan(1, 2))}),
               StartsWith("Not known yet. pp2: no difference as far as compared"));
   EXPECT_THAT(judged({with(partial, plan(1, 2))}).candidates[0].outcome,

@@ -90,7 +90,7 @@ TEST(Verdict, BitwisePassesFailsAndAbstains) {
   partial.candidate.complete = false;
   EXPECT_EQ(verdict_of(partial, quick("bitwise")).state, State::inconclusive);
   Measurement missing = equal_measurement("tp2", 4, 8);
-  missing.missing = {"p9"};
+  missing.missing_in_candidate = {"p9"};
   EXPECT_EQ(verdict_of(missing, quick("bitwise")).state, State::inconclusive);
   EXPECT_EQ(verdict_of(Measurement(), quick("bitwise")).state, State::inconclusive);
   EXPECT_EQ(judge({}, quick("bitwise")).state, State::inconclusive);
