@@ -118,9 +118,10 @@ Tile changed_tile(const Verdict& verdict) {
 
 Tile equal_tile(const Verdict& verdict) {
   if (verdict.candidates.size() == 1) {
-    const auto& s = verdict.candidates.front().statistics;
-    return {fmt::format("{} of {}", s.prompts_bit_equal, s.prompts), "prompts have the reference's bits",
-            "bit_equal"};
+    const auto& one = verdict.candidates.front();
+    const auto& s = one.statistics;
+    return {fmt::format("{} of {}", s.prompts_bit_equal, s.prompts + one.facts.not_compared()),
+            "prompts have the reference's bits", "bit_equal"};
   }
   std::vector<std::string> names;
   for (const auto& c : verdict.candidates)

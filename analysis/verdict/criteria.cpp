@@ -292,9 +292,14 @@ Criterion judge_limit(const Case& c, const Limit& limit) {
 void hold_back(const Case& c, Criterion& criterion) {
   if (criterion.state != State::pass || c.candidate.bit_equal) return;
   const auto prompts = c.candidate.statistics.prompts;
-  if (!c.measurement.candidate.complete || !c.measurement.reference.complete || !c.measurement.whole()) {
+  const bool complete = c.measurement.candidate.complete && c.measurement.reference.complete;
+  if (!complete || !c.measurement.whole()) {
     criterion.state = State::inconclusive;
-    criterion.reason += "; but a run is partial: finish it first";
+    criterion.reason +=
+        complete ? fmt::format("; but of {} only {} could be compared",
+                               counted(static_cast<std::int64_t>(c.measurement.all_prompts()), "prompt"),
+                               c.measurement.prompts.size())
+                 : "; but a run is partial: finish it first";
   } else if (prompts < c.thresholds.prompts) {
     criterion.state = State::inconclusive;
     criterion.reason +=

@@ -23,12 +23,13 @@ struct Arrangement {
 
 struct Facts {
   Arrangement arrangement;
-  std::string mode;                  // of the candidate: greedy | follow | score
-  bool generates = false;            // both sides: there is text
-  bool complete = true;              // both records
-  std::int64_t missing = 0;          // prompts that one side has
-  std::int64_t left_out = 0;         // prompts that the two were fed other tokens for
-  std::int64_t contradictory = 0;    // prompts of which a record contradicts itself
+  std::string mode;                // of the candidate: greedy | follow | score
+  bool generates = false;          // both sides: there is text
+  bool complete = true;            // both records
+  std::int64_t missing = 0;        // prompts that one side has
+  std::int64_t left_out = 0;       // prompts that the two were fed other tokens for
+  std::int64_t contradictory = 0;  // prompts of which a record contradicts itself
+  std::int64_t not_compared() const { return missing + left_out + contradictory; }
   std::int64_t rows_missing = 0;     // prompts without a difference of which one side has more rows
   std::int64_t bits_unknown = 0;     // likewise, of which not every logit was recorded
   std::int64_t without_value = 0;    // rows of NaN or infinite logits on a side, where bits are equal too

@@ -107,7 +107,8 @@ std::string outcome_of(const Candidate& c) {
     text += fmt::format("{} in {}, other bits{}", same_text(c), all_prompts(s.prompts),
                         s.rows_measured == 0 ? "; logits were not recorded" : "");
   } else if (s.prompts_bit_equal > 0) {
-    text += fmt::format("bit-equal in {} of {}", s.prompts_bit_equal, counted(s.prompts, "prompt"));
+    text += fmt::format("bit-equal in {} of {}", s.prompts_bit_equal,
+                        counted(s.prompts + f.not_compared(), "prompt"));
   } else {
     text += "no difference as far as compared";
   }

@@ -101,9 +101,13 @@ std::string overview_text(const Verdict& verdict) {
   for (const auto& ranked : verdict.ranking) {
     const auto& c = verdict.candidates[ranked.candidate];
     const auto* kl = c.statistics.of("kl");
-    std::vector<std::string> cells{c.name, std::string(name_of(c.state)),
-                                   fmt::format("{}/{}", c.statistics.prompts_bit_equal, c.statistics.prompts),
-                                   changed_text(c, verdict.thresholds)};
+    std::vector<std::string> cells{
+        c.name, std::string(name_of(c.state)),
+        fmt::format("{}/{}{}", c.statistics.prompts_bit_equal, c.statistics.prompts,
+                    c.facts.not_compared() == 0
+                        ? ""
+                        : fmt::format(" of {}", c.statistics.prompts + c.facts.not_compared())),
+        changed_text(c, verdict.thresholds)};
     for (auto& cell : flips_cells(c)) cells.push_back(std::move(cell));
     cells.push_back(kl == nullptr ? "-" : kl_text(c, kl->average.value));
     cells.push_back(kl == nullptr ? "-" : kl_text(c, kl->p99.value));

@@ -319,7 +319,7 @@ def check_made_up(checks: Checks, browser: chromium.Browser, program: pathlib.Pa
         page.size(*PHONE, phone=True)
         page.open(html, READY)
         # What is not comparable comes before the answer, and takes the first screen.
-        if kind == "foreign":
+        if kind in ("foreign", "missing"):
             checks.that(page.value(NEAR_THE_ANSWER) >= 12, f"{where}: what is not comparable stands clear of the answer", page.value(NEAR_THE_ANSWER))
         else:
             check_answer(checks, page, where)

@@ -246,7 +246,7 @@ TEST(Answer, WhatIsMissingIsSaid) {
   EXPECT_THAT(answer({with(partial, plan(1, 2))}),
               StartsWith("Not known yet. pp2: no difference as far as compared"));
   EXPECT_THAT(judged({with(partial, plan(1, 2))}).candidates[0].outcome,
-              HasSubstr("bit-equal in 12 of 12 prompts; 2 prompts in one file only; a record is partial"));
+              HasSubstr("bit-equal in 12 of 14 prompts; 2 prompts in one file only; a record is partial"));
 
   Measurement predicted = with(run("tp4 (predicted)", 36, 19), plan(1));
   Plan profile = plan(1);
