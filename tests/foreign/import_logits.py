@@ -147,8 +147,8 @@ def check_kinds(scratch: Scratch) -> None:
     with h5py.File(scratch / "some.h5") as file:
         assert "logits" not in file["environment/settings"].attrs
     output = scratch.run("compare", "plain.h5", "log.h5", code=1)
-    says(output, "log: its logits are log-probabilities", "logits against log-probabilities: KL, probabilities")
-    assert output.index("its logits are") < output.index("verdict"), output
+    says(output, "logits: those of log are log-probabilities", "logits against log-probabilities: KL, probabilities")
+    assert output.index("those of log are") < output.index("verdict"), output
 
 
 def check_shifted(scratch: Scratch) -> None:
