@@ -4,15 +4,17 @@
 
 # probe_torch RANKS NAME FLAG…: one of torch_sums.py's all-reduces, eager and captured, into the profile NAME-RANKS.json.
 probe_torch() {
-  local ranks=$1 name=$2 launch code failed=0 flags
+  local ranks=$1 name=$2 launch code failed=0 flags dtypes=float32,float16,bfloat16
   shift 2
+  [[ $name == symm-* ]] && dtypes=float32,bfloat16  # torch's kernels have no other
   rm -f "$RUNS/$name-$ranks.json"
   for launch in eager captured; do
     code=0
     flags=()
     [[ $launch == captured ]] && flags=(--captured)
-    logged engines.log python3 -m torch.distributed.run --nproc-per-node "$ranks" scripts/python/probe_collective.py \
-      --backend nccl --all-reduce "$name" --dtype float32,float16,bfloat16 --quiet --save-profile "$RUNS/$name-$ranks.json" \
+    # What waits for ever costs no more than this.
+    logged engines.log timeout 120 python3 -m torch.distributed.run --nproc-per-node "$ranks" scripts/python/probe_collective.py \
+      --backend nccl --all-reduce "$name" --dtype "$dtypes" --quiet --save-profile "$RUNS/$name-$ranks.json" \
       "${flags[@]}" "$@" || code=$?
     printf '%d GPUs, %s, %s: exit %d, %s\n' "$ranks" "$name" "$launch" "$code" \
       "$(grep '^result ' "$LOGS/engines.log" | tail -n 1)" | tee -a "$LOGS/engines.txt"
