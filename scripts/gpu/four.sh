@@ -148,7 +148,6 @@ stage_four_runs() {
   run_study scale-out --jobs "$gpus" --set max-new-tokens=256 --set batch=8 || failed=1
   run_study quantization --jobs "$gpus" || failed=1
   run_study moe-routing --jobs "$gpus" || failed=1
-  run_study_in moe-routing-dealt moe-routing --jobs "$gpus" --set expert-parallel=true || failed=1
   run_study batch-size --jobs "$gpus" --set max-new-tokens=256 || failed=1
   run_study engines --jobs "$gpus" || failed=1
   return "$failed"

@@ -28,14 +28,11 @@ stage_explain() {
   return "$failed"
 }
 
-# run_study NAME FLAG…: one shipped study.
-run_study() { run_study_in "$1" "$@"; }
-
-# run_study_in FOLDER NAME FLAG…: its report and figures are kept with the logs, under FOLDER's name.
-run_study_in() {
-  local name=$1 study=$2 code=0 file
-  shift 2
-  build/bin/shardrift study "experiments/studies/$study.toml" --device cuda --output "$RUNS/$name" "$@" \
+# run_study NAME FLAG…: one shipped study, its report and figures kept with the logs.
+run_study() {
+  local name=$1 code=0 file
+  shift
+  build/bin/shardrift study "experiments/studies/$name.toml" --device cuda --output "$RUNS/$name" "$@" \
     >"$LOGS/study-$name.txt" 2>&1 || code=$?
   ((code == 2)) && code=0  # what this host has too few GPUs for stands in the verdict
   sed -n '/^compared with/,$p' "$LOGS/study-$name.txt"
