@@ -184,6 +184,16 @@ std::string profile_diff_text(const ProfileDiff& diff, const std::string& a, con
   if (left_out > 0)
     text += fmt::format("and {} (--rows, --json)\n",
                         counted(left_out, "more message that differs", "more messages that differ"));
+  // Why, of the first of each side; --json has all.
+  for (const auto& [side, why] :
+       {std::pair("A", &MessageDiff::unknown_to_a), std::pair("B", &MessageDiff::unknown_to_b)}) {
+    const auto silent = [&](const MessageDiff& one) { return !(one.*why).empty(); };
+    const auto first = std::find_if(diff.messages.begin(), diff.messages.end(), silent);
+    if (first != diff.messages.end())
+      text += fmt::format("not known to {}: {}, the first the {}: {}\n", side,
+                          counted(std::count_if(first, diff.messages.end(), silent), "message"),
+                          message_text(*first), (*first).*why);
+  }
   return legible(text, Newlines::kept);
 }
 

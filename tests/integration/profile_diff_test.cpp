@@ -78,6 +78,8 @@ TEST(ProfileDiffRun, AnOrderByName) {
   EXPECT_EQ(model.finished.code, 1) << "16-bit messages round elsewhere";
   const auto same = diff(folder, kProfiles + "one-shot-4ranks.json", "vllm-one-stage", {});
   EXPECT_EQ(same.finished.code, 0) << same.finished.output;
+  EXPECT_THAT(same.finished.output, HasSubstr("not known to B: "));
+  EXPECT_THAT(same.finished.output, HasSubstr("the first the all-reduce of "));
   const auto neither = diff(folder, kMpi, "no-such-file.json", {});
   EXPECT_EQ(neither.finished.code, 64) << neither.finished.output;
   EXPECT_THAT(neither.finished.output, HasSubstr("no-such-file.json: no such file, and as an order: "));
