@@ -66,6 +66,7 @@ struct Flags {
   std::optional<int> vocabulary;
   std::optional<int> bos;
   std::optional<int> first_position;
+  bool prompt_rows = false;
 };
 
 bool read_flags(const std::vector<std::string>& arguments, Flags& flags) {
@@ -89,6 +90,8 @@ bool read_flags(const std::vector<std::string>& arguments, Flags& flags) {
       .option("first-position", flags.first_position, "N",
               "with --tokens: row 0 comes after the text's token N, from 0")
       .option("vocabulary", flags.vocabulary, "N", "of a server's answers, without --model")
+      .flag("prompt-rows", flags.prompt_rows,
+            "of a server's answers: rows of the prompt's own tokens, too, beside generated ones")
       .option("bos", flags.bos, "ID",
               "of llama.cpp's file: the BOS token that it fed at the start of each chunk");
   if (!known.read(arguments)) return false;
@@ -149,6 +152,8 @@ foreign::ForeignRun read_files(Flags& flags) {
   if (flags.first_position) tokens.first_position = *flags.first_position;
   refuse(flags.vocabulary && (logits || foreign::is_llama_cpp_base(first)), "vocabulary",
          "a server's answers");
+  refuse(flags.prompt_rows && (logits || foreign::is_llama_cpp_base(first)), "prompt-rows",
+         "a server's answers");
   refuse(flags.bos && !foreign::is_llama_cpp_base(first), "bos", "llama.cpp's file");
   if (logits) return foreign::import_logits(files, tokens);
   for (const auto& [path, flag] :
@@ -163,7 +168,7 @@ foreign::ForeignRun read_files(Flags& flags) {
   const auto vocabulary = vocabulary_of(flags);
   return foreign::import_server_lines(
       {first, tokens.prompts, flags.about.model.empty() ? fs::path() : tokenizer_file(flags.about.model),
-       vocabulary});
+       vocabulary, flags.prompt_rows});
 }
 
 }  // namespace

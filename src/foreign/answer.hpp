@@ -29,6 +29,7 @@ struct Answer {
   std::string part_of_prompt;  // why there are no rows of the prompt's tokens, where some of them had any
   std::string stop;            // eos | length; empty: not said
   std::int64_t dropped = 0;    // of top lists: texts that are no token's
+  std::int64_t alone = 0;      // places without a top list: the token itself stands for it
 };
 
 }  // namespace shardrift::foreign

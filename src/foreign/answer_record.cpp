@@ -33,9 +33,18 @@ std::vector<Candidate> sorted(const Place& place, std::int64_t vocabulary, const
   return top;
 }
 
+// Of a row's list, without a token that stands behind the most likely only because it was sampled.
+std::size_t most_likely_in(const Place& place) {
+  const auto least = std::min_element(place.top.begin(), place.top.end(), [](const auto& a, const auto& b) {
+    return a.log_probability < b.log_probability;
+  });
+  const bool appended = place.top.size() > 1 && least->id == place.token;
+  return place.top.size() - (appended ? 1 : 0);
+}
+
 }  // namespace
 
-ForeignPrompt prompt_of_answer(const Answer& answer, std::int64_t vocabulary) {
+ForeignPrompt prompt_of_answer(const Answer& answer, std::int64_t vocabulary, bool prompt_rows) {
   const auto& tokens = *answer.prompt;
   check_tokens(tokens, vocabulary, answer.where, "the prompt");
   if (tokens.empty()) throw bad_data("{}: the prompt has no tokens", answer.where);
@@ -49,7 +58,8 @@ ForeignPrompt prompt_of_answer(const Answer& answer, std::int64_t vocabulary) {
     fed.push_back(token);
     tops.push_back(sorted(place, vocabulary, answer.where, tops.size()));
   };
-  for (std::size_t i = 0; i < answer.given.size(); ++i) add(tokens[i], answer.given[i]);
+  const std::size_t given = prompt_rows ? answer.given.size() : 0;
+  for (std::size_t i = 0; i < given; ++i) add(tokens[i], answer.given[i]);
   for (std::size_t i = 0; i < answer.generated.size(); ++i)
     add(i == 0 ? tokens.back() : answer.generated[i - 1].token, answer.generated[i]);
   if (tops.empty()) throw bad_data("{}: no token has log-probabilities", answer.where);
@@ -63,7 +73,7 @@ ForeignPrompt prompt_of_answer(const Answer& answer, std::int64_t vocabulary) {
   record.prompt.tokens = tokens;
   record.prompt.source = "tokens";
   record.stop = answer.generated.empty() ? "given" : answer.stop;
-  record.rows = rows_of(fed, answer.given.empty() ? static_cast<std::int64_t>(tokens.size()) - 1 : 0);
+  record.rows = rows_of(fed, given == 0 ? static_cast<std::int64_t>(tokens.size()) - 1 : 0);
   record.top.k = static_cast<std::int64_t>(k);
   for (std::size_t i = 0; i < tops.size(); ++i) {
     record.rows[i].chosen = tops[i].front().id;
@@ -73,6 +83,25 @@ ForeignPrompt prompt_of_answer(const Answer& answer, std::int64_t vocabulary) {
     }
   }
   return prompt;
+}
+
+std::optional<std::string> cut_lists(const Answer& answer, bool prompt_rows) {
+  const Place* shortest = nullptr;
+  std::string name;
+  std::size_t longest = 0;
+  const auto look = [&](const std::vector<Place>& places, const char* what, std::size_t first) {
+    for (std::size_t i = 0; i < places.size(); ++i) {
+      longest = std::max(longest, most_likely_in(places[i]));
+      if (shortest != nullptr && places[i].top.size() >= shortest->top.size()) continue;
+      shortest = &places[i];
+      name = fmt::format("{} token {}", what, first + i);
+    }
+  };
+  if (prompt_rows) look(answer.given, "the prompt's", 1);
+  look(answer.generated, "generated", 0);
+  if (shortest == nullptr || shortest->top.size() >= longest) return std::nullopt;
+  return fmt::format("the list of {} has {} of the most likely tokens, others up to {}", name,
+                     shortest->top.size(), longest);
 }
 
 }  // namespace shardrift::foreign

@@ -48,6 +48,11 @@ void add_top(const JsonObject& object, const char* key, const Json& text, double
     ++answer.dropped;
 }
 
+void add_alone(double value, Place& place, Answer& answer) {
+  place.top.push_back({place.token, value});
+  ++answer.alone;
+}
+
 // {text: log-probability}
 void add_map(const JsonObject& object, const char* key, const Json& map, const TokenTexts& texts,
              Place& place, Answer& answer) {
@@ -60,7 +65,7 @@ void add_map(const JsonObject& object, const char* key, const Json& map, const T
 
 void read_completion(const JsonObject& logprobs, const TokenTexts& texts,
                      const std::optional<std::vector<std::int32_t>>& ids, Answer& answer) {
-  const auto& tokens = logprobs.list("tokens", 1);
+  const auto& tokens = logprobs.list("tokens");
   const auto& values = logprobs.list("token_logprobs", tokens.size(), tokens.size());
   const auto* top = logprobs.get("top_logprobs");
   if (top != nullptr && (!top->is_array() || top->size() != tokens.size()))
@@ -81,7 +86,7 @@ void read_completion(const JsonObject& logprobs, const TokenTexts& texts,
     if (top != nullptr && !(*top)[i].is_null())
       add_map(logprobs, "top_logprobs", (*top)[i], texts, place, answer);
     else
-      place.top.push_back({place.token, own});
+      add_alone(own, place, answer);
     answer.generated.push_back(std::move(place));
   }
 }
@@ -100,7 +105,7 @@ void read_chat(const JsonObject& logprobs, const TokenTexts& texts,
     const double value = log_probability(one, "logprob", own);
     const auto* top = one.get("top_logprobs");
     if (top == nullptr || !top->is_array() || top->empty())
-      place.top.push_back({place.token, value});
+      add_alone(value, place, answer);
     else
       for (const auto& likely : one.objects("top_logprobs"))
         add_top(likely, "token", likely.required("token"),

@@ -40,6 +40,7 @@ Answer read_line(const nlohmann::json& line, const std::string& where, const Tok
   const auto body = response->object("body");
   auto answer = read_response(body ? *body : *response, texts);
   answer.id = id;
+  answer.where = where;
   return answer;
 }
 
@@ -78,11 +79,28 @@ class Prompts {
       if (one.text) one.tokens = tokenizer.encode(*one.text, one.special_tokens);
   }
 
+  // Answers all have ids, or none has: then the places tell, and have to tell of all.
+  void check_ids(const std::filesystem::path& path, const std::vector<Answer>& answers) const {
+    const auto has_id = [](const Answer& answer) { return answer.id.has_value(); };
+    const auto named = std::find_if(answers.begin(), answers.end(), has_id);
+    const auto unnamed = std::find_if_not(answers.begin(), answers.end(), has_id);
+    if (named != answers.end() && unnamed != answers.end())
+      throw bad_data(
+          "{}: has no id, {} has ({}): give every line its prompt's, {{\"id\": \"{}\", \"response\": "
+          "{{…}}}}, "
+          "or none",
+          unnamed->where, named->where, *named->id, given_.empty() ? "p0" : given_.front().id);
+    if (named == answers.end() && !given_.empty() && answers.size() != given_.size())
+      throw bad_data(
+          "{}: {} answers without ids, but {} has {} prompts: the n-th answer is the n-th prompt's, so one "
+          "is "
+          "needed of each. Give each line its prompt's id, {{\"id\": \"{}\", \"response\": {{…}}}}, or the "
+          "prompts that were asked alone",
+          path.string(), answers.size(), path_.string(), given_.size(), given_.front().id);
+  }
+
   void complete(Answer& answer, std::size_t place) const {
     const GivenPrompt* given = nullptr;
-    if (!given_.empty() && !answer.id && place >= given_.size())
-      throw bad_data("{}: answer {} without an id, and {} has {} prompts", answer.where, place + 1,
-                     path_.string(), given_.size());
     if (!given_.empty() && !answer.id) given = &given_[place];
     if (answer.id)
       if (const auto found = by_id_.find(*answer.id); found != by_id_.end()) given = &given_[found->second];
@@ -109,52 +127,105 @@ class Prompts {
   std::unordered_map<std::string, std::size_t> by_id_;  // places in given_
 };
 
+// What is worth saying of several answers: the first by name, and how many there are.
+class Told {
+ public:
+  void add(std::string what) {
+    if (count_++ == 0) first_ = std::move(what);
+  }
+  bool any() const { return count_ > 0; }
+  std::int64_t count() const { return count_; }
+  const std::string& first() const { return first_; }
+  std::string as_in_others() const { return count_ > 1 ? fmt::format(", as in {} answers", count_) : ""; }
+
+ private:
+  std::string first_;
+  std::int64_t count_ = 0;
+};
+
+// What the answers leave out of the record, or lack.
+struct Notes {
+  Told prompt_rows, part_of_prompt, empty, cut;
+  std::int64_t dropped = 0, alone = 0, with_alone = 0;
+
+  std::vector<std::string> sentences(const std::string& file, const TokenTexts& texts,
+                                     std::size_t answers) const {
+    std::vector<std::string> notes;
+    if (prompt_rows.any())
+      notes.push_back(fmt::format(
+          "{}: log-probabilities of the prompt's own tokens are left out of {} of {} answers: rows are of "
+          "the generated tokens (--prompt-rows keeps them, and the mode is follow)",
+          file, prompt_rows.count(), answers));
+    if (empty.any())
+      notes.push_back(fmt::format("{}: nothing was generated: left out of the record{}", empty.first(),
+                                  empty.as_in_others()));
+    if (dropped > 0)
+      notes.push_back(fmt::format(
+          "{}: {} of the most likely tokens are texts that no token has (cut characters): left out "
+          "of the lists",
+          file, dropped));
+    if (texts.ambiguous() > 0)
+      notes.push_back(fmt::format("{}: {} times several ids have a token's text: the lowest was taken", file,
+                                  texts.ambiguous()));
+    if (part_of_prompt.any())
+      notes.push_back(
+          fmt::format("{}: the prompt's tokens are left out of the record{}: ask for all of them "
+                      "(SGLang: \"logprob_start_len\": 0)",
+                      part_of_prompt.first(), part_of_prompt.as_in_others()));
+    if (alone > 0)
+      notes.push_back(fmt::format(
+          "{}: {} tokens of {} of {} answers have no list of the most likely ones: the token itself is "
+          "taken for the most likely",
+          file, alone, with_alone, answers));
+    if (cut.any())
+      notes.push_back(fmt::format("{}: all lists of this answer are cut to the shortest{}", cut.first(),
+                                  cut.as_in_others()));
+    return notes;
+  }
+};
+
 }  // namespace
 
 ForeignRun import_server_lines(const ServerFiles& files) {
   const TokenTexts texts(files.tokenizer, files.vocabulary);
   auto answers = read_answers(files.answers, texts);
   const Prompts prompts(files);
+  prompts.check_ids(files.answers, answers);
+  const bool prompt_rows =
+      files.prompt_rows ||
+      std::none_of(answers.begin(), answers.end(), [](const auto& one) { return one.generated.size() > 1; });
   ForeignRun run;
   run.vocabulary = files.vocabulary;
   run.scored = true;
-  std::int64_t dropped = 0;
-  std::int64_t alone = 0;
-  std::int64_t in_part = 0;
-  std::string first_in_part;
+  Notes notes;
   std::map<std::string, std::string> lines;  // by id
   for (std::size_t i = 0; i < answers.size(); ++i) {
     auto& answer = answers[i];
+    if (answer.generated.empty() && (answer.given.empty() || !prompt_rows)) {
+      notes.empty.add(answer.id ? fmt::format("{} (id {})", answer.where, *answer.id) : answer.where);
+      continue;
+    }
     prompts.complete(answer, i);
     if (const auto [at, first] = lines.try_emplace(*answer.id, answer.where); !first)
       throw bad_data("{}: id {} is that of {} too: keep one answer of each prompt", answer.where, *answer.id,
                      at->second);
-    run.prompts.push_back(prompt_of_answer(answer, files.vocabulary));
-    auto& record = run.prompts.back().record;
-    record.prompt.id = *answer.id;
+    run.prompts.push_back(prompt_of_answer(answer, files.vocabulary, prompt_rows));
+    run.prompts.back().record.prompt.id = *answer.id;
     run.scored = run.scored && answer.generated.empty();
-    dropped += answer.dropped;
-    alone += record.top.k == 1 ? 1 : 0;
-    if (answer.part_of_prompt.empty()) continue;
-    if (in_part++ == 0) first_in_part = fmt::format("{}: {}", answer.where, answer.part_of_prompt);
+    notes.dropped += answer.dropped;
+    notes.alone += answer.alone;
+    notes.with_alone += answer.alone > 0 ? 1 : 0;
+    if (!answer.given.empty() && !prompt_rows) notes.prompt_rows.add(answer.where);
+    if (!answer.part_of_prompt.empty() && prompt_rows)
+      notes.part_of_prompt.add(fmt::format("{}: {}", answer.where, answer.part_of_prompt));
+    if (auto clause = cut_lists(answer, prompt_rows))
+      notes.cut.add(fmt::format("{}: {}", answer.where, *clause));
   }
-  if (dropped > 0)
-    run.notes.push_back(
-        fmt::format("{}: {} of the most likely tokens are texts that no token has (cut characters): left out "
-                    "of the lists",
-                    files.answers.string(), dropped));
-  if (texts.ambiguous() > 0)
-    run.notes.push_back(fmt::format("{}: {} times several ids have a token's text: the lowest was taken",
-                                    files.answers.string(), texts.ambiguous()));
-  if (in_part > 0)
-    run.notes.push_back(
-        fmt::format("{}: the prompt's tokens are left out of the record{}: ask for all of them (SGLang: "
-                    "\"logprob_start_len\": 0)",
-                    first_in_part, in_part > 1 ? fmt::format(", as in {} answers", in_part) : ""));
-  if (alone > 0)
-    run.notes.push_back(fmt::format(
-        "{}: {} of {} answers have one log-probability a token: the token is taken for the most likely one",
-        files.answers.string(), alone, answers.size()));
+  if (run.prompts.empty())
+    throw bad_data(
+        "{}: nothing was generated in {} of {} answers: is max_tokens 0, or did the prompts end the text?",
+        files.answers.string(), notes.empty.count(), answers.size());
+  run.notes = notes.sentences(files.answers.string(), texts, answers.size());
   return run;
 }
 

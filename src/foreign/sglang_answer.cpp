@@ -24,9 +24,9 @@ Candidate candidate_in(const JsonObject& object, const char* key, const Json& en
   return {id, entry[0].get<double>()};
 }
 
-// Entries [first, …) of both lists as places; without a list of the most likely the token alone.
+// Entries [first, …) of both lists as places; without a list of the most likely the token alone, counted.
 std::vector<Place> places(const JsonObject& meta, const char* tokens_key, const char* top_key,
-                          std::size_t first) {
+                          std::size_t first, std::int64_t& alone) {
   const auto& tokens = meta.list(tokens_key);
   const auto* top = meta.get(top_key);
   if (top != nullptr && (!top->is_array() || top->size() != tokens.size()))
@@ -38,6 +38,7 @@ std::vector<Place> places(const JsonObject& meta, const char* tokens_key, const 
     place.token = id_in(meta, tokens_key, tokens[i]);
     if (top == nullptr || (*top)[i].is_null() || (*top)[i].empty()) {
       place.top.push_back(candidate_in(meta, tokens_key, tokens[i]));
+      ++alone;
     } else {
       if (!(*top)[i].is_array()) throw meta.wrong(top_key, (*top)[i], "a list is expected");
       for (const auto& entry : (*top)[i]) place.top.push_back(candidate_in(meta, top_key, entry));
@@ -61,7 +62,7 @@ Answer read_sglang(const JsonObject& response) {
     throw bad_data(
         "{}: output_token_logprobs is missing: ask for \"return_logprob\": true, \"top_logprobs_num\": 20",
         meta.where());
-  answer.generated = places(meta, "output_token_logprobs", "output_top_logprobs", 0);
+  answer.generated = places(meta, "output_token_logprobs", "output_top_logprobs", 0, answer.alone);
   // Of the whole prompt from logprob_start_len 0 on; without it, of the last token or of none.
   const auto prompt_tokens = meta.integer("prompt_tokens", 0, kHighestId, 0);
   const auto* input = meta.get(kInput);
@@ -74,7 +75,7 @@ Answer read_sglang(const JsonObject& response) {
   if (prompt_tokens > 0 && listed == prompt_tokens) {
     answer.prompt.emplace();
     for (const auto& entry : *input) answer.prompt->push_back(id_in(meta, kInput, entry));
-    answer.given = places(meta, kInput, "input_top_logprobs", 1);
+    answer.given = places(meta, kInput, "input_top_logprobs", 1, answer.alone);
   } else if (listed > 1) {
     answer.part_of_prompt = fmt::format(
         "{} has {} tokens, the prompt {}", kInput, listed,

@@ -63,12 +63,23 @@ std::string hash_of_prompts(const ForeignRun& run) {
   return hash.hex();
 }
 
+// Flags decide which rows there are of the same files.
+std::string hash_of_rows(const ForeignRun& run) {
+  Sha256 hash;
+  for (const auto& prompt : run.prompts) {
+    hash.update(fmt::format("{}:", prompt.record.rows.size()));
+    for (const auto& row : prompt.record.rows) hash.update(fmt::format("{} {},", row.position, row.input_id));
+  }
+  return hash.hex();
+}
+
 // Equal keys: the same files, read and described in the same way.
-std::string key_of(const record::RunInfo& run, const About& about) {
+std::string key_of(const record::RunInfo& run, const std::string& rows, const About& about) {
   Sha256 hash;
   hash.update(fmt::format("import|{}|{}|{}|{}|{}|", run.version, run.plan, run.mode, run.model.dtype,
                           run.model.weights));
   hash.update(run.prompts_hash);
+  hash.update(rows);
   for (const auto& source : about.sources) {
     const MappedFile file(source);
     hash.update(fmt::format("|{}|", file.size()));
@@ -111,7 +122,7 @@ record::RunInfo describe(const ForeignRun& run, const About& about) {
   info.environment.libraries["hdf5"] = record::hdf5_version();
   info.model = model_of(run, about);
   info.prompts_hash = hash_of_prompts(run);
-  info.resume_key = key_of(info, about);
+  info.resume_key = key_of(info, hash_of_rows(run), about);
   return info;
 }
 

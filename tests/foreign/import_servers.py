@@ -8,7 +8,7 @@ import copy
 import json
 import shutil
 
-from program import Scratch, says
+from program import Scratch, says, says_not
 
 import h5py
 import numpy as np
@@ -81,8 +81,9 @@ def check_shapes(scratch: Scratch) -> None:
     save(scratch, "prompts.jsonl", {"id": "first", "tokens": PROMPT}, {"id": "second", "tokens": PROMPT})
     shapes = {"completion": completion(), "ids": completion(prompt_token_ids=PROMPT, token_ids=[token for token, _ in PLACES]),
               "chat": chat(), "sglang": sglang(), "sglang-prompt": sglang(True), "prompt": completion(prompt_logprobs=vllm_prompt())}
-    for name, answer in shapes.items():
-        save(scratch, name + ".jsonl", answer, {"custom_id": "second", "response": {"status_code": 200, "body": answer}})
+    for place, (name, answer) in enumerate(shapes.items()):
+        named = [{"custom_id": one, "response": {"status_code": 200, "body": answer}} for one in ("first", "second")]
+        save(scratch, name + ".jsonl", *(named if place % 2 else [answer] * 2))
         output = scratch.run("import", name + ".jsonl", "--prompts", "prompts.jsonl", "--output", name + ".h5", *ENGINE)
         says(output, "2 prompts", "the most likely tokens alone (level top)", "mode follow")  # the tie: 11 was fed, 7 is the lowest
         with h5py.File(scratch / (name + ".h5")) as file:
@@ -90,15 +91,121 @@ def check_shapes(scratch: Scratch) -> None:
             for prompt in ("first", "second"):
                 assert generated_rows(file["prompts/" + prompt]) == EXPECTED, name
             assert file["prompts/first"].attrs["stop"] == (b"eos" if name == "chat" else b"length")
-            if name in ("prompt", "sglang-prompt"):
-                assert file["prompts/first/input_ids"][:].tolist() == [5, 9, 2, 7, 11]
-                assert file["prompts/first/top/ids"][:2].tolist() == [[one for one, _ in top] for top in GIVEN]
+            assert len(file["prompts/first/input_ids"]) == 3
+        if name in ("prompt", "sglang-prompt"):
+            check_prompt_rows(scratch, name, output)
+        else:
+            assert "prompt's own tokens" not in output, output
     # Without a prompts file, from what the server says of the prompt.
     for name in ("ids", "sglang-prompt"):
         save(scratch, "alone.jsonl", shapes[name])
         scratch.run("import", "alone.jsonl", "--output", "alone.h5", *ENGINE, "--overwrite")
         with h5py.File(scratch / "alone.h5") as file:
             assert file["prompts/p0/tokens"][:].tolist() == PROMPT
+
+
+def check_prompt_rows(scratch: Scratch, name: str, output: str) -> None:
+    """Rows of the prompt's tokens beside generated ones: left out and said, or kept where they are asked for."""
+    says(output, f"{name}.jsonl: log-probabilities of the prompt's own tokens are left out of 2 of 2 answers", "--prompt-rows keeps them")
+    words = ("import", name + ".jsonl", "--prompts", "prompts.jsonl", "--output", name + ".h5", *ENGINE)
+    scratch.refuses(*words, "--prompt-rows", says="holds another run", code=64)
+    says_not(scratch.run(*words, "--prompt-rows", "--overwrite"), "prompt's own tokens")
+    with h5py.File(scratch / (name + ".h5")) as file:
+        assert file["prompts/first/input_ids"][:].tolist() == [5, 9, 2, 7, 11]
+        assert file["prompts/first/top/ids"][:2].tolist() == [[one for one, _ in top] for top in GIVEN]
+        assert generated_rows(file["prompts/first"]) == EXPECTED
+
+
+def generated_only(answer: dict, count: int) -> dict:
+    """With its first tokens alone."""
+    one = copy.deepcopy(answer)
+    lists = one["choices"][0]["logprobs"] if "choices" in one else one["meta_info"]
+    for key in ("tokens", "token_logprobs", "top_logprobs", "text_offset", "content", "output_token_logprobs", "output_top_logprobs"):
+        if key in lists:
+            lists[key] = lists[key][:count]
+    return one
+
+
+def check_greedy_with_prompt(scratch: Scratch) -> None:
+    """Of a greedy answer with the prompt's log-probabilities the record is that of the answer without them: mode greedy, the
+    same numbers of tokens. Where nothing, or one token, was generated, the prompt was scored, and its rows stay."""
+    plain = completion(prompt_token_ids=PROMPT)
+    lists = plain["choices"][0]["logprobs"]
+    lists["tokens"][1] = "token_id:7"  # the lowest id of the tie
+    asked = copy.deepcopy(plain)
+    asked["choices"][0]["prompt_logprobs"] = vllm_prompt()
+    for name, answer in (("plain", plain), ("asked", asked)):
+        save(scratch, name + ".jsonl", answer)
+        says(scratch.run("import", name + ".jsonl", "--output", name + ".h5", *ENGINE), "1 prompt, 3 rows", "mode greedy")
+    says(scratch.run("compare", "plain.h5", "asked.h5", code=2), "p0         3  inconclusive", "no chosen token differs")
+    for answer in (asked, sglang(True)):
+        for count, rows, mode in ((1, 3, "follow"), (0, 2, "score")):
+            save(scratch, "scored.jsonl", generated_only(answer, count))
+            output = scratch.run("import", "scored.jsonl", "--output", "scored.h5", "--overwrite", *ENGINE)
+            says(output, f"1 prompt, {rows} rows", f"mode {mode}")
+            says_not(output, "prompt's own tokens")
+    np.save(scratch / "p.npy", np.zeros((1, 3), np.float32))
+    scratch.refuses("import", "p.npy", "--prompt-rows", "--output", "x.h5", "--engine", "x", says="--prompt-rows is for a server's answers", code=64)
+
+
+def check_whose(scratch: Scratch) -> None:
+    """Answers without ids are told by their places: as many as prompts, and ids on every line or on none."""
+    words = ("import", "whose.jsonl", "--prompts", "prompts.jsonl", "--output", "whose.h5", *ENGINE)
+
+    def refused(answers: list, says: str) -> None:
+        save(scratch, "whose.jsonl", *answers)
+        scratch.refuses(*words, says=says)
+        assert not list(scratch.folder.glob("whose.h5*"))
+
+    for count in (1, 3):
+        refused([chat()] * count, f"whose.jsonl: {count} answers without ids, but prompts.jsonl has 2 prompts: the n-th answer is the n-th "
+                'prompt\'s, so one is needed of each. Give each line its prompt\'s id, {"id": "first", "response": {…}}')
+    named = {"id": "second", "response": chat()}
+    for answers, without, with_id in (([chat(), named], 1, 2), ([named, chat()], 2, 1)):
+        refused(answers, f"whose.jsonl line {without}: has no id, whose.jsonl line {with_id} has (second): give every line its prompt's, "
+                '{"id": "first", "response": {…}}, or none')
+    save(scratch, "whose.jsonl", named)  # of some of the prompts
+    says(scratch.run(*words), "1 prompt, 3 rows")
+
+
+def check_empty(scratch: Scratch) -> None:
+    """An answer without any token is left out by name, and its place still counts."""
+    for answer in (completion(), chat(), sglang(), completion(prompt_logprobs=vllm_prompt())):
+        save(scratch, "some.jsonl", generated_only(answer, 0), answer)
+        words = ("import", "some.jsonl", "--prompts", "prompts.jsonl", "--output", "some.h5", "--overwrite", *ENGINE)
+        says(scratch.run(*words), "some.jsonl line 1: nothing was generated: left out of the record", "1 prompt, 3 rows")
+        with h5py.File(scratch / "some.h5") as file:
+            assert list(file["prompts"]) == ["second"]
+    empty = {"id": "first", "response": generated_only(chat(), 0)}
+    save(scratch, "some.jsonl", empty, {"id": "second", "response": chat()}, empty)
+    says(scratch.run(*words), "some.jsonl line 1 (id first): nothing was generated: left out of the record, as in 2 answers")
+    save(scratch, "some.jsonl", empty, empty)
+    scratch.refuses(*words, says="some.jsonl: nothing was generated in 2 of 2 answers")
+
+
+def check_short_lists(scratch: Scratch) -> None:
+    """One short list cuts the others, and that is said of it; a sampled token behind the most likely is no short list."""
+    short = chat()
+    content = short["choices"][0]["logprobs"]["content"]
+    content[2]["top_logprobs"] = content[2]["top_logprobs"][-1:]
+    save(scratch, "short.jsonl", chat(), short)
+    words = ("import", "short.jsonl", "--prompts", "prompts.jsonl", "--output", "short.h5", "--overwrite", *ENGINE)
+    output = scratch.run(*words)
+    says(output, "short.jsonl line 2: the list of generated token 2 has 1 of the most likely tokens, others up to 3: all lists of this answer "
+         "are cut to the shortest")
+    says_not(output, "taken for the most likely")
+    with h5py.File(scratch / "short.h5") as file:
+        assert file["prompts/first/top/ids"].shape == (3, 3) and file["prompts/second/top/ids"].shape == (3, 1)
+    content[2]["top_logprobs"] = []
+    save(scratch, "short.jsonl", chat(), short)
+    says(scratch.run(*words), "1 tokens of 1 of 2 answers have no list of the most likely ones: the token itself is taken for the most likely",
+         "line 2: the list of generated token 2 has 1 ")
+    sampled = completion()
+    lists = sampled["choices"][0]["logprobs"]
+    lists["tokens"][1] = "token_id:30"
+    lists["token_logprobs"][1] = lists["top_logprobs"][1]["token_id:30"] = -7.5
+    save(scratch, "short.jsonl", sampled, chat())
+    says_not(scratch.run(*words), "cut to the shortest")
 
 
 def check_analysis(scratch: Scratch) -> None:
@@ -133,23 +240,25 @@ def check_parts_of_prompts(scratch: Scratch) -> None:
             del meta["prompt_tokens"]
         return answer
 
-    words = ("import", "part.jsonl", "--prompts", "prompts.jsonl", "--output", "part.h5", "--overwrite", *ENGINE)
+    words = ("import", "part.jsonl", "--prompts", "prompts.jsonl", "--output", "part.h5", "--overwrite", "--prompt-rows", *ENGINE)
     save(scratch, "part.jsonl", asked(2), asked(2))
     says(scratch.run(*words), "part.jsonl line 1: input_token_logprobs has 2 tokens, the prompt 3: the prompt's tokens are left out of the record, "
          'as in 2 answers: ask for all of them (SGLang: "logprob_start_len": 0)')
-    save(scratch, "part.jsonl", asked(2, None))
+    says_not(scratch.run(*[word for word in words if word != "--prompt-rows"]), "note")
+    save(scratch, "part.jsonl", *[asked(2, None)] * 2)
     says(scratch.run(*words), "input_token_logprobs has 2 tokens, the prompt a number that prompt_tokens does not say")
     for count in (0, 1, 3):
-        save(scratch, "part.jsonl", asked(count))
+        save(scratch, "part.jsonl", *[asked(count)] * 2)
         output = scratch.run(*words)
         assert "note" not in output, output
-    save(scratch, "part.jsonl", asked(4))
+    save(scratch, "part.jsonl", *[asked(4)] * 2)
     scratch.refuses(*words[:-len(ENGINE)], *ENGINE, says="part.jsonl line 1: meta_info: input_token_logprobs is")
 
 
 def check_refusals(scratch: Scratch) -> None:
-    def bad(answer, *expected: str, words=("--prompts", "prompts.jsonl"), code: int = 65) -> None:
+    def bad(answer, *expected: str, words=("--prompts", "one.jsonl"), code: int = 65) -> None:
         (scratch / "bad.jsonl").write_text(answer if isinstance(answer, str) else json.dumps(answer) + "\n")
+        (scratch / "one.jsonl").write_text(json.dumps({"id": "first", "tokens": PROMPT}) + "\n")
         output = scratch.run("import", "bad.jsonl", "--output", "bad.h5", *ENGINE, *words, code=code)
         says(output, "bad.jsonl line 1", *expected)
         assert not (scratch / "bad.h5").exists()
@@ -176,12 +285,12 @@ def check_refusals(scratch: Scratch) -> None:
     bad(changed(lambda c: c["logprobs"]["token_logprobs"].__setitem__(0, "x")), "a log-probability, at most 0, is expected")
     bad(json.dumps(completion()).replace("-0.25", "NaN"), "bad.jsonl line 1")
     bad(changed(lambda c: c.__setitem__("token_ids", [1])), "token_ids has 1, this list 3")
-    bad(changed(lambda c: c.__setitem__("prompt_token_ids", [5, 9])), "the server was fed 2 tokens, prompts.jsonl has 3 for prompt 'first'")
+    bad(changed(lambda c: c.__setitem__("prompt_token_ids", [5, 9])), "the server was fed 2 tokens, one.jsonl has 3 for prompt 'first'")
     bad(completion(), "which tokens the server was fed is not said: give --prompts", words=())
     bad(changed(lambda c: c.__setitem__("prompt_logprobs", [{}, {}])), "a list whose first entry is null is expected")
     bad(changed(lambda c: c.__setitem__("prompt_logprobs", [None, {"x": {"logprob": -1}}, {}])), 'key "x" is no token id')
     bad(changed(lambda c: c.__setitem__("prompt_logprobs", [None, {"1": {"logprob": -1}}])), "log-probabilities of 1 tokens of the prompt, which has 3")
-    bad({"id": "no", "response": completion()}, "id no is no prompt's of prompts.jsonl")
+    bad({"id": "no", "response": completion()}, "id no is no prompt's of one.jsonl")
     bad({"id": "a b", "response": completion()}, "an id of 1 to 64")
     meta = sglang()
     bad(changed(lambda m: m.pop("output_token_logprobs"), meta), '"return_logprob": true')
@@ -189,12 +298,10 @@ def check_refusals(scratch: Scratch) -> None:
     bad(changed(lambda m: m["output_top_logprobs"][0].__setitem__(0, [-1.0, -3, None]), meta), "an integer from 0")
     bad(changed(lambda m: m["output_top_logprobs"].pop(), meta), "a list of 3, as output_token_logprobs, is expected")
     bad(changed(lambda m: m["output_top_logprobs"][0].append([-7.0, 7, None]), meta), "token 7 is there twice")
-    for first, second in (("second", "second"), (None, "first")):  # without an id: the prompt at its line
-        named = [{"custom_id": name, "response": chat()} if name else chat() for name in (first, second)]
-        save(scratch, "twice.jsonl", *named)
-        scratch.refuses("import", "twice.jsonl", "--prompts", "prompts.jsonl", "--output", "twice.h5", *ENGINE,
-                        says=f"twice.jsonl line 2: response: id {second} is that of twice.jsonl line 1")
-        assert not list(scratch.folder.glob("twice.h5*"))
+    save(scratch, "twice.jsonl", *[{"custom_id": "second", "response": chat()}] * 2)
+    scratch.refuses("import", "twice.jsonl", "--prompts", "prompts.jsonl", "--output", "twice.h5", *ENGINE,
+                    says="twice.jsonl line 2: id second is that of twice.jsonl line 1")
+    assert not list(scratch.folder.glob("twice.h5*"))
     (scratch / "empty.jsonl").write_text("\n")
     scratch.refuses("import", "empty.jsonl", "--output", "bad.h5", *ENGINE, says="empty.jsonl: holds no answer")
     scratch.refuses("import", "chat.jsonl", "--output", "bad.h5", "--engine", "x", says="give --model or --vocabulary", code=64)
@@ -202,14 +309,16 @@ def check_refusals(scratch: Scratch) -> None:
         scratch.refuses("import", "ids.jsonl", "--output", "large.h5", "--engine", "x", "--vocabulary", size, code=64,
                         says=f"--vocabulary {size}: must be 1 to 4194304")
     assert not list(scratch.folder.glob("large.h5*"))
-    (scratch / "three.jsonl").write_text("\n".join([json.dumps(chat())] * 3))
-    scratch.refuses("import", "three.jsonl", "--prompts", "prompts.jsonl", "--output", "bad.h5", *ENGINE, says="answer 3 without an id")
 
 
 def main() -> None:
     scratch = Scratch()
     assert np.float32(-0.875) == -0.875  # every value here is one of float32's
     check_shapes(scratch)
+    check_greedy_with_prompt(scratch)
+    check_whose(scratch)
+    check_empty(scratch)
+    check_short_lists(scratch)
     check_analysis(scratch)
     check_parts_of_prompts(scratch)
     check_refusals(scratch)

@@ -160,7 +160,8 @@ TEST(ProfileDiffRun, ARecordWithRowsOfThePromptIsFedWhatWasGenerated) {
   const fs::path engine = folder / "engine.h5", followed = folder / "followed.h5";
   const auto imported = run_program(
       {SHARDRIFT_BINARY_DIR "/bin/shardrift", "import", (folder / "answers.jsonl").string(), "--model",
-       fixture("tiny-llama").string(), "--output", engine.string(), "--engine", "another engine"});
+       fixture("tiny-llama").string(), "--output", engine.string(), "--engine", "another engine",
+       "--prompt-rows"});
   ASSERT_EQ(imported.code, 0) << imported.output;
   ASSERT_EQ(record::Reader::open(engine).prompt("p0").rows.size(), 4U);
   const auto run =
