@@ -8,9 +8,11 @@
 #include "common/dtype.hpp"
 #include "common/json_file.hpp"
 #include "common/utf8.hpp"
+#include "foreign/generated_tokens.hpp"
 #include "foreign/llama_cpp_base.hpp"
 #include "foreign/logits_import.hpp"
 #include "foreign/npy_file.hpp"
+#include "foreign/other_kind.hpp"
 #include "foreign/server_lines.hpp"
 #include "foreign/write_foreign.hpp"
 #include "record/writer.hpp"
@@ -137,10 +139,12 @@ std::vector<fs::path> sources_of(const Flags& flags) {
 foreign::ForeignRun read_files(Flags& flags) {
   const std::vector<fs::path> files(flags.files.begin(), flags.files.end());
   std::error_code ignored;
-  for (const auto& path : sources_of(flags))
+  for (const auto& path : sources_of(flags)) {
     if (!fs::is_regular_file(path, ignored))
       throw bad_data("{}: {}", path.string(),
                      fs::exists(path, ignored) ? "is not a regular file" : "no such file");
+    foreign::refuse_other_kind(path);
+  }
   const auto& first = files.front();
   const auto is_logits = [](const fs::path& path) {
     return foreign::is_npy(path) || path.extension() == ".safetensors";
@@ -179,7 +183,8 @@ ExitCode import(const std::vector<std::string>& arguments) {
   auto run = read_files(flags);
   for (const auto& sentence : run.notes) note(sentence);
   foreign::choose_all(run);
-  foreign::check_places(run);
+  for (const auto& sentence : foreign::check_places(run)) note(sentence);
+  if (const auto sentence = foreign::sampled_tokens(run)) note(*sentence);
   auto& about = flags.about;
   about.command = command_line("import", arguments);
   about.version = SHARDRIFT_VERSION;

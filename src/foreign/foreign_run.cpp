@@ -7,7 +7,6 @@
 #include "common/argmax.hpp"
 #include "common/error.hpp"
 #include "record/row_kind.hpp"
-#include "record/shifted_rows.hpp"
 #include "weights/convert.hpp"
 
 namespace shardrift::foreign {
@@ -109,24 +108,6 @@ void choose_all(ForeignRun& run) {
       if (rows[i].input_id == kChosenBefore) rows[i].input_id = rows[i - 1].chosen;
   }
   kinds.tell(run);
-}
-
-void check_places(const ForeignRun& run) {
-  if (run.scored || !run.has_logits()) return;
-  record::ShiftedRows rows;
-  for (const auto& prompt : run.prompts) rows.add(prompt.record);
-  const auto shift = rows.shift();
-  if (!shift) return;
-  const bool before = shift->chose == record::ShiftedRows::Chose::token_before;
-  throw bad_data(
-      "{}: rows are one place off: row i has to hold the logits that chose generated token i, but in {} of "
-      "{} rows the "
-      "largest is that of the token {} it ({} are right): {}",
-      run.prompts.front().where, shift->so, shift->rows, before ? "before" : "after", shift->right,
-      before
-          ? "leave out the first row, which chose the prompt's last token, and the last generated token"
-          : "the first row, that after the prompt's last token, is missing: save it too, or count the first "
-            "generated token to the prompt");
 }
 
 std::string mode_of(const ForeignRun& run) {

@@ -46,10 +46,6 @@ void check_tokens(const std::vector<std::int32_t>& tokens, std::int64_t vocabula
 // finite; of rows that are probabilities, and of logits beside log-probabilities.
 void choose_all(ForeignRun& run);
 
-// Generated tokens given beside rows that are off by one: nearly no row chose its token, and nearly all chose
-// the one before or after it. Throws bad_data saying which. After choose_all; texts that were scored pass.
-void check_places(const ForeignRun& run);
-
 // "score", "greedy" where every fed token is the one chosen before it, "follow" else. After choose_all.
 std::string mode_of(const ForeignRun& run);
 

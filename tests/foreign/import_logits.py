@@ -10,7 +10,7 @@ import shutil
 import struct
 from pathlib import Path
 
-from program import Scratch, says
+from program import Scratch, says, says_not
 
 import h5py
 import numpy as np
@@ -175,7 +175,10 @@ def check_shifted(scratch: Scratch) -> None:
     # Tokens of another model, of sampling, and too few to tell.
     says(scratch.run(*generated(logits, (made + 1) % VOCABULARY, "other")), "mode follow")
     mixed = np.where(np.arange(12) % 3 == 0, np.roll(made, 1), made)
-    says(scratch.run(*generated(logits, mixed, "sampled")), "mode follow")
+    off = int((mixed[:-1] != made[:-1]).sum())
+    says(scratch.run(*generated(logits, mixed, "sampled")), "mode follow",
+         f"{off} of 11 generated tokens are not the most likely of their row (sampled, or another model's?): mode follow (first: sampled.npy, "
+         "generated token 0)")
     says(scratch.run(*generated(late[:4], made[:4], "short")), "mode follow")
     # The same shifted rows of a given text: of it nothing was chosen, whatever the largest is.
     text = [2, 3, *made.tolist()]
@@ -186,6 +189,18 @@ def check_shifted(scratch: Scratch) -> None:
             says(scratch.run("import", f"{name}.npy", "--tokens", "text.json", "--first-position", first, "--output", f"{name}-{first}.h5",
                              *ENGINE), "12 rows, float32 logits, mode score")
             says(scratch.run("inspect", f"{name}-{first}.h5", "--validate"), "it can be analysed")
+    # A model that does choose the token that it was fed: the way around that the error tells.
+    scratch.refuses(*generated(late, made), says="If the model really chooses so, import the text as one that was given: --tokens FILE (in "
+                    "safetensors ID.tokens), the prompt's and the generated tokens in one, with --first-position 1")
+    says(scratch.run("import", "shift.npy", "--tokens", "text.json", "--first-position", "1", "--output", "around.h5", *ENGINE),
+         "12 rows, float32 logits, mode score")
+    with h5py.File(scratch / "around.h5") as file:
+        assert file["prompts/shift/input_ids"][:].tolist() == [3, *made[:-1].tolist()] and file["prompts/shift/positions"][0] == 1
+        assert (file["prompts/shift/logits"][:] == late).all()
+    # The same file read from elsewhere on is another run.
+    scratch.refuses("import", "shift.npy", "--tokens", "text.json", "--first-position", "2", "--output", "around.h5", *ENGINE,
+                    says="holds another run", code=64)
+    check_one_shifted(scratch)
     # A record of one's own, in mode follow, is asked.
     with h5py.File(scratch / "other.h5", "r+", libver="v110") as file:
         fed = file["prompts/other/input_ids"]
@@ -194,6 +209,42 @@ def check_shifted(scratch: Scratch) -> None:
             del file["prompts/other"].attrs[name]
         del file.attrs["schema_minor"]
     says(scratch.run("inspect", "other.h5", "--validate"), "/prompts/*/logits: in 9 of 9 rows the largest is that of the token before the one that follows")
+
+
+def check_one_shifted(scratch: Scratch) -> None:
+    """One prompt of several is one place off: it is named, the others are taken."""
+    parts = {}
+    for name in ("a", "b", "c"):
+        logits = logits_of(12)
+        made = logits.argmax(1)
+        first = 1 if name == "b" else 0
+        parts |= {f"{name}.logits": logits[:12 - first], f"{name}.prompt": np.array([2] * (2 + len(parts))), f"{name}.generated": made[first:]}
+    save_safetensors(scratch / "several.safetensors", parts)
+    output = scratch.run("import", "several.safetensors", "--output", "several.h5", *ENGINE)
+    says(output, 'tensor "b.logits": its rows seem to be one place off, though not those of all prompts: in ', "that of the token before it",
+         "mode follow")
+    says_not(output, 'tensor "a.logits"', 'tensor "c.logits"')
+    for name in ("a", "c"):
+        del parts[f"{name}.logits"], parts[f"{name}.prompt"], parts[f"{name}.generated"]
+    save_safetensors(scratch / "several.safetensors", parts | {f"x.{kind}": parts[f"b.{kind}"] for kind in ("logits", "generated")} |
+                     {"x.prompt": np.array([3])})
+    scratch.refuses("import", "several.safetensors", "--output", "several2.h5", *ENGINE,
+                    says="with --first-position 4 for prompts of this length, the others in imports of their own")
+
+
+def check_other_kinds(scratch: Scratch) -> None:
+    """What import does not take says what it is."""
+    np.save(scratch / "p.npy", logits_of(3))
+    np.save(scratch / "in.npy", np.array([2, 3]))
+    scratch.run("import", "p.npy", "--prompt-tokens", "in.npy", "--output", "kind.h5", *ENGINE)
+    np.savez(scratch / "p.npz", logits=logits_of(3))
+    (scratch / "cut.npy").write_bytes((scratch / "p.npy").read_bytes()[:5])
+    with h5py.File(scratch / "other.hdf5", "w", libver="v110") as file:
+        file["logits"] = logits_of(3)
+    for name, words in (("kind.h5", "kind.h5: is a record already: give it to compare"), ("other.hdf5", "is an HDF5 file, and no record"),
+                        ("p.npz", "p.npz: is a zip archive, as .npz"), ("cut.npy", "cut.npy: does not begin as a .npy file: cut off")):
+        scratch.refuses("import", name, "--output", "kind2.h5", *ENGINE, says=words)
+        scratch.refuses("import", "p.npy", "--prompt-tokens", name, "--output", "kind2.h5", *ENGINE, says=words)
 
 
 def check_missing(scratch: Scratch) -> None:
@@ -395,6 +446,7 @@ def main() -> None:
     check_given(scratch)
     check_kinds(scratch)
     check_shifted(scratch)
+    check_other_kinds(scratch)
     check_missing(scratch)
     check_generated_beside_scored(scratch)
     check_other_output(scratch)

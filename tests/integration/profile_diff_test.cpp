@@ -158,10 +158,10 @@ TEST(ProfileDiffRun, ARecordWithRowsOfThePromptIsFedWhatWasGenerated) {
                       {"output_top_logprobs", {{place(-0.2, 7)}, {place(-0.3, 11)}}}}}};
   std::ofstream(folder / "answers.jsonl") << answer << '\n';
   const fs::path engine = folder / "engine.h5", followed = folder / "followed.h5";
-  const auto imported = run_program(
-      {SHARDRIFT_BINARY_DIR "/bin/shardrift", "import", (folder / "answers.jsonl").string(), "--model",
-       fixture("tiny-llama").string(), "--output", engine.string(), "--engine", "another engine",
-       "--prompt-rows"});
+  const auto imported =
+      run_program({SHARDRIFT_BINARY_DIR "/bin/shardrift", "import", (folder / "answers.jsonl").string(),
+                   "--model", fixture("tiny-llama").string(), "--output", engine.string(), "--engine",
+                   "another engine", "--prompt-rows"});
   ASSERT_EQ(imported.code, 0) << imported.output;
   ASSERT_EQ(record::Reader::open(engine).prompt("p0").rows.size(), 4U);
   const auto run =
