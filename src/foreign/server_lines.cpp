@@ -117,7 +117,7 @@ class Prompts {
     if (!answer.prompt)
       throw bad_data(
           "{}: which tokens the server was fed is not said: give --prompts FILE.jsonl, or ask it (vLLM: "
-          "\"return_token_ids\": true or \"prompt_logprobs\": 20; SGLang: \"logprob_start_len\": 0)",
+          "\"return_token_ids\": true; SGLang: \"logprob_start_len\": 0)",
           answer.where);
   }
 

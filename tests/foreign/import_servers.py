@@ -290,7 +290,8 @@ def check_refusals(scratch: Scratch) -> None:
     bad(json.dumps(completion()).replace("-0.25", "NaN"), "bad.jsonl line 1")
     bad(changed(lambda c: c.__setitem__("token_ids", [1])), "token_ids has 1, this list 3")
     bad(changed(lambda c: c.__setitem__("prompt_token_ids", [5, 9])), "the server was fed 2 tokens, one.jsonl has 3 for prompt 'first'")
-    bad(completion(), "which tokens the server was fed is not said: give --prompts", words=())
+    for answer in (completion(), completion(prompt_logprobs=vllm_prompt())):  # of the latter the first token is not there
+        bad(answer, 'which tokens the server was fed is not said: give --prompts FILE.jsonl, or ask it (vLLM: "return_token_ids": true; SGLang', words=())
     bad(changed(lambda c: c.__setitem__("prompt_logprobs", [{}, {}])), "a list whose first entry is null is expected")
     bad(changed(lambda c: c.__setitem__("prompt_logprobs", [None, {"x": {"logprob": -1}}, {}])), 'key "x" is no token id')
     bad(changed(lambda c: c.__setitem__("prompt_logprobs", [None, {"1": {"logprob": -1}}])), "log-probabilities of 1 tokens of the prompt, which has 3")
