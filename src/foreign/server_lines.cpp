@@ -194,6 +194,13 @@ ForeignRun import_server_lines(const ServerFiles& files) {
   const bool prompt_rows =
       files.prompt_rows ||
       std::none_of(answers.begin(), answers.end(), [](const auto& one) { return one.generated.size() > 1; });
+  if (files.prompt_rows && std::none_of(answers.begin(), answers.end(), [](const auto& one) {
+        return !one.given.empty() || !one.part_of_prompt.empty();
+      }))
+    throw bad_data(
+        "{}: --prompt-rows, but no answer has log-probabilities of its prompt's tokens: ask for them (vLLM: "
+        "\"prompt_logprobs\": 20; SGLang: \"logprob_start_len\": 0), or leave the flag out",
+        files.answers.string());
   ForeignRun run;
   run.vocabulary = files.vocabulary;
   run.scored = true;

@@ -254,7 +254,10 @@ def check_parts_of_prompts(scratch: Scratch) -> None:
     says(scratch.run(*words), "input_token_logprobs has 2 tokens, the prompt a number that prompt_tokens does not say")
     for count in (0, 1, 3):
         save(scratch, "part.jsonl", *[asked(count)] * 2)
-        says_not(scratch.run(*words), "left out", "input_token_logprobs")
+        without = [word for word in words if word != "--prompt-rows"]
+        says_not(scratch.run(*(words if count == 3 else without)), "left out", "input_token_logprobs")
+        if count < 3:
+            scratch.refuses(*words, says="part.jsonl: --prompt-rows, but no answer has log-probabilities of its prompt's tokens: ask for them")
     save(scratch, "part.jsonl", *[asked(4)] * 2)
     scratch.refuses(*words[:-len(ENGINE)], *ENGINE, says="part.jsonl line 1: meta_info: input_token_logprobs is")
 
