@@ -22,7 +22,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr auto kPoll = std::chrono::milliseconds(20);
-constexpr auto kLongest = std::chrono::minutes(5);  // torchrun's ranks import torch
 
 // A file of our own, gone with its owner.
 class TemporaryLog {
@@ -50,8 +49,12 @@ bool is_program(const std::string& word) {
   });
 }
 
+std::string seconds_text(std::chrono::milliseconds time) {
+  return fmt::format("{:g}", std::chrono::duration<double>(time).count());
+}
+
 // Empty: it could run.
-std::string problem_of(const study::Configuration& one, const Launcher& launcher) {
+std::string problem_of(const study::Configuration& one, const Launcher& launcher, const Asking& asking) {
   if (!is_program(one.engine.front()))
     return fmt::format("there is no program {} here: put its folder on PATH", one.engine.front());
   if (!one.checks) return {};
@@ -60,13 +63,21 @@ std::string problem_of(const study::Configuration& one, const Launcher& launcher
   command.words.emplace_back("--check");
   Process process(command);
   const auto begun = std::chrono::steady_clock::now();
+  bool said = false;
   while (true) {
     if (const auto ended = process.poll())
       return ended->code == 0 && ended->signal == 0 ? std::string()
                                                     : reason_of(*ended, log.path(), one.engine);
-    if (std::chrono::steady_clock::now() - begun > kLongest) {
+    const auto passed = std::chrono::steady_clock::now() - begun;
+    if (!said && asking.say && passed >= asking.quiet) {
+      asking.say(fmt::format("{}: waiting for its engine's answer to --check, {} s at most: {}", one.name,
+                             seconds_text(asking.limit), shell_text(command.words)));
+      said = true;
+    }
+    if (passed >= asking.limit) {
       process.signal_group(SIGKILL);
-      return fmt::format("no answer to --check in {} minutes", kLongest.count());
+      return fmt::format("no answer to --check in {} s: {}", seconds_text(asking.limit),
+                         shell_text(command.words));
     }
     std::this_thread::sleep_for(kPoll);
   }
@@ -75,7 +86,7 @@ std::string problem_of(const study::Configuration& one, const Launcher& launcher
 }  // namespace
 
 void require_engines(const study::Study& study, const study::StudyPlan& plan,
-                     const std::vector<std::string>& names, const Launcher& launcher) {
+                     const std::vector<std::string>& names, const Launcher& launcher, const Asking& asking) {
   std::map<std::vector<std::string>, std::string> asked;  // problems by command
   std::vector<std::string> errors;
   for (const auto& one : plan.configurations) {
@@ -84,7 +95,7 @@ void require_engines(const study::Study& study, const study::StudyPlan& plan,
     words.insert(words.end(), one.arguments.begin(), one.arguments.end());
     auto found = asked.find(words);
     if (found != asked.end()) continue;  // said of the first run that has it
-    found = asked.emplace(words, problem_of(one, launcher)).first;
+    found = asked.emplace(words, problem_of(one, launcher, asking)).first;
     if (!found->second.empty())
       errors.push_back(fmt::format("{}:{}: {}: the engine's command cannot run: {}", study.file.string(),
                                    one.line, one.name, found->second));

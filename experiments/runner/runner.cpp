@@ -7,6 +7,7 @@
 #include <csignal>
 #include <fstream>
 #include <map>
+#include <optional>
 #include <set>
 #include <thread>
 
@@ -45,8 +46,9 @@ struct Running {
   Clock::time_point begin;
   std::vector<std::string> devices;
   double begun_with = 0;
-  double fraction = 0;             // of its prompts, as last seen
-  Clock::time_point progressed{};  // when it was seen first
+  double fraction = 0;                        // of its prompts, as last seen
+  Clock::time_point progressed{};             // when it was seen first
+  std::optional<fs::file_time_type> older{};  // when the record that it replaces was written
 };
 
 class Runner {
@@ -237,6 +239,7 @@ class Runner {
     ++run.attempts;
     const auto command = command_of(configuration, options_.launcher, one.devices, threads_of(configuration),
                                     run.replacing, run.log);
+    if (run.replacing) one.older = written_at(configuration.output);
     try {
       write_attempt(run, command);
       one.process = Process(command);
@@ -253,6 +256,22 @@ class Runner {
                           run.plan, run.predicted ? ", predicted" : ""));
     running_.push_back(std::move(one));
     save();
+  }
+
+  // nullopt: nothing is there.
+  static std::optional<fs::file_time_type> written_at(const fs::path& output) {
+    std::error_code error;
+    const auto time = fs::last_write_time(output, error);
+    return error ? std::nullopt : std::optional(time);
+  }
+
+  // Of one that says that all went well. Other engines' commands may say so and have written nothing: taken
+  // at their word, these would be done now and not done at the next command, for ever.
+  static std::string fault_of(const Running& one) {
+    const auto& output = one.configuration->output;
+    if (one.older && one.older == written_at(output))
+      return fmt::format("{} is still the older record, which it was to replace", output.string());
+    return fault_of_output(*one.configuration);
   }
 
   static void write_attempt(const RunStatus& run, const Command& command) {
@@ -275,7 +294,9 @@ class Runner {
       const double seconds = std::chrono::duration<double>(Clock::now() - it->begin).count();
       run.seconds += seconds;
       gpus_.give_back(it->devices);
-      if (ended->code == 0 && ended->signal == 0)
+      const bool well = ended->code == 0 && ended->signal == 0;
+      const auto fault = well ? fault_of(*it) : std::string();
+      if (well && fault.empty())
         measured_.push_back({.estimated = it->configuration->estimated_seconds,
                              .elapsed = seconds,
                              .fraction = 1,
@@ -284,8 +305,10 @@ class Runner {
                              .alone = it->configuration->ranks > 1});
       const auto& engine = it->configuration->engine;
       it = running_.erase(it);
-      if (ended->code == 0 && ended->signal == 0) {
+      if (well && fault.empty()) {
         finish(run, RunState::done, "");
+      } else if (well) {
+        finish(run, RunState::failed, "exit code 0, but it wrote no record: " + fault);
       } else if (ended->code == static_cast<int>(ExitCode::interrupted) || asked_to_stop() > 0) {
         finish(run, RunState::interrupted, reason_of(*ended, run.log, engine));
       } else {

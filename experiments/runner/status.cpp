@@ -151,15 +151,24 @@ bool is_complete(const fs::path& output) {
   }
 }
 
-bool is_record_of(const study::Configuration& configuration) {
-  if (configuration.role == study::Role::probe) {
-    std::error_code error;
-    return fs::exists(configuration.output, error);
+std::string fault_of_output(const study::Configuration& configuration) {
+  const auto& output = configuration.output;
+  std::error_code error;
+  if (!fs::exists(output, error)) return fmt::format("{} is not there", output.string());
+  if (configuration.role == study::Role::probe) return {};
+  try {
+    if (!record::Reader::open(output).complete()) return fmt::format("{} is not complete", output.string());
+    return {};
+  } catch (const Error& unread) {
+    return unread.what();  // which names the file
   }
-  if (!configuration.engine.empty())
-    return is_complete(configuration.output);  // the fingerprint tells the rest
-  return is_complete(configuration.output) &&
-         record::Reader::open(configuration.output).run().plan == configuration.plan_json;
+}
+
+bool is_record_of(const study::Configuration& configuration) {
+  if (!fault_of_output(configuration).empty()) return false;
+  // Of a probe nothing more is known, of another engine's record the fingerprint tells the rest.
+  if (configuration.role == study::Role::probe || !configuration.engine.empty()) return true;
+  return record::Reader::open(configuration.output).run().plan == configuration.plan_json;
 }
 
 }  // namespace shardrift::runner

@@ -137,7 +137,9 @@ RunStatus status_of(const study::Configuration& configuration, const std::filesy
 std::int64_t finished_prompts(const std::filesystem::path& output, std::int64_t all);
 // Is OUT.h5 there and complete?
 bool is_complete(const std::filesystem::path& output);
-// … and of this plan?
+// Why what lies there is no complete record (of a probe: no file), in words that name it; empty: it is one.
+std::string fault_of_output(const study::Configuration& configuration);
+// Is it one, and of this plan?
 bool is_record_of(const study::Configuration& configuration);
 
 }  // namespace shardrift::runner

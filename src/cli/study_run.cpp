@@ -216,12 +216,14 @@ ExitCode run_study(const std::function<study::Study(const study::Machine&)>& mak
   for (auto& folder : study::shipped_profile_folders()) planning.collective_profiles.push_back(folder);
   const auto plan = study::plan_study(study, options.machine.machine, planning);
   if (plan.configurations.empty()) throw usage_error("{}: nothing of it can run here", study.name);
-  if (!flags.no_run) runner::require_engines(study, plan, names_to_do(plan, options), options.launcher);
+  ProgressLine line(ProgressLine::Logs::none);
+  if (!flags.no_run)
+    runner::require_engines(study, plan, names_to_do(plan, options), options.launcher,
+                            {.say = [&](const std::string& text) { line.say(text); }});
   print(plan_text(study, plan, options, free_bytes_at(options.output)));
   if (flags.dry_run) return ExitCode::ok;
 
   print("\n");
-  ProgressLine line(ProgressLine::Logs::none);
   const auto status = runner::run_study(study, plan, options, line);
   const bool interrupted = status.state == "interrupted" && !flags.no_run;
   const bool whole =

@@ -28,6 +28,7 @@ using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
+using ::testing::StartsWith;
 
 constexpr const char* kStudy = R"(
 question = "one against two?"
@@ -120,6 +121,31 @@ TEST_F(StudyProgram, AnEngineWritesARecord) {
   const auto failed = run({"--rerun-changed"});
   EXPECT_EQ(failed.code, 70) << failed.output;
   EXPECT_THAT(failed.output, HasSubstr("other: failed"));
+}
+
+// Else it would be done now, and not done at the next command.
+TEST_F(StudyProgram, AnEngineThatEndsWellWithoutARecordFailed) {
+  const std::string name = "[[candidate]]\nname = 'other'\n";
+  const auto failing = [&](const std::string& engine, const std::vector<std::string>& more = {}) {
+    write(kStudy + name + "engine = " + engine + "\n");
+    const auto finished = run(more);
+    EXPECT_EQ(finished.code, 70) << finished.output;
+    EXPECT_EQ(status().find("other")->state, RunState::failed);
+    return status().find("other")->reason;
+  };
+  const auto other = (output() / "other.h5").string();
+  EXPECT_EQ(failing("'true'"), "exit code 0, but it wrote no record: " + other + " is not there");
+  EXPECT_EQ(run({"--no-run"}).code, 2);  // the others are compared
+  folder_.write("engine.sh", "while [ \"$1\" != --output ]; do shift; done\necho text >\"$2\"\n");
+  EXPECT_THAT(failing("'sh ./engine.sh'", {"--rerun-changed"}),
+              AllOf(StartsWith("exit code 0, but it wrote no record: " + other), HasSubstr("HDF5")));
+  fs::remove(other);
+  write(kStudy + name + "engine = '" SHARDRIFT_BINARY_DIR "/tests/fake_worker run'\n");
+  const auto whole = run({"--rerun-changed"});
+  EXPECT_EQ(whole.code, 0) << whole.output;
+  EXPECT_EQ(failing("'true'", {"--rerun-changed"}),
+            "exit code 0, but it wrote no record: " + other +
+                " is still the older record, which it was to replace");
 }
 
 // Before any run spends time: a program that is not there, and what a command says to --check.
