@@ -42,6 +42,8 @@ import numpy as np
 from collective_profile import save_profile
 from sum_order import MOST_RANKS, NOT_BINARY, STORED, Fill, Found, Words, changed_words, probe_sum, rounded, widened
 
+REPEATS = range(2, 901)  # calls with the same random numbers
+
 
 class ProbeError(Exception):
     """Says in one sentence what cannot be probed."""
@@ -209,8 +211,8 @@ def probe(all_reduce: Callable, counts: Sequence[int], dtypes: Sequence[str] = (
             raise ProbeError(f"dtypes {list(dtypes)}: use {', '.join(STORED)}")
         if not counts or min(counts) < 1:
             raise ProbeError(f"counts {list(counts)}: a message has at least 1 element")
-        if not 2 <= repeats <= 900:
-            raise ProbeError(f"repeats {repeats}: use 2 to 900 calls")
+        if repeats not in REPEATS:
+            raise ProbeError(f"repeats {repeats}: use {REPEATS[0]} to {REPEATS[-1]} calls")
         return tuple(counts), tuple(dtypes), repeats, captured
 
     asked = ranks.gather(ranks.together(checked))
@@ -248,6 +250,55 @@ def numbers(text: str) -> list[int]:
 
 numbers.__name__ = "list of numbers from 1"
 
+BACKENDS = ("gloo", "nccl", "mpi")
+LARGEST = 2**28  # elements of a message: every rank holds the numbers of all ranks, as float64
+
+
+def usage_fault(options: argparse.Namespace) -> str:
+    """What of the words cannot be, as far as that can be said without torch; empty: nothing."""
+    if not options.counts or bool(options.tokens) != bool(options.hidden):
+        return "give --count N[,N…], or --tokens and --hidden together"
+    if max(options.counts) > LARGEST:
+        return f"a message of {max(options.counts)} elements: at most {LARGEST} can be probed"
+    unknown = [name for name in options.dtypes if name not in STORED]
+    if unknown:
+        return f"--dtype {unknown[0] or 'without a name'}: use {', '.join(STORED)}"
+    if options.repeats not in REPEATS:
+        return f"--repeats {options.repeats}: use {REPEATS[0]} to {REPEATS[-1]} calls"
+    if options.backend not in BACKENDS:
+        return f"--backend {options.backend}: use {', '.join(BACKENDS)}"
+    if options.backend != "nccl" and (options.captured or not options.all_reduce_of_backend):
+        given = "--captured" if options.captured else f"--all-reduce {options.all_reduce}"
+        return f"{given}: runs on GPUs: add --backend nccl"
+    if not {"RANK", "WORLD_SIZE"} <= set(os.environ):
+        return "no ranks: start it with torchrun --nproc-per-node 4 scripts/python/probe_collective.py …"
+    return file_fault(options.save_profile)
+
+
+def file_fault(path: str | None) -> str:
+    """Why the profile could not be written, on the first host, where rank 0 is (torchrun numbers hosts as GROUP_RANK)."""
+    if path is None or os.environ.get("GROUP_RANK", "0") != "0":
+        return ""
+    folder = Path(path).parent
+    if not path or Path(path).is_dir():
+        return f"--save-profile {path or 'without a name'}: name a file"
+    if not folder.is_dir():
+        return f"--save-profile {path}: there is no folder {folder}: make it first"
+    return "" if os.access(folder, os.W_OK) else f"--save-profile {path}: {folder} cannot be written to"
+
+
+def machine_fault(backend: str) -> str:
+    """Why this torch on this machine has no such backend; empty: it has. Before the ranks meet, where others would wait."""
+    import torch
+    import torch.distributed as dist
+
+    if not getattr(dist, f"is_{backend}_available")():
+        return f"--backend {backend}: this torch ({torch.__version__}) was built without it"
+    if backend != "nccl":
+        return ""
+    wanted, gpus = int(os.environ.get("LOCAL_RANK", "0")) + 1, torch.cuda.device_count()
+    return "" if gpus >= wanted else f"--backend nccl: needs a GPU for each rank; here {'is' if gpus == 1 else 'are'} {gpus or 'none'}"
+
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     import torch_sums  # the command line alone needs it
@@ -257,7 +308,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
             self.exit(64, f"error: {message} (--help has examples)\n")
 
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--backend", default="gloo", help="torch.distributed's: gloo (default), nccl, mpi")
+    parser.add_argument("--backend", default="gloo", help=f"torch.distributed's: {', '.join(BACKENDS)} (default gloo)")
     parser.add_argument("--all-reduce", choices=torch_sums.SUMS, default=torch_sums.LIBRARY, metavar="NAME",
                         help="; ".join(f"{name}: {words}" for name, words in torch_sums.SUMS.items())
                         + " (default library; all others need --backend nccl)")
@@ -274,16 +325,10 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--quiet", action="store_true", help="only the result line")
     options = parser.parse_args(arguments)
     options.counts = options.count + [tokens * hidden for tokens in options.tokens for hidden in options.hidden]
-    usage = None
-    if not options.counts or bool(options.tokens) != bool(options.hidden):
-        usage = "give --count N[,N…], or --tokens and --hidden together"
-    elif options.backend != "nccl" and (options.captured or options.all_reduce != torch_sums.LIBRARY):
-        given = "--captured" if options.captured else f"--all-reduce {options.all_reduce}"
-        usage = f"{given}: runs on GPUs: add --backend nccl"
-    elif not {"RANK", "WORLD_SIZE"} <= set(os.environ):
-        usage = "no ranks: start it with torchrun --nproc-per-node 4 scripts/python/probe_collective.py …"
-    if usage:
-        parser.error(usage)
+    options.dtypes = [name.strip() for name in options.dtype.split(",")]
+    options.all_reduce_of_backend = options.all_reduce == torch_sums.LIBRARY
+    if fault := usage_fault(options) or machine_fault(options.backend):
+        parser.error(fault)
     return options
 
 
@@ -305,7 +350,7 @@ def run(options: argparse.Namespace) -> int:
         version = ".".join(map(str, torch.cuda.nccl.version())) if of_nccl else f"torch {torch.__version__}"
         library = torch_sums.library_name(options.backend, options.all_reduce)
         all_reduce = torch_sums.of_name(options.all_reduce)
-        found = probe(torch_sums.Captured(all_reduce) if options.captured else all_reduce, options.counts, options.dtype.split(","),
+        found = probe(torch_sums.Captured(all_reduce) if options.captured else all_reduce, options.counts, options.dtypes,
                       str(device), library, version, options.save_profile, options.captured, options.repeats, quiet=options.quiet)
         if dist.get_rank() == 0:
             folds = sum(one.kind == "tree" for one in found)

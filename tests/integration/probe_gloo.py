@@ -82,20 +82,20 @@ class Gloo(unittest.TestCase):
     def tearDown(self):
         self.folder.cleanup()
 
-    def ranks(self, size: int, command: list[str], name: str) -> list[tuple[int, str]]:
-        """(exit code, output) of every rank; they meet in a file, so no port is taken."""
+    def ranks(self, size: int, command: list[str], name: str, started: int | None = None, **variables: str) -> list[tuple[int, str]]:
+        """(exit code, output) of every rank, or of the first `started`; they meet in a file, so no port is taken."""
         meeting = f"file://{self.folder.name}/{name}"
         processes = []
-        for rank in range(size):
+        for rank in range(size if started is None else started):
             environment = os.environ | {"RANK": str(rank), "WORLD_SIZE": str(size), "GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1",
-                                        "PYTHONPATH": str(SCRIPTS)}
+                                        "PYTHONPATH": str(SCRIPTS)} | variables
             processes.append(subprocess.Popen([self.python, *(part.replace("MEETING", meeting) for part in command)], text=True,
                                               env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT))
         texts = [process.communicate(timeout=LIMIT_S)[0] for process in processes]
         return [(process.returncode, text) for process, text in zip(processes, texts)]
 
-    def probe(self, size: int, arguments: list[str], name: str) -> list[tuple[int, str]]:
-        return self.ranks(size, [str(SCRIPTS / "probe_collective.py"), "--init", "MEETING", *arguments], name)
+    def probe(self, size: int, arguments: list[str], name: str, **more) -> list[tuple[int, str]]:
+        return self.ranks(size, [str(SCRIPTS / "probe_collective.py"), "--init", "MEETING", *arguments], name, **more)
 
     def test_profiles(self):
         for size in (2, 3, 4):
@@ -127,10 +127,25 @@ class Gloo(unittest.TestCase):
             for code, text in self.probe(2, ["--count", "8", *flags], "gpus"):
                 self.assertEqual((code, text), (64, f"error: {named}: runs on GPUs: add --backend nccl (--help has examples)\n"))
 
-    def test_what_gloo_cannot_sum_is_said_once(self):
-        ended = self.probe(2, ["--count", "8", "--dtype", "int4"], "refused")
-        self.assertEqual([code for code, _ in ended], [70, 70])
-        self.assertEqual([text for _, text in ended], ["error: rank 0: dtypes ['int4']: use float64, float32, float16, bfloat16\n", ""])
+    def test_what_cannot_be_is_refused_before_the_ranks_meet(self):
+        """One rank of two: it would wait for ever."""
+        folder = Path(self.folder.name) / "missing"
+        for flags, says in ((["--dtype", "float32,int32"], "--dtype int32: use float64, float32, float16, bfloat16"),
+                            (["--backend", "banana"], "--backend banana: use gloo, nccl, mpi"),
+                            (["--count", "8,100000000000"], "a message of 100000000000 elements: at most 268435456 can be probed"),
+                            (["--repeats", "1"], "--repeats 1: use 2 to 900 calls"),
+                            (["--save-profile", f"{folder}/x.json"],
+                             f"--save-profile {folder}/x.json: there is no folder {folder}: make it first"),
+                            (["--save-profile", str(folder.parent)], f"--save-profile {folder.parent}: name a file")):
+            self.assertEqual(self.probe(2, ["--count", "8", *flags], "refused", started=1),
+                             [(64, f"error: {says} (--help has examples)\n")])
+        self.assertFalse(folder.exists())
+
+    def test_a_backend_that_is_not_here_is_refused(self):
+        (code, text), = self.probe(2, ["--count", "8", "--backend", "nccl"], "nccl", started=1, CUDA_VISIBLE_DEVICES="")
+        self.assertEqual(code, 64)
+        self.assertRegex(text, r"^error: --backend nccl: (this torch \(.*\) was built without it|needs a GPU for each rank; here are none)"
+                               r" \(--help has examples\)\n$")
 
 
 if __name__ == "__main__":
