@@ -88,6 +88,13 @@ Json prompt_json(const record::Reader& reader, const std::string& id) {
           {"sha256", prompt.hash}};
 }
 
+// Another program's plan may be empty (null) or no JSON object (the text).
+Json plan_value(const std::string& plan) {
+  if (plan.empty()) return nullptr;
+  auto json = Json::parse(plan, nullptr, false);
+  return json.is_object() ? json : Json(plan);
+}
+
 Json side_json(const RunSummary& run, const record::Identity& identity) {
   return {{"path", run.path},
           {"plan", run.plan},
@@ -109,7 +116,7 @@ std::string inspect_json(const record::Reader& reader) {
                {"complete", reader.complete()},
                {"described", describe_plan(run)}};
   json.update(fields_to_json<Json>(run));
-  json["plan"] = Json::parse(run.plan, nullptr, false);
+  json["plan"] = plan_value(run.plan);
   json["timing"] = timing_json(reader.timing());
   json["model"] = model_json(run.model);
   json["environment"] = environment_json(run.environment);

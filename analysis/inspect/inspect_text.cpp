@@ -102,7 +102,8 @@ std::string environment_text(const record::Environment& environment) {
   text += map_text("libraries", environment.libraries) + map_text("settings", environment.settings) +
           map_text("variables", environment.variables);
   text += collectives_text(environment);
-  if (!environment.topology.empty()) text += "topology\n" + environment.topology + "\n";
+  if (!environment.topology.empty())
+    text += "topology\n" + legible(environment.topology, Newlines::kept) + "\n";
   return text;
 }
 
@@ -153,10 +154,10 @@ std::string prompts_text(const record::Reader& reader) {
     std::vector<std::string> cells{id,
                                    std::to_string(prompt.prompt.tokens.size()),
                                    std::to_string(prompt.rows.size()),
-                                   prompt.stop,
+                                   legible(prompt.stop),
                                    reader.has_logits(id) ? "yes" : "no",
                                    traces_text(prompt),
-                                   prompt.hash.substr(0, 12)};
+                                   legible(prompt.hash.substr(0, 12))};
     if (together) cells.insert(cells.end(), {ids_text(prompt.prefilled_with), ids_text(prompt.decoded_with)});
     cells.push_back(quoted(prompt.prompt.text, 40));
     table.add(std::move(cells));

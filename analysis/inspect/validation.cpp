@@ -1,7 +1,9 @@
 #include "analysis/inspect/validation.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "common/argmax.hpp"
@@ -49,6 +51,20 @@ std::optional<std::string> fault_of_tokens(const PromptRecord& record, bool gree
   return std::nullopt;
 }
 
+// Of one row's most likely tokens: distinct ones, whose probabilities are parts of one.
+std::string fault_of_list(std::span<const std::int32_t> ids, std::span<const float> log_probabilities) {
+  constexpr double kRounding = 0.01;  // servers give some digits of what 16 bits held
+  std::vector<std::int32_t> sorted(ids.begin(), ids.end());
+  std::sort(sorted.begin(), sorted.end());
+  if (const auto twice = std::adjacent_find(sorted.begin(), sorted.end()); twice != sorted.end())
+    return fmt::format("the list names token {} twice", *twice);
+  double sum = 0;
+  for (const float value : log_probabilities) sum += std::exp(static_cast<double>(value));
+  if (sum > 1 + kRounding)
+    return fmt::format("the probabilities of its list sum to {:.3g}, more than 1 (natural logarithms)", sum);
+  return {};
+}
+
 std::optional<std::string> fault_of_top(const PromptRecord& record) {
   if (auto fault = record::fault_in_top(record)) return fault;
   const auto k = static_cast<std::size_t>(record.top.k);
@@ -60,6 +76,8 @@ std::optional<std::string> fault_of_top(const PromptRecord& record) {
             "row {}: {} at place {} is no log-probability, or no descending one (natural logarithms, "
             "most likely first)",
             i, values[j], j);
+    if (const auto fault = fault_of_list({record.top.ids.data() + i * k, k}, {values, k}); !fault.empty())
+      return fmt::format("row {}: {}", i, fault);
     if (record.top.ids[i * k] != record.rows[i].chosen)
       return fmt::format(
           "row {}: the list begins with token {}, chosen says {}: at ties the lowest id is first", i,
@@ -80,6 +98,15 @@ class Rows {
     if (reader_.run().mode == "follow") shifted_.add(record);
     if (const auto fault = fault_of_top(record)) found_.wrong.push_back({object + "/top", *fault});
     if (record.rows.empty()) found_.wrong.push_back({object, "has no rows"});
+    const auto tokens = static_cast<std::int64_t>(record.prompt.tokens.size());
+    if (reader_.run().mode == "score" && !record.rows.empty() && record.rows.back().position >= tokens)
+      found_.wrong.push_back(
+          {object + "/tokens",
+           fmt::format(
+               "are {}, but rows stand at positions up to {}: in mode score `tokens` is the whole text; "
+               "rows of generated tokens are of mode greedy or follow",
+               tokens, record.rows.back().position)});
+    for (const Row& row : record.rows) untimed_ += row.seconds >= 0 && std::isfinite(row.seconds) ? 0 : 1;
     if (!reader_.has_logits(id)) return;
     try {
       LogitsCheck(reader_, record).run(Verify::chosen_too);
@@ -105,6 +132,10 @@ class Rows {
           {"/prompts/*/logits", fmt::format("{} of {} rows hold NaN or an infinity: no distribution, "
                                             "no KL of these",
                                             not_finite_, found_.rows_with_logits)});
+    if (untimed_ > 0)
+      found_.lacks.push_back({"/prompts/*/forward/seconds",
+                              fmt::format("{} of {} rows have a negative time or none: no cost of these",
+                                          untimed_, found_.rows)});
     if (probabilities_)
       found_.wrong.push_back({"/prompts/*/logits",
                               "are probabilities (they sum to 1), not logits: write what stood "
@@ -135,6 +166,7 @@ class Rows {
   Validation& found_;
   record::ShiftedRows shifted_;
   std::int64_t not_finite_ = 0;
+  std::int64_t untimed_ = 0;
   bool probabilities_ = false;
   bool log_probabilities_ = false;
 };

@@ -4,13 +4,14 @@
 
 #include <algorithm>
 #include <map>
-#include <nlohmann/json.hpp>
+#include <set>
+#include <utility>
 
-#include "common/json_file.hpp"
-#include "common/text.hpp"
 #include "record/hdf5_fields.hpp"
 #include "record/hdf5_types.hpp"
 #include "record/part_file.hpp"
+#include "record/value_faults.hpp"
+#include "record/verify.hpp"
 
 namespace shardrift::record {
 namespace {
@@ -34,26 +35,15 @@ constexpr Optional kOfModel[] = {
     {"weights",
      "whether two records ran the same weights is taken on trust (shardrift import --model says it)"},
     {"tokenizer", "whether both texts were cut into tokens alike is seen from the tokens alone"}};
+constexpr const char* kNoStop = "whether its text had ended (eos) is not known: it counts as cut off";
 constexpr Optional kOfPrompt[] = {
-    {"stop", "whether its text had ended (eos) is not known: it counts as cut off"},
+    {"stop", kNoStop},
     {"hash", "an edited or damaged prompt is noticed by HDF5's checksums alone, where the file has them"}};
 constexpr Optional kBesidesRows[] = {
     {"text", "its text is not shown"},
     {"forward", "which passes computed it and how long they took is not known: no speed, no cost in gate"},
     {"hidden", "explain has no growth through the layers"},
     {"checksums", "explain cannot name the first operation that differs"}};
-
-// What keeps a plan from saying who computed the record; empty: nothing.
-std::string fault_of_plan(const std::string& plan) {
-  const auto json = nlohmann::json::parse(plan, nullptr, false);
-  if (json.is_discarded()) return "is no JSON: " + shown(plan);
-  if (!json.is_object()) return "is " + shown(json) + ", no JSON object";
-  const auto engine = json.find("engine");
-  if (engine == json.end())
-    return json.contains("shards") ? "" : "has no engine, and no shards as a plan of shardrift-run has";
-  if (!engine->is_string()) return "names the engine " + shown(*engine) + ", which is no text";
-  return is_blank(engine->get<std::string>()) ? "names an engine without a name" : "";
-}
 
 class Validator {
  public:
@@ -88,22 +78,39 @@ class Validator {
     }
   }
 
-  void lacks(const std::string& object, const char* then) { found_.lacks.push_back({object, then}); }
+  void lacks(const std::string& object, const std::string& then) { found_.lacks.push_back({object, then}); }
+  // fault: empty where there is none.
+  void wrong(const std::string& object, const std::string& fault, const std::string& should) {
+    if (!fault.empty()) found_.wrong.push_back({object, fault + "; it has to be " + should});
+  }
 
+  // Returns the names of those that could be read.
   template <typename Value>
-  void look_at_fields(const h5::Group& group, Value& value,
-                      const std::map<std::string, std::string>& should) {
+  std::set<std::string> look_at_fields(const h5::Group& group, Value& value,
+                                       const std::map<std::string, std::string>& should) {
+    std::set<std::string> read;
     for_each_field(value, [&](const auto& row, auto& field) {
       const std::string name(row.key);
       if (row.needed == Needed::no && !group.has_attribute(name)) return;
       const auto what = should.find(name);
-      attempt(group.path() + "/@" + name, what == should.end() ? "a text of fixed length" : what->second,
-              [&] { h5::read_field(group, name, field); });
+      if (attempt(group.path() + "/@" + name, what == should.end() ? "a text of fixed length" : what->second,
+                  [&] { h5::read_field(group, name, field); }))
+        read.insert(name);
     });
+    return read;
+  }
+
+  static std::string fault_of_word(const std::string& word, const std::set<std::string>& words) {
+    return words.contains(word) ? "" : "is '" + word + "'";
   }
 
   void look_at_run(const h5::Group& root) {
     attempt("/@schema", "1 (int64)", [&] { check_schema(root); });
+    if (root.has_attribute("schema_minor"))
+      attempt("/@schema_minor", "an int64 from 0", [&] {
+        minor_ = root.integer("schema_minor");
+        if (minor_ < 0) throw h5::Hdf5Error(fmt::format("is {}", minor_));
+      });
     attempt("/@status", "'complete', a text of fixed length", [&] {
       const auto status = root.text("status");
       if (status != "complete" && status != "partial")
@@ -115,40 +122,60 @@ class Validator {
               "where all are there");
     });
     RunInfo run;
-    look_at_fields(
-        root, run,
-        {{"plan", "a text that says who computed this: '{\"engine\": \"vLLM 0.11, TP=4\"}'"},
-         {"mode", "'greedy', 'follow' (given tokens, one by one) or 'score' (given tokens, at once)"},
-         {"level", "'logits', or 'top' where only the most likely tokens are there"},
-         {"logits_dtype", "'float64', 'float32', 'float16' or 'bfloat16'"}});
-    if (!run.mode.empty() && run.mode != "greedy" && run.mode != "follow" && run.mode != "score")
-      found_.wrong.push_back(
-          {"/@mode", fmt::format("is '{}'; it has to be 'greedy', 'follow' (given tokens, one by "
-                                 "one) or 'score' (given tokens, at once)",
-                                 run.mode)});
-    if (!run.level.empty() && run.level != "top" && run.level != "logits" && run.level != "hidden")
-      found_.wrong.push_back(
-          {"/@level", fmt::format("is '{}'; it has to be 'top', 'logits' or 'hidden'", run.level)});
-    if (const auto fault = run.plan.empty() ? std::string() : fault_of_plan(run.plan); !fault.empty())
+    const std::string who = "a text that says who computed this: '{\"engine\": \"vLLM 0.11, TP=4\"}'";
+    const std::string modes =
+        "'greedy', 'follow' (given tokens, one by one) or 'score' (given tokens, at once)";
+    const auto read =
+        look_at_fields(root, run,
+                       {{"plan", who},
+                        {"mode", modes},
+                        {"level", "'logits', or 'top' where only the most likely tokens are there"},
+                        {"logits_dtype", "'float64', 'float32', 'float16' or 'bfloat16'"}});
+    if (read.contains("mode")) wrong("/@mode", fault_of_word(run.mode, {"greedy", "follow", "score"}), modes);
+    if (read.contains("level"))
+      wrong("/@level", fault_of_word(run.level, {"top", "logits", "hidden"}), "'top', 'logits' or 'hidden'");
+    if (const auto fault = read.contains("plan") ? fault_of_plan(run.plan) : ""; !fault.empty())
       found_.wrong.push_back(
           {"/@plan", fault + "; it has to say who computed this: '{\"engine\": \"vLLM 0.11, TP=4\"}'"});
     for (const auto& one : kOfRun)
       if (!root.has_attribute(one.name)) lacks(std::string("/@") + one.name, one.then);
     shape_.dtype = run.logits_dtype;
+    greedy_ = run.mode == "greedy";
     attempt("/model", "a group with the int64 attribute vocabulary", [&] {
       const auto group = root.group("model");
       ModelInfo model;
-      look_at_fields(group, model, {{"vocabulary", "the number of logits in a row (int64)"}});
+      const std::string should = "the number of logits in a row (int64)";
+      if (look_at_fields(group, model, {{"vocabulary", should}}).contains("vocabulary") &&
+          model.vocabulary < 1)
+        wrong("/model/@vocabulary", fmt::format("is {}", model.vocabulary), should);
       shape_.vocabulary = model.vocabulary;
+      for (const auto& [name, hash] :
+           {std::pair{"identity", model.identity}, std::pair{"weights", model.weights}})
+        wrong(std::string("/model/@") + name, fault_of_sha256(hash),
+              "64 hexadecimal digits, or left out where it is not known");
+      if (const auto fault = fault_of_dtype(model.dtype); !fault.empty())
+        lacks("/model/@dtype", fault + ": which dtype the engine computed in is not known");
       for (const auto& one : kOfModel)
         if (!group.has_attribute(one.name)) lacks(std::string("/model/@") + one.name, one.then);
       if (!group.has("vocab")) lacks("/model/vocab", "tokens are shown as numbers");
     });
+    look_at_timing(root);
     if (!root.has("environment"))
       lacks("/environment", "which devices, libraries and variables computed it is not known");
     else
       attempt("/environment", "groups devices, libraries, variables, settings of text attributes",
               [&] { read_environment(root.group("environment")); });
+  }
+
+  void look_at_timing(const h5::Group& root) {
+    if (!root.has("timing")) return;
+    attempt("/timing", "a group of seconds (float64) and numbers of tokens (int64)", [&] {
+      const RunTiming timing = read_timing(root);
+      for_each_field(timing, [&](const auto& row, const auto& amount) {
+        if (const auto fault = fault_of_amount(static_cast<double>(amount)); !fault.empty())
+          lacks("/timing/@" + std::string(row.key), fault + ": how long the run took is not known");
+      });
+    });
   }
 
   void look_at_prompts(const h5::Group& root) {
@@ -185,9 +212,10 @@ class Validator {
           throw h5::Hdf5Error("is '" + status + "'");
       });
     std::size_t steps = 0;
+    std::map<std::string_view, std::vector<std::int32_t>> all;
     const auto ids = [&](const char* name, const char* should, bool tells) {
       attempt(path + "/" + name, should, [&] {
-        const auto values = prompt.read_int32(name);
+        const auto values = all[name] = prompt.read_int32(name);
         if (values.empty()) throw h5::Hdf5Error("is empty");
         if (tells) steps = values.size();
         if (!tells && std::string_view(name) != "tokens" && values.size() != steps)
@@ -199,7 +227,16 @@ class Validator {
     ids("positions", "int32 [steps]: its 0-based position", false);
     ids("chosen", "int32 [steps]: the most likely token of each row", false);
     found_.rows += static_cast<std::int64_t>(steps);
-    if (prompt.has("logits")) {
+    if (const auto fault =
+            all["tokens"].empty() ? "" : fault_of_positions(all["positions"], all["tokens"].size());
+        !fault.empty() && greedy_)
+      wrong(path + "/positions", fault, "in mode greedy those of all tokens, one after another");
+    else if (!fault.empty())
+      lacks(path + "/positions", fault);
+    look_at_hashes(prompt);
+    if (shape_.vocabulary < 1) {
+      // Said already: what a row has to hold is not known.
+    } else if (prompt.has("logits")) {
       if (attempt(path + "/logits",
                   fmt::format("{} [{} steps, {} in the vocabulary]", name_of(shape_.dtype), steps,
                               shape_.vocabulary),
@@ -214,33 +251,48 @@ class Validator {
                 "only its most likely tokens are there: choices are compared, not bits and not KL");
     }
     for (const auto& one : kOfPrompt)
-      if (!prompt.has_attribute(one.name)) lacks_one(std::string("/@") + one.name, one.then);
+      if (!prompt.has_attribute(one.name) && promised_.count(one.name) == 0)
+        lacks_one(std::string("/@") + one.name, one.then);
+    attempt(path + "/@stop", "a text of fixed length", [&] {
+      if (const auto fault = fault_of_stop(prompt.text_or("stop", "")); !fault.empty())
+        lacks_one("/@stop", fault + ": " + kNoStop);
+    });
     for (const auto& one : kBesidesRows)
       if (!prompt.has(one.name)) lacks_one(std::string("/") + one.name, one.then);
   }
 
-  void lacks_one(const std::string& name, const char* then) {
-    auto& one = lacking_[name];
-    ++one.count;
-    one.then = then;
+  // Those that the file's schema_minor promises.
+  void look_at_hashes(const h5::Group& prompt) {
+    for (const auto* name : {"hash", "content"}) {
+      if (std::string_view(name) == "hash" && !prompt.has("logits")) continue;
+      attempt(prompt.path() + "/@" + name, "a text of fixed length", [&] {
+        if (!prompt.text_or(name, "").empty()) return;
+        if (const auto fault = fault_of_missing_hash(name, minor_); !fault.empty()) {
+          found_.wrong.push_back({prompt.path() + "/@" + name, fault});
+          promised_.insert(name);
+        }
+      });
+    }
   }
+
+  void lacks_one(const std::string& name, const std::string& then) { ++lacking_[{name, then}]; }
 
   void tell_of_all_prompts() {
-    for (const auto& [name, one] : lacking_)
-      found_.lacks.push_back({one.count == found_.prompts ? "/prompts/*" + name
-                                                          : fmt::format("/prompts/*{} ({} of {} prompts)",
-                                                                        name, one.count, found_.prompts),
-                              one.then});
+    for (const auto& [what, count] : lacking_)
+      found_.lacks.push_back({count == found_.prompts ? "/prompts/*" + what.first
+                                                      : fmt::format("/prompts/*{} ({} of {} prompts)",
+                                                                    what.first, count, found_.prompts),
+                              what.second});
   }
 
-  struct Lacking {
-    std::int64_t count = 0;
-    const char* then = "";
-  };
   Validation found_;
   LogitsShape shape_;
   std::map<std::int64_t, std::string> indices_;  // and whose they are
-  std::map<std::string, Lacking> lacking_;       // by name below a prompt
+  std::int64_t minor_ = 0;
+  bool greedy_ = false;
+  std::set<std::string> promised_;  // hashes that are missing and were promised
+  // What prompts lack, its name below a prompt and what is not known then, and how many.
+  std::map<std::pair<std::string, std::string>, std::int64_t> lacking_;
 };
 
 }  // namespace

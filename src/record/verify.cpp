@@ -12,14 +12,21 @@ namespace shardrift::record {
 namespace {
 
 constexpr std::int64_t kBlockBytes = 8 << 20;
-// The schema_minor from which on every prompt has the hash of its content.
+// The schema_minor from which on every prompt has the hash of its content, and of its logits.
 constexpr std::int64_t kContentMinor = 3;
+constexpr std::int64_t kHashMinor = 1;
 
 void require_same(const std::filesystem::path& file, const std::string& object, const std::string& now,
                   const std::string& recorded) {
   if (now == recorded) return;
   throw bad_data("{}: {}: SHA-256 {}…, but {}… was recorded: edited, or damaged", file.string(), object,
                  now.substr(0, 16), recorded.substr(0, 16));
+}
+
+void require_unpromised(const std::filesystem::path& file, const std::string& object, const char* name,
+                        std::int64_t schema_minor) {
+  if (const auto fault = fault_of_missing_hash(name, schema_minor); !fault.empty())
+    throw bad_data("{}: {}/@{}: {}", file.string(), object, name, fault);
 }
 
 // Calls visit(first row, words) for blocks of rows of `row_bytes`.
@@ -35,13 +42,21 @@ void in_blocks(std::int64_t rows, std::int64_t row_bytes, Read&& read, Visit&& v
 
 }  // namespace
 
+std::string fault_of_missing_hash(std::string_view name, std::int64_t schema_minor) {
+  if (schema_minor < (name == "content" ? kContentMinor : kHashMinor)) return {};
+  return fmt::format(
+      "is missing, and files of schema_minor {} have it: the file was edited, or is another program's, which "
+      "leaves schema_minor out",
+      schema_minor);
+}
+
 LogitsCheck::LogitsCheck(const Reader& reader, const PromptRecord& record)
     : rows_(LogitsRows::open(reader, record.prompt.id)),
       file_(reader.path()),
       object_("/prompts/" + record.prompt.id),
       dtype_(reader.run().logits_dtype),
       hash_(record.hash),
-      hashed_(!record.hash.empty() || reader.schema_minor() > 0) {
+      schema_minor_(reader.schema_minor()) {
   for (const Row& row : record.rows) chosen_.push_back(row.chosen);
 }
 
@@ -56,7 +71,10 @@ std::string LogitsCheck::run(Verify what) const {
         hash.update(words.data(), words.size());
         if (what == Verify::chosen_too) require_chosen(first, words);
       });
-  if (hashed_) require_same(file_, object_ + "/logits", hash.hex(), hash_);
+  if (hash_.empty())
+    require_unpromised(file_, object_, "hash", schema_minor_);
+  else
+    require_same(file_, object_ + "/logits", hash.hex(), hash_);
   return hash.hex();
 }
 
@@ -75,8 +93,7 @@ bool verify_prompt(const Reader& reader, const std::string& id, Verify what) {
   const auto rows = static_cast<std::int64_t>(record.rows.size());
   const std::string object = "/prompts/" + id;
   const std::string logits = reader.has_logits(id) ? LogitsCheck(reader, record).run(what) : std::string();
-  if (record.content.empty() && reader.schema_minor() >= kContentMinor)
-    throw bad_data("{}: {}: its hash, content, is missing: edited", reader.path().string(), object);
+  if (record.content.empty()) require_unpromised(reader.path(), object, "content", reader.schema_minor());
   if (record.content.empty() || reader.schema_minor() > kSchemaMinor) return false;
   std::string hidden;
   if (record.hidden.streams > 0) {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "record/logits_rows.hpp"
@@ -32,9 +33,13 @@ class LogitsCheck {
   std::string object_;
   DType dtype_;
   std::string hash_;
-  bool hashed_;  // else: another program's file, which says neither a hash nor a minor version of ours
+  std::int64_t schema_minor_;  // 0 in another program's file, which need not say a hash
   std::vector<std::int32_t> chosen_;
 };
+
+// Why a prompt without the attribute `name`, `hash` or `content`, is not believed: a file of that
+// schema_minor has it. Empty: none promises it.
+std::string fault_of_missing_hash(std::string_view name, std::int64_t schema_minor);
 
 // Reads all that is recorded of the prompt. Throws bad_data naming file, object and both hashes. False where
 // the record is of an older version, a newer one or another program's, and the logits' hash, where there is

@@ -16,9 +16,9 @@ import numpy as np
 VOCABULARY = 50
 PROMPT = [5, 9, 2]
 # Of each generated token: it, and the most likely ones there (greedy: itself first).
-PLACES = [(7, [(7, -0.25), (3, -1.5), (11, -4.0)]), (11, [(11, -0.5), (7, -0.5), (49, -3.0)]), (3, [(3, -0.125), (0, -2.5), (9, -6.0)])]
+PLACES = [(7, [(7, -0.25), (3, -1.75), (11, -4.0)]), (11, [(11, -0.75), (7, -0.75), (49, -3.0)]), (3, [(3, -0.125), (0, -2.5), (9, -6.0)])]
 # Of each token of the prompt but the first: the most likely tokens there.
-GIVEN = [[(9, -0.75), (1, -0.875), (4, -2.0)], [(30, -0.5), (2, -1.0), (31, -5.0)]]
+GIVEN = [[(9, -0.75), (1, -0.875), (4, -2.5)], [(30, -0.5), (2, -1.0), (31, -5.0)]]
 ENGINE = ("--engine", "vLLM 0.11, TP=4", "--vocabulary", str(VOCABULARY))
 
 
@@ -74,7 +74,7 @@ def generated_rows(prompt: h5py.Group) -> tuple:
 
 
 EXPECTED = ([2, 7, 11], [2, 3, 4], [7, 7, 3], [[7, 3, 11], [7, 11, 49], [3, 0, 9]],
-            [[-0.25, -1.5, -4.0], [-0.5, -0.5, -3.0], [-0.125, -2.5, -6.0]])  # lowest id first at ties: row 1 chose 7
+            [[-0.25, -1.75, -4.0], [-0.75, -0.75, -3.0], [-0.125, -2.5, -6.0]])  # lowest id first at ties: row 1 chose 7
 
 
 def check_shapes(scratch: Scratch) -> None:

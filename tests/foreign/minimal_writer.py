@@ -4,6 +4,7 @@ tests/foreign/minimal_writer.py SOURCE BUILD"""
 
 from __future__ import annotations
 
+import json
 import shutil
 
 from program import Scratch, documented_writer, says, says_not
@@ -100,6 +101,14 @@ def check_faults(scratch: Scratch) -> None:
             holder.attrs[name] = value
         return change
     for name, value, expected in (
+            ("mode", np.bytes_(""), "/@mode: is ''; it has to be 'greedy'"),
+            ("level", np.bytes_(""), "/@level: is ''; it has to be 'top'"),
+            ("plan", np.bytes_(""), "/@plan: is empty; it has to say who computed this"),
+            ("plan", np.bytes_('{"tensor_parallel": -3, "shards": 2}'), "/@plan: has tensor_parallel -3, which is no number from 1"),
+            ("plan", np.bytes_('{"shards": 0}'), "/@plan: has shards 0, which is no number from 1"),
+            ("plan", np.bytes_('{"shards": "x"}'), '/@plan: has shards "x", which is no number from 1'),
+            ("schema_minor", -1, "/@schema_minor: is -1; it has to be an int64 from 0"),
+            ("mode", np.bytes_("score"), "/prompts/a/tokens: are 3, but rows stand at positions up to 6: in mode score"),
             ("mode", np.bytes_("weird"), "/@mode: is 'weird'; it has to be 'greedy', 'follow'"),
             ("level", np.bytes_("all"), "/@level: is 'all'; it has to be 'top', 'logits' or 'hidden'"),
             ("plan", np.bytes_("some engine"), "/@plan: is no JSON: \"some engine\"; it has to say who computed this"),
@@ -119,8 +128,50 @@ def check_faults(scratch: Scratch) -> None:
     says(scratch.run("inspect", "partial.h5", "--validate"), "/@status: 'partial' says that prompts are still to come", "it can be analysed")
 
     def minor(file):  # promises hashes, and has none
-        file.attrs["schema_minor"] = 7
-    says(changed(scratch, minor), "edited")
+        file.attrs["schema_minor"] = 8
+    says(changed(scratch, minor), "/prompts/a/@hash: is missing, and files of schema_minor 8 have it", "/prompts/b/@content: is missing")
+    says(scratch.run("inspect", "bad.h5", "--verify", code=65), "shardrift: bad.h5: /prompts/b/@hash: is missing, and files of")
+
+    def of_model(name: str, value):
+        return lambda file: file["model"].attrs.__setitem__(name, value)
+    for name in ("weights", "identity"):
+        for hash in ("zz", "0" * 63, "A" * 64):
+            says(changed(scratch, of_model(name, np.bytes_(hash))), f'/model/@{name}: is "{hash}", no SHA-256; it has to be 64 hex')
+    output = changed(scratch, of_model("vocabulary", -1))
+    says(output, "/model/@vocabulary: is -1; it has to be the number of logits in a row")
+    says_not(output, "18446744073709551615")
+    for values, expected in (([2, 3, 4, 5, 50], "goes from 5 to 50 at row 4"), ([2, 3, 4, 5, 2**31 - 1], "goes from 5 to 2147483647"),
+                             ([3, 4, 5, 6, 7], "begins at 3, but the prompt's 3 tokens end at 2")):
+        says(changed(scratch, lambda f: put(f, "prompts/a/positions", np.array(values, np.int32))), "/prompts/a/positions: " + expected)
+
+
+def check_doubts(scratch: Scratch) -> None:
+    """What cannot be, but keeps nothing from being analysed: said, with what is not known then."""
+    shutil.copy(scratch / "one.h5", scratch / "doubt.h5")
+    with h5py.File(scratch / "doubt.h5", "r+", libver="v110") as file:
+        file.attrs["mode"] = np.bytes_("follow")
+        put(file, "prompts/a/positions", np.array([2, 3, 4, 5, 50], np.int32))
+        file["prompts/a"].attrs["stop"] = np.bytes_("banana")
+        file["model"].attrs.update(dtype=np.bytes_("banana"), weights=np.bytes_("0123456789abcdef" * 4))
+        file.create_group("timing").attrs.update(load_seconds=np.nan, decode_seconds=-1.0, prefill_seconds=2.0, decode_tokens=-3)
+    output = scratch.run("inspect", "doubt.h5", "--validate")
+    says(output, '/model/@dtype: is "banana", which is none', '/prompts/*/@stop (1 of 2 prompts): is "banana", none of eos, length,',
+         "/timing/@load_seconds: is nan", "/timing/@decode_seconds: is -1", "/timing/@decode_tokens: is -3",
+         "/prompts/a/positions: goes from 5 to 50 at row 4")
+    says_not(output, "@prefill_seconds", "@weights")
+
+
+def check_json(scratch: Scratch) -> None:
+    """inspect --json is JSON whatever the texts are."""
+    for name, value, plan in (("plan", b"", None), ("plan", b"\xff", "\ufffd"), ("plan", b"some engine", "some engine"),
+                              ("plan", b"[1]", "[1]"), ("command", b"\xff\xfe", {"engine": "some engine 1.0"})):
+        shutil.copy(scratch / "one.h5", scratch / "text.h5")
+        with h5py.File(scratch / "text.h5", "r+", libver="v110") as file:
+            file.attrs[name] = np.bytes_(value)
+            file["model"].attrs["architecture"] = np.bytes_(b"\xff\xfe")
+        scratch.run("inspect", "text.h5", "--json", "text.json")
+        read = json.loads((scratch / "text.json").read_text())
+        assert (read["plan"], read["model"]["architecture"]) == (plan, "\ufffd\ufffd"), read
 
 
 def check_other_files(scratch: Scratch) -> None:
@@ -166,6 +217,13 @@ def check_top(scratch: Scratch) -> None:
         file["prompts/a/top/ids"][2, 0] = (file["prompts/a/top/ids"][2].max() + 1) % VOCABULARY
         file["prompts/a/top/ids"][0] = file["prompts/a/top/ids"][0][[1, 0, 2]]
     says(scratch.run("inspect", "torn.h5", "--validate", code=65), "row 2 chose token", "which is not in its list of the most likely tokens")
+    for changed_list, expected in ((lambda top: top["ids"].__setitem__((0, 2), top["ids"][0, 1]), "row 0: the list names token"),
+                                   (lambda top: top["log_probabilities"].__setitem__(0, [-0.1, -0.2, -0.3]),
+                                    "row 0: the probabilities of its list sum to 2.46, more than 1")):
+        shutil.copy(scratch / "top.h5", scratch / "list.h5")
+        with h5py.File(scratch / "list.h5", "r+", libver="v110") as file:
+            changed_list(file["prompts/a/top"])
+        says(scratch.run("inspect", "list.h5", "--validate", code=65), "/prompts/a/top: " + expected)
     shutil.copy(scratch / "one.h5", scratch / "nan.h5")
     with h5py.File(scratch / "nan.h5", "r+", libver="v110") as file:
         file["prompts/a/logits"][2, 3] = np.nan
@@ -176,6 +234,8 @@ def main() -> None:
     scratch = Scratch()
     check_the_writer(scratch)
     check_faults(scratch)
+    check_doubts(scratch)
+    check_json(scratch)
     check_other_files(scratch)
     check_top(scratch)
     shutil.rmtree(scratch.folder)
