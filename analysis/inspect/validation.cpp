@@ -18,7 +18,6 @@
 namespace shardrift::analysis {
 namespace {
 
-using record::LogitsCheck;
 using record::LogitsRows;
 using record::PromptRecord;
 using record::Reader;
@@ -107,14 +106,13 @@ class Rows {
                "rows of generated tokens are of mode greedy or follow",
                tokens, record.rows.back().position)});
     for (const Row& row : record.rows) untimed_ += row.seconds >= 0 && std::isfinite(row.seconds) ? 0 : 1;
-    if (!reader_.has_logits(id)) return;
     try {
-      LogitsCheck(reader_, record).run(Verify::chosen_too);
+      record::verify_prompt(reader_, id, Verify::chosen_too);
     } catch (const Error& error) {
-      found_.wrong.push_back({object + "/logits", error.what()});
+      found_.wrong.push_back({object, error.what()});
       return;
     }
-    look_at_logits(id, static_cast<std::int64_t>(record.rows.size()));
+    if (reader_.has_logits(id)) look_at_logits(id, static_cast<std::int64_t>(record.rows.size()));
   }
 
   void finish() {

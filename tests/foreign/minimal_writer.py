@@ -118,6 +118,7 @@ def check_faults(scratch: Scratch) -> None:
             ("plan", np.bytes_('{"who": "me"}'), "/@plan: has no engine, and no shards"),
             ("status", np.bytes_("done"), "/@status: 'done' is neither complete nor partial")):
         says(changed(scratch, attribute(name, value)), expected)
+    says(changed(scratch, attribute("content", np.bytes_("zz"), "b")), "/prompts/b: bad.h5: /prompts/b: SHA-256 ", "but zz… was recorded: edited")
     says(changed(scratch, attribute("index", 0, "b")), "/prompts/b/@index: is 0, as that of /prompts/a")
     says(changed(scratch, attribute("index", -1, "b")), "/prompts/b/@index: is -1")
     says(changed(scratch, attribute("status", np.bytes_("partial"), "b")), "/prompts/b/@status: is 'partial'; it has to be 'complete'")
