@@ -29,6 +29,25 @@ std::optional<Plan> plan_of(const Reader& run) {
   }
 }
 
+// Whether the record's numbers are of the plan's kind. Of another engine its dtype says it; how it was
+// quantized is the checkpoint's.
+bool computes_as(const Plan& plan, const Reader& run) {
+  if (const auto own = plan_of(run)) return own->dtype == plan.dtype && own->quantize == plan.quantize;
+  return run.run().model.dtype == name_of(plan.dtype) && plan.quantize == Plan().quantize;
+}
+
+// Why the reference is not judged.
+std::string not_judged(const RunSummary& reference, const RunSummary& candidate, const Plan& plan) {
+  if (shards_of(reference.run) > 0)
+    return fmt::format("{} has other numbers than {}: it is not judged, only its plan's order is",
+                       reference.name, candidate.name);
+  const auto& dtype = reference.run.model.dtype;
+  return fmt::format("{} is another engine's and {}, the runs made here are in {}: it is not judged",
+                     reference.name,
+                     dtype.empty() ? "does not say in which dtype it computed" : "computed in " + dtype,
+                     name_of(plan.dtype));
+}
+
 // Distances from one target, each measured once.
 class FromTarget {
  public:
@@ -135,16 +154,13 @@ class Diagnosing {
     for (const auto* repeat : repeats_) moved.push_back(distances(candidate_, *repeat));
     for (const auto& one : moved) band.push_back(&one);
     add(compared(Side::candidate, from_candidate.to(candidate_), band, roundoff_));
-    const auto reference_dtype = plan_of(reference_);
-    if (reference_dtype && reference_dtype->dtype == made_.front().run.plan.dtype &&
-        reference_dtype->quantize == made_.front().run.plan.quantize) {
+    if (computes_as(made_.front().run.plan, reference_)) {
       std::vector<const RunDistances*> around = independent;
       if (two_plans && !shards_beyond) around.push_back(&from_reference.to(of_candidate));
       add(compared(Side::reference, from_reference.to(reference_), around, roundoff_));
     } else {
       diagnosis_.why.push_back(
-          fmt::format("{} has other numbers than {}: it is not judged, only its plan's order is",
-                      diagnosis_.reference.name, diagnosis_.candidate.name));
+          not_judged(diagnosis_.reference, diagnosis_.candidate, made_.front().run.plan));
     }
     std::sort(diagnosis_.sides.begin(), diagnosis_.sides.end(),
               [](const auto& a, const auto& b) { return a.side < b.side; });

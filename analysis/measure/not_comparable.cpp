@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "analysis/measure/totals.hpp"
 #include "common/error.hpp"
 #include "common/names_text.hpp"
 
@@ -83,6 +84,36 @@ void add_modes(std::vector<std::string>& out, const Measurement& m) {
                   generated.name, scored.name, met, all));
 }
 
+// Rows of prompts that end apart.
+void add_ends(std::vector<std::string>& out, const Measurement& m) {
+  std::size_t fewer_in_r = 0, fewer_in_c = 0, apart = 0;
+  std::int64_t met = 0, all = 0;
+  const PromptMeasurement* first = nullptr;
+  for (const auto& prompt : m.prompts) {
+    const auto end = end_of(prompt);
+    if (end == RowsEnd::other_tokens) {
+      ++apart;
+      if (first == nullptr) first = &prompt;
+    } else if (end == RowsEnd::fewer) {
+      ++(prompt.reference_steps < prompt.candidate_steps ? fewer_in_r : fewer_in_c);
+      met += static_cast<std::int64_t>(prompt.steps.size());
+      all += std::max(prompt.reference_steps, prompt.candidate_steps);
+    }
+  }
+  if (apart > 0)
+    out.push_back(fmt::format(
+        "tokens: {} {} fed other tokens from some row on, where the most likely one had been the same ({} "
+        "after {} "
+        "rows): sampled, or chosen otherwise; the rows after it are not compared",
+        prompts_text(apart, m.prompts.size()), apart == 1 ? "was" : "were", first->id, first->steps.size()));
+  const bool one_kind = (m.reference.run.mode == "score") == (m.candidate.run.mode == "score");
+  if (met == all || !one_kind) return;  // add_modes says it
+  const std::string& shorter = fewer_in_c > 0 ? m.candidate.name : m.reference.name;
+  out.push_back(fmt::format("rows: {}{} ends earlier in {}: {} of their {} rows are compared", shorter,
+                            fewer_in_r > 0 && fewer_in_c > 0 ? " or " + m.reference.name : "",
+                            prompts_text(fewer_in_r + fewer_in_c, m.prompts.size()), met, all));
+}
+
 void add_dtypes(std::vector<std::string>& out, const Measurement& m) {
   const auto& r = m.reference.run;
   const auto& c = m.candidate.run;
@@ -142,6 +173,7 @@ std::vector<std::string> not_comparable(const Measurement& measurement) {
   add_tokens(out, measurement);
   add_contradictory(out, measurement);
   add_modes(out, measurement);
+  add_ends(out, measurement);
   add_levels(out, measurement);
   add_dtypes(out, measurement);
   add_kinds(out, measurement);

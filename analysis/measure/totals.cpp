@@ -78,6 +78,17 @@ const Step* flip_of(const PromptMeasurement& prompt) {
   return prompt.first_flip ? &prompt.steps[*prompt.first_flip] : nullptr;
 }
 
+RowsEnd end_of(const PromptMeasurement& prompt) {
+  const bool none = prompt.steps.empty();
+  const bool in_reference =
+      none ? prompt.reference_steps > 0 : prompt.steps.back().step + 1 < prompt.reference_steps;
+  const bool in_candidate =
+      none ? prompt.candidate_steps > 0 : prompt.steps.back().candidate_step + 1 < prompt.candidate_steps;
+  if (!in_reference && !in_candidate) return RowsEnd::both;
+  if (!none && prompt.steps.back().flipped()) return RowsEnd::flip;
+  return in_reference && in_candidate ? RowsEnd::other_tokens : RowsEnd::fewer;
+}
+
 std::optional<std::size_t> first_flip(const Measurement& measurement) {
   std::optional<std::size_t> first;
   for (std::size_t i = 0; i < measurement.prompts.size(); ++i) {

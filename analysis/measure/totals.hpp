@@ -50,6 +50,12 @@ Totals totals_of(const Measurement& measurement);
 
 // The step at which a prompt's chosen tokens first differ; null where they do not.
 const Step* flip_of(const PromptMeasurement& prompt);
+// Why a prompt's compared rows end where they do. both: neither file has another row. flip: a text parts
+// there. fewer: one file has no more rows. other_tokens: both have, but were fed other tokens, though the
+// most likely one had been the same: the texts part without a flip (sampled, or the file does not say how).
+enum class RowsEnd { both, flip, fewer, other_tokens };
+RowsEnd end_of(const PromptMeasurement& prompt);
+
 // The prompt whose flip comes at the earliest step (row of the reference).
 std::optional<std::size_t> first_flip(const Measurement& measurement);
 

@@ -231,6 +231,8 @@ std::string open_sentence(const Verdict& verdict) {
   };
   add(Outcome::open, "no difference as far as compared, but its record does not have everything",
       "no difference as far as compared, but their records do not have everything");
+  add(Outcome::so_far, "the same choices as far as compared, but other bits, and not every row has its like",
+      "the same choices as far as compared, but other bits, and not every row has its like");
   add(Outcome::nothing, "nothing could be compared", "nothing could be compared");
   Group partial;
   for (const auto& c : verdict.candidates)

@@ -300,6 +300,9 @@ void hold_back(const Case& c, Criterion& criterion) {
                                counted(static_cast<std::int64_t>(c.measurement.all_prompts()), "prompt"),
                                c.measurement.prompts.size())
                  : "; but a run is partial: finish it first";
+  } else if (const auto cut = c.candidate.facts.rows_missing + c.candidate.facts.fed_apart; cut > 0) {
+    criterion.state = State::inconclusive;
+    criterion.reason += fmt::format("; but of {} only a part could be compared", counted(cut, "prompt"));
   } else if (prompts < c.thresholds.prompts) {
     criterion.state = State::inconclusive;
     criterion.reason +=

@@ -100,9 +100,15 @@ Facts facts_of(const analysis::Measurement& measurement) {
   facts.contradictory = static_cast<std::int64_t>(measurement.contradictory.size());
   facts.ties_known = ties_known(measurement);
   facts.without_value = rows_without_value(measurement);
+  const bool one_kind =
+      (measurement.reference.run.mode == "score") == (measurement.candidate.run.mode == "score");
   std::vector<double> parted;
   for (const auto& prompt : measurement.prompts) {
-    if (!prompt.bit_equal && !prompt.differs) ++(prompt.has_logits ? facts.rows_missing : facts.bits_unknown);
+    const auto end = analysis::end_of(prompt);
+    // A scored text and a generated one have other rows by their nature.
+    facts.rows_missing += end == analysis::RowsEnd::fewer && one_kind ? 1 : 0;
+    facts.fed_apart += end == analysis::RowsEnd::other_tokens ? 1 : 0;
+    if (!prompt.bit_equal && !prompt.differs && end == analysis::RowsEnd::both) ++facts.bits_unknown;
     const auto* flip = analysis::flip_of(prompt);
     if (flip == nullptr) continue;
     ++facts.parted;

@@ -21,8 +21,8 @@ Outcome kind_of(const Candidate& c) {
   if (c.facts.parted > 0) return Outcome::changed;
   if (c.statistics.prompts == 0 || (c.statistics.rows == 0 && !c.bit_equal)) return Outcome::nothing;
   if (c.bit_equal && c.facts.complete) return Outcome::equal;
-  if (c.statistics.prompts_differ > 0) return Outcome::same_text;
-  return Outcome::open;  // no difference, but something is missing on one side
+  if (c.statistics.prompts_differ == 0) return Outcome::open;
+  return c.facts.rows_missing + c.facts.fed_apart > 0 ? Outcome::so_far : Outcome::same_text;
 }
 
 std::string whole(double share) {
@@ -103,6 +103,9 @@ std::string outcome_of(const Candidate& c) {
     if (f.generates && f.parted > 1)
       text += fmt::format("; median of the {} that changed: token {:.4g}{}", f.parted, f.median_parted,
                           median ? fmt::format(", half of all by token {}", *median) : "");
+  } else if (kind == Outcome::so_far) {
+    text += fmt::format("the same choices as far as compared, other bits{}",
+                        s.rows_measured == 0 ? "; logits were not recorded" : "");
   } else if (s.prompts_differ > 0) {
     text += fmt::format("{} in {}, other bits{}", same_text(c), all_prompts(s.prompts),
                         s.rows_measured == 0 ? "; logits were not recorded" : "");
@@ -114,6 +117,8 @@ std::string outcome_of(const Candidate& c) {
   }
   if (f.rows_missing > 0)
     text += fmt::format("; rows of {} are missing on one side", counted(f.rows_missing, "prompt"));
+  if (f.fed_apart > 0)
+    text += fmt::format("; {} fed other tokens from some row on", counted(f.fed_apart, "prompt"));
   if (f.bits_unknown > 0)
     text +=
         fmt::format("; of {} with the same tokens the bits are not known", counted(f.bits_unknown, "prompt"));

@@ -29,11 +29,13 @@ Plan predicted_by(const CollectiveProfile& profile, Plan plan, const study::Mach
   return plan;
 }
 
-// Another engine's plan says nothing: its tokens are predicted as the checkpoint computes them.
+// Another engine's plan says nothing: its tokens are predicted in the dtype that it computed in, where its
+// record says so, else in the checkpoint's.
 Plan plan_of(const record::Reader& run, const std::filesystem::path& model) {
   if (analysis::shards_of(run.run()) > 0) return plan_from_json(run.run().plan);
   Plan plan;
-  plan.dtype = read_model_config(model).dtype;
+  const auto said = from_name<DType>(run.run().model.dtype);
+  plan.dtype = said ? *said : read_model_config(model).dtype;
   plan.logits_dtype = storage_of(plan.dtype);
   return plan;
 }

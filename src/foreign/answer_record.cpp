@@ -42,6 +42,15 @@ std::size_t most_likely_in(const Place& place) {
   return place.top.size() - (appended ? 1 : 0);
 }
 
+// Of several most likely ones the one that was generated comes first: the engine chose it.
+void put_first(std::int32_t made, std::vector<Candidate>& top) {
+  const auto most = top.front().log_probability;
+  const auto found = std::find_if(top.begin(), top.end(), [&](const Candidate& one) {
+    return one.id == made && one.log_probability == most;
+  });
+  if (found != top.end()) std::rotate(top.begin(), found, found + 1);
+}
+
 }  // namespace
 
 ForeignPrompt prompt_of_answer(const Answer& answer, std::int64_t vocabulary, bool prompt_rows) {
@@ -74,8 +83,10 @@ ForeignPrompt prompt_of_answer(const Answer& answer, std::int64_t vocabulary, bo
   record.prompt.source = "tokens";
   record.stop = answer.generated.empty() ? "given" : answer.stop;
   record.rows = rows_of(fed, given == 0 ? static_cast<std::int64_t>(tokens.size()) - 1 : 0);
+  if (!answer.generated.empty()) prompt.last = answer.generated.back().token;
   record.top.k = static_cast<std::int64_t>(k);
   for (std::size_t i = 0; i < tops.size(); ++i) {
+    if (i >= given) put_first(answer.generated[i - given].token, tops[i]);
     record.rows[i].chosen = tops[i].front().id;
     for (std::size_t j = 0; j < k; ++j) {
       record.top.ids.push_back(tops[i][j].id);

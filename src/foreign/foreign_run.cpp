@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <span>
 
 #include "common/argmax.hpp"
@@ -80,6 +81,27 @@ void check_tokens(const std::vector<std::int32_t>& tokens, std::int64_t vocabula
           where, tokens[i], i, what, vocabulary);
 }
 
+namespace {
+
+// What was generated after row i; nullopt: nothing is known of it.
+std::optional<std::int32_t> generated_after(const ForeignPrompt& prompt, std::size_t i) {
+  const auto& rows = prompt.record.rows;
+  if (i + 1 == rows.size()) return prompt.last;
+  const auto next = rows[i + 1].input_id;
+  return next == kChosenBefore ? std::nullopt : std::optional(next);
+}
+
+// Engines break ties as they like: what was generated is a choice, too, where its logit is the largest.
+std::int32_t chosen_of(const ForeignPrompt& prompt, std::size_t i, std::span<const std::byte> row,
+                       DType dtype, std::int32_t lowest) {
+  const auto made = generated_after(prompt, i);
+  const auto size = size_of(dtype);
+  const auto at = [&](std::int32_t token) { return row.data() + static_cast<std::size_t>(token) * size; };
+  return made && std::memcmp(at(*made), at(lowest), size) == 0 ? *made : lowest;
+}
+
+}  // namespace
+
 void choose_all(ForeignRun& run) {
   const auto row_bytes = static_cast<std::size_t>(run.vocabulary) * size_of(run.dtype);
   const auto together = std::max<std::int64_t>(1, kBlockBytes / static_cast<std::int64_t>(row_bytes));
@@ -99,7 +121,9 @@ void choose_all(ForeignRun& run) {
                                              row_bytes);
         const Choice choice = choose(row, run.dtype);
         if (!choice.finite) refuse_value(prompt, i, row, run.dtype, run.vocabulary);
-        rows[static_cast<std::size_t>(i)].chosen = choice.token;
+        rows[static_cast<std::size_t>(i)].chosen =
+            run.scored ? choice.token
+                       : chosen_of(prompt, static_cast<std::size_t>(i), row, run.dtype, choice.token);
         if (!kind_is_said) kind.add(row);
       }
     }
@@ -116,6 +140,7 @@ std::string mode_of(const ForeignRun& run) {
     const auto& rows = prompt.record.rows;
     for (std::size_t i = 1; i < rows.size(); ++i)
       if (rows[i].input_id != rows[i - 1].chosen) return "follow";
+    if (prompt.last && !rows.empty() && *prompt.last != rows.back().chosen) return "follow";
   }
   return "greedy";
 }

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,7 @@ struct ForeignPrompt {
   std::string where;  // how messages begin: the file, the tensor or the line
   // prompt, rows (fed token and position, and with a top list what was chosen), top, stop. Without hashes.
   record::PromptRecord record;
+  std::optional<std::int32_t> last;  // the generated token after the last row, where it is known
   // The words of rows [begin, end) into `words` (resized), of ForeignRun::dtype. Empty: only the top list is
   // known.
   std::function<void(std::int64_t begin, std::int64_t end, std::vector<std::byte>& words)> logits;
@@ -41,12 +43,13 @@ std::vector<record::Row> rows_of(const std::vector<std::int32_t>& fed, std::int6
 void check_tokens(const std::vector<std::int32_t>& tokens, std::int64_t vocabulary, const std::string& where,
                   const char* what);
 
-// Looks at all logits: fills what each row chose, the fed tokens that were not given, and the setting that
-// says of log-probabilities that they are none. Throws bad_data naming row, token and value where one is not
-// finite; of rows that are probabilities, and of logits beside log-probabilities.
+// Looks at all logits: fills what each row chose (of several largest the one that was generated, else the
+// lowest id), the fed tokens that were not given, and the setting that says of log-probabilities that they
+// are none. Throws bad_data naming row, token and value where one is not finite; of rows that are
+// probabilities, and of logits beside log-probabilities.
 void choose_all(ForeignRun& run);
 
-// "score", "greedy" where every fed token is the one chosen before it, "follow" else. After choose_all.
+// "score", "greedy" where every generated token is the one chosen before it, "follow" else. After choose_all.
 std::string mode_of(const ForeignRun& run);
 
 }  // namespace shardrift::foreign

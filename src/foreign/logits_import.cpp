@@ -180,7 +180,7 @@ ForeignPrompt scored(const std::string& where, const std::vector<std::int32_t>& 
 
 ForeignPrompt generated(const std::string& where, const std::vector<std::int32_t>& tokens,
                         const std::optional<Tokens>& generated, std::int64_t rows) {
-  // The last generated token was chosen, and may not have been fed any more: it is not needed.
+  // The last generated token was chosen, and may not have been fed any more: it may be left out.
   const auto needed = static_cast<std::size_t>(rows - 1);
   const auto* made = generated ? &generated->ids : nullptr;
   if (made != nullptr && (made->size() < needed || made->size() > needed + 1))
@@ -193,6 +193,7 @@ ForeignPrompt generated(const std::string& where, const std::vector<std::int32_t
   prompt.record.prompt.tokens = tokens;
   prompt.record.rows = rows_of(fed, static_cast<std::int64_t>(tokens.size()) - 1);
   prompt.record.stop = "length";
+  if (made != nullptr && made->size() > needed) prompt.last = made->back();
   return prompt;
 }
 

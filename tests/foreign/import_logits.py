@@ -43,6 +43,23 @@ def logits_of(rows: int) -> np.ndarray:
 ENGINE = ("--engine", "some engine 1.0, TP=2")
 
 
+def check_ties(scratch: Scratch) -> None:
+    """Of several largest the one that was generated is chosen, the last row's too; what was sampled is no choice."""
+    logits = logits_of(3)
+    logits[1, 9] = logits[1, 2] = logits[1].max() + 1
+    logits[2, 11] = logits[2, 4] = logits[2].max() + 1
+    for name, generated, chosen, mode in (("tied", [9, 11], [9, 11], "greedy"), ("lowest", [2, 4], [2, 4], "greedy"),
+                                          ("sampled", [9, 0], [9, 4], "follow")):
+        made = [int(logits[0].argmax()), *generated]
+        save_safetensors(scratch / f"{name}.safetensors",
+                         {"a.logits": logits, "a.prompt": np.array([3, 1]), "a.generated": np.array(made)})
+        says(scratch.run("import", f"{name}.safetensors", "--output", f"{name}.h5", *ENGINE), f"mode {mode}")
+        with h5py.File(scratch / f"{name}.h5") as file:
+            assert file["prompts/a/chosen"][:].tolist() == [made[0], *chosen], name
+        says(scratch.run("inspect", f"{name}.h5", "--verify"), "1 of 1 prompt")
+    says(scratch.run("compare", "lowest.h5", "tied.h5", code=1), "token 2")
+
+
 def check_generated(scratch: Scratch) -> None:
     """Of two prompts in a safetensors file: greedy, one without its generated tokens."""
     a, b = logits_of(4), logits_of(2)
@@ -443,6 +460,7 @@ def main() -> None:
     scratch = Scratch()
     check_generated(scratch)
     check_sampled(scratch)
+    check_ties(scratch)
     check_given(scratch)
     check_kinds(scratch)
     check_shifted(scratch)

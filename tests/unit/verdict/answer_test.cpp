@@ -104,7 +104,7 @@ TEST(Answer, TheSameTextWithOtherBitsIsNotTheSame) {
     for (auto& step : prompt.steps) {
       const auto row = step.step;
       step = analysis::Step();
-      step.step = row;
+      step.step = step.candidate_step = row;
     }
   EXPECT_THAT(answer({with(top, plan(2))}), HasSubstr("Logits were not recorded."));
 }
@@ -116,7 +116,7 @@ TEST(Answer, WithoutLogitsTiesAreNotKnown) {
     for (auto& step : prompt.steps) {
       const auto row = step;
       step = analysis::Step();
-      step.step = row.step;
+      step.step = step.candidate_step = row.step;
       step.chosen_reference = row.chosen_reference;
       step.chosen_candidate = row.chosen_candidate;
     }

@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "analysis/measure/totals.hpp"
 #include "analysis/verdict/verdict.hpp"
 #include "tests/unit/statistics/synthetic.hpp"
 
@@ -174,6 +175,29 @@ TEST(Limits, EqualBitsAreNeverInconclusive) {
   partial.candidates = {equal_measurement("pp2", 60, 4)};
   partial.candidates[0].candidate.complete = false;
   EXPECT_EQ(judge(partial, preset("serving")).state, State::inconclusive);
+}
+
+// Rows that one side does not have, and texts that part without a flip, are no sameness.
+TEST(Limits, NothingPassesOnPartOfTheRows) {
+  const Measurement whole = flipping(60, 32, 0, 0);
+  EXPECT_EQ(judged(whole, "kl_mean", 1).state, State::pass);
+  Measurement shorter = whole;
+  for (auto& prompt : shorter.prompts) prompt.reference_steps += 28;
+  EXPECT_EQ(analysis::end_of(shorter.prompts[0]), analysis::RowsEnd::fewer);
+  const auto few = judged(shorter, "kl_mean", 1);
+  EXPECT_EQ(few.state, State::inconclusive);
+  EXPECT_THAT(few.reason, HasSubstr("only a part could be compared"));
+  Measurement apart = shorter;
+  for (auto& prompt : apart.prompts) prompt.candidate_steps += 28;
+  EXPECT_EQ(analysis::end_of(apart.prompts[0]), analysis::RowsEnd::other_tokens);
+  EXPECT_EQ(judged(apart, "kl_mean", 1).state, State::inconclusive);
+  EXPECT_EQ(judged(apart, "kl_mean", 1e-30).state, State::fail);
+  Evidence evidence;
+  evidence.candidates = {apart};
+  const auto verdict = judge(evidence, preset("serving"));
+  EXPECT_THAT(verdict.answer, HasSubstr("not every row has its like"));
+  EXPECT_THAT(verdict.answer, Not(HasSubstr("the same text")));
+  EXPECT_THAT(verdict.candidates[0].outcome, HasSubstr("fed other tokens from some row on"));
 }
 
 }  // namespace

@@ -174,7 +174,7 @@ TEST(Verdict, MissingDataIsNoPass) {
     for (auto& step : prompt.steps) {
       const Step known = step;
       step = Step();
-      step.step = known.step;
+      step.step = step.candidate_step = known.step;
     }
   EXPECT_EQ(verdict_of(top, only("kl_mean", 2)).state, State::inconclusive);
   EXPECT_EQ(verdict_of(top, only("flip_regret", 2)).state, State::pass);  // nothing flipped
