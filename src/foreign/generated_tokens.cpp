@@ -1,7 +1,6 @@
 #include "foreign/generated_tokens.hpp"
 
-#include <algorithm>
-#include <span>
+#include <optional>
 
 #include "common/error.hpp"
 #include "record/shifted_rows.hpp"
@@ -40,16 +39,6 @@ std::string way_around(const ForeignRun& run) {
       length - 1, alike ? "" : " for prompts of this length, the others in imports of their own");
 }
 
-// A tie of a top list: the token that was fed next is as likely as the first.
-bool as_likely(const record::Top& top, std::size_t row, std::int32_t token) {
-  const auto k = static_cast<std::size_t>(top.k);
-  if (k == 0) return false;
-  const std::span ids(top.ids.data() + row * k, k);
-  const auto at = std::find(ids.begin(), ids.end(), token) - ids.begin();
-  const float* const values = top.log_probabilities.data() + row * k;
-  return at < top.k && values[at] == values[0];
-}
-
 }  // namespace
 
 std::vector<std::string> check_places(const ForeignRun& run) {
@@ -75,30 +64,25 @@ std::vector<std::string> check_places(const ForeignRun& run) {
 
 std::optional<std::string> sampled_tokens(const ForeignRun& run) {
   if (run.scored) return std::nullopt;
-  std::int64_t looked_at = 0, others = 0, ties = 0;
+  std::int64_t looked_at = 0, others = 0;
   std::string first;
   for (const auto& prompt : run.prompts) {
     const auto& record = prompt.record;
-    for (std::size_t i = 0; i + 1 < record.rows.size(); ++i) {
-      const auto& next = record.rows[i + 1];
-      const auto place = next.position - static_cast<std::int64_t>(record.prompt.tokens.size());
-      if (place < 0) continue;
+    const auto tokens = static_cast<std::int64_t>(record.prompt.tokens.size());
+    for (std::size_t i = 0; i < record.rows.size(); ++i) {
+      const auto place = record.rows[i].position + 1 - tokens;  // of the token that the row chose
+      const auto made = i + 1 < record.rows.size() ? std::optional(record.rows[i + 1].input_id) : prompt.last;
+      if (place < 0 || !made) continue;
       ++looked_at;
-      if (next.input_id == record.rows[i].chosen) continue;
+      if (*made == record.rows[i].chosen) continue;
       if (others++ == 0) first = fmt::format("{}, generated token {}", prompt.where, place);
-      ties += as_likely(record.top, i, next.input_id) ? 1 : 0;
     }
   }
   if (others == 0) return std::nullopt;
   return fmt::format(
-      "{} of {} generated tokens {} not the most likely of {} row{}: mode follow (first: {})", others,
-      looked_at, others == 1 ? "is" : "are", others == 1 ? "its" : "their",
-      ties == others ? ", but as likely, and of a tie the lowest id counts"
-      : ties > 0
-          ? fmt::format(" ({} of them as likely, of a tie; the others were sampled, or are another model's?)",
-                        ties)
-          : " (sampled, or another model's?)",
-      first);
+      "{} of {} generated tokens {} not the most likely of {} row (sampled, or another model's?): mode "
+      "follow (first: {})",
+      others, looked_at, others == 1 ? "is" : "are", others == 1 ? "its" : "their", first);
 }
 
 }  // namespace shardrift::foreign
