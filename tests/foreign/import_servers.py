@@ -208,8 +208,8 @@ def check_short_lists(scratch: Scratch) -> None:
     save(scratch, "short.jsonl", sampled, chat())
     output = scratch.run(*words)
     says_not(output, "cut to the shortest")
-    says(output, "2 of 4 generated tokens are not the most likely of their row (1 of them as likely, of a tie; the others were sampled, or "
-         "are another model's?): mode follow (first: short.jsonl line 1, generated token 1)")
+    says(output, "1 of 6 generated tokens is not the most likely of its row (sampled, or another model's?): mode follow "
+         "(first: short.jsonl line 1, generated token 1)")
 
 
 def check_analysis(scratch: Scratch) -> None:

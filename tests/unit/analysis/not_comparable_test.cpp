@@ -210,9 +210,9 @@ TEST_F(NotComparable, WhatAnEngineDoesNotSayIsNoDifference) {
 // Rows of one side only, and texts that part where both chose alike.
 TEST_F(NotComparable, RowsThatEndApart) {
   const auto run = engine_run();
+  const Reader a = ours();
   auto shorter = greedy_prompt(run, "p1", 1, {kRows[0]});
-  const auto cut =
-      measure_all_rows(ours(), write("cut.h5", run, {greedy_prompt(run, "p0", 0, kRows), shorter}));
+  const auto cut = measure_all_rows(a, write("cut.h5", run, {greedy_prompt(run, "p0", 0, kRows), shorter}));
   EXPECT_THAT(not_comparable(cut).at(0),
               HasSubstr("rows: cut ends earlier in 1 of 2 prompts: 1 of their 2 rows"));
   EXPECT_EQ(end_of(cut.prompts[0]), RowsEnd::both);
@@ -222,7 +222,7 @@ TEST_F(NotComparable, RowsThatEndApart) {
   sampled.mode = "follow";
   auto other = greedy_prompt(sampled, "p0", 0, kRows);
   other.rows[1].input_id = other.rows[1].input_id == 4 ? 3 : 4;
-  const auto apart = measure_all_rows(ours(), write("sampled.h5", sampled, {other}));
+  const auto apart = measure_all_rows(a, write("sampled.h5", sampled, {other}));
   EXPECT_THAT(not_comparable(apart).at(1),
               HasSubstr("tokens: 1 of 1 prompt was fed other tokens from some row on"));
   EXPECT_EQ(end_of(apart.prompts[0]), RowsEnd::other_tokens);
