@@ -343,8 +343,9 @@ def run(options: argparse.Namespace) -> int:
     if options.backend == "nccl":
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
         device = torch.device("cuda", torch.cuda.current_device())
+    placed = {"device_id": device} if device.type == "cuda" else {}  # a keyword that older versions of torch do not know
     dist.init_process_group(options.backend, options.init, rank=int(os.environ["RANK"]), world_size=int(os.environ["WORLD_SIZE"]),
-                            device_id=device if device.type == "cuda" else None)
+                            **placed)
     try:
         of_nccl = options.backend == "nccl" and not options.all_reduce.startswith("symm")
         version = ".".join(map(str, torch.cuda.nccl.version())) if of_nccl else f"torch {torch.__version__}"
