@@ -66,8 +66,8 @@ void add_levels(std::vector<std::string>& out, const Measurement& m) {
 // A text that was scored and one that was generated go together where the one has in its prompt what the
 // other chose.
 void add_modes(std::vector<std::string>& out, const Measurement& m) {
+  if (!scored_beside_generated(m) || m.prompts.empty()) return;
   const bool of_r = m.reference.run.mode == "score";
-  if (of_r == (m.candidate.run.mode == "score") || m.prompts.empty()) return;
   std::int64_t met = 0;
   std::int64_t all = 0;
   for (const auto& prompt : m.prompts) {
@@ -106,8 +106,7 @@ void add_ends(std::vector<std::string>& out, const Measurement& m) {
         "after {} "
         "rows): sampled, or chosen otherwise; the rows after it are not compared",
         prompts_text(apart, m.prompts.size()), apart == 1 ? "was" : "were", first->id, first->steps.size()));
-  const bool one_kind = (m.reference.run.mode == "score") == (m.candidate.run.mode == "score");
-  if (met == all || !one_kind) return;  // add_modes says it
+  if (met == all || scored_beside_generated(m)) return;  // add_modes says it
   const std::string& shorter = fewer_in_c > 0 ? m.candidate.name : m.reference.name;
   out.push_back(fmt::format("rows: {}{} ends earlier in {}: {} of their {} rows are compared", shorter,
                             fewer_in_r > 0 && fewer_in_c > 0 ? " or " + m.reference.name : "",

@@ -89,6 +89,10 @@ RowsEnd end_of(const PromptMeasurement& prompt) {
   return in_reference && in_candidate ? RowsEnd::other_tokens : RowsEnd::fewer;
 }
 
+bool scored_beside_generated(const Measurement& measurement) {
+  return (measurement.reference.run.mode == "score") != (measurement.candidate.run.mode == "score");
+}
+
 std::optional<std::size_t> first_flip(const Measurement& measurement) {
   std::optional<std::size_t> first;
   for (std::size_t i = 0; i < measurement.prompts.size(); ++i) {

@@ -53,8 +53,10 @@ const Step* flip_of(const PromptMeasurement& prompt);
 // Why a prompt's compared rows end where they do. both: neither file has another row. flip: a text parts
 // there. fewer: one file has no more rows. other_tokens: both have, but were fed other tokens, though the
 // most likely one had been the same: the texts part without a flip (sampled, or the file does not say how).
+// Of a scored text beside a generated one (scored_beside_generated) other ends are their nature.
 enum class RowsEnd { both, flip, fewer, other_tokens };
 RowsEnd end_of(const PromptMeasurement& prompt);
+bool scored_beside_generated(const Measurement& measurement);
 
 // The prompt whose flip comes at the earliest step (row of the reference).
 std::optional<std::size_t> first_flip(const Measurement& measurement);

@@ -100,12 +100,10 @@ Facts facts_of(const analysis::Measurement& measurement) {
   facts.contradictory = static_cast<std::int64_t>(measurement.contradictory.size());
   facts.ties_known = ties_known(measurement);
   facts.without_value = rows_without_value(measurement);
-  const bool one_kind =
-      (measurement.reference.run.mode == "score") == (measurement.candidate.run.mode == "score");
+  const bool one_kind = !analysis::scored_beside_generated(measurement);
   std::vector<double> parted;
   for (const auto& prompt : measurement.prompts) {
     const auto end = analysis::end_of(prompt);
-    // A scored text and a generated one have other rows by their nature.
     facts.rows_missing += end == analysis::RowsEnd::fewer && one_kind ? 1 : 0;
     facts.fed_apart += end == analysis::RowsEnd::other_tokens ? 1 : 0;
     if (!prompt.bit_equal && !prompt.differs && end == analysis::RowsEnd::both) ++facts.bits_unknown;

@@ -32,7 +32,7 @@ struct Facts {
   std::int64_t not_compared() const { return missing + left_out + contradictory; }
   std::int64_t rows_missing = 0;     // prompts of which one side has more rows (analysis::RowsEnd::fewer)
   std::int64_t fed_apart = 0;        // prompts fed other tokens from a row on (RowsEnd::other_tokens)
-  std::int64_t bits_unknown = 0;     // likewise, of which not every logit was recorded
+  std::int64_t bits_unknown = 0;     // prompts without a difference, of which not every logit was recorded
   std::int64_t without_value = 0;    // rows of NaN or infinite logits on a side, where bits are equal too
   std::int64_t parted = 0;           // prompts with a first difference of the chosen tokens
   std::int64_t parted_measured = 0;  // of these, with logits on both sides there
