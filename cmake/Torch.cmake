@@ -23,7 +23,8 @@ foreach(include ${SHARDRIFT_TORCH_DIR}/include ${SHARDRIFT_TORCH_DIR}/include/to
 endforeach()
 target_link_libraries(shardrift_torch INTERFACE ${torch_lib}/libtorch_cpu.so ${torch_lib}/libc10.so)
 # libtorch_cpu.so names CUDA's runtime and CUPTI, which lie in sibling packages it finds by its own rpath.
-target_link_options(shardrift_torch INTERFACE -Wl,--allow-shlib-undefined -Wl,-rpath,${torch_lib})
+target_link_options(shardrift_torch INTERFACE -Wl,--allow-shlib-undefined -Wl,-rpath,${torch_lib}
+  LINKER:--version-script=${PROJECT_SOURCE_DIR}/cmake/local.map)
 if(SHARDRIFT_CUDA)
   target_link_libraries(shardrift_torch INTERFACE CUDA::cudart)
   # --no-as-needed: torch_cuda registers the CUDA kernels of every operator in its static initialisers.

@@ -78,7 +78,9 @@ MessageDiff diff_message(const CollectiveProfile& a, const CollectiveProfile& b,
   const auto in_b = known_order(b, operation, dtype, count, captured, message.unknown_to_b);
   if (!in_a || !in_b) return message;
   message.others = other_orders(*in_a, *in_b);
-  if (in_a->accumulator != in_b->accumulator) {
+  // Two operands have one add: rounded to float32 (float64) first, it has the same bits, because that holds
+  // 2p + 2 bits for the p of the message (Figueroa: When is double rounding innocuous?, 1995).
+  if (a.ranks > 2 && in_a->accumulator != in_b->accumulator) {
     message.rounds_a = rounds_text(in_a->accumulator);
     message.rounds_b = rounds_text(in_b->accumulator);
   }

@@ -37,7 +37,7 @@ struct MessageDiff {
   bool captured = false;
   std::string unknown_to_a, unknown_to_b;  // why; empty: known
   std::vector<OtherOrder> others;          // ascending; neighbours of one pair of trees are one
-  std::string rounds_a, rounds_b;          // where they round, where that differs; else empty
+  std::string rounds_a, rounds_b;          // where they round, where that can differ (3 ranks on); else empty
 
   bool known() const { return unknown_to_a.empty() && unknown_to_b.empty(); }
   std::int64_t elements() const;  // added in another order

@@ -168,20 +168,36 @@ class Engine:
         return rows, "eos" if ended else "length"
 
 
-def environment_of(engine: Engine) -> dict[str, Any]:
-    torch = engine.torch
+def device_of(engine: Engine) -> dict[str, str]:
+    """This rank's, as shardrift-run names it."""
     device = {"host": platform.node(), "name": processor_name()}
+    if engine.device.type != "cuda":
+        return device
+    about = engine.torch.cuda.get_device_properties(engine.device)
+    uuid = str(getattr(about, "uuid", ""))
+    return device | {"name": about.name, "compute_capability": f"{about.major}.{about.minor}",
+                     "uuid": f"GPU-{uuid}" if uuid and not uuid.startswith("GPU-") else uuid}
+
+
+def devices_of(engine: Engine) -> list[dict[str, str]]:
+    """Of all ranks; every rank calls it."""
+    devices = [device_of(engine)] * engine.ranks
+    if engine.ranks > 1:
+        engine.torch.distributed.all_gather_object(devices, device_of(engine))
+    return devices
+
+
+def environment_of(engine: Engine, devices: list[dict[str, str]]) -> dict[str, Any]:
+    torch = engine.torch
     libraries = {"torch": torch.__version__, "transformers": engine.transformers.__version__, "numpy": np.__version__}
     if engine.device.type == "cuda":
-        about = torch.cuda.get_device_properties(engine.device)
-        device |= {"name": about.name, "compute_capability": f"{about.major}.{about.minor}", "uuid": str(getattr(about, "uuid", ""))}
         libraries["cuda runtime"] = torch.version.cuda or ""
         libraries["nccl"] = ".".join(map(str, torch.cuda.nccl.version()))
     settings = {"attention": engine.a.attention, "threads": str(torch.get_num_threads()),
                 "cpu_capability": torch.backends.cpu.get_cpu_capability(),
                 "float32_matmul_precision": torch.get_float32_matmul_precision()}
     variables = {name: value for name, value in os.environ.items() if name.startswith(VARIABLES)}
-    return {"devices": [device] * engine.ranks, "libraries": libraries, "settings": settings, "variables": variables}
+    return {"devices": devices, "libraries": libraries, "settings": settings, "variables": variables}
 
 
 def processor_name() -> str:
@@ -261,6 +277,7 @@ def run(a: argparse.Namespace) -> None:
              "config": (a.model / "config.json").read_text(),
              "quantization": "none" if not getattr(engine.model.config, "quantization_config", None) else "by transformers",
              "identity": model_identity(a.model)}
+    devices = devices_of(engine)
     results = recorded(engine, prompts, mode)
     if engine.rank != 0:
         for _ in results:
@@ -268,9 +285,9 @@ def run(a: argparse.Namespace) -> None:
         return
     with RecordFile(a.output, engine=engine.describe(), mode=mode, dtype=engine.dtype, vocabulary=engine.vocabulary,
                     command=shlex.join(sys.argv), model=model, vocab=vocab, top_k=a.top_k) as record:
-        record.environment(**environment_of(engine))
+        record.environment(**environment_of(engine, devices))
         for prompt, rows, stop in results:
-            record.prompt(prompt.name, prompt.tokens, rows, stop=stop, words=prompt.text, device=processor_name())
+            record.prompt(prompt.name, prompt.tokens, rows, stop=stop, words=prompt.text, device=devices[0]["name"])
 
 
 class Parser(argparse.ArgumentParser):

@@ -79,7 +79,9 @@ def of_name(name: str) -> Callable[[Any], Any]:
     import torch.distributed._symmetric_memory as symmetric
 
     group = dist.group.WORLD.group_name
-    symmetric.set_backend("NCCL" if name == "nccl-window" else "CUDA")
+    backend = "NCCL" if name == "nccl-window" else "CUDA"
+    if symmetric.get_backend("cuda") != backend:  # the default is in use already, and set_backend does not find it
+        symmetric.set_backend(backend)
 
     def allocate(tensor: Any) -> Any:
         buffer = symmetric.empty(tensor.shape, dtype=tensor.dtype, device=tensor.device)

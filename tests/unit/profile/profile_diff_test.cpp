@@ -77,6 +77,21 @@ TEST(ProfileDiff, RoundingElsewhereIsAnotherSum) {
   EXPECT_NE(diff.messages[0].rounds_a, diff.messages[0].rounds_b);
 }
 
+// One add: rounded to float32 first, and then to the message's dtype, it has the same bits.
+TEST(ProfileDiff, OfTwoRanksItDoesNotMatterWhereTheSumRounds) {
+  const auto of_two = [](Accumulator accumulator, DType dtype) {
+    auto one = probed(uniform_map(linear_tree(2), 8), dtype);
+    one.probe.accumulator = accumulator;
+    auto profile = profile_of({});
+    profile.ranks = 2;
+    profile.add(std::move(one));
+    return profile;
+  };
+  for (const DType dtype : {DType::bfloat16, DType::float16, DType::float32})
+    for (const Accumulator other : {Accumulator::float32, Accumulator::float64})
+      EXPECT_FALSE(diff_profiles(of_two(Accumulator::message, dtype), of_two(other, dtype)).differs());
+}
+
 TEST(ProfileDiff, WhatOneDoesNotKnowIsSaidAndIsNoDifference) {
   const auto before = profile_of({probed(uniform_map(linear_tree(3), 8), DType::float32)});
   const auto after = profile_of({probed(uniform_map(linear_tree(3), 16), DType::float32)});
