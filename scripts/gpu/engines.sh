@@ -24,6 +24,16 @@ probe_torch() {
   return "$failed"
 }
 
+# window_kernels RANKS COUNTS: which of its symmetric kernels NCCL chose, with how many blocks, in its own words.
+window_kernels() {
+  local ranks=$1 counts=$2
+  NCCL_DEBUG=INFO NCCL_DEBUG_SUBSYS=TUNING timeout 120 python3 -m torch.distributed.run --nproc-per-node "$ranks" \
+    scripts/python/probe_collective.py --backend nccl --all-reduce nccl-window --dtype float32,bfloat16 --quiet \
+    --count "$counts" 2>&1 | grep -o 'AllReduce \[Symmetric\]: .*' | sort -u >"$LOGS/window-kernels-$ranks.txt" || true
+  printf '%d GPUs: %d lines of NCCL on its symmetric kernels\n' "$ranks" "$(wc -l <"$LOGS/window-kernels-$ranks.txt")" |
+    tee -a "$LOGS/engines.txt"
+}
+
 # against RANKS NAME B: what `profile diff` says of that profile and B, a profile or the name of an order. Two orders are
 # something that was learnt, and no failure.
 against() {
@@ -54,6 +64,7 @@ stage_engines() {
     for name in library symm-one-shot symm-two-shot nccl-window; do
       probe_torch "$ranks" "$name" --count "$counts" || failed=1
     done
+    window_kernels "$ranks" "$counts"
     [[ -f $RUNS/nccl-$ranks.json ]] && { against "$ranks" library "$RUNS/nccl-$ranks.json" || failed=1; }
     against "$ranks" nccl-window nccl-symmetric || failed=1
     against "$ranks" symm-one-shot linear || failed=1

@@ -55,6 +55,16 @@ TEST(NcclSymmetric, WidthsAndRanks) {
   EXPECT_EQ(owner(nccl_symmetric_cells(65536, DType::bfloat16, 8, 2), 7 * 1024), 7);
 }
 
+// What NCCL 2.28.9 logged on two H200s (NCCL_DEBUG_SUBSYS=TUNING, 2026-11-30, docs/results/engines.md).
+TEST(NcclSymmetric, TheKernelsThatNcclTookOnTwoGpus) {
+  const std::vector<std::pair<std::int64_t, NcclSymmetricKernel>> logged{
+      {16, {true, 1}},       {32, {true, 1}},       {8192, {true, 3}},     {16384, {true, 4}},
+      {32768, {true, 6}},    {65536, {true, 7}},    {131072, {false, 3}},  {139264, {false, 3}},
+      {278528, {false, 4}},  {2097152, {false, 7}}, {4194304, {false, 7}}, {11468800, {false, 7}},
+      {22937600, {false, 7}}};
+  for (const auto& [bytes, kernel] : logged) EXPECT_EQ(nccl_symmetric_kernel(bytes, 2), kernel) << bytes;
+}
+
 // As the cost model, worked out apart from this code, says: well away from where two kernels cost the same.
 TEST(NcclSymmetric, TheKernelAndItsBlocks) {
   const auto kernel = [](std::int64_t bytes, int ranks) { return nccl_symmetric_kernel(bytes, ranks); };
