@@ -97,6 +97,7 @@ Json judged_json(const verdict::Candidate& candidate, const verdict::Thresholds&
       {"cost", candidate.cost.times_reference > 0 ? number(candidate.cost.times_reference) : Json(nullptr)},
       {"cost_range", cost_range_json(candidate.cost)},
       {"cost_unclear", candidate.cost.unclear},
+      {"cost_unknown", candidate.cost.unknown},
       {"devices", candidate.cost.devices},  // of its plan, also where fewer predicted it; 0: not known
       {"not_comparable", candidate.not_comparable},
       {"remarks", candidate.remarks}};

@@ -146,6 +146,9 @@ stage_four_runs() {
   done
   model_folder mixtral-small --preset mixtral-small >/dev/null || failed=1
   run_study scale-out --jobs "$gpus" --set max-new-tokens=256 --set batch=8 || failed=1
+  # Its page has tokens/s against divergence at 7B.
+  write_length_prompts 32000 >"$RUNS/7b-lengths.jsonl"
+  run_study scale-out:scale-out-7b --jobs 1 --model "$LLAMA_7B" --prompts "$RUNS/7b-lengths.jsonl" --set max-new-tokens=65 || failed=1
   run_study quantization --jobs "$gpus" || failed=1
   run_study moe-routing --jobs "$gpus" || failed=1
   run_study batch-size --jobs "$gpus" --set max-new-tokens=256 || failed=1

@@ -28,11 +28,11 @@ stage_explain() {
   return "$failed"
 }
 
-# run_study NAME FLAG…: one shipped study, its report and figures kept with the logs.
+# run_study NAME[:LABEL] FLAG…: one shipped study, its report and figures kept with the logs, under LABEL where it has one.
 run_study() {
-  local name=$1 code=0 file
+  local study=${1%%:*} name=${1##*:} code=0 file
   shift
-  build/bin/shardrift study "experiments/studies/$name.toml" --device cuda --output "$RUNS/$name" "$@" \
+  build/bin/shardrift study "experiments/studies/$study.toml" --device cuda --output "$RUNS/$name" "$@" \
     >"$LOGS/study-$name.txt" 2>&1 || code=$?
   ((code == 2)) && code=0  # what this host has too few GPUs for stands in the verdict
   sed -n '/^compared with/,$p' "$LOGS/study-$name.txt"

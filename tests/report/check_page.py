@@ -16,7 +16,7 @@ READY = "Boolean(document.querySelector('html[data-ready]'))"
 # Made-up reports beside the hostile one: kind, configurations.
 PAGES = (("equal", 1), ("flipped", 1), ("mixed", 3), ("missing", 3), ("equal", 3), ("flipped", 3), ("mixed", 20), ("equal", 20),
          ("missing", 20), ("broken", 3), ("score", 3), ("foreign", 3))
-SECTIONS = ("answer", "configurations", "survival", "prompts", "positions", "margins", "growth", "routes", "ladder", "orders",
+SECTIONS = ("answer", "configurations", "speed", "survival", "prompts", "positions", "margins", "growth", "routes", "ladder", "orders",
             "tokens", "environment")
 PHONE, DESKTOP = (360, 740), (1280, 900)
 PAPER = (718, 900)  # what Letter and A4 have between margins

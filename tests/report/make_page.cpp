@@ -114,6 +114,13 @@ void use_plan(analysis::RunSummary& run, const Plan& plan) {
       "shardrift-run run --model models/smollm2-135m --prompts prompts.jsonl --output " + run.path;
 }
 
+// Timed, and evenly: a token in so many seconds.
+void use_times(analysis::RunSummary& run, double seconds) {
+  run.pace = {96, true, seconds, 0.98 * seconds, 1.02 * seconds};
+  run.decode_tokens = 1000;
+  run.decode_seconds = 1000 * seconds;
+}
+
 std::string name_of_plan(const Plan& plan, int i) {
   const auto word = plan.pipeline > 1 ? "pp" : plan.replicas > 1 ? "dp" : "tp";
   const int count = plan.pipeline * plan.replicas * plan.tensor_parallel;
@@ -173,6 +180,8 @@ Report made_up(int configurations, int prompts, int rows, Kind kind) {
     auto measurement = testing::synthetic_measurement(made);
     use_plan(measurement.reference, plan_of(1, false, 0));
     use_plan(measurement.candidate, plan);
+    use_times(measurement.reference, 0.004);
+    use_times(measurement.candidate, 0.004 / (1 + 0.25 * (shards - 1) - 0.02 * i));
     if (kind == Kind::missing && i == 0) cut(measurement);
     if (kind == Kind::broken && i == 0) spoil(measurement);
     if (kind == Kind::foreign && i == 0) strip(measurement);
@@ -190,6 +199,8 @@ Report made_up(int configurations, int prompts, int rows, Kind kind) {
   auto again = testing::synthetic_measurement({"again", 1, 0, prompts, rows});
   use_plan(again.reference, plan_of(1, false, 0));
   use_plan(again.candidate, plan_of(1, false, 0));
+  use_times(again.reference, 0.004);
+  use_times(again.candidate, 0.004);
   if (kind == Kind::score) again.reference.run.mode = again.candidate.run.mode = "score";
   add_run(report, std::move(again), Role::noise_floor);
   if (kind == Kind::hostile) add_hostile(report);

@@ -32,6 +32,7 @@ if (data.reference) {
   answer();
   configurations();
   if (runs.length > 1) main.append(picker());
+  speedPlot();
   survival();
   promptGrid();
   positions();
