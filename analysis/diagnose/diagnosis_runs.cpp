@@ -59,6 +59,14 @@ Plan in_other_order(Plan plan) {
 
 }  // namespace
 
+std::optional<Device> ran_on(const record::Environment& environment) {
+  const auto& devices = environment.devices;
+  const auto gpus = std::count_if(devices.begin(), devices.end(),
+                                  [](const auto& device) { return !device.compute_capability.empty(); });
+  if (devices.empty() || (gpus != 0 && gpus != std::ssize(devices))) return std::nullopt;
+  return gpus == 0 ? Device::cpu : Device::cuda;
+}
+
 bool wants_profile(const Plan& candidate) {
   Plan plan = candidate;
   plan.launch = Launch::eager;

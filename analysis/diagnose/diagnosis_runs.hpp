@@ -1,9 +1,11 @@
 // Which runs on one device a diagnosis needs, from the plans of the two records.
 #pragma once
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "parallel/plan/plan.hpp"
+#include "record/record.hpp"
 
 namespace shardrift::analysis {
 
@@ -33,6 +35,10 @@ struct DiagnosisRun {
 // Plans that repeat an earlier one are left out, so there may be no `reference`: then the candidate's is it.
 // Launches are eager: all are looked into.
 std::vector<DiagnosisRun> diagnosis_runs(const Plan& reference, const Plan& candidate, bool has_profile);
+
+// On what a run was made, as its record's devices say: another engine's plan does not. nullopt: it names no
+// device, or some of both kinds.
+std::optional<Device> ran_on(const record::Environment& environment);
 
 // Does the candidate's one-device plan fold by a profile, if there is one?
 bool wants_profile(const Plan& candidate);

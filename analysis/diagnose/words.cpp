@@ -39,10 +39,24 @@ std::string times(double excess) {
   return std::isinf(excess) ? "where nothing may move" : fmt::format("{:.3g} times as much", excess);
 }
 
-const StationDrift* largest(const SideComparison& side) {
-  const auto found = std::max_element(side.drifts.begin(), side.drifts.end(),
-                                      [](const auto& a, const auto& b) { return a.worst < b.worst; });
-  return found == side.drifts.end() ? nullptr : &*found;
+// A side that differs has drifts.
+const StationDrift& largest(const SideComparison& side, double StationDrift::*excess) {
+  return *std::max_element(side.drifts.begin(), side.drifts.end(),
+                           [&](const auto& a, const auto& b) { return a.*excess < b.*excess; });
+}
+
+// The largest excess of a row and the largest mean, and from where on they would be more than rounding.
+std::string excess_text(const SideComparison& side) {
+  const auto& row = largest(side, &StationDrift::worst);
+  const auto& mean = largest(side, &StationDrift::mean);
+  const auto place = [](const StationDrift& drift) {
+    return place_text(drift.station.point, Seen::operations);
+  };
+  const auto where = place(row) == place(mean) ? "" : fmt::format(" in {}", place(mean));
+  return fmt::format(
+      "{:.3g} times what rounding makes in the worst row, in {}, {:.3g} times in the root mean square over "
+      "rows{}; unclear would be more than {:g} or {:g}, a defect more than {:g} or {:g}",
+      row.worst, place(row), mean.mean, where, kRowNoise, kMeanNoise, kRowDefect, kMeanDefect);
 }
 
 }  // namespace
@@ -129,12 +143,15 @@ std::string within_text(const Diagnosis& diagnosis, const SideComparison& side) 
   if (side.equal())
     return fmt::format("{} has every bit of {}: {}", side_text(diagnosis, side.side), against(side.side),
                        counted(side.rows, "row"));
-  const auto* most = largest(side);
-  return fmt::format(
-      "{} differs from {} in {} of {}, and nowhere by more than rounding makes: at most {:.3g} times as "
-      "much in a row, in {}",
-      side_text(diagnosis, side.side), against(side.side), side.rows_differ, counted(side.rows, "row"),
-      most->worst, place_text(most->station.point, Seen::operations));
+  auto text = fmt::format("{} differs from {} in {} of {}, as far as rounding may drive it: {}",
+                          side_text(diagnosis, side.side), against(side.side), side.rows_differ,
+                          counted(side.rows, "row"), excess_text(side));
+  if (side.seen == Seen::logits)
+    text += fmt::format(
+        ". Logits alone were seen: a defect that moves them less than {:g} times as far as rounding does "
+        "is not seen so",
+        kRowNoise);
+  return text;
 }
 
 std::vector<std::string> wanted_of(Seen seen, bool of_engine) {
@@ -142,9 +159,8 @@ std::vector<std::string> wanted_of(Seen seen, bool of_engine) {
     if (seen == Seen::nothing) return {"the engine's logits (docs/engines.md): a server's answers have none"};
     if (seen == Seen::logits)
       return {
-          "the residual stream after each layer, as /prompts/ID/hidden (docs/file-format.md), which tells "
-          "the "
-          "layer; an engine's operations have no sketches"};
+          "the residual stream after each layer, which tells the layer, and defects that the logits do not: "
+          "record_transformers.py --record hidden, or /prompts/ID/hidden of docs/file-format.md"};
     return {};
   }
   switch (seen) {

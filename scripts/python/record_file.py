@@ -37,6 +37,7 @@ class Row:
     call: int = 0
     rows: int = 1
     prefill: bool = False
+    hidden: np.ndarray | None = None  # [layers + 1, hidden]: the residual stream, as the logits are; at level hidden
 
 
 class Storage(io.FileIO):
@@ -134,14 +135,32 @@ def temporary_of(path: Path) -> Path:
     return path.with_name(path.name + f".{os.getpid()}.tmp")
 
 
+def chunk_rows(values: np.ndarray) -> int:
+    """Of values [.., rows, columns]: how many rows make a chunk."""
+    return max(1, min(values.shape[-2], CHUNK_BYTES // (values.itemsize * values.shape[-1])))
+
+
+def dataset(group: h5py.Group, name: str, kind: h5py.h5t.TypeID, values: np.ndarray, chunk: tuple[int, ...]) -> None:
+    """values' words as they are, which kind names; with checksums."""
+    creation = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    creation.set_chunk(chunk)
+    creation.set_fletcher32()
+    data = h5py.h5d.create(group.id, name.encode(), kind, h5py.h5s.create_simple(values.shape), creation)
+    data.write(h5py.h5s.ALL, h5py.h5s.ALL, np.ascontiguousarray(values), kind)
+
+
 class RecordFile:
     def __init__(self, path: str | Path, *, engine: str, mode: str, dtype: str, vocabulary: int, command: str = "",
-                 model: dict[str, str] | None = None, vocab: list[str] | None = None, top_k: int = 10) -> None:
+                 model: dict[str, str] | None = None, vocab: list[str] | None = None, top_k: int = 10,
+                 level: str = "logits") -> None:
         if mode not in ("greedy", "follow", "score"):
             raise ValueError(f"mode {mode}: greedy, follow or score")
         if dtype not in DTYPES:
             raise ValueError(f"dtype {dtype}: one of {', '.join(DTYPES)}")
+        if level not in ("logits", "hidden"):
+            raise ValueError(f"level {level}: logits or hidden")
         self.path, self.dtype, self.vocabulary, self.top_k = Path(path), dtype, vocabulary, min(top_k, vocabulary)
+        self.level = level
         if self.path.is_dir():
             raise ValueError(f"{self.path}: is a folder: name a file")
         self.temporary = temporary_of(self.path)
@@ -156,7 +175,7 @@ class RecordFile:
     def begin(self, engine: str, mode: str, command: str, model: dict[str, str], vocab: list[str]) -> None:
         now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
         self.texts(self.file, schema=1, status="complete", created=now, command=command, plan=json.dumps({"engine": engine}),
-                   mode=mode, level="logits", logits_dtype=self.dtype)
+                   mode=mode, level=self.level, logits_dtype=self.dtype)
         group = self.file.create_group("model")
         self.texts(group, vocabulary=self.vocabulary, **model)
         if vocab:
@@ -198,6 +217,7 @@ class RecordFile:
         values = widened(logits)
         if not np.isfinite(values).all():
             raise ValueError(f"prompt {name}: row {int(np.nonzero(~np.isfinite(values).all(1))[0][0])} has NaN or infinite logits")
+        hidden = self.streams_of(name, rows)
         group = self.prompts.create_group(name)
         self.texts(group, index=len(self.prompts) - 1, source="text" if words else "tokens", status="complete", stop=stop,
                    hash=hashlib.sha256(logits.tobytes()).hexdigest(), device=device, replica=0)
@@ -219,19 +239,31 @@ class RecordFile:
             log = np.take_along_axis(log_softmax(values), ids, 1)
             group.create_dataset("top/log_probabilities", data=log.astype(np.float32))
         self.logits(group, logits)
+        if hidden is not None:
+            kind = stored_type("bfloat16" if hidden.dtype == np.uint16 else hidden.dtype.name)
+            dataset(group, "hidden", kind, hidden, (1, chunk_rows(hidden), hidden.shape[2]))
         self.storage.check()
+
+    def streams_of(self, name: str, rows: list[Row]) -> np.ndarray | None:
+        """[layers + 1, rows, hidden] of all rows."""
+        if self.level != "hidden":
+            return None
+        if any(row.hidden is None for row in rows):
+            raise ValueError(f"prompt {name}: level hidden, and a row has no residual stream")
+        hidden = np.stack([row.hidden for row in rows], axis=1)
+        if hidden.ndim != 3 or hidden.dtype.name not in ("uint16", *DTYPES):
+            raise ValueError(f"prompt {name}: residual streams of {hidden.dtype} {hidden.shape}, not [layers + 1, rows, hidden]")
+        finite = np.isfinite(widened(hidden)).all(axis=(0, 2))
+        if not finite.all():
+            raise ValueError(f"prompt {name}: row {int(np.nonzero(~finite)[0][0])} has a NaN or infinite residual stream")
+        return hidden
 
     def logits(self, group: h5py.Group, logits: np.ndarray) -> None:
         kind = stored_type(self.dtype)
         expected = np.uint16 if self.dtype == "bfloat16" else np.dtype(self.dtype)
         if logits.dtype != expected or logits.shape[1] != self.vocabulary:
             raise ValueError(f"logits of {logits.dtype} {logits.shape}, expected {expected} of {self.vocabulary}")
-        creation = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-        rows = max(1, min(len(logits), CHUNK_BYTES // (logits.itemsize * self.vocabulary)))
-        creation.set_chunk((rows, self.vocabulary))
-        creation.set_fletcher32()
-        data = h5py.h5d.create(group.id, b"logits", kind, h5py.h5s.create_simple(logits.shape), creation)
-        data.write(h5py.h5s.ALL, h5py.h5s.ALL, np.ascontiguousarray(logits), kind)
+        dataset(group, "logits", kind, logits, (chunk_rows(logits), self.vocabulary))
 
     def __enter__(self) -> RecordFile:
         return self

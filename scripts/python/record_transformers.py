@@ -14,8 +14,13 @@ One prompt at a time: a prefill pass over its tokens, then one pass a token over
 instead, so that rows stay comparable after a flip; --mode score makes one pass over each prompt and records all its rows.
 --tensor-parallel is transformers' own plan (tp_plan="auto") over torch.distributed's ranks; rank 0 writes.
 
-What is given is checked before the model is loaded; --check does no more than that, and looks for the packages. The record appears when it is whole: nothing is kept of a run that failed
-(a full disk, say) or was stopped (SIGTERM, SIGINT), and its command is to be repeated.
+--record hidden adds the residual stream after the embedding and after each decoder layer, of every recorded row, by which
+shardrift diagnose names the layer, and finds much that moves the logits too little to be seen in them; give shardrift-run the
+same flag. A model of which it cannot be said which modules the layers are is refused.
+
+What is given is checked before the model is loaded; --check does no more than that, and looks for the packages. The record
+appears when it is whole: nothing is kept of a run that failed (a full disk, say) or was stopped (SIGTERM, SIGINT), and its
+command is to be repeated.
 
 Exit codes: 0 done, 64 usage, 65 a file that cannot be used, 70 failure, 75 stopped by a signal.
 """
@@ -41,6 +46,7 @@ try:
     from record_file import DTYPES, RecordFile, Row, model_identity, temporary_of
     from record_inputs import (LARGEST, Prompt, Refused, check_output, check_prompts, check_weights, positions_of, read_config,
                                read_followed, read_prompts)
+    from record_streams import Streams, whole, words_of
 except ImportError as missing:
     print(f"record_transformers: {missing}: use a Python that has torch, transformers, numpy and h5py", file=sys.stderr)
     sys.exit(70)
@@ -90,6 +96,8 @@ class Engine:
         self.positions = positions
         self.eos = self.end_tokens()
         self.calls = 0
+        layers = self.model.config.get_text_config().num_hidden_layers
+        self.streams = Streams(self.model, layers) if a.record == "hidden" else None
 
     def end_tokens(self) -> set[int]:
         ends: set[int] = set()
@@ -112,26 +120,26 @@ class Engine:
             raise Refused(f'{self.a.model}: its tokenizer, which prompts of "text" need, cannot be loaded: give "tokens": '
                           f"{' '.join(str(error).split())}")
 
-    def words(self, logits: Any) -> np.ndarray:
-        """[rows, vocabulary] as they are stored: bfloat16 as its words."""
-        logits = logits.detach().to("cpu").contiguous()
-        return logits.view(self.torch.uint16).numpy() if logits.dtype == self.torch.bfloat16 else logits.numpy()
-
-    def step(self, tokens: list[int], begin: int, cache: Any) -> tuple[np.ndarray, Any, float]:
-        """One pass over tokens at positions begin, …: the logits of all its rows, and the cache."""
+    def step(self, tokens: list[int], begin: int, cache: Any, last: bool = True) -> tuple[list[Row], Any]:
+        """One pass over tokens at positions begin, …: the rows of all its tokens, or of the last alone, and the cache."""
         torch = self.torch
         ids = torch.tensor([tokens], device=self.device)
         positions = torch.arange(begin, begin + len(tokens), device=self.device)[None]
+        first = len(tokens) - 1 if last else 0
         started = time.perf_counter()
         with torch.no_grad():
             out = self.model(input_ids=ids, position_ids=positions, use_cache=True, **{self.cache: cache})
-        logits = out.logits[0]
-        if hasattr(logits, "full_tensor"):
-            logits = logits.full_tensor()
-        words = self.words(logits)
+        logits = words_of(whole(out.logits[0])[first:])
+        seconds = time.perf_counter() - started
+        hidden = [None] * len(logits)
+        if self.streams:
+            streams = np.stack([words_of(stream[first:]) for stream in self.streams.take(len(tokens))])
+            hidden = [streams[:, row] for row in range(len(logits))]
+        rows = [Row(tokens[first + i], begin + first + i, logits[i], seconds, self.calls, len(tokens), begin == 0, hidden[i])
+                for i in range(len(logits))]
         self.calls += 1
         cache = out.get("past_key_values") if out.get("past_key_values") is not None else out.get("cache")
-        return words, cache, time.perf_counter() - started
+        return rows, cache
 
     def chosen(self, words: np.ndarray) -> int:
         """Of one row; what rank 0 sees, on every rank."""
@@ -144,15 +152,12 @@ class Engine:
         return token
 
     def score(self, prompt: Prompt) -> tuple[list[Row], str]:
-        words, _, seconds = self.step(prompt.tokens, 0, None)
-        return [Row(token, position, words[position], seconds, self.calls - 1, len(prompt.tokens), True)
-                for position, token in enumerate(prompt.tokens)], "given"
+        return self.step(prompt.tokens, 0, None, last=False)[0], "given"
 
     def generate(self, prompt: Prompt, follow: bool) -> tuple[list[Row], str]:
         """Rows from the prompt's last token on."""
         length = len(prompt.tokens)
-        words, cache, seconds = self.step(prompt.tokens, 0, None)
-        rows = [Row(prompt.tokens[-1], length - 1, words[-1], seconds, self.calls - 1, length, True)]
+        rows, cache = self.step(prompt.tokens, 0, None)
         steps = len(prompt.fed) if follow else self.a.max_new_tokens - 1
         for i in range(steps):
             token = prompt.fed[i] if follow else self.chosen(rows[-1].logits)
@@ -160,8 +165,8 @@ class Engine:
                 return rows, "eos"
             if self.positions is not None and length + i >= self.positions:
                 return rows, "context"
-            words, cache, seconds = self.step([token], length + i, cache)
-            rows.append(Row(token, length + i, words[-1], seconds, self.calls - 1))
+            more, cache = self.step([token], length + i, cache)
+            rows += more
         if follow:
             return rows, "given"
         ended = not self.a.ignore_eos and self.chosen(rows[-1].logits) in self.eos
@@ -284,7 +289,7 @@ def run(a: argparse.Namespace) -> None:
             pass
         return
     with RecordFile(a.output, engine=engine.describe(), mode=mode, dtype=engine.dtype, vocabulary=engine.vocabulary,
-                    command=shlex.join(sys.argv), model=model, vocab=vocab, top_k=a.top_k) as record:
+                    command=shlex.join(sys.argv), model=model, vocab=vocab, top_k=a.top_k, level=a.record) as record:
         record.environment(**environment_of(engine, devices))
         for prompt, rows, stop in results:
             record.prompt(prompt.name, prompt.tokens, rows, stop=stop, words=prompt.text, device=devices[0]["name"])
@@ -313,6 +318,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--overwrite", action="store_true", help="replace what lies there")
     parser.add_argument("--check", action="store_true", help="only say whether this could run: nothing is computed or written")
     parser.add_argument("--mode", choices=["greedy", "follow", "score"], help="default: greedy, with --follow follow")
+    parser.add_argument("--record", choices=["logits", "hidden"], default="logits",
+                        help="hidden: the residual stream after each layer, too (default: logits)")
     parser.add_argument("--attention", choices=["eager", "sdpa"], default="sdpa",
                         help="transformers' attention implementation (default: sdpa, as transformers itself)")
     parser.add_argument("--dtype", choices=["auto", *DTYPES], default="auto", help="default: the checkpoint's")

@@ -96,9 +96,10 @@ MadeRuns make_diagnosis_runs(const record::Reader& reference, const record::Read
   const auto options = runner_options(worker);
   Plan of_candidate = plan_of(candidate);
   const auto here = named<Device>("--device", options.machine.machine.device);
-  if (of_candidate.device != here)
+  const auto there = analysis::ran_on(candidate.run().environment);
+  if (there && *there != here)
     made.notes.push_back(fmt::format("{} ran on {}, the runs made here on {}: their kernels differ too",
-                                     candidate.path().string(), name_of(of_candidate.device), name_of(here)));
+                                     candidate.path().string(), name_of(*there), name_of(here)));
   of_candidate.device = here;
   if (of_candidate.dtype == DType::tf32 && here == Device::cpu)
     throw usage_error("{}: is of tf32, which CPUs do not have: diagnose it on a machine with a GPU",

@@ -13,7 +13,10 @@ import resource
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 from program import BUILD, SOURCE, Scratch, says
 
@@ -104,6 +107,7 @@ def check_transformers(scratch: Scratch) -> None:
     (scratch / "text.jsonl").write_text('{"id": "t", "text": "a"}\n')
     says(record("x.h5", "--prompts", str(scratch / "text.jsonl"), code=65), 'which prompts of "text" need')
     check_ends(scratch, model)
+    check_layers_found()
     if not (BUILD / "bin/shardrift-run").exists():
         return
     ours = scratch / "ours.h5"
@@ -115,6 +119,96 @@ def check_transformers(scratch: Scratch) -> None:
         assert np.allclose(a, b, atol=1e-4) and file["prompts/p0/chosen"][:].tolist() == other["prompts/p0/chosen"][:].tolist()
     output = scratch.run("compare", "ours.h5", "eager.h5", "--tolerance", "0.001")
     says(output, "weights: eager does not say of which", "-> transformers")
+    check_streams(scratch)
+
+
+# Multipliers of the embedding and of the residual, norms after blocks, biases. Not mixtures: of the fixtures' weights transformers
+# 5.24 on a CPU says "strides should be multiple of 16 bytes".
+STREAMS = {"tiny-llama": "sdpa", "tiny-gemma2": "eager", "tiny-gemma3": "sdpa", "tiny-granite": "sdpa", "tiny-olmo2": "sdpa",
+           "tiny-phi3": "sdpa", "tiny-qwen2": "eager", "tiny-qwen3": "sdpa"}
+
+
+def check_streams(scratch: Scratch) -> None:
+    """--record hidden beside our worker's own, in float32."""
+    for name, attention in STREAMS.items():
+        beside(scratch, name, in_this_process, ("--attention", attention))
+    beside(scratch, "tiny-llama", in_this_process, (), mode="score")
+    torchrun = Path(sys.executable).parent / "torchrun"
+    if torchrun.exists():  # rank 0's stream is whole
+        ranks = [torchrun, "--standalone", "--nproc-per-node", "3", SOURCE / "scripts/python/record_transformers.py"]
+        beside(scratch, "tiny-llama", lambda words: subprocess.run([*ranks, *words], check=True), ("--tensor-parallel",))
+
+
+def in_this_process(words: list[str]) -> None:
+    """torch and transformers are imported once."""
+    import record_transformers
+
+    with mock.patch.object(sys, "argv", ["record_transformers.py", *map(str, words)]):
+        assert record_transformers.main() == 0, words
+
+
+def beside(scratch: Scratch, name: str, script: Callable[[list], Any], words: tuple[str, ...], mode: str = "greedy") -> None:
+    model = BUILD / "fixtures" / name
+    common = ["--model", model, "--record", "hidden", "--dtype", "float32", "--overwrite", "--quiet"]
+    given = ["--prompts", scratch / "prompts.jsonl", "--mode", mode]
+    subprocess.run([BUILD / "bin/shardrift-run", "run", *common, *given, "--output", scratch / "ours.h5", "--max-new-tokens", "6",
+                    "--ignore-eos"], check=True)
+    fed = given if mode == "score" else ["--follow", scratch / "ours.h5"]
+    script([*common, *fed, "--output", scratch / "theirs.h5", *words])
+    says(scratch.run("inspect", "theirs.h5", "--validate"), "it can be analysed")
+    with h5py.File(scratch / "ours.h5") as ours, h5py.File(scratch / "theirs.h5") as theirs:
+        assert theirs.attrs["level"] == b"hidden"
+        a, b = (file["prompts/p0/hidden"][:] for file in (ours, theirs))
+        assert a.shape == b.shape and (a[0] == b[0]).all(), f"{name}: {a.shape} and {b.shape}, or another embedding"
+        for stream, (x, y) in enumerate(zip(a, b)):
+            assert np.abs(x - y).max() < 1e-5 * np.abs(x).max(), f"{name}: stream {stream} is another"
+        assert any(np.abs(x - y).max() > 1e-3 * np.abs(x).max() for x, y in zip(a[:-1], a[1:]))  # streams differ by more
+
+
+def check_layers_found() -> None:
+    """A model whose layers cannot be told is refused by name; streams that are none as they are met."""
+    import torch
+    from record_inputs import Refused
+    from record_streams import Streams
+    from torch import nn
+
+    def refused(model: nn.Module, expected: str, rows: int = 2) -> None:
+        try:
+            streams = Streams(model, 3)
+            model(torch.ones(1, rows, 4))
+            streams.take(2)
+            raise AssertionError(f"was taken, not: {expected}")
+        except Refused as error:
+            says(str(error), "--record hidden: ", expected, "use --record logits")
+
+    class Two(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.encoder, self.decoder = (nn.ModuleList(nn.Identity() for _ in range(3)) for _ in "ab")
+
+    class Layers(nn.Module):
+        def __init__(self, run) -> None:
+            super().__init__()
+            self.layers, self.run = nn.ModuleList(nn.Linear(4, 4) for _ in range(3)), run
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            for layer in self.run(list(self.layers)):
+                x = layer(x)
+            return x
+
+    refused(nn.Linear(1, 1), "Linear has no list of 3 modules")
+    refused(Two(), "Two has decoder and encoder of 3 modules")
+    refused(Layers(lambda layers: layers[:2]), "2 of its 3 layers ran")
+    refused(Layers(lambda layers: layers[::-1]), "do not run once each")
+    refused(Layers(lambda layers: [layers[0], layers[0], *layers[1:]]), "do not run once each")
+    refused(Layers(lambda layers: [layers[0], torch.neg, *layers[1:]]), "layers.1 is not given what layers.0 gave")
+    refused(Layers(lambda layers: layers), "stream 0 is of shape (1, 3, 4), not (1, 2, hidden)", rows=3)
+    sound = Layers(lambda layers: layers)
+    streams = Streams(sound, 3)
+    with torch.no_grad():
+        last = sound(torch.ones(1, 2, 4))
+        taken = streams.take(2)
+    assert len(taken) == 4 and torch.equal(taken[0], torch.ones(2, 4)) and torch.equal(taken[3], last[0])
 
 
 def check_ends(scratch: Scratch, model: Path) -> None:

@@ -70,6 +70,17 @@ TEST(DiagnosisRuns, AreValidForEveryPlan) {
           }
 }
 
+TEST(DiagnosisRuns, ARecordsDevicesSayOnWhatItRan) {
+  record::Environment environment;
+  EXPECT_EQ(ran_on(environment), std::nullopt);
+  environment.devices.resize(2);
+  EXPECT_EQ(ran_on(environment), Device::cpu);
+  environment.devices[0].compute_capability = "9.0";
+  EXPECT_EQ(ran_on(environment), std::nullopt);
+  environment.devices[1].compute_capability = "9.0";
+  EXPECT_EQ(ran_on(environment), Device::cuda);
+}
+
 TEST(DiagnosisRuns, OneOfThemPlansOnceOnly) {
   const auto runs = diagnosis_runs(ranks(1), ranks(1), false);
   EXPECT_THAT(names(runs), ElementsAre("candidate", "shards-2", "shards-3", "order", "products"));

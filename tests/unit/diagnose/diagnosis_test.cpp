@@ -88,7 +88,29 @@ TEST_F(DiagnosisOf, ADriftWithinTheBandIsNoise) {
   EXPECT_EQ(diagnosis.finding, Finding::noise);
   EXPECT_FALSE(diagnosis.find(Side::candidate)->equal());
   EXPECT_EQ(diagnosis.find(Side::candidate)->rows_differ, 3);
-  EXPECT_THAT(diagnosis_text(diagnosis), HasSubstr("nowhere by more than rounding makes"));
+  const auto text = diagnosis_text(diagnosis);
+  EXPECT_THAT(text, AllOf(HasSubstr("tp2 differs from its own plan on one device in 3 of 3 rows, as far as "
+                                    "rounding may drive it: "),
+                          HasSubstr(" times what rounding makes in the worst row, in "),
+                          HasSubstr("; unclear would be more than 8 or 3, a defect more than 16 or 6")));
+  EXPECT_THAT(text, Not(HasSubstr("Logits alone")));
+}
+
+TEST_F(DiagnosisOf, NoiseByLogitsAloneSaysWhatTheyDoNotShow) {
+  auto candidate = moved(2, 0.003F);
+  candidate.sketches = {};
+  candidate.hidden = {};
+  const auto diagnosis = diagnosed(candidate);
+  EXPECT_EQ(diagnosis.finding, Finding::noise);
+  const auto& logits = diagnosis.find(Side::candidate)->drifts.back();
+  EXPECT_THAT(
+      diagnosis_text(diagnosis),
+      AllOf(HasSubstr(fmt::format("{:.3g} times what rounding makes in the worst row, in logits, {:.3g} "
+                                  "times in the root mean square over rows; unclear",
+                                  logits.worst, logits.mean)),
+            HasSubstr("Logits alone were seen: a defect that moves them less than 8 times as far as "
+                      "rounding does is not seen so.\n"),
+            HasSubstr("record: --sketches")));
 }
 
 TEST_F(DiagnosisOf, ADefectIsNamedWithItsShardAndRank) {
