@@ -127,9 +127,9 @@ std::string departure_text(const Diagnosis& diagnosis, const SideComparison& sid
   const auto shards =
       shards_text(departure, diagnosis.defect && diagnosis.defect->side == side.side ? diagnosis.defect->ranks
                                                                                      : std::vector<int>());
-  std::string text =
-      fmt::format("{} departs from {} in {}{}{}", side_text(diagnosis, side.side), against(side.side),
-                  place_text(departure.point, side.seen), shards.empty() ? "" : ", ", shards);
+  std::string text = fmt::format("{} departs from {} {}{}{}{}", side_text(diagnosis, side.side),
+                                 against(side.side), side.seen == Seen::logits ? "" : "in ",
+                                 place_text(departure.point, side.seen), shards.empty() ? "" : ", ", shards);
   text += fmt::format(": by {:.2g} of its size over {}, where rounding makes {:.2g}; in the worst row {}",
                       worst.drift, counted(worst.rows, "row"), worst.level, times(worst.worst));
   if (side.seen == Seen::operations && departure.size == Size::beyond)

@@ -175,6 +175,15 @@ TEST_F(DiagnosisOf, HiddenStatesNameTheLayerAlone) {
               AllOf(HasSubstr("defect: layer 1; "), HasSubstr("record: --sketches")));
 }
 
+TEST_F(DiagnosisOf, LogitsAloneNameNoPlace) {
+  auto candidate = moved(2, 0.9F);
+  candidate.sketches = {};
+  candidate.hidden = {};
+  EXPECT_THAT(diagnosis_text(diagnosed(candidate)),
+              AllOf(HasSubstr("defect: somewhere before the logits; "),
+                    HasSubstr("departs from its own plan on one device somewhere before the logits: by ")));
+}
+
 // What repeats move is noise, whatever makes it; what exceeds them is not.
 TEST_F(DiagnosisOf, RepeatsWidenTheBand) {
   EXPECT_EQ(diagnosed(moved(2, 0.2F)).finding, Finding::defect);
