@@ -92,6 +92,7 @@ std::string diagnosis_json(const Diagnosis& diagnosis) {
              {{"row_noise", kRowNoise},
               {"row_defect", kRowDefect},
               {"mean_noise", kMeanNoise},
+              {"mean_noise_of_logits", kMeanNoiseOfLogits},
               {"mean_defect", kMeanDefect}}},
             {"runs", Json::array()},
             {"sides", Json::array()}};

@@ -35,13 +35,13 @@ double excess_of(double distance, double level) {
   return distance / level;
 }
 
-Size size_of_drift(double worst, double mean) {
+Size size_of_drift(double worst, double mean, double most_mean) {
   if (worst > kRowDefect || mean > kMeanDefect) return Size::beyond;
-  return worst > kRowNoise || mean > kMeanNoise ? Size::unclear : Size::within;
+  return worst > kRowNoise || mean > most_mean ? Size::unclear : Size::within;
 }
 
 StationDrift drift_of(const StationDistances& found, const std::vector<const RunDistances*>& band,
-                      double roundoff) {
+                      double roundoff, Seen seen) {
   StationDrift drift;
   drift.station = found.station;
   const auto levels = band_levels(found.station, found.distance.size(), band);
@@ -73,11 +73,16 @@ StationDrift drift_of(const StationDistances& found, const std::vector<const Run
     drift.level = std::sqrt(all_levels / norms);
   }
   if (drift.rows > 0) drift.mean = std::sqrt(excesses / static_cast<double>(drift.rows));
-  drift.size = size_of_drift(drift.worst, drift.mean);
+  drift.size = size_of_drift(drift.worst, drift.mean, mean_noise(seen, found.station.point.operation));
   return drift;
 }
 
 }  // namespace
+
+double mean_noise(Seen seen, record::Operation operation) {
+  const bool unseen = seen != Seen::operations && operation == record::Operation::logits;
+  return unseen ? kMeanNoiseOfLogits : kMeanNoise;
+}
 
 double unit_roundoff(DType dtype) {
   switch (dtype) {
@@ -96,7 +101,7 @@ double unit_roundoff(DType dtype) {
 std::vector<StationDrift> drifts(const RunDistances& run, const std::vector<const RunDistances*>& band,
                                  double roundoff) {
   std::vector<StationDrift> all;
-  for (const auto& station : run.stations) all.push_back(drift_of(station, band, roundoff));
+  for (const auto& station : run.stations) all.push_back(drift_of(station, band, roundoff, run.seen));
   return all;
 }
 

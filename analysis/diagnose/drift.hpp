@@ -13,8 +13,13 @@
 // is above kRowDefect, or the root mean square over rows above kMeanDefect; within where all are below
 // kRowNoise and kMeanNoise; unclear else.
 //
+// At the logits of a record without sketches kMeanNoiseOfLogits takes kMeanNoise's place: layers whose
+// operations nobody saw lie before them, and their mean over many rows is steady, so that what may be called
+// noise is bounded by the largest mean that runs of another order had.
+//
 // The four numbers were set before any case was made, well above what eight projections of a row may be off
-// by, and not changed since; docs/diagnose.md says what planted defects and other orders then gave.
+// by, and not changed since; docs/diagnose.md says what planted defects and other orders then gave. The fifth
+// came after defects planted into another engine had been called noise (docs/results/diagnose-engines.md).
 #pragma once
 #include <optional>
 #include <vector>
@@ -27,7 +32,11 @@ namespace shardrift::analysis {
 inline constexpr double kRowNoise = 8;
 inline constexpr double kRowDefect = 16;
 inline constexpr double kMeanNoise = 3;
+inline constexpr double kMeanNoiseOfLogits = 1.3;
 inline constexpr double kMeanDefect = 6;
+
+// kMeanNoise or kMeanNoiseOfLogits.
+double mean_noise(Seen seen, record::Operation operation);
 
 // 2^-p of a dtype with p bits of significand.
 double unit_roundoff(DType dtype);

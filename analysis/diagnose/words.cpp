@@ -53,10 +53,13 @@ std::string excess_text(const SideComparison& side) {
     return place_text(drift.station.point, Seen::operations);
   };
   const auto where = place(row) == place(mean) ? "" : fmt::format(" in {}", place(mean));
+  const auto at_logits =
+      side.seen == Seen::streams ? fmt::format(" (at the logits {:g})", kMeanNoiseOfLogits) : "";
   return fmt::format(
       "{:.3g} times what rounding makes in the worst row, in {}, {:.3g} times in the root mean square over "
-      "rows{}; unclear would be more than {:g} or {:g}, a defect more than {:g} or {:g}",
-      row.worst, place(row), mean.mean, where, kRowNoise, kMeanNoise, kRowDefect, kMeanDefect);
+      "rows{}; unclear would be more than {:g} or {:g}{}, a defect more than {:g} or {:g}",
+      row.worst, place(row), mean.mean, where, kRowNoise, mean_noise(side.seen, mean.station.point.operation),
+      at_logits, kRowDefect, kMeanDefect);
 }
 
 }  // namespace
@@ -132,6 +135,9 @@ std::string departure_text(const Diagnosis& diagnosis, const SideComparison& sid
                                  place_text(departure.point, side.seen), shards.empty() ? "" : ", ", shards);
   text += fmt::format(": by {:.2g} of its size over {}, where rounding makes {:.2g}; in the worst row {}",
                       worst.drift, counted(worst.rows, "row"), worst.level, times(worst.worst));
+  if (departure.size == Size::unclear)
+    text += fmt::format(", {:.3g} in the root mean square over rows; noise is at most {:g} and {:g}",
+                        worst.mean, kRowNoise, mean_noise(side.seen, departure.point.operation));
   if (side.seen == Seen::operations && departure.size == Size::beyond)
     text += fmt::format(". All before it is within rounding: look at {}", look_at(departure.point.operation));
   return text;
@@ -148,9 +154,9 @@ std::string within_text(const Diagnosis& diagnosis, const SideComparison& side) 
                           counted(side.rows, "row"), excess_text(side));
   if (side.seen == Seen::logits)
     text += fmt::format(
-        ". Logits alone were seen: a defect that moves them less than {:g} times as far as rounding does "
-        "is not seen so",
-        kRowNoise);
+        ". Logits alone were seen: a defect that moves them less than {:g} times as far as rounding does in "
+        "every row, and {:g} times in the mean, is not seen so",
+        kRowNoise, kMeanNoiseOfLogits);
   return text;
 }
 
@@ -160,7 +166,8 @@ std::vector<std::string> wanted_of(Seen seen, bool of_engine) {
     if (seen == Seen::logits)
       return {
           "the residual stream after each layer, which tells the layer, and defects that the logits do not: "
-          "record_transformers.py --record hidden, or /prompts/ID/hidden of docs/file-format.md"};
+          "record_transformers.py --record hidden, or /prompts/ID/hidden of docs/file-format.md",
+          "or all of it in float32, where rounding hides far less"};
     return {};
   }
   switch (seen) {

@@ -93,7 +93,7 @@ def check_layers(engine: Engine) -> None:
     says(engine.diagnosed("layer.h5", code=1), "defect: layer 1; worst in prompt", "departs from its own plan on one device in layer 1")
     engine.write("logits.h5", [CPU], stream=2, logits_by=1.004, level="logits")
     says(engine.diagnosed("logits.h5"), "noise\n", "logits differs from its own plan on one device in 18 of 18 rows",
-         "Logits alone were seen: a defect that moves them less than 8 times as far as rounding does is not seen so.",
+         "Logits alone were seen: a defect that moves them less than 8 times as far as rounding does in every row, and 1.3 times in",
          "to know more, record: the residual stream after each layer", "record_transformers.py --record hidden")
 
 

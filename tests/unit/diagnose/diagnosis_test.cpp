@@ -109,7 +109,7 @@ TEST_F(DiagnosisOf, NoiseByLogitsAloneSaysWhatTheyDoNotShow) {
                                   "times in the root mean square over rows; unclear",
                                   logits.worst, logits.mean)),
             HasSubstr("Logits alone were seen: a defect that moves them less than 8 times as far as "
-                      "rounding does is not seen so.\n"),
+                      "rounding does in every row, and 1.3 times in the mean, is not seen so.\n"),
             HasSubstr("record: --sketches")));
 }
 

@@ -67,6 +67,25 @@ TEST(Drift, OfAllRowsAddsUp) {
   EXPECT_EQ(judged(drawn(1, 6e-3), band)[0].size, Size::unclear);
 }
 
+// Logits before which no operation was seen: all rows farther than other orders ever were are no noise.
+TEST(Drift, OfLogitsWithoutSketchesTheMeanIsHeldCloser) {
+  const Station logits{{Operation::logits, 0}, kWholeRow};
+  const auto of_logits = [&](unsigned seed, double size, Seen seen) {
+    auto run = drawn(seed, size, {logits});
+    run.seen = seen;
+    return run;
+  };
+  for (unsigned seed = 0; seed < 200; ++seed) {
+    std::vector<RunDistances> band;
+    for (unsigned i = 1; i <= 4; ++i) band.push_back(of_logits(1000 * i + seed, 1e-3, Seen::operations));
+    EXPECT_EQ(judged(of_logits(seed, 1e-3, Seen::logits), band)[0].size, Size::within) << seed;
+    const auto farther = judged(of_logits(seed, 2.5e-3, Seen::logits), band)[0];
+    EXPECT_EQ(farther.size, Size::unclear) << seed << " " << farther.mean;
+    EXPECT_EQ(judged(of_logits(seed, 2.5e-3, Seen::streams), band)[0].size, Size::unclear) << seed;
+    EXPECT_EQ(judged(of_logits(seed, 2.5e-3, Seen::operations), band)[0].size, Size::within) << seed;
+  }
+}
+
 TEST(Drift, BelowOneRoundingIsNone) {
   auto run = drawn(1, 0);
   run.stations[0].distance[3] = unit_roundoff(DType::bfloat16) / 101;
