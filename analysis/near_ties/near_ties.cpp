@@ -99,7 +99,7 @@ class Messages {
   std::map<std::pair<bool, std::int64_t>, SentMessage> sent_;
 };
 
-enum class Reached { no, not_known, yes };
+enum class Reached { no, seldom, not_known, yes };
 
 // Whether a sum of its own pass, in the row itself or in what it attends to there, is added otherwise.
 Reached reached_in_pass(const record::Row& row, const MessageDiff& message, std::int64_t hidden) {
@@ -111,7 +111,8 @@ Reached reached_in_pass(const record::Row& row, const MessageDiff& message, std:
   const auto in = [&](const OtherOrder& one) {
     return one.begin < (last + 1) * hidden && first * hidden < one.end;
   };
-  return std::any_of(message.others.begin(), message.others.end(), in) ? Reached::yes : Reached::no;
+  if (std::none_of(message.others.begin(), message.others.end(), in)) return Reached::no;
+  return message.seldom() ? Reached::seldom : Reached::yes;
 }
 
 void require_ranks(const record::Reader& run, const Plan& plan, const CollectiveProfile& a,
@@ -174,7 +175,8 @@ NearTies near_ties(const record::Reader& run, const ModelConfig& config, const C
       const auto& row = prompt.rows[i];
       ++ties.rows;
       before = std::max(before, reached_in_pass(row, messages.of(row), config.hidden));
-      if (before == Reached::no) continue;
+      if (before == Reached::seldom) ++ties.seldom;
+      if (before == Reached::no || before == Reached::seldom) continue;
       ++ties.reached;
       if (before == Reached::not_known) ++ties.not_known;
       const auto step = static_cast<std::int64_t>(i);

@@ -35,9 +35,11 @@ Json near_ties_json(const NearTies& ties) {
                     {"margin", number(one.margin)},
                     {"scale", number(one.scale)},
                     {"probability", number(one.probability)}});
-  return {{"record", ties.record},   {"messages", std::move(messages)}, {"rows", ties.rows},
-          {"reached", ties.reached}, {"not_known", ties.not_known},     {"mixture", ties.mixture},
-          {"reach", kReach},         {"scale", number(ties.scale)},     {"expected", number(ties.expected)},
+  return {{"record", ties.record},       {"messages", std::move(messages)},
+          {"rows", ties.rows},           {"reached", ties.reached},
+          {"seldom", ties.seldom},       {"not_known", ties.not_known},
+          {"mixture", ties.mixture},     {"reach", kReach},
+          {"scale", number(ties.scale)}, {"expected", number(ties.expected)},
           {"near", std::move(near)}};
 }
 

@@ -23,8 +23,9 @@ std::string words_of(const MessageDiff& message) {
   if (!message.rounds_a.empty())
     return fmt::format("A rounds at {}, B at {}", message.rounds_a, message.rounds_b);
   if (message.others.empty()) return "the same order";
-  return fmt::format("{:.1f}% of the elements in another order",
-                     100.0 * static_cast<double>(message.elements()) / static_cast<double>(message.count));
+  return fmt::format("{:.1f}% of the elements in another order{}",
+                     100.0 * static_cast<double>(message.elements()) / static_cast<double>(message.count),
+                     message.seldom() ? ", rounded once" : "");
 }
 
 // Messages of which the same is to be said, in one line.
@@ -104,7 +105,14 @@ std::string run_text(const NearTies& ties, const OrderRun& run, std::size_t rows
 
 std::string near_ties_answer(const NearTies& ties, const OrderRun* run) {
   std::string text;
-  if (ties.reached == 0) {
+  if (ties.reached == 0 && ties.seldom > 0) {
+    text = fmt::format(
+        "{} of the record's {} {} on sums that are added in another order, but in a wider dtype and rounded "
+        "once: few of "
+        "these, if any, have other bits, and no flip is expected{}\n",
+        ties.seldom, counted(ties.rows, "step"), ties.seldom == 1 ? "depends" : "depend",
+        run == nullptr ? " (--run computes both)" : "");
+  } else if (ties.reached == 0) {
     text = fmt::format(
         "none of the record's {} depends on a sum that is added in another order: none can flip\n",
         counted(ties.rows, "step"));
@@ -117,6 +125,8 @@ std::string near_ties_answer(const NearTies& ties, const OrderRun* run) {
     text += fmt::format("; {} of them so near a tie that they can flip: about {:.1f} flips are expected\n",
                         ties.near.size(), ties.expected);
   }
+  if (run != nullptr)
+    text = (run->rows_differ == 0 ? "run on one device, no bit of the record's rows moves\n" : "") + text;
   if (run != nullptr)
     text += fmt::format("run on one device, {} of {} {} another token; {} among the {} named\n",
                         run->flips.size(), counted(run->rows, "step"),

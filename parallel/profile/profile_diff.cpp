@@ -36,6 +36,10 @@ std::vector<OtherOrder> other_orders(const KnownOrder& a, const KnownOrder& b) {
   return others;
 }
 
+bool is_no_tree(const OrderSegment& segment) {
+  return segment.tree == kNotBinary;
+}
+
 std::string rounds_text(const std::optional<Accumulator>& accumulator) {
   return accumulator ? std::string(name_of(*accumulator)) : "not seen";
 }
@@ -71,9 +75,17 @@ bool ProfileDiff::differs() const {
   return std::any_of(messages.begin(), messages.end(), [](const auto& one) { return one.differs(); });
 }
 
+bool ProfileDiff::known() const {
+  return std::any_of(messages.begin(), messages.end(), [](const auto& one) { return one.known(); });
+}
+
 MessageDiff diff_message(const CollectiveProfile& a, const CollectiveProfile& b,
                          CollectiveOperation operation, DType dtype, std::int64_t count, bool captured) {
-  MessageDiff message{operation, dtype, count, captured, {}, {}, {}, {}, {}};
+  MessageDiff message;
+  message.operation = operation;
+  message.dtype = dtype;
+  message.count = count;
+  message.captured = captured;
   const auto in_a = known_order(a, operation, dtype, count, captured, message.unknown_to_a);
   const auto in_b = known_order(b, operation, dtype, count, captured, message.unknown_to_b);
   if (!in_a || !in_b) return message;
@@ -84,6 +96,13 @@ MessageDiff diff_message(const CollectiveProfile& a, const CollectiveProfile& b,
     message.rounds_a = rounds_text(in_a->accumulator);
     message.rounds_b = rounds_text(in_b->accumulator);
   }
+  const auto wider = [&](const std::optional<Accumulator>& one) {
+    return one == Accumulator::float64 ? size_of(dtype) < 8
+                                       : one == Accumulator::float32 && size_of(dtype) < 4;
+  };
+  const bool trees = std::none_of(in_a->segments.begin(), in_a->segments.end(), is_no_tree) &&
+                     std::none_of(in_b->segments.begin(), in_b->segments.end(), is_no_tree);
+  message.rounded_once = in_a->accumulator == in_b->accumulator && wider(in_a->accumulator) && trees;
   return message;
 }
 

@@ -37,11 +37,15 @@ struct MessageDiff {
   bool captured = false;
   std::string unknown_to_a, unknown_to_b;  // why; empty: known
   std::vector<OtherOrder> others;          // ascending; neighbours of one pair of trees are one
-  std::string rounds_a, rounds_b;          // where they round, where that can differ (3 ranks on); else empty
+  bool rounded_once = false;  // both add in a wider dtype than the message's, the same, and round at the end
+  std::string rounds_a, rounds_b;  // where they round, where that can differ (3 ranks on); else empty
 
   bool known() const { return unknown_to_a.empty() && unknown_to_b.empty(); }
   std::int64_t elements() const;  // added in another order
   bool differs() const { return known() && (!others.empty() || rounds_a != rounds_b); }
+  // Another order, which seldom shows: 16-bit numbers added in float32 lose something only where exponents lie
+  // ten or more apart, and then 2^-13 of a step of the message's dtype (times what leading bits cancel).
+  bool seldom() const { return differs() && rounded_once; }
 };
 
 struct ProfileDiff {
@@ -51,6 +55,7 @@ struct ProfileDiff {
   std::vector<Field> fields;          // library, version, machine …: those that differ
   std::vector<MessageDiff> messages;  // every message that one of them probed
   bool differs() const;               // whether a message that both know does
+  bool known() const;                 // whether there is one that both know
 };
 
 // One message, probed or known by a model; not known where a profile is silent. Both of as many ranks.

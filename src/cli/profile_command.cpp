@@ -46,8 +46,12 @@ that they can flip. How far such a change moves logits is an estimate from the d
 and the number of layers. --run measures it: one device predicts the record's tokens
 in both orders, and says which steps do flip.
 
-exit code of diff: 0 no message that both know has sums of other bits (of the record,
-where one is given), 1 some have, 64 profiles that cannot be compared, 65 a file that is
+Where both add in a wider dtype than the message's and round once (float32 for bfloat16),
+another order seldom moves a bit: that is said, and counts as a difference.
+
+exit code of diff: 0 all messages that both know are added alike (of the record, where
+one is given; with --run: no bit of its rows moves), 1 some are not (some move), 2 both
+know no message (no sum of the record): nothing can be said, 64 profiles that cannot be compared, 65 a file that is
 no profile or no record, 70 failure, 75 interrupted (run it again)
 )";
 
@@ -156,8 +160,12 @@ ExitCode diff(const Words& words) {
   print(profile_diff_answer(diff));
   print(profile_diff_text(diff, files[0], files[1], rows));
   if (ties != nullptr) print(analysis::near_ties_text(*ties, run, rows));
-  const bool differs = ties != nullptr ? ties->reached > ties->not_known : diff.differs();
-  return differs ? ExitCode::beyond_tolerance : ExitCode::ok;
+  const auto code = [](bool differs, bool known) {
+    return differs ? ExitCode::beyond_tolerance : known ? ExitCode::ok : ExitCode::inconclusive;
+  };
+  if (run != nullptr) return code(run->rows_differ > 0, true);
+  if (ties == nullptr) return code(diff.differs(), diff.known());
+  return code(ties->reached > ties->not_known || ties->seldom > 0, ties->not_known == 0);
 }
 
 }  // namespace

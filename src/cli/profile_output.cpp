@@ -71,6 +71,7 @@ nlohmann::ordered_json message_json(const MessageDiff& message) {
   if (!message.unknown_to_b.empty()) json["unknown_to_b"] = message.unknown_to_b;
   if (!message.known()) return json;
   json["elements"] = message.elements();
+  if (message.differs()) json["seldom"] = message.seldom();
   if (!message.rounds_a.empty()) json["rounds"] = {{"a", message.rounds_a}, {"b", message.rounds_b}};
   auto others = nlohmann::ordered_json::array();
   for (const auto& one : message.others)
@@ -137,15 +138,24 @@ std::string profile_diff_answer(const ProfileDiff& diff) {
   const auto count = [&](auto which) {
     return std::count_if(diff.messages.begin(), diff.messages.end(), which);
   };
-  const auto differing = count([](const MessageDiff& one) { return one.known() && one.differs(); });
+  const auto seldom = count([](const MessageDiff& one) { return one.seldom(); });
+  const auto differing = count([](const MessageDiff& one) { return one.differs(); }) - seldom;
   const auto known = count([](const MessageDiff& one) { return one.known(); });
   const auto unknown = static_cast<std::ptrdiff_t>(diff.messages.size()) - known;
   std::string text =
       differing > 0 ? fmt::format("{} of {} that both know {} sums of other bits: runs that send {} differ",
                                   differing, counted(known, "message"), differing == 1 ? "has" : "have",
                                   differing == 1 ? "it" : "them")
-      : known > 0   ? fmt::format("the same orders in all messages that both know ({})", known)
-                    : std::string("no message is known to both: nothing can be said");
+      : seldom > 0
+          ? fmt::format(
+                "{} of {} that both know {} added in another order, but in a wider dtype and rounded once: "
+                "few of their sums, if any, have other bits",
+                seldom, counted(known, "message"), seldom == 1 ? "is" : "are")
+      : known > 0 ? fmt::format("the same orders in all messages that both know ({})", known)
+                  : std::string("no message is known to both: nothing can be said");
+  if (differing > 0 && seldom > 0)
+    text += fmt::format(
+        "; {} more in another order, but in a wider dtype and rounded once, which seldom shows", seldom);
   if (unknown > 0) text += fmt::format("; {} known to one alone", counted(unknown, "message"));
   return text + "\n";
 }

@@ -1,7 +1,10 @@
 #include "worker/collectives.hpp"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <functional>
+#include <set>
 
 #include "common/error.hpp"
 #include "parallel/order_models/fold_order.hpp"
@@ -93,9 +96,20 @@ std::optional<CollectiveProfile> open_profile(const RunOptions& options, const M
   if (profile.ranks != plan.shards)
     throw usage_error("{}: a profile of {} ranks predicts --shards {}, not {}",
                       options.collective_profile.string(), profile.ranks, profile.ranks, plan.shards);
+  std::string refused;
+  std::set<std::int64_t> silent;
   for_each_called(plan, messages, [&](std::int64_t count, bool captured) {
-    profile.map_for(operation_of(plan), plan.dtype, count, captured);
+    try {
+      profile.map_for(operation_of(plan), plan.dtype, count, captured);
+    } catch (const Error& error) {
+      if (refused.empty()) refused = error.what();
+      silent.insert(count);
+    }
   });
+  if (silent.size() > 1)
+    refused += fmt::format("; this run sends {} such messages, of {} elements", silent.size(),
+                           fmt::join(silent, ", "));
+  if (!refused.empty()) throw Error(ExitCode::usage, refused);
   // Two shards are added once: there is one rounding wherever it is said to be.
   const auto rounds = profile.accumulator(plan.dtype);
   if (plan.shards > 2 && rounds != Accumulator::message && plan.reduction.accumulator != rounds)
@@ -103,6 +117,12 @@ std::optional<CollectiveProfile> open_profile(const RunOptions& options, const M
                       options.collective_profile.string(),
                       profile.of_engine() ? profile.library : profile.transport, name_of(plan.dtype),
                       name_of(rounds), name_of(rounds));
+  if (plan.shards > 2 && rounds == Accumulator::message && plan.reduction.accumulator != rounds &&
+      plan.reduction.partial == PartialDType::model)
+    throw usage_error(
+        "{}: that {} all-reduce rounds {} messages at every add, --accumulate {} once: leave it out",
+        options.collective_profile.string(), profile.of_engine() ? profile.library : profile.transport,
+        name_of(plan.dtype), name_of(plan.reduction.accumulator));
   return profile;
 }
 

@@ -245,6 +245,10 @@ TEST_F(BadInput, ImpossiblePlans) {
   refused(64, "tree:0 to tree:14", {"--shards", "4", "--reduction", "tree:15"});
   refused(64, "perm:0,1", {"--shards", "4", "--reduction", "perm:0,1"});
   refused(64, "adds in float64", {"--shards", "4", "--reduction", "exact", "--accumulate", "float32"});
+  refused(64, "rounds bfloat16 messages at every add, --accumulate float32 once: leave it out",
+          {"--shards", "4", "--reduction", "profile", "--collective-profile",
+           SHARDRIFT_SOURCE_DIR "/experiments/profiles/openmpi-4.1.4-4ranks.json", "--dtype", "bfloat16",
+           "--accumulate", "float32"});
   refused(64, "--partial float32", {"--partial", "float32"});
   refused(64, "--collective-profile", {"--shards", "4", "--reduction", "profile"});
   refused(64, "--max-new-tokens 0", {"--max-new-tokens", "0"});

@@ -117,6 +117,20 @@ TEST_F(NearTiesTest, AnotherDecodeMessageReachesDecodedSteps) {
   EXPECT_EQ(none.reached, 0);
   EXPECT_TRUE(none.near.empty());
   EXPECT_THAT(near_ties_answer(none, nullptr), HasSubstr("none can flip"));
+  // Rounded once from a wider dtype: the other order seldom shows, and is no reason to expect a flip.
+  const auto once = [](ProbedCollective one) {
+    one.probe.accumulator = Accumulator::float64;
+    return one;
+  };
+  const auto seldom =
+      near_ties(ref, config_of(), profile_of({once(probed(kPrompt * kHidden)), once(probed(kHidden))}),
+                profile_of({once(probed(kPrompt * kHidden)), once(probed(kHidden, 1, 2))}));
+  EXPECT_EQ(seldom.seldom, 2);
+  EXPECT_EQ(seldom.reached, 0);
+  EXPECT_EQ(seldom.expected, 0);
+  EXPECT_THAT(near_ties_answer(seldom, nullptr),
+              HasSubstr("2 of the record's 3 steps depend on sums that are added in another order, but in a "
+                        "wider dtype and rounded once"));
 }
 
 // Elements of a prefill message are rows of the pass: a prompt whose rows are added as before is not reached.

@@ -92,6 +92,25 @@ TEST(ProfileDiff, OfTwoRanksItDoesNotMatterWhereTheSumRounds) {
       EXPECT_FALSE(diff_profiles(of_two(Accumulator::message, dtype), of_two(other, dtype)).differs());
 }
 
+// Another order of a sum that is rounded once, from a wider dtype: it can show, and seldom does.
+TEST(ProfileDiff, AnotherOrderRoundedOnceSeldomShows) {
+  const auto once = [](const char* tree, DType dtype, Accumulator accumulator) {
+    auto one = probed(uniform_map(tree_from_string(tree), 8), dtype);
+    one.probe.accumulator = accumulator;
+    return profile_of({one});
+  };
+  const auto seldom = [&](DType dtype, Accumulator a, Accumulator b) {
+    const auto diff = diff_profiles(once("(0+1)+2", dtype, a), once("(1+2)+0", dtype, b));
+    EXPECT_TRUE(diff.differs());
+    return diff.messages[0].seldom();
+  };
+  EXPECT_TRUE(seldom(DType::bfloat16, Accumulator::float32, Accumulator::float32));
+  EXPECT_TRUE(seldom(DType::float32, Accumulator::float64, Accumulator::float64));
+  EXPECT_FALSE(seldom(DType::float32, Accumulator::float32, Accumulator::float32));
+  EXPECT_FALSE(seldom(DType::bfloat16, Accumulator::message, Accumulator::message));
+  EXPECT_FALSE(seldom(DType::bfloat16, Accumulator::float32, Accumulator::float64));
+}
+
 TEST(ProfileDiff, WhatOneDoesNotKnowIsSaidAndIsNoDifference) {
   const auto before = profile_of({probed(uniform_map(linear_tree(3), 8), DType::float32)});
   const auto after = profile_of({probed(uniform_map(linear_tree(3), 16), DType::float32)});
@@ -101,6 +120,8 @@ TEST(ProfileDiff, WhatOneDoesNotKnowIsSaidAndIsNoDifference) {
   EXPECT_FALSE(diff.messages[0].unknown_to_b.empty());
   EXPECT_FALSE(diff.messages[1].unknown_to_a.empty());
   EXPECT_FALSE(diff.differs());
+  EXPECT_FALSE(diff.known());
+  EXPECT_TRUE(diff_profiles(before, before).known());
 }
 
 TEST(ProfileDiff, ASumWithoutATreeIsNeverSaidToBeTheSame) {
