@@ -17,6 +17,7 @@ struct Candidate {
 // them or not): those of the row of logits after the token before.
 struct Place {
   std::int32_t token = 0;
+  std::optional<double> own;  // the token's log-probability, where it is said beside the list
   std::vector<Candidate> top;
 };
 
@@ -29,7 +30,9 @@ struct Answer {
   std::string part_of_prompt;  // why there are no rows of the prompt's tokens, where some of them had any
   std::string stop;            // eos | length; empty: not said
   std::int64_t dropped = 0;    // of top lists: texts that are no token's
-  std::int64_t alone = 0;      // places without a top list: the token itself stands for it
+  // Places without a top list: the token itself stands for it.
+  std::int64_t alone = 0;        // of generated
+  std::int64_t given_alone = 0;  // of given
 };
 
 }  // namespace shardrift::foreign

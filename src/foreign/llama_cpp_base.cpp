@@ -57,10 +57,11 @@ Sizes read_sizes(const MappedFile& file, const std::string& name) {
                       static_cast<double>(sizes.chunks) * static_cast<double>(sizes.rows()) *
                           static_cast<double>(sizes.row_bytes());
   if (wanted != static_cast<double>(file.size()))
-    throw bad_data(
-        "{}: {} bytes; {} chunks of {} tokens of a vocabulary of {} take {:.0f} (cut off before it was "
-        "finished?)",
-        name, file.size(), sizes.chunks, sizes.context, sizes.vocabulary, wanted);
+    throw bad_data("{}: {} bytes; {} chunks of {} tokens of a vocabulary of {} take {:.0f} ({})", name,
+                   file.size(), sizes.chunks, sizes.context, sizes.vocabulary, wanted,
+                   static_cast<double>(file.size()) < wanted
+                       ? "cut off before it was finished?"
+                       : "longer than that: something was added to it, or it is damaged");
   return sizes;
 }
 

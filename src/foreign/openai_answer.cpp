@@ -48,9 +48,23 @@ void add_top(const JsonObject& object, const char* key, const Json& text, double
     ++answer.dropped;
 }
 
-void add_alone(double value, Place& place, Answer& answer) {
-  place.top.push_back({place.token, value});
+void add_alone(Place& place, Answer& answer) {
+  place.top.push_back({place.token, *place.own});
   ++answer.alone;
+}
+
+// The generated token of a place: the server's list of ids, which a text of "token_id:…" may not contradict
+// (other texts are cut and trimmed by servers as they like), or what the text says.
+std::int32_t token_at(const JsonObject& object, const char* key, const Json& text,
+                      const std::optional<std::vector<std::int32_t>>& ids, std::size_t place,
+                      const TokenTexts& texts) {
+  if (!ids) return required_id(object, key, text, texts);
+  const auto id = (*ids)[place];
+  if (text.is_string() && TokenTexts::says_id(text.get_ref<const std::string&>()) &&
+      texts.id_of(text.get_ref<const std::string&>()) != id)
+    throw object.wrong(key, text,
+                       fmt::format("generated token {} is {} in token_ids: which is right?", place, id));
+  return id;
 }
 
 // {text: log-probability}
@@ -81,12 +95,12 @@ void read_completion(const JsonObject& logprobs, const TokenTexts& texts,
           "a token without a log-probability: ask for the answer alone (\"echo\": false; vLLM gives "
           "the prompt's by prompt_logprobs)");
     Place place;
-    place.token = ids ? (*ids)[i] : required_id(logprobs, "tokens", tokens[i], texts);
-    const double own = log_probability(logprobs, "token_logprobs", values[i]);
+    place.token = token_at(logprobs, "tokens", tokens[i], ids, i, texts);
+    place.own = log_probability(logprobs, "token_logprobs", values[i]);
     if (top != nullptr && !(*top)[i].is_null())
       add_map(logprobs, "top_logprobs", (*top)[i], texts, place, answer);
     else
-      add_alone(own, place, answer);
+      add_alone(place, answer);
     answer.generated.push_back(std::move(place));
   }
 }
@@ -100,12 +114,11 @@ void read_chat(const JsonObject& logprobs, const TokenTexts& texts,
   for (const auto& one : content) {
     Place place;
     const auto& own = one.required("logprob");
-    place.token =
-        ids ? (*ids)[answer.generated.size()] : required_id(one, "token", one.required("token"), texts);
-    const double value = log_probability(one, "logprob", own);
+    place.token = token_at(one, "token", one.required("token"), ids, answer.generated.size(), texts);
+    place.own = log_probability(one, "logprob", own);
     const auto* top = one.get("top_logprobs");
     if (top == nullptr || !top->is_array() || top->empty())
-      add_alone(value, place, answer);
+      add_alone(place, answer);
     else
       for (const auto& likely : one.objects("top_logprobs"))
         add_top(likely, "token", likely.required("token"),

@@ -220,8 +220,9 @@ ForeignRun import_server_lines(const ServerFiles& files) {
     run.prompts.back().record.prompt.id = *answer.id;
     run.scored = run.scored && answer.generated.empty();
     notes.dropped += answer.dropped;
-    notes.alone += answer.alone;
-    notes.with_alone += answer.alone > 0 ? 1 : 0;
+    const auto alone = answer.alone + (prompt_rows ? answer.given_alone : 0);
+    notes.alone += alone;
+    notes.with_alone += alone > 0 ? 1 : 0;
     if (!answer.given.empty() && !prompt_rows) notes.prompt_rows.add(answer.where);
     if (!answer.part_of_prompt.empty() && prompt_rows)
       notes.part_of_prompt.add(fmt::format("{}: {}", answer.where, answer.part_of_prompt));

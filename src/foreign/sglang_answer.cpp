@@ -8,6 +8,7 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr const char* kInput = "input_token_logprobs";
+constexpr const char* kOutput = "output_token_logprobs";
 constexpr std::int64_t kHighestId = (std::int64_t{1} << 31) - 1;
 
 // [log-probability, id, text or null]
@@ -48,6 +49,17 @@ std::vector<Place> places(const JsonObject& meta, const char* tokens_key, const 
   return all;
 }
 
+// The ids beside the text, where there are as many, are those of the log-probabilities.
+void check_output_ids(const JsonObject& response, const std::vector<Place>& generated) {
+  const auto* ids = response.get("output_ids");
+  if (ids == nullptr || !ids->is_array() || ids->size() != generated.size()) return;
+  for (std::size_t i = 0; i < generated.size(); ++i)
+    if ((*ids)[i] != generated[i].token)
+      throw response.wrong("output_ids", (*ids)[i],
+                           fmt::format("generated token {} is {} in output_token_logprobs: which is right?",
+                                       i, generated[i].token));
+}
+
 }  // namespace
 
 bool is_sglang(const JsonObject& response) {
@@ -58,11 +70,15 @@ Answer read_sglang(const JsonObject& response) {
   Answer answer;
   answer.where = response.where();
   const auto meta = response.required_object("meta_info");
-  if (meta.get("output_token_logprobs") == nullptr)
+  if (meta.get(kOutput) == nullptr)
     throw bad_data(
         "{}: output_token_logprobs is missing: ask for \"return_logprob\": true, \"top_logprobs_num\": 20",
         meta.where());
-  answer.generated = places(meta, "output_token_logprobs", "output_top_logprobs", 0, answer.alone);
+  answer.generated = places(meta, kOutput, "output_top_logprobs", 0, answer.alone);
+  for (std::size_t i = 0; i < answer.generated.size(); ++i)
+    if (const auto& entry = meta.list(kOutput)[i]; !entry[0].is_null())
+      answer.generated[i].own = candidate_in(meta, kOutput, entry).log_probability;
+  check_output_ids(response, answer.generated);
   // Of the whole prompt from logprob_start_len 0 on; without it, of the last token or of none.
   const auto prompt_tokens = meta.integer("prompt_tokens", 0, kHighestId, 0);
   const auto* input = meta.get(kInput);
@@ -75,7 +91,7 @@ Answer read_sglang(const JsonObject& response) {
   if (prompt_tokens > 0 && listed == prompt_tokens) {
     answer.prompt.emplace();
     for (const auto& entry : *input) answer.prompt->push_back(id_in(meta, kInput, entry));
-    answer.given = places(meta, kInput, "input_top_logprobs", 1, answer.alone);
+    answer.given = places(meta, kInput, "input_top_logprobs", 1, answer.given_alone);
   } else if (listed > 1) {
     answer.part_of_prompt = fmt::format(
         "{} has {} tokens, the prompt {}", kInput, listed,

@@ -22,9 +22,12 @@ TokenTexts::TokenTexts(const std::filesystem::path& tokenizer, std::int64_t voca
   }
 }
 
+bool TokenTexts::says_id(const std::string& text) {
+  return text.starts_with(kIdPrefix);
+}
+
 std::optional<std::int32_t> TokenTexts::id_of(const std::string& text) const {
-  if (text.starts_with(kIdPrefix))
-    return number_from<std::int32_t>(std::string_view(text).substr(kIdPrefix.size()));
+  if (says_id(text)) return number_from<std::int32_t>(std::string_view(text).substr(kIdPrefix.size()));
   if (text.find(kReplacement) != std::string::npos) return std::nullopt;
   const auto found = ids_.find(text);
   if (found == ids_.end()) return std::nullopt;

@@ -16,6 +16,8 @@ class TokenTexts {
 
   // nullopt: no token has this text, or it is cut within a character (U+FFFD), which many have.
   std::optional<std::int32_t> id_of(const std::string& text) const;
+  // Whether the text is "token_id:…".
+  static bool says_id(const std::string& text);
   bool has_tokenizer() const { return !ids_.empty(); }
   // Texts that several ids have, as far as they were asked for: the lowest was taken.
   std::int64_t ambiguous() const { return ambiguous_; }

@@ -17,14 +17,19 @@ class ShiftedRows {
   enum class Chose { token_before, token_after };
   struct Shift {
     Chose chose = Chose::token_before;
-    std::int64_t rows = 0;   // looked at
+    std::int64_t rows = 0;   // looked at: their own token is not that neighbour's, too
     std::int64_t so = 0;     // of these
     std::int64_t right = 0;  // of these, those that chose their token
   };
   std::optional<Shift> shift() const;
 
  private:
-  std::int64_t rows_ = 0, right_ = 0, before_ = 0, after_ = 0;
+  // Rows whose own token is another than that neighbour.
+  struct Side {
+    void add(std::int32_t chosen, std::int32_t own, std::int32_t neighbour);
+    std::int64_t rows = 0, right = 0, so = 0;
+  };
+  Side before_, after_;
 };
 
 }  // namespace shardrift::record

@@ -83,6 +83,7 @@ def check_refusals(scratch: Scratch) -> None:
         for value in (0, -1, 2**31 - 1):
             bad(whole[:at] + struct.pack("<i", value) + whole[at + 4:], expected)
     bad(whole[:16] + struct.pack("<i", 2**25) + whole[20:], "cut off before it was finished?")
+    bad(whole + b"x", "longer than that: something was added to it, or it is damaged)")
     bad(whole[:20] + struct.pack("<i", 7) + whole[24:], "token 7 at place 0 of the text: the vocabulary has 7")
     rows = 20 + 4 * CHUNKS * CONTEXT
     bad(whole[:rows] + struct.pack("<f", np.nan) + whole[rows + 4:], "chunk 0: row 0: scale nan")

@@ -241,12 +241,26 @@ def check_one_shifted(scratch: Scratch) -> None:
     says(output, 'tensor "b.logits": its rows seem to be one place off, though not those of all prompts: in ', "that of the token before it",
          "mode follow")
     says_not(output, 'tensor "a.logits"', 'tensor "c.logits"')
+    check_shifted_with_repeats(scratch, dict(parts))
     for name in ("a", "c"):
         del parts[f"{name}.logits"], parts[f"{name}.prompt"], parts[f"{name}.generated"]
     save_safetensors(scratch / "several.safetensors", parts | {f"x.{kind}": parts[f"b.{kind}"] for kind in ("logits", "generated")} |
                      {"x.prompt": np.array([3])})
     scratch.refuses("import", "several.safetensors", "--output", "several2.h5", *ENGINE,
                     says="with --first-position 4 for prompts of this length, the others in imports of their own")
+
+
+def check_shifted_with_repeats(scratch: Scratch, parts: dict) -> None:
+    """A token that stands twice in a row is right beside either: it hides no shift, whichever way."""
+    logits = logits_of(12)
+    logits[4], logits[9] = logits[3], logits[8]
+    made = logits.argmax(1)
+    for rows, tokens, side in ((logits[:-1], made[1:], "before"), (logits[1:], made[:-1], "after")):
+        save_safetensors(scratch / "repeats.safetensors", parts | {"b.logits": rows, "b.generated": tokens})
+        output = scratch.run("import", "repeats.safetensors", "--output", "repeats.h5", "--overwrite", *ENGINE)
+        says(output, f'tensor "b.logits": its rows seem to be one place off, though not those of all prompts: in ',
+             f"rows the largest is that of the token {side} it (0 are right)")
+        says_not(output, 'tensor "a.logits"', 'tensor "c.logits"')
 
 
 def check_other_kinds(scratch: Scratch) -> None:

@@ -212,6 +212,77 @@ def check_short_lists(scratch: Scratch) -> None:
          "(first: short.jsonl line 1, generated token 1)")
 
 
+def check_own(scratch: Scratch) -> None:
+    """A generated token as likely as its list's first is the choice, in a list or not; one whose log-probability, or id, is
+    said twice and differs is refused by line and place."""
+    words = ("import", "own.jsonl", "--prompts", "prompts.jsonl", "--output", "own.h5", "--overwrite", *ENGINE)
+    for k in (1, 2):  # lists that broke the tie otherwise: the generated 11 is not in them, and 7 is as likely
+        answer = sglang()
+        answer["meta_info"]["output_top_logprobs"] = [[[value, one, None] for one, value in top if (i, one) != (1, 11)][:k]
+                                                      for i, (_, top) in enumerate(PLACES)]
+        save(scratch, "own.jsonl", answer, answer)
+        output = scratch.run(*words)
+        says(output, "2 prompts, 6 rows", "mode greedy")
+        says_not(output, "note:")
+        with h5py.File(scratch / "own.h5") as file:
+            assert file["prompts/first/chosen"][:].tolist() == [7, 11, 3]
+            assert file["prompts/first/top/ids"][:].tolist() == [[7, 3][:k], [11, 7][:k], [3, 0][:k]]
+            assert file["prompts/first/top/log_probabilities"][1].tolist() == [-0.75, -0.75][:k]
+    # Less likely than the list's first, and not in it: it was sampled.
+    answer["meta_info"]["output_token_logprobs"][1] = [-0.875, 12, None]
+    answer["output_ids"][1] = 12
+    save(scratch, "own.jsonl", answer, answer)
+    says(scratch.run(*words), "2 of 6 generated tokens are not the most likely", "mode follow")
+
+    def refused(says: str, value: dict) -> None:
+        save(scratch, "own.jsonl", chat(), value)
+        scratch.refuses(*words, says=f"own.jsonl line 2: {says}")
+
+    def changed(change, value: dict) -> dict:
+        one = copy.deepcopy(value)
+        change(one["choices"][0] if "choices" in one else one["meta_info"])
+        return one
+
+    refused("generated token 0: token 7 has log-probability -9.9, but -0.25 in the list of the most likely there: which is right?",
+            changed(lambda c: c["logprobs"]["token_logprobs"].__setitem__(0, -9.9), completion()))
+    refused("generated token 2: token 3 has log-probability -0.5, but -0.125 in the list",
+            changed(lambda m: m["output_token_logprobs"].__setitem__(2, [-0.5, 3, None]), sglang()))
+    refused("generated token 0: token 12 has log-probability -0.125, more than all in the list of the most likely there, up to -0.25, "
+            "which lacks it", changed(lambda c: c["logprobs"]["tokens"].__setitem__(0, "token_id:12") or
+                                      c["logprobs"]["token_logprobs"].__setitem__(0, -0.125), completion()))
+    refused("generated token 1: the probabilities of its list sum to 1.85, more than 1",
+            changed(lambda c: c["logprobs"]["top_logprobs"].__setitem__(1, {"token_id:11": -0.125, "token_id:7": -0.125, "token_id:5": -2.5})
+                    or c["logprobs"]["token_logprobs"].__setitem__(1, -0.125), completion()))
+    ids = [token for token, _ in PLACES]
+    for answer, key in ((completion(), "tokens"), (chat(), "token")):
+        one = changed(lambda c: c.__setitem__("token_ids", [7, 4, 3]), answer)
+        save(scratch, "own.jsonl", one, one)
+        output = scratch.run(*words, code=65)
+        says(output, "own.jsonl line 1", key, '"token_id:11"', "generated token 1 is 4 in token_ids: which is right?")
+        save(scratch, "own.jsonl", *[changed(lambda c: c.__setitem__("token_ids", ids), answer)] * 2)
+        says(scratch.run(*words), "mode greedy")
+    refused("output_ids is 4; generated token 1 is 11 in output_token_logprobs", sglang() | {"output_ids": [7, 4, 3]})
+    # Rounded to two digits, as some servers do, all of it is one number.
+    rounded = changed(lambda c: c["logprobs"].__setitem__("token_logprobs", [-0.254, -0.751, -0.13]), completion())
+    save(scratch, "own.jsonl", rounded, rounded)
+    says(scratch.run(*words), "mode greedy")
+
+
+def check_lists_of_prompts(scratch: Scratch) -> None:
+    """Tokens without a list are counted where they become rows: those of the prompt with --prompt-rows alone."""
+    answer = sglang(True)
+    answer["meta_info"]["input_top_logprobs"] = [None] * len(PROMPT)
+    save(scratch, "lists.jsonl", answer)
+    words = ("import", "lists.jsonl", "--output", "lists.h5", "--overwrite", *ENGINE)
+    output = scratch.run(*words)
+    says(output, "prompt's own tokens are left out")
+    says_not(output, "have no list")
+    says(scratch.run(*words, "--prompt-rows"), "2 tokens of 1 of 1 answers have no list of the most likely ones")
+    answer["meta_info"]["output_top_logprobs"][1] = []
+    save(scratch, "lists.jsonl", answer)
+    says(scratch.run(*words), "1 tokens of 1 of 1 answers have no list of the most likely ones")
+
+
 def check_analysis(scratch: Scratch) -> None:
     """Choices are compared, and what is not is said first."""
     says(scratch.run("inspect", "chat.h5", "--validate"), "6 rows, 0 with all logits", "choices are compared")
@@ -220,7 +291,9 @@ def check_analysis(scratch: Scratch) -> None:
          "verdict: inconclusive")
     assert output.index("not comparable") < output.index("prompt ")
     other = chat()
-    other["choices"][0]["logprobs"]["content"][2]["top_logprobs"][0]["logprob"] = -0.001  # token 9 is the most likely now
+    last = other["choices"][0]["logprobs"]["content"][2]  # token 9 is the most likely now
+    last["top_logprobs"][0]["logprob"], last["logprob"] = -0.25, -2.0
+    last["top_logprobs"][2]["logprob"] = -2.0
     save(scratch, "other.jsonl", other, other)
     scratch.run("import", "other.jsonl", "--prompts", "prompts.jsonl", "--output", "other.h5", *ENGINE)
     says(scratch.run("compare", "chat.h5", "other.h5", code=1), "verdict: differs", "token 3 of first",
@@ -283,9 +356,9 @@ def check_refusals(scratch: Scratch) -> None:
     bad(changed(lambda c: c["logprobs"]["token_logprobs"].pop()), "token_logprobs is")
     bad(changed(lambda c: c["logprobs"]["top_logprobs"].pop()), "a list of 3, as tokens, is expected")
     bad(changed(lambda c: c["logprobs"]["tokens"].__setitem__(1, " the")), 'tokens is " the"; no token of the tokenizer\'s: give --model')
-    bad(changed(lambda c: c["logprobs"]["tokens"].__setitem__(0, "token_id:50")), "token 50 at place 1 of the answer: the vocabulary has 50")
+    bad(changed(lambda c: c["logprobs"]["tokens"].__setitem__(0, "token_id:50")), "token 50 at place 0 of the answer: the vocabulary has 50")
     bad(changed(lambda c: c["logprobs"]["top_logprobs"].__setitem__(0, {"token_id:99": -1})), "token 99 among the most likely")
-    bad(changed(lambda c: c["logprobs"]["top_logprobs"].__setitem__(1, {})), "place 1: its list of the most likely tokens is empty")
+    bad(changed(lambda c: c["logprobs"]["top_logprobs"].__setitem__(1, {})), "generated token 1: its list of the most likely tokens is empty")
     bad(changed(lambda c: c["logprobs"]["token_logprobs"].__setitem__(0, 0.5)), "token_logprobs is 0.5; a log-probability, at most 0")
     bad(changed(lambda c: c["logprobs"]["token_logprobs"].__setitem__(0, None)), '"echo": false')
     bad(changed(lambda c: c["logprobs"]["token_logprobs"].__setitem__(0, "x")), "a log-probability, at most 0, is expected")
@@ -326,6 +399,8 @@ def main() -> None:
     check_whose(scratch)
     check_empty(scratch)
     check_short_lists(scratch)
+    check_own(scratch)
+    check_lists_of_prompts(scratch)
     check_analysis(scratch)
     check_parts_of_prompts(scratch)
     check_refusals(scratch)
