@@ -6,6 +6,7 @@
 #include <iterator>
 
 #include "analysis/measure/metrics_columns.hpp"
+#include "analysis/measure/totals.hpp"
 #include "common/csv.hpp"
 
 namespace shardrift::analysis {
@@ -33,10 +34,16 @@ void write_csv_head(std::ostream& out) {
 
 void write_csv_rows(std::ostream& out, const Measurement& measurement) {
   const std::string candidate = csv_cell(measurement.candidate.path);
+  const bool no_bits = in_other_dtypes(measurement);
   for (const auto& prompt : measurement.prompts)
     for (const auto& step : prompt.steps) {
       std::string line = candidate + "," + csv_cell(prompt.id);
-      each_step_column([&](const char*, auto field, const char*) { append_cell(line, step.*field); });
+      each_step_column([&](const char* name, auto field, const char*) {
+        if (no_bits && std::string_view(name) == "bit_equal")
+          line += ',';
+        else
+          append_cell(line, step.*field);
+      });
       out << line << "\n";
     }
 }

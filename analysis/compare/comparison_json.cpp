@@ -46,9 +46,10 @@ Json totals_json(const Totals& totals) {
   return json;
 }
 
-Json prompt_json(const PromptMeasurement& prompt, std::int64_t vocabulary) {
+// bits: false where the logits are of two dtypes.
+Json prompt_json(const PromptMeasurement& prompt, std::int64_t vocabulary, bool bits) {
   Json json = {{"id", prompt.id},
-               {"bit_equal", prompt.bit_equal},
+               {"bit_equal", bits ? Json(prompt.bit_equal) : Json(nullptr)},
                {"differs", prompt.differs},
                {"reference_steps", prompt.reference_steps},
                {"candidate_steps", prompt.candidate_steps}};
@@ -173,8 +174,9 @@ Json comparison_json(const Comparison& comparison) {
                            {"reference", difference.reference},
                            {"candidate", difference.candidate}});
   Json prompts = Json::array();
+  const bool bits = !in_other_dtypes(measurement);
   for (const auto& prompt : measurement.prompts)
-    prompts.push_back(prompt_json(prompt, measurement.reference.run.model.vocabulary));
+    prompts.push_back(prompt_json(prompt, measurement.reference.run.model.vocabulary, bits));
   Json left_out = Json::array();
   for (const auto* list : {&measurement.left_out, &measurement.contradictory})
     for (const auto& one : *list) left_out.push_back({{"id", one.id}, {"why", one.why}});
@@ -193,7 +195,7 @@ Json comparison_json(const Comparison& comparison) {
           {"missing_in_candidate", measurement.missing_in_candidate},
           {"left_out", left_out},
           {"prompts_compared", measurement.prompts.size()},
-          {"prompts_bit_equal", prompts_bit_equal(measurement)},
+          {"prompts_bit_equal", bits ? Json(prompts_bit_equal(measurement)) : Json(nullptr)},
           {"first_flip_prompt", first ? Json(measurement.prompts[*first].id) : Json(nullptr)},
           {"totals", totals_json(totals_of(measurement))},
           {"kl_report", report_json(measurement)},

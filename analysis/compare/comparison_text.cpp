@@ -64,11 +64,14 @@ std::string first_flip_text(const Measurement& measurement) {
   return flip_text(measurement, prompt) + " of " + prompt.id;
 }
 
-std::string equality(const PromptMeasurement& prompt) {
+// "-" where there are no bits to compare.
+std::string equality(const Measurement& measurement, const PromptMeasurement& prompt) {
+  if (in_other_dtypes(measurement)) return "-";
   return prompt.bit_equal ? "yes" : prompt.differs ? "NO" : "inconclusive";
 }
 
 std::string overall_equality(const Measurement& measurement) {
+  if (in_other_dtypes(measurement)) return "-";
   return fmt::format("{}/{}{}", prompts_bit_equal(measurement), measurement.prompts.size(),
                      measurement.whole() ? "" : fmt::format(" of {}", measurement.all_prompts()));
 }
@@ -129,7 +132,7 @@ std::string prompts_text(const Measurement& measurement) {
     table.add(line(
         prompt.id,
         totals.steps == longest ? std::to_string(longest) : fmt::format("{} of {}", totals.steps, longest),
-        equality(prompt), totals, flip_text(measurement, prompt)));
+        equality(measurement, prompt), totals, flip_text(measurement, prompt)));
   }
   const Totals totals = totals_of(measurement);
   table.add(line("all", std::to_string(totals.steps), overall_equality(measurement), totals,
@@ -230,12 +233,19 @@ std::string verdict_text(const Measurement& measurement) {
     case Equality::bit_equal:  // of all prompts
       return fmt::format("verdict: bit-equal in {} of {} prompt{}\n", prompts_bit_equal(measurement), prompts,
                          prompts == 1 ? "" : "s");
+    case Equality::same_numbers:
+      return fmt::format(
+          "verdict: the same numbers in {} of {} prompt{} ({} beside {}: no bits to compare)\n", prompts,
+          prompts, prompts == 1 ? "" : "s", name_of(measurement.reference.run.logits_dtype),
+          name_of(measurement.candidate.run.logits_dtype));
     case Equality::differs:
       return measurement.whole() ? "verdict: differs\n"
                                  : fmt::format("verdict: differs; {} could be compared\n", of_all);
     case Equality::inconclusive:
       break;
   }
+  if (measurement.of_probabilities())
+    return fmt::format("verdict: inconclusive, no difference in {}, but they hold no logits\n", of_all);
   return measurement.whole()
              ? "verdict: inconclusive, no difference as far as the files go together\n"
              : fmt::format("verdict: inconclusive, no difference in the {} that could be compared\n", of_all);

@@ -15,7 +15,6 @@
 #include "analysis/statistics/metric.hpp"
 #include "common/error.hpp"
 #include "common/names_text.hpp"
-#include "record/reader.hpp"
 
 namespace shardrift::analysis {
 namespace {
@@ -84,6 +83,11 @@ CommonRows common_rows(const std::vector<PromptRecord>& prompts) {
   return common;
 }
 
+void require_logits(const Reader& reader, const std::string& id) {
+  if (!reader.has_logits(id))
+    throw bad_data("{}: prompt {} has no logits: record them, --record logits", reader.path().string(), id);
+}
+
 class LadderSums {
  public:
   explicit LadderSums(const std::vector<RungFile>& files) : files_(files) {
@@ -123,9 +127,7 @@ class LadderSums {
       prompts.push_back(reader.prompt(id));
       if (prompts.back().prompt.tokens != prompts.front().prompt.tokens)
         return left_out("was fed other tokens for");
-      if (!reader.has_logits(id))
-        throw bad_data("{}: prompt {} has no logits: record them, --record logits", reader.path().string(),
-                       id);
+      require_logits(reader, id);
     }
     const CommonRows common = common_rows(prompts);
     add_rows(id, prompts, common);
@@ -254,6 +256,10 @@ LadderRepeats repeats_of(const RungFile& last, const LogitDifference& step,
 }
 
 }  // namespace
+
+void require_logits(const Reader& reader) {
+  for (const auto& id : reader.prompt_ids()) require_logits(reader, id);
+}
 
 Ladder measure_ladder(const std::vector<RungFile>& files, const std::vector<std::filesystem::path>& repeats) {
   if (files.size() < 2) throw usage_error("explain: a ladder has two rungs or more");

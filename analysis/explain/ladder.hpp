@@ -10,6 +10,7 @@
 #include "analysis/explain/explanation.hpp"
 #include "common/named_enum.hpp"
 #include "parallel/plan/plan.hpp"
+#include "record/reader.hpp"
 
 namespace shardrift::analysis {
 
@@ -113,6 +114,9 @@ struct Ladder {
   // Between the last rung and the one before it, where the last is real: 0 when the explanation is complete.
   const LogitDifference* residue() const { return has_real ? &rungs.back().step : nullptr; }
 };
+
+// Throws bad_data naming the file and the first prompt that has no logits, which a ladder is made of.
+void require_logits(const record::Reader& reader);
 
 // Rows that were fed the same tokens in all runs, in one pass over all files; a few rows of each in memory.
 // Throws bad_data where the files do not belong together, or have no logits, or other dtypes.

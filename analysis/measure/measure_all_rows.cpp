@@ -16,6 +16,7 @@
 #include "common/error.hpp"
 #include "common/names_text.hpp"
 #include "record/logits_rows.hpp"
+#include "record/row_kind.hpp"
 #include "record/top_fault.hpp"
 #include "record/verify.hpp"
 
@@ -232,17 +233,18 @@ PromptMeasurement measure_prompt(const Reader& reference, const Reader& candidat
   }
   measure_routes(r, c, alignment, prompt);
 
-  const bool same_dtype = reference.run().logits_dtype == candidate.run().logits_dtype;
+  const bool same_dtype =
+      storage_of(reference.run().logits_dtype) == storage_of(candidate.run().logits_dtype);
   const bool all_rows =
       alignment.count == prompt.reference_steps && alignment.count == prompt.candidate_steps;
-  // The recorded hash is of the words, so it can speak for logits that were not kept.
-  const bool hashed = !r.hash.empty() && !c.hash.empty();
+  // The recorded hash is of the words, so it can speak for logits that were not kept, of one dtype.
+  const bool hashed = same_dtype && !r.hash.empty() && !c.hash.empty();
   const bool equal_hash = hashed && r.hash == c.hash;
   const bool no_difference =
       !prompt.first_flip &&
-      (!prompt.has_logits || (same_dtype && std::all_of(prompt.steps.begin(), prompt.steps.end(),
-                                                        [](const Step& step) { return step.bit_equal; })));
-  prompt.bit_equal = all_rows && no_difference && (prompt.has_logits || equal_hash);
+      (!prompt.has_logits || std::none_of(prompt.steps.begin(), prompt.steps.end(),
+                                          [](const Step& step) { return step.differs(); }));
+  prompt.bit_equal = all_rows && no_difference && same_dtype && (prompt.has_logits || equal_hash);
   prompt.differs = !no_difference || (all_rows && !prompt.has_logits && hashed && !equal_hash);
   return prompt;
 }
@@ -302,6 +304,10 @@ Measurement measure_all_rows(const Reader& reference, const Reader& candidate, c
         "says all that is wrong",
         candidate.path().string(), reference.path().string(), result.contradictory.front().id,
         result.contradictory.front().why);
+  std::vector<std::string> compared;
+  for (const auto& prompt : result.prompts) compared.push_back(prompt.id);
+  result.reference.probabilities = record::holds_probabilities(reference, compared);
+  result.candidate.probabilities = record::holds_probabilities(candidate, compared);
   return result;
 }
 

@@ -62,6 +62,9 @@ struct Step {
   double route_drift = kNoValue;  // max |difference of the experts' weights| in the layers that did not
 
   bool flipped() const { return chosen_reference != chosen_candidate; }
+  // Of measured rows. Bit-equal ones do not; rows of two dtypes have no bits to compare, and differ where a
+  // number does.
+  bool differs() const { return elements_differ > 0; }
   // The choice fell between tokens of exactly one value, in either run: counted apart from flips.
   bool tied() const { return ties_reference > 1 || ties_candidate > 1; }
 };
@@ -93,7 +96,7 @@ struct PromptMeasurement {
   std::string reference_stop;  // eos | length | context | given: a text that ended cannot change any more
   bool has_logits = false;     // in both files
   bool bit_equal = false;      // every row of both files was compared and has the same words
-  bool differs = false;        // a difference was found. Neither: equal as far as it goes
+  bool differs = false;        // a difference was found. Neither: equal as far as it goes, or of two dtypes
   std::vector<Step> steps;
   std::optional<std::size_t> first_flip;  // index into steps
   PromptRoutes routes;
@@ -119,6 +122,8 @@ struct Measurement {
   std::size_t all_prompts() const {
     return prompts.size() + missing() + left_out.size() + contradictory.size();
   }
+  // A side's rows are no logits: nothing that is computed of them as such means what it says.
+  bool of_probabilities() const { return reference.probabilities || candidate.probabilities; }
   // Every prompt was compared.
   bool whole() const { return all_prompts() == prompts.size(); }
 };

@@ -14,7 +14,6 @@ namespace {
 // Zero by definition, also with NaN in the row.
 void set_equal(std::int32_t next, Step& step) {
   step.max_abs = step.mean_abs = step.rms = 0;
-  step.max_ulp = step.mean_ulp = 0;
   step.kl = step.kl_reverse = step.js = step.tv = 0;
   if (next != RowComparer::kNoToken) step.log_ratio = 0;
 }
@@ -51,14 +50,16 @@ void RowComparer::compare(const std::byte* reference, const std::byte* candidate
   reference_.read(reference);
   step.bit_equal = reference_.dtype == candidate_.dtype &&
                    std::memcmp(reference, candidate, reference_.row.size() * size_of(reference_.dtype)) == 0;
-  if (!step.bit_equal) candidate_.read(candidate);
+  if (step.bit_equal) {
+    step.max_ulp = step.mean_ulp = 0;
+  } else {
+    candidate_.read(candidate);
+    compare_values(reference, candidate, step);
+  }
   const Side& other = step.bit_equal ? reference_ : candidate_;
   compare_tops(other, step);
   compare_probabilities(other, next, step);
-  if (step.bit_equal)
-    set_equal(next, step);
-  else
-    compare_values(reference, candidate, step);
+  if (!step.differs()) set_equal(next, step);
 }
 
 void RowComparer::compare_tops(const Side& candidate, Step& step) const {
@@ -101,7 +102,7 @@ void RowComparer::compare_probabilities(const Side& candidate, std::int32_t next
   step.p_candidate = candidate.probability(step.chosen_reference);
   step.p_own = candidate.probability(step.chosen_candidate);
   if (next != kNoToken) step.p_next = reference_.probability(next);
-  if (std::isnan(reference_.sum) || std::isnan(candidate.sum) || step.bit_equal) return;
+  if (std::isnan(reference_.sum) || std::isnan(candidate.sum) || !step.differs()) return;
   if (next != kNoToken) step.log_ratio = candidate.log_probability(next) - reference_.log_probability(next);
   const Divergences total =
       divergences({reference_.row, reference_.exps, reference_.top.value, reference_.sum},

@@ -13,7 +13,8 @@ void each_step_column(Visit&& visit) {
   visit("input_id", &Step::input_id, "the fed token");
   visit("phase", &Step::phase, "0 = prefill, 1 = decode");
   visit("measured", &Step::measured, "1 = both files have logits");
-  visit("bit_equal", &Step::bit_equal, "1 = same dtype and the same stored words");
+  visit("bit_equal", &Step::bit_equal,
+        "1 = the same stored words; 0 between dtypes, which have no bits to compare");
   visit("elements_differ", &Step::elements_differ, "words that differ; between dtypes: values");
   visit("not_finite", &Step::not_finite, "pairs without a finite difference, left out of the next five");
   visit("max_abs", &Step::max_abs, "max |y - x|");

@@ -19,7 +19,8 @@ namespace fs = std::filesystem;
 
 // Counts every change of a column's meaning: an older file's numbers are measured again, not reinterpreted.
 constexpr std::int64_t kMetricsSchema =
-    6;  // 2: prompts/reference_stop; 3: pace; 4: routes; 5: left_out; 6: missing by side, contradictory
+    7;  // 2: prompts/reference_stop; 3: pace; 4: routes; 5: left_out; 6: missing by side, contradictory;
+        // 7: rows of two dtypes differ where a number does; probabilities
 constexpr std::uint64_t kMaxSteps = 1ULL << 32U;
 
 // -- Prompts and steps
@@ -142,6 +143,7 @@ void write_run_group(hid_t root, const char* name, const RunSummary& run, const 
   h5::write_attribute(group, "plan_text", run.plan);
   h5::write_attribute(group, "shards", std::int64_t{run.shards});
   h5::write_attribute(group, "complete", std::int64_t{run.complete ? 1 : 0});
+  h5::write_attribute(group, "probabilities", std::int64_t{run.probabilities ? 1 : 0});
   h5::write_attribute(group, "prompts", run.prompts);
   h5::write_attribute(group, "file_bytes", identity.bytes);
   h5::write_attribute(group, "file_modified", identity.modified);
@@ -179,6 +181,7 @@ RunSummary read_run_group(const h5::Group& group, record::Identity& identity) {
   run.plan = group.text("plan_text");
   run.shards = static_cast<int>(group.integer("shards"));
   run.complete = group.integer("complete") != 0;
+  run.probabilities = group.integer("probabilities") != 0;
   run.prompts = group.integer("prompts");
   run.run = record::read_run(group);
   const auto timing = record::read_timing(group);

@@ -17,6 +17,18 @@ std::string prompts_text(std::size_t count, std::size_t of) {
 
 constexpr std::size_t kNamed = 8;  // prompts
 
+// What import refuses, and a record written by hand can hold all the same.
+void add_probabilities(std::vector<std::string>& out, const Measurement& m) {
+  std::vector<std::string> who;
+  for (const auto* run : {&m.reference, &m.candidate})
+    if (run->probabilities) who.push_back(run->name);
+  if (who.empty()) return;
+  out.push_back(
+      fmt::format("probabilities: the rows of {} are no logits but sum to 1: no number below means what it "
+                  "says, and nothing passes; write what stood before the softmax, or natural logarithms",
+                  fmt::join(who, " and ")));
+}
+
 void add_missing(std::vector<std::string>& out, const Measurement& m) {
   if (m.missing() == 0) return;
   std::vector<std::string> lacks;
@@ -63,31 +75,39 @@ void add_levels(std::vector<std::string>& out, const Measurement& m) {
                   who.size() == 2 ? "have" : "has", prompts_text(without, m.prompts.size())));
 }
 
+// Rows that were compared, of those of the longer side.
+struct Met {
+  std::int64_t rows = 0;
+  std::int64_t of = 0;
+
+  void add(const PromptMeasurement& prompt) {
+    rows += static_cast<std::int64_t>(prompt.steps.size());
+    of += std::max(prompt.reference_steps, prompt.candidate_steps);
+  }
+  bool all() const { return rows == of; }
+};
+
 // A text that was scored and one that was generated go together where the one has in its prompt what the
 // other chose.
 void add_modes(std::vector<std::string>& out, const Measurement& m) {
   if (!scored_beside_generated(m) || m.prompts.empty()) return;
   const bool of_r = m.reference.run.mode == "score";
-  std::int64_t met = 0;
-  std::int64_t all = 0;
-  for (const auto& prompt : m.prompts) {
-    met += static_cast<std::int64_t>(prompt.steps.size());
-    all += std::max(prompt.reference_steps, prompt.candidate_steps);
-  }
-  if (met == all) return;
+  Met met;
+  for (const auto& prompt : m.prompts) met.add(prompt);
+  if (met.all()) return;
   const auto& scored = of_r ? m.reference : m.candidate;
   const auto& generated = of_r ? m.candidate : m.reference;
   out.push_back(
       fmt::format("rows: {} generated a text, {} scored a given one: {} of {} rows meet, where both have the "
                   "same tokens; "
                   "the others are not compared",
-                  generated.name, scored.name, met, all));
+                  generated.name, scored.name, met.rows, met.of));
 }
 
 // Rows of prompts that end apart.
 void add_ends(std::vector<std::string>& out, const Measurement& m) {
   std::size_t fewer_in_r = 0, fewer_in_c = 0, apart = 0;
-  std::int64_t met = 0, all = 0;
+  Met met;
   const PromptMeasurement* first = nullptr;
   for (const auto& prompt : m.prompts) {
     const auto end = end_of(prompt);
@@ -96,8 +116,7 @@ void add_ends(std::vector<std::string>& out, const Measurement& m) {
       if (first == nullptr) first = &prompt;
     } else if (end == RowsEnd::fewer) {
       ++(prompt.reference_steps < prompt.candidate_steps ? fewer_in_r : fewer_in_c);
-      met += static_cast<std::int64_t>(prompt.steps.size());
-      all += std::max(prompt.reference_steps, prompt.candidate_steps);
+      met.add(prompt);
     }
   }
   if (apart > 0)
@@ -106,17 +125,17 @@ void add_ends(std::vector<std::string>& out, const Measurement& m) {
         "after {} "
         "rows): sampled, or chosen otherwise; the rows after it are not compared",
         prompts_text(apart, m.prompts.size()), apart == 1 ? "was" : "were", first->id, first->steps.size()));
-  if (met == all || scored_beside_generated(m)) return;  // add_modes says it
+  if (met.all() || scored_beside_generated(m)) return;  // add_modes says it
   const std::string& shorter = fewer_in_c > 0 ? m.candidate.name : m.reference.name;
   out.push_back(fmt::format("rows: {}{} ends earlier in {}: {} of their {} rows are compared", shorter,
                             fewer_in_r > 0 && fewer_in_c > 0 ? " or " + m.reference.name : "",
-                            prompts_text(fewer_in_r + fewer_in_c, m.prompts.size()), met, all));
+                            prompts_text(fewer_in_r + fewer_in_c, m.prompts.size()), met.rows, met.of));
 }
 
 void add_dtypes(std::vector<std::string>& out, const Measurement& m) {
   const auto& r = m.reference.run;
   const auto& c = m.candidate.run;
-  if (r.logits_dtype != c.logits_dtype && r.level != "top" && c.level != "top")
+  if (in_other_dtypes(m))
     out.push_back(fmt::format("logits: {} against {}: compared as numbers, no bits and no ULP",
                               name_of(r.logits_dtype), name_of(c.logits_dtype)));
   if (!r.model.dtype.empty() && !c.model.dtype.empty() && r.model.dtype != c.model.dtype)
@@ -168,6 +187,7 @@ void add_weights(std::vector<std::string>& out, const Measurement& m) {
 
 std::vector<std::string> not_comparable(const Measurement& measurement) {
   std::vector<std::string> out;
+  add_probabilities(out, measurement);
   add_missing(out, measurement);
   add_tokens(out, measurement);
   add_contradictory(out, measurement);

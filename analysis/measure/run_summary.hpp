@@ -17,6 +17,8 @@ struct RunSummary {
   bool complete = true;  // status
   // Stands for a plan of more devices, as a study says. (A profile in the plan says so by itself.)
   bool predicted = false;
+  // Its rows are no logits but probabilities (record/row_kind.hpp): set by measure alone, which reads rows.
+  bool probabilities = false;
   std::int64_t prompts = 0;
   record::RunInfo run;  // vocab left out
   // Of the process that finished the run; 0 where the file does not say (a partial file).

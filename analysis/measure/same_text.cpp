@@ -21,6 +21,13 @@ std::vector<std::int32_t> fed_before(const PromptRecord& record, std::size_t end
   return fed;
 }
 
+// For people, who count positions from 1.
+std::string apart_at(const PromptRecord& reference, const PromptRecord& candidate, std::size_t position,
+                     const std::string& of_reference, const std::string& of_candidate) {
+  return fmt::format("{} and {} tokens, at position {} {} against {}", reference.prompt.tokens.size(),
+                     candidate.prompt.tokens.size(), position + 1, of_reference, of_candidate);
+}
+
 std::string shown_token(std::int32_t token) {
   return token == kUnknown ? "none" : std::to_string(token);
 }
@@ -39,8 +46,8 @@ std::optional<std::string> other_tokens(const PromptRecord& reference, const Pro
   const auto of_c = fed_before(candidate, end);
   const auto [at_r, at_c] = std::mismatch(of_r.begin(), of_r.end(), of_c.begin());
   if (at_r != of_r.end())
-    return fmt::format("{} and {} tokens, at position {} {} against {}", r.size(), c.size(),
-                       at_r - of_r.begin(), shown_token(*at_r), shown_token(*at_c));
+    return apart_at(reference, candidate, static_cast<std::size_t>(at_r - of_r.begin()), shown_token(*at_r),
+                    shown_token(*at_c));
   if (!rows) return std::nullopt;
   // From there on rows are held against each other; the first pair has to be one.
   const auto first = [&](const PromptRecord& record) {
@@ -50,10 +57,10 @@ std::optional<std::string> other_tokens(const PromptRecord& reference, const Pro
   const auto row_r = first(reference);
   const auto row_c = first(candidate);
   if (row_r == reference.rows.end() || row_c == candidate.rows.end())
-    return fmt::format("the rows of one end before position {}, where those of the other begin", end);
+    return fmt::format("the rows of one end before position {}, where those of the other begin", end + 1);
   if (row_r->position != row_c->position || row_r->input_id != row_c->input_id)
-    return fmt::format("{} and {} tokens, at position {} {} against {}", r.size(), c.size(), end,
-                       shown_token(row_r->input_id), shown_token(row_c->input_id));
+    return apart_at(reference, candidate, end, std::to_string(row_r->input_id),
+                    std::to_string(row_c->input_id));
   return std::nullopt;
 }
 

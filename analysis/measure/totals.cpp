@@ -34,12 +34,12 @@ void Totals::add(const Step& step, std::int64_t vocabulary) {
   top1_equal += step.flipped() ? 0 : 1;
   if (!step.measured) return;
   ++steps_measured;
-  steps_differ += step.bit_equal ? 0 : 1;
+  steps_differ += step.differs() ? 1 : 0;
   elements += vocabulary;
   elements_differ += step.elements_differ;
   not_finite += step.not_finite;
   rows_not_finite += step.not_finite > 0 ? 1 : 0;
-  rows_without_value += !step.bit_equal && std::isnan(step.kl) ? 1 : 0;
+  rows_without_value += step.differs() && std::isnan(step.kl) ? 1 : 0;
   // What is left of a row without some of its elements is no row's largest difference, and no mean.
   const bool whole = step.not_finite == 0;
   max_abs = larger(max_abs, whole ? step.max_abs : kNoValue);
@@ -55,7 +55,7 @@ void Totals::add(const Step& step, std::int64_t vocabulary) {
   worst_rank = std::max(worst_rank, step.rank_of_choice);
   flips_at_ties += step.flipped() && step.tied() ? 1 : 0;
   max_kl = larger(max_kl, step.kl);
-  if (!step.bit_equal)
+  if (step.differs())
     max_abs_delta_p = larger(max_abs_delta_p, std::fabs(step.p_candidate - step.p_reference));
   ties_reference += step.ties_reference > 1 ? 1 : 0;
   ties_candidate += step.ties_candidate > 1 ? 1 : 0;
@@ -107,23 +107,39 @@ std::int64_t prompts_bit_equal(const Measurement& measurement) {
                        [](const auto& prompt) { return prompt.bit_equal; });
 }
 
+bool in_other_dtypes(const Measurement& measurement) {
+  const auto& prompts = measurement.prompts;
+  return storage_of(measurement.reference.run.logits_dtype) !=
+             storage_of(measurement.candidate.run.logits_dtype) &&
+         std::any_of(prompts.begin(), prompts.end(), [](const auto& prompt) { return prompt.has_logits; });
+}
+
+bool same_numbers(const Measurement& measurement, const PromptMeasurement& prompt) {
+  const auto rows = static_cast<std::int64_t>(prompt.steps.size());
+  return in_other_dtypes(measurement) && prompt.has_logits && !prompt.differs &&
+         rows == prompt.reference_steps && rows == prompt.candidate_steps;
+}
+
 Equality equality_of(const Measurement& measurement) {
   const auto& prompts = measurement.prompts;
   if (std::any_of(prompts.begin(), prompts.end(), [](const auto& prompt) { return prompt.differs; }))
     return Equality::differs;
-  const bool all = measurement.whole() && !prompts.empty() &&
-                   prompts_bit_equal(measurement) == static_cast<std::int64_t>(prompts.size());
-  return all ? Equality::bit_equal : Equality::inconclusive;
+  if (!measurement.whole() || prompts.empty() || measurement.of_probabilities())
+    return Equality::inconclusive;
+  if (std::all_of(prompts.begin(), prompts.end(), [](const auto& prompt) { return prompt.bit_equal; }))
+    return Equality::bit_equal;
+  const auto same = [&](const auto& prompt) { return same_numbers(measurement, prompt); };
+  return std::all_of(prompts.begin(), prompts.end(), same) ? Equality::same_numbers : Equality::inconclusive;
 }
 
 Closeness closeness_of(const Measurement& measurement, double tolerance) {
   const auto equality = equality_of(measurement);
-  if (equality == Equality::bit_equal) return Closeness::within;
+  if (equality == Equality::bit_equal || equality == Equality::same_numbers) return Closeness::within;
   const auto totals = totals_of(measurement);
   if (totals.max_abs > tolerance || totals.not_finite > 0 || totals.top1_equal < totals.steps)
     return Closeness::beyond;
   const bool all =
-      measurement.whole() && !measurement.prompts.empty() &&
+      measurement.whole() && !measurement.prompts.empty() && !measurement.of_probabilities() &&
       std::all_of(measurement.prompts.begin(), measurement.prompts.end(), [](const auto& prompt) {
         const auto rows = static_cast<std::int64_t>(prompt.steps.size());
         return prompt.has_logits && rows == prompt.reference_steps && rows == prompt.candidate_steps;

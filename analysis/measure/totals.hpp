@@ -11,7 +11,7 @@ namespace shardrift::analysis {
 struct Totals {
   std::int64_t steps = 0;           // rows compared
   std::int64_t steps_measured = 0;  // of these, with logits in both files; what follows is about them
-  std::int64_t steps_differ = 0;    // not bit-equal
+  std::int64_t steps_differ = 0;    // other words, or between dtypes other numbers
   std::int64_t elements = 0;        // logits
   std::int64_t elements_differ = 0;
   std::int64_t not_finite = 0;       // pairs without a finite difference
@@ -63,17 +63,24 @@ std::optional<std::size_t> first_flip(const Measurement& measurement);
 
 std::int64_t prompts_bit_equal(const Measurement& measurement);
 
-// inconclusive: no difference was found, but prompts or rows are missing on one side.
-enum class Equality { bit_equal, differs, inconclusive };
+// Both records have logits, in two dtypes: numbers are compared, and there are no bits to be equal.
+bool in_other_dtypes(const Measurement& measurement);
+// Every row of a prompt was compared, in two dtypes, and no number differs.
+bool same_numbers(const Measurement& measurement, const PromptMeasurement& prompt);
+
+// same_numbers: what bit_equal is where the logits are of two dtypes. inconclusive: no difference was found,
+// but prompts or rows are missing on one side, or a record holds probabilities in place of logits.
+enum class Equality { bit_equal, same_numbers, differs, inconclusive };
 constexpr auto names_of(Equality) {
   return std::to_array<Named<Equality>>({{Equality::bit_equal, "bit-equal"},
+                                         {Equality::same_numbers, "same-numbers"},
                                          {Equality::differs, "differs"},
                                          {Equality::inconclusive, "inconclusive"}});
 }
 Equality equality_of(const Measurement& measurement);
 
 // beyond: a logit differs by more than `tolerance`, by no finite number, or another token was chosen.
-// inconclusive: none was found, but prompts, rows or logits are missing on one side.
+// inconclusive: none was found, but prompts, rows or logits are missing on one side, or are probabilities.
 enum class Closeness { within, beyond, inconclusive };
 Closeness closeness_of(const Measurement& measurement, double tolerance);
 

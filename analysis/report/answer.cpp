@@ -120,6 +120,9 @@ Tile equal_tile(const Verdict& verdict) {
   if (verdict.candidates.size() == 1) {
     const auto& one = verdict.candidates.front();
     const auto& s = one.statistics;
+    if (one.facts.other_dtypes)
+      return {fmt::format("{} of {}", one.facts.same_numbers, s.prompts + one.facts.not_compared()),
+              "prompts have the reference's numbers, in another dtype", "same_numbers"};
     return {fmt::format("{} of {}", s.prompts_bit_equal, s.prompts + one.facts.not_compared()),
             "prompts have the reference's bits", "bit_equal"};
   }
@@ -193,6 +196,7 @@ std::string state_html(const Candidate& c) {
 // What the numbers of a candidate's line are.
 std::string terms_of(const Candidate& c) {
   if (is_equal(c)) return "bit_equal power";
+  if (c.same_numbers) return "same_numbers power";
   std::string terms = c.facts.parted > 0 ? "changed interval tie median" : "bit_equal";
   if (!c.distance.empty()) terms += " delta_p kl";
   if (!c.yardsticks.empty()) terms += " yardstick";

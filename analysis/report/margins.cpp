@@ -41,7 +41,7 @@ Json scatter_json(const Report& report, std::size_t run) {
   std::vector<Mark> flips;
   for (std::size_t p = 0; p < measurement.prompts.size(); ++p)
     for (const auto& step : measurement.prompts[p].steps) {
-      if (!step.measured || step.bit_equal) continue;
+      if (!step.measured || !step.differs()) continue;
       auto& list = step.flipped() ? flips : kept;
       list.push_back({step.margin_reference, step.max_abs, step.tied(), p, step.step});
     }

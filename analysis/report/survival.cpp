@@ -44,11 +44,13 @@ Json survival_json(const Report& report) {
 
 namespace {
 
-enum class Cell { differs, bit_equal, cut, no_logits };  // the last two: no difference as far as compared
+// cut, no_logits: no difference as far as compared. same_numbers: in two dtypes.
+enum class Cell { differs, bit_equal, cut, no_logits, same_numbers };
 
-Cell cell_of(const analysis::PromptMeasurement& prompt) {
+Cell cell_of(const analysis::Measurement& measurement, const analysis::PromptMeasurement& prompt) {
   if (prompt.bit_equal) return Cell::bit_equal;
   if (prompt.differs) return Cell::differs;
+  if (analysis::same_numbers(measurement, prompt)) return Cell::same_numbers;
   return prompt.has_logits ? Cell::cut : Cell::no_logits;
 }
 
@@ -85,10 +87,10 @@ Json first_differences_json(const Report& report) {
     std::vector<Json> cells(places.size());
     for (const auto& prompt : run.measurement.prompts) {
       const std::int64_t flip = prompt.first_flip ? prompt.steps[*prompt.first_flip].step : -1;
-      Json cell = {flip, static_cast<int>(cell_of(prompt)), prompt.steps.size()};
+      Json cell = {flip, static_cast<int>(cell_of(run.measurement, prompt)), prompt.steps.size()};
       const auto measured = std::any_of(prompt.steps.begin(), prompt.steps.end(),
                                         [](const analysis::Step& step) { return step.measured; });
-      if (measured && !prompt.bit_equal)
+      if (measured && !prompt.bit_equal && !analysis::same_numbers(run.measurement, prompt))
         for (auto& value : distance_json(prompt, run.measurement.reference.run.model.vocabulary))
           cell.push_back(std::move(value));
       cells[places[{prompt.index, prompt.id}]] = std::move(cell);

@@ -84,7 +84,7 @@ NoiseFloor noise_floor(const std::vector<const Measurement*>& repeats) {
       floor.zero_bits = floor.zero_bits && prompt.bit_equal;
       for (const auto& step : prompt.steps) {
         ++floor.rows;
-        floor.rows_differ += step.measured && !step.bit_equal ? 1 : 0;
+        floor.rows_differ += step.measured && step.differs() ? 1 : 0;
         floor.flips += step.flipped() ? 1 : 0;
       }
     }

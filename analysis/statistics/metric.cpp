@@ -64,7 +64,7 @@ const std::vector<Metric>& metrics() {
       {"ties", "ties", "", A::mean, F::beside, 1,
        [](const Step& s) { return s.measured ? one_if(s.tied()) : kNoValue; }},
       {"rows_differ", "rows differ", "", A::mean, F::beside, 1,
-       [](const Step& s) { return s.measured ? one_if(!s.bit_equal) : kNoValue; }},
+       [](const Step& s) { return s.measured ? one_if(s.differs()) : kNoValue; }},
   };
   return all;
 }

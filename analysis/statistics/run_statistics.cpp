@@ -58,7 +58,7 @@ void count(const Measurement& measurement, RunStatistics& result) {
       if (step.flipped()) ++(step.tied() ? result.flips_at_ties : result.clear_flips);
       if (!step.measured) continue;
       ++result.rows_measured;
-      result.rows_differ += step.bit_equal ? 0 : 1;
+      result.rows_differ += step.differs() ? 1 : 0;
       result.ties += step.tied() ? 1 : 0;
     }
   }

@@ -215,6 +215,13 @@ std::string equal_sentence(const Verdict& verdict) {
                      all_prompts(fewest(groups)));
 }
 
+std::string same_numbers_sentence(const Verdict& verdict) {
+  const auto groups = grouped(verdict, Outcome::same_numbers);
+  if (groups.empty()) return {};
+  return fmt::format(" {}: the same numbers in {}, in another dtype.", capitalized(subjects(groups, verdict)),
+                     all_prompts(fewest(groups)));
+}
+
 std::string same_text_sentence(const Verdict& verdict) {
   const auto groups = grouped(verdict, Outcome::same_text);
   if (groups.empty()) return {};
@@ -292,6 +299,7 @@ std::string not_judged_sentence(const Verdict& verdict) {
 std::string yes_sentence(const Verdict& verdict) {
   const bool all = verdict.not_judged.empty();
   const auto equal = grouped(verdict, Outcome::equal);
+  const auto numbers = grouped(verdict, Outcome::same_numbers);
   const auto same = grouped(verdict, Outcome::same_text);
   if (!same.empty()) {
     const auto& c = *same.front().front();
@@ -299,8 +307,12 @@ std::string yes_sentence(const Verdict& verdict) {
         fmt::format("Yes as far as {}: {} in {} with {}, but other bits.", all ? "seen" : "run and seen",
                     same_text(c), all_prompts(fewest(same)), subjects(same, verdict));
     if (c.statistics.rows_measured == 0) text += " Logits were not recorded.";
-    return text + equal_sentence(verdict) + unseen(fewest(same), verdict);
+    return text + same_numbers_sentence(verdict) + equal_sentence(verdict) + unseen(fewest(same), verdict);
   }
+  if (!numbers.empty())
+    return fmt::format("Yes, to the number{}: the same logits in {} with {}, in another dtype.{}{}",
+                       all ? "" : " for what was compared", all_prompts(fewest(numbers)),
+                       subjects(numbers, verdict), equal_sentence(verdict), unseen(fewest(numbers), verdict));
   if (!equal.empty()) {
     const bool open = !grouped(verdict, Outcome::open).empty() || !grouped(verdict, Outcome::nothing).empty();
     return fmt::format("Yes, to the bit,{} in {}: with {}.{}", all && !open ? "" : " for what was compared",
@@ -348,7 +360,7 @@ std::string answer_of(const Verdict& verdict) {
     text = "Nothing was compared.";
   } else if (any(Outcome::changed) || any(Outcome::broken)) {
     text = "No." + broken_sentence(verdict) + changed_sentences(verdict) + equal_sentence(verdict) +
-           same_text_sentence(verdict);
+           same_numbers_sentence(verdict) + same_text_sentence(verdict);
   } else {
     text = yes_sentence(verdict);
   }

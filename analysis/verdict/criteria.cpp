@@ -212,10 +212,15 @@ Criterion judge_bits(const Case& c, const Limit& limit) {
   } else if (c.candidate.bit_equal) {
     result.state = State::pass;
     result.reason = fmt::format("all of {}", counted(s.prompts, "prompt"));
+  } else if (s.prompts == 0) {
+    result.reason = "no prompt can be compared";
+  } else if (c.candidate.facts.other_dtypes) {
+    result.reason =
+        fmt::format("no number differs in {}, but the logits are of two dtypes: no bits to compare",
+                    counted(s.prompts, "prompt"));
   } else {
-    result.reason = s.prompts == 0 ? "no prompt can be compared"
-                                   : fmt::format("no difference in {}, but rows or prompts are missing",
-                                                 counted(s.prompts, "prompt"));
+    result.reason =
+        fmt::format("no difference in {}, but rows or prompts are missing", counted(s.prompts, "prompt"));
   }
   return result;
 }
@@ -230,14 +235,15 @@ State compare(const Estimate& estimate, double limit) {
   return estimate.interval.low > limit ? State::fail : State::inconclusive;
 }
 
-// Equal bits keep every limit on a distance from the reference, whatever the number of prompts: what so many
-// can exclude is said beside.
+// Equal bits, or equal numbers in two dtypes, keep every limit on a distance from the reference, whatever the
+// number of prompts: what so many can exclude is said beside.
 Criterion judge_equal(const Case& c, const Limit& limit) {
   Criterion result;
   result.limit = limit;
   result.estimate = value_of(c, limit).estimate;
   const auto prompts = c.candidate.statistics.prompts;
-  result.reason = fmt::format("equal bits in {} of {}", prompts, counted(prompts, "prompt"));
+  result.reason = fmt::format("equal {} in {} of {}", c.candidate.bit_equal ? "bits" : "numbers", prompts,
+                              counted(prompts, "prompt"));
   result.state = State::pass;
   return result;
 }
@@ -245,7 +251,7 @@ Criterion judge_equal(const Case& c, const Limit& limit) {
 Criterion judge_limit(const Case& c, const Limit& limit) {
   const std::string_view name = limit.kind->name;
   if (name == "bit_equal") return judge_bits(c, limit);
-  if (c.candidate.bit_equal && name != "excess_error") return judge_equal(c, limit);
+  if (c.candidate.equal() && name != "excess_error") return judge_equal(c, limit);
   Criterion result;
   result.limit = limit;
   const Value value = value_of(c, limit);
@@ -290,7 +296,13 @@ Criterion judge_limit(const Case& c, const Limit& limit) {
 
 // What holds for every limit: nothing passes on too little, or on part of a run.
 void hold_back(const Case& c, Criterion& criterion) {
-  if (criterion.state != State::pass || c.candidate.bit_equal) return;
+  if (c.candidate.facts.probabilities && criterion.state != State::fail) {
+    criterion.state = State::inconclusive;
+    criterion.reason = "rows are no logits but probabilities: no number of prompts decides";
+    criterion.prompts_needed.reset();
+    return;
+  }
+  if (criterion.state != State::pass || c.candidate.equal()) return;
   const auto prompts = c.candidate.statistics.prompts;
   const bool complete = c.measurement.candidate.complete && c.measurement.reference.complete;
   if (!complete || !c.measurement.whole()) {

@@ -100,13 +100,18 @@ Facts facts_of(const analysis::Measurement& measurement) {
   facts.contradictory = static_cast<std::int64_t>(measurement.contradictory.size());
   facts.ties_known = ties_known(measurement);
   facts.without_value = rows_without_value(measurement);
+  facts.other_dtypes = analysis::in_other_dtypes(measurement);
+  facts.probabilities = measurement.of_probabilities();
   const bool one_kind = !analysis::scored_beside_generated(measurement);
   std::vector<double> parted;
   for (const auto& prompt : measurement.prompts) {
     const auto end = analysis::end_of(prompt);
     facts.rows_missing += end == analysis::RowsEnd::fewer && one_kind ? 1 : 0;
     facts.fed_apart += end == analysis::RowsEnd::other_tokens ? 1 : 0;
-    if (!prompt.bit_equal && !prompt.differs && end == analysis::RowsEnd::both) ++facts.bits_unknown;
+    if (analysis::same_numbers(measurement, prompt))
+      ++facts.same_numbers;
+    else if (!prompt.bit_equal && !prompt.differs && end == analysis::RowsEnd::both)
+      ++facts.bits_unknown;
     const auto* flip = analysis::flip_of(prompt);
     if (flip == nullptr) continue;
     ++facts.parted;

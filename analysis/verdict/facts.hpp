@@ -30,11 +30,14 @@ struct Facts {
   std::int64_t left_out = 0;       // prompts that the two were fed other tokens for
   std::int64_t contradictory = 0;  // prompts of which a record contradicts itself
   std::int64_t not_compared() const { return missing + left_out + contradictory; }
-  std::int64_t rows_missing = 0;     // prompts of which one side has more rows (analysis::RowsEnd::fewer)
-  std::int64_t fed_apart = 0;        // prompts fed other tokens from a row on (RowsEnd::other_tokens)
-  std::int64_t bits_unknown = 0;     // prompts without a difference, of which not every logit was recorded
-  std::int64_t without_value = 0;    // rows of NaN or infinite logits on a side, where bits are equal too
-  std::int64_t parted = 0;           // prompts with a first difference of the chosen tokens
+  std::int64_t rows_missing = 0;   // prompts of which one side has more rows (analysis::RowsEnd::fewer)
+  std::int64_t fed_apart = 0;      // prompts fed other tokens from a row on (RowsEnd::other_tokens)
+  std::int64_t bits_unknown = 0;   // prompts without a difference, of which not every logit was recorded
+  bool other_dtypes = false;       // the two records' logits are of two dtypes: no bits to compare
+  std::int64_t same_numbers = 0;   // prompts of which every number is the same then (analysis::same_numbers)
+  bool probabilities = false;      // a record's rows are no logits: nothing passes on them
+  std::int64_t without_value = 0;  // rows of NaN or infinite logits on a side, where bits are equal too
+  std::int64_t parted = 0;         // prompts with a first difference of the chosen tokens
   std::int64_t parted_measured = 0;  // of these, with logits on both sides there
   std::int64_t parted_at_ties = 0;   // of the measured, at an exact tie in one of the runs
   bool ties_known = true;            // every row with another token has logits on both sides

@@ -27,17 +27,17 @@ std::vector<const Measurement*> pointers(const std::vector<Measurement>& measure
   return result;
 }
 
-bool every_bit_equal(const Measurement& measurement, const Candidate& candidate) {
-  const auto& statistics = candidate.statistics;
-  return statistics.prompts > 0 && statistics.prompts_bit_equal == statistics.prompts &&
-         measurement.whole() && measurement.reference.complete && measurement.candidate.complete &&
-         candidate.facts.without_value == 0;
+// Every prompt of both records is among `equal` ones.
+bool every_prompt(std::int64_t equal, const Measurement& measurement, const Candidate& candidate) {
+  return equal > 0 && equal == candidate.statistics.prompts && measurement.whole() &&
+         candidate.facts.complete && candidate.facts.without_value == 0 && !candidate.facts.probabilities;
 }
 
-// 0 for equal bits, else the mean KL above the noise floor; without logits the share of prompts changed.
+// 0 for equal bits or numbers, else the mean KL above the noise floor; without logits the share of prompts
+// changed.
 double divergence_of(const Candidate& candidate, const Measurement& measurement,
                      const std::vector<const Measurement*>& repeats, const Thresholds& thresholds) {
-  if (candidate.bit_equal) return 0;
+  if (candidate.equal()) return 0;
   if (candidate.facts.without_value > 0) return analysis::kNoValue;
   if (const auto* kl = candidate.statistics.of("kl")) {
     if (repeats.empty()) return kl->average.value;
@@ -74,7 +74,8 @@ Candidate judge_candidate(const Evidence& evidence, std::size_t index, const Thr
   candidate.facts = facts_of(measurement);
   candidate.statistics = statistics::statistics_of(measurement, thresholds.bootstrap);
   candidate.flips = statistics::predict_flips(measurement, thresholds.tokens, thresholds.bootstrap);
-  candidate.bit_equal = every_bit_equal(measurement, candidate);
+  candidate.bit_equal = every_prompt(candidate.statistics.prompts_bit_equal, measurement, candidate);
+  candidate.same_numbers = every_prompt(candidate.facts.same_numbers, measurement, candidate);
   if (evidence.truth_reference && index < evidence.truth_candidates.size())
     candidate.excess_error =
         statistics::ratio_on_common_rows(evidence.truth_candidates[index], *evidence.truth_reference,
@@ -186,6 +187,7 @@ std::vector<Ranked> rank(const std::vector<Candidate>& candidates, double slack)
   for (const auto index : order) {
     const auto& c = candidates[index];
     std::string why = c.bit_equal                ? "equal bits"
+                      : c.same_numbers           ? "equal numbers"
                       : std::isnan(c.divergence) ? "divergence not measured"
                       : c.statistics.of("kl") != nullptr
                           ? fmt::format("mean KL {}", amount(c.divergence, Unit::nats))

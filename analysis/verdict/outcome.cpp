@@ -21,6 +21,7 @@ Outcome kind_of(const Candidate& c) {
   if (c.facts.parted > 0) return Outcome::changed;
   if (c.statistics.prompts == 0 || (c.statistics.rows == 0 && !c.bit_equal)) return Outcome::nothing;
   if (c.bit_equal && c.facts.complete) return Outcome::equal;
+  if (c.same_numbers) return Outcome::same_numbers;
   if (c.statistics.prompts_differ == 0) return Outcome::open;
   return c.facts.rows_missing + c.facts.fed_apart > 0 ? Outcome::so_far : Outcome::same_text;
 }
@@ -112,6 +113,9 @@ std::string outcome_of(const Candidate& c) {
   } else if (s.prompts_bit_equal > 0) {
     text += fmt::format("bit-equal in {} of {}", s.prompts_bit_equal,
                         counted(s.prompts + f.not_compared(), "prompt"));
+  } else if (f.same_numbers > 0) {
+    text += fmt::format("the same numbers in {} of {}, of two dtypes: no bits to compare", f.same_numbers,
+                        counted(s.prompts + f.not_compared(), "prompt"));
   } else {
     text += "no difference as far as compared";
   }
@@ -126,6 +130,7 @@ std::string outcome_of(const Candidate& c) {
   if (f.left_out > 0) text += fmt::format("; {} fed other tokens", counted(f.left_out, "prompt"));
   if (f.contradictory > 0)
     text += fmt::format("; {} of which a record contradicts itself", counted(f.contradictory, "prompt"));
+  if (f.probabilities) text += "; a record holds probabilities, not logits";
   if (!f.complete) text += "; a record is partial";
   if (f.arrangement.predicted) text += "; predicted on fewer devices, not run";
   return text;
@@ -135,8 +140,7 @@ std::string distance_of(const Candidate& candidate, const std::vector<std::strin
   const auto* kl = candidate.statistics.of("kl");
   const auto* delta = candidate.statistics.of("delta_p");
   // Rows without a distribution would be left out of a mean.
-  if (candidate.bit_equal || candidate.facts.without_value > 0 || kl == nullptr || delta == nullptr)
-    return {};
+  if (candidate.equal() || candidate.facts.without_value > 0 || kl == nullptr || delta == nullptr) return {};
   std::string text =
       fmt::format("a token's probability moves by {:.3g} percentage points on average, mean KL {}",
                   100 * delta->average.value, amount(kl->average.value, Unit::nats));

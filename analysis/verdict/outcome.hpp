@@ -8,8 +8,9 @@
 namespace shardrift::verdict {
 
 // Worst first. open: no difference, but something is missing on one side. so_far: other bits, the same
-// choices, and the rows of one side end, or its text parts, where the other's go on.
-enum class Outcome { broken, changed, nothing, open, so_far, same_text, equal };
+// choices, and the rows of one side end, or its text parts, where the other's go on. same_numbers: the logits
+// are of two dtypes, so that there are no bits to compare.
+enum class Outcome { broken, changed, nothing, open, so_far, same_text, same_numbers, equal };
 Outcome kind_of(const Candidate& candidate);
 
 constexpr std::int64_t kCounted = 20;  // of fewer prompts, how many instead of a share

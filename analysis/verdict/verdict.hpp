@@ -79,13 +79,15 @@ struct Candidate {
   std::string outcome;   // one line: what becomes of the answers
   std::string distance;  // one line: how far the distributions move; empty for equal bits
   bool bit_equal = false;
+  bool same_numbers = false;  // what bit_equal is where the logits are of two dtypes
+  bool equal() const { return bit_equal || same_numbers; }
   std::vector<Criterion> criteria;
   statistics::RunStatistics statistics;
   std::optional<statistics::FlipPrediction> flips;  // to thresholds.tokens; null without logits
   std::optional<statistics::Ratio> excess_error;    // KL; with a truth
   std::vector<statistics::Ratio> yardsticks;        // KL; one each, in the order given
   std::vector<statistics::Ratio> yardsticks_rms;    // RMS Δ
-  double divergence = 0;  // what ranks it: 0 bit-equal, else mean KL above the floor (docs/verdict.md)
+  double divergence = 0;  // what ranks it: 0 where equal, else mean KL above the floor (docs/verdict.md)
   Cost cost;
   std::vector<std::string> not_comparable;  // analysis/measure/not_comparable.hpp: said before anything else
   std::vector<std::string> remarks;         // missing data, partial files, one possible order of two shards

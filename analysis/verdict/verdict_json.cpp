@@ -67,8 +67,10 @@ Json statistics_json(const Candidate& candidate) {
                                    {"p90", estimate_json(one.p90)},
                                    {"p99", estimate_json(one.p99)},
                                    {"max", has_all(one) ? number(one.max) : Json()}};
+  const bool bits = !candidate.facts.other_dtypes;
   return {{"prompts", s.prompts},
-          {"prompts_bit_equal", s.prompts_bit_equal},
+          {"prompts_bit_equal", bits ? Json(s.prompts_bit_equal) : Json()},
+          {"prompts_same_numbers", candidate.facts.same_numbers},
           {"prompts_differ", s.prompts_differ},
           {"rows", s.rows},
           {"rows_measured", s.rows_measured},
@@ -175,7 +177,8 @@ Json candidate_json(const Candidate& c, const std::vector<std::string>& yardstic
            {{"prompts", c.facts.parted},
             {"measured", c.facts.parted_measured},
             {"at_ties", c.facts.parted_at_ties}}},
-          {"bit_equal", c.bit_equal},
+          {"bit_equal", c.facts.other_dtypes ? Json() : Json(c.bit_equal)},
+          {"same_numbers", c.same_numbers},
           {"criteria", criteria},
           {"excess_error", c.excess_error ? ratio_json(*c.excess_error) : Json()},
           {"yardsticks", beside},

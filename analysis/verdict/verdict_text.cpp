@@ -74,6 +74,15 @@ std::string cost_text(const Cost& cost) {
   return cost.unclear.empty() ? "-" : "unclear";
 }
 
+// Prompts; "-" where there are no bits to compare.
+std::string equal_text(const Candidate& candidate) {
+  const auto& s = candidate.statistics;
+  if (candidate.facts.other_dtypes) return "-";
+  const auto left = candidate.facts.not_compared();
+  return fmt::format("{}/{}{}", s.prompts_bit_equal, s.prompts,
+                     left == 0 ? "" : fmt::format(" of {}", s.prompts + left));
+}
+
 // Mean, or why there is none.
 std::string kl_text(const Candidate& candidate, double value) {
   if (candidate.facts.without_value > 0)
@@ -101,13 +110,8 @@ std::string overview_text(const Verdict& verdict) {
   for (const auto& ranked : verdict.ranking) {
     const auto& c = verdict.candidates[ranked.candidate];
     const auto* kl = c.statistics.of("kl");
-    std::vector<std::string> cells{
-        c.name, std::string(name_of(c.state)),
-        fmt::format("{}/{}{}", c.statistics.prompts_bit_equal, c.statistics.prompts,
-                    c.facts.not_compared() == 0
-                        ? ""
-                        : fmt::format(" of {}", c.statistics.prompts + c.facts.not_compared())),
-        changed_text(c, verdict.thresholds)};
+    std::vector<std::string> cells{c.name, std::string(name_of(c.state)), equal_text(c),
+                                   changed_text(c, verdict.thresholds)};
     for (auto& cell : flips_cells(c)) cells.push_back(std::move(cell));
     cells.push_back(kl == nullptr ? "-" : kl_text(c, kl->average.value));
     cells.push_back(kl == nullptr ? "-" : kl_text(c, kl->p99.value));

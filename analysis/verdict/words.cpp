@@ -183,7 +183,9 @@ std::string unseen_in(std::int64_t prompts, double confidence) {
 std::string headline_of(const Candidate& candidate) {
   const Criterion* criterion = deciding(candidate);
   if (candidate.state == State::pass || criterion == nullptr)
-    return candidate.bit_equal ? "every limit is kept: equal bits" : "every limit is kept";
+    return candidate.bit_equal      ? "every limit is kept: equal bits"
+           : candidate.same_numbers ? "every limit is kept: equal numbers"
+                                    : "every limit is kept";
   return fmt::format("{}: {}", criterion->limit.kind->name, criterion->reason);
 }
 
@@ -214,7 +216,9 @@ std::string recommendation_of(const Verdict& verdict) {
   const std::string name = fmt::format("{} ({})", best.name, best.plan);
   if (best.state == State::pass) {
     std::string text = fmt::format("{}use {}", of_these, name);
-    text += best.bit_equal ? ": it changes no bit" : ": it keeps every limit";
+    text += best.bit_equal      ? ": it changes no bit"
+            : best.same_numbers ? ": it changes no number"
+                                : ": it keeps every limit";
     if (const auto cost = cost_words(best.cost); !cost.empty()) text += ", for " + cost;
     return text;
   }

@@ -97,8 +97,8 @@ void require_engines(const study::Study& study, const study::StudyPlan& plan,
     if (found != asked.end()) continue;  // said of the first run that has it
     found = asked.emplace(words, problem_of(one, launcher, asking)).first;
     if (!found->second.empty())
-      errors.push_back(fmt::format("{}:{}: {}: the engine's command cannot run: {}", study.file.string(),
-                                   one.line, one.name, found->second));
+      errors.push_back(fmt::format("{}: {}: the engine's command cannot run: {}",
+                                   place_in(study.file.string(), one.line), one.name, found->second));
   }
   if (errors.empty()) return;
   throw bad_data("{}\n           nothing was started; --only leaves runs out",

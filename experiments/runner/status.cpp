@@ -133,7 +133,7 @@ RunStatus status_of(const study::Configuration& configuration, const fs::path& o
 
 std::int64_t finished_prompts(const fs::path& output, std::int64_t all) {
   std::error_code error;
-  if (fs::exists(output, error)) return all;
+  if (fs::exists(output, error)) return is_complete(output) ? all : 0;
   std::int64_t count = 0;
   for (fs::directory_iterator it(output.string() + ".parts", error), end; !error && it != end;
        it.increment(error))

@@ -133,7 +133,8 @@ std::string state_words(RunState state, const std::string& reason);
 
 RunStatus status_of(const study::Configuration& configuration, const std::filesystem::path& output_folder);
 
-// Prompts that are safely on disk for this record: all of a finished one, else the parts.
+// Prompts that are safely on disk for this record: all of a finished one, none of a file that cannot be used
+// as one, else the parts.
 std::int64_t finished_prompts(const std::filesystem::path& output, std::int64_t all);
 // Is OUT.h5 there and complete?
 bool is_complete(const std::filesystem::path& output);

@@ -14,12 +14,22 @@ RunState state_of(const RunStatus& run, bool alive) {
   return run.state == RunState::running && !alive ? RunState::interrupted : run.state;
 }
 
+// A file that a run left behind, and nobody can read as its record. Probes write none, and an engine may
+// write as it goes.
+bool is_unusable(const RunStatus& run, RunState state) {
+  std::error_code error;
+  return run.prompts > 0 && state != RunState::running && std::filesystem::exists(run.output, error) &&
+         !is_complete(run.output);
+}
+
 std::string words_of(const RunStatus& run, RunState state) {
   if (state == RunState::done) return duration_text(run.seconds);
   std::string words = run.reason;
   const auto finished = finished_prompts(run.output, run.replacing ? 0 : run.prompts);
   if (finished > 0)
     words += fmt::format("{}{} of {} prompts recorded", words.empty() ? "" : "; ", finished, run.prompts);
+  if (const auto file = run.output.string(); is_unusable(run, state) && words.find(file) == std::string::npos)
+    words += fmt::format("{}{} cannot be used as a record", words.empty() ? "" : "; ", file);
   if (state == RunState::failed) words += ": " + run.log.string();
   return words;
 }

@@ -5,12 +5,13 @@
 #include <filesystem>
 
 #include "common/error.hpp"
+#include "common/text.hpp"
 
 namespace shardrift::study {
 namespace {
 
 Error at(const std::string& file, int line, const std::string& text) {
-  return bad_data("{}:{}: {}", file, line, text);
+  return bad_data("{}: {}", place_in(file, line), text);
 }
 
 bool same_value(const Setting& a, const Setting& b) {

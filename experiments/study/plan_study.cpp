@@ -68,17 +68,20 @@ RunOptions parsed(std::vector<std::string> words, const fs::path& output) {
   return parse_run_options(words, helped);
 }
 
-// The line of the flag that a message of the worker's parser is about: the one it names first.
-int line_of_error(const std::string& message, const Entry& entry) {
+// Where the flag stands that a message of the worker's parser is about, the one it names first: its line, or
+// the words of the command line.
+std::string place_of_error(const std::string& message, const fs::path& file, const Entry& entry) {
   int line = entry.line;
+  std::string given;
   auto first = std::string::npos;
   for (const auto& [flag, setting] : entry.settings) {
     const auto at = message.find("--" + flag);
-    if (at >= first || setting.line == 0) continue;
+    if (at >= first || (setting.line == 0 && setting.given.empty())) continue;
     first = at;
     line = setting.line;
+    given = setting.given;
   }
-  return line;
+  return given.empty() ? place_in(file.string(), line) : given;
 }
 
 class Planner {
@@ -101,7 +104,7 @@ class Planner {
  private:
   std::string message(const Error& error, const Entry& entry) const {
     if (study_.file.empty()) return fmt::format("{}: {}", entry.name, error.what());
-    return fmt::format("{}:{}: {}: {}", study_.file.string(), line_of_error(error.what(), entry), entry.name,
+    return fmt::format("{}: {}: {}", place_of_error(error.what(), study_.file, entry), entry.name,
                        error.what());
   }
 

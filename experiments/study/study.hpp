@@ -17,6 +17,7 @@ struct Setting {
   bool is_switch = false;  // true or false in the file
   bool on = true;          // of a switch
   int line = 0;
+  std::string given = {};  // on the command line, as it was written: "--set dtype=float32"; empty: elsewhere
   bool operator==(const Setting&) const = default;
 };
 using Settings = std::map<std::string, Setting>;  // by flag, without its dashes

@@ -26,6 +26,9 @@ constexpr std::int64_t kMaxEngineRanks = 64;
 // Flags that are the runner's own.
 constexpr std::array kRunnersOwn{"output", "overwrite", "quiet", "config", "help"};
 
+// Overrides that have options of their own (cli/study_overrides.hpp).
+constexpr std::array kOwnOptions{"model", "prompts"};
+
 // compare-with of a run that others are compared with, itself with none.
 constexpr const char* kNothing = "none";
 
@@ -217,6 +220,8 @@ class StudyFile {
       setting.is_switch = value == "true" || value == "false";
       setting.on = value != "false";
       if (!setting.is_switch) setting.text = takes_path(flag) ? fs::absolute(value).string() : value;
+      setting.given = one_of(flag, kOwnOptions) ? fmt::format("--{} {}", flag, value)
+                                                : fmt::format("--set {}={}", flag, value);
       common_[flag] = setting;
     }
   }

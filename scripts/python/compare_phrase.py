@@ -13,6 +13,9 @@ def main() -> None:
     if candidate["verdict"] == "bit-equal":
         print(f"same bits ({totals['steps']} steps)")
         return
+    if candidate["verdict"] == "same-numbers":
+        print(f"same numbers in another dtype ({totals['steps']} steps)")
+        return
     flips = sum(prompt["first_flip"] is not None for prompt in candidate["prompts"])
     print(f"{totals['elements_differ'] / totals['elements']:.1%} of logits differ, max {totals['max_abs']:.3g}, "
           f"mean KL {totals['kl_mean']:.2g}, top-1 {totals['top1_equal']}/{totals['steps']}, "

@@ -34,8 +34,9 @@ plans, dtypes or checkpoints, as long as vocabulary and prompts are the same.
 What was measured is kept beside the candidate (tp2.vs.one.metrics, a small HDF5
 file) and used again while neither record has changed.
 
-exit code: 0 all bit-equal (or within --tolerance), 1 something differs (more than
-that), 2 no difference but a file is partial, 64 usage, 65 a file that cannot be used, 70 failure
+exit code: 0 all bit-equal, or of other dtypes with the same numbers (or within --tolerance),
+1 something differs (more than that), 2 no difference but a file is partial or holds
+probabilities in place of logits, 64 usage, 65 a file that cannot be used, 70 failure
 )";
 
 struct Flags {
@@ -63,9 +64,10 @@ bool read_flags(const std::vector<std::string>& arguments, Flags& flags) {
       .option("repeat", flags.repeats, "FILE",
               "the candidate's configuration once more, of an engine whose bits change from run to run: what "
               "of the divergence exceeds that; may be repeated; with one candidate")
-      .option("tolerance", flags.tolerance, "D",
-              "exit code 0 where the same tokens are chosen and no logit differs by more than D (default: "
-              "where every bit is equal); limits of other kinds: shardrift gate")
+      .option(
+          "tolerance", flags.tolerance, "D",
+          "exit code 0 where the same tokens are chosen and no logit differs by more than D (default: "
+          "where every bit is equal, or between dtypes every number); limits of other kinds: shardrift gate")
       .option("threads", flags.threads, "N", "default as many as there are cores; the numbers are the same")
       .flag("no-cache", flags.no_cache, "measure again, and keep nothing beside the candidate");
   if (!known.read(arguments)) return false;
@@ -97,9 +99,9 @@ ExitCode outcome(const analysis::Measurement& measurement, const std::optional<d
   using analysis::Equality;
   if (!tolerance) {
     const auto equality = analysis::equality_of(measurement);
-    return equality == Equality::bit_equal ? ExitCode::ok
-           : equality == Equality::differs ? ExitCode::beyond_tolerance
-                                           : ExitCode::inconclusive;
+    return equality == Equality::bit_equal || equality == Equality::same_numbers ? ExitCode::ok
+           : equality == Equality::differs                                       ? ExitCode::beyond_tolerance
+                                                                                 : ExitCode::inconclusive;
   }
   const auto closeness = analysis::closeness_of(measurement, *tolerance);
   print(fmt::format("tolerance {:g}: {}\n", *tolerance,

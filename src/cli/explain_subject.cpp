@@ -116,6 +116,8 @@ Subject subject_of(const ExplainRunFlags& flags, const study::Machine& machine) 
           "--real {}: is another engine's record, of whose arithmetic no device here can compute a part: see "
           "shardrift compare, and shardrift diagnose",
           flags.real.string());
+    // Said before the rungs are made, and not after. A graft takes its tokens alone.
+    if (flags.graft.empty()) analysis::require_logits(*subject.real);
     plan = plan_from_json(run.plan);
     require_model_of(*subject.real, flags.model);
     if (analysis::rung_of(plan) != analysis::RungKind::real)

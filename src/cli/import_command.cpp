@@ -182,7 +182,7 @@ ExitCode import(const std::vector<std::string>& arguments) {
   if (!read_flags(arguments, flags)) return ExitCode::ok;
   auto run = read_files(flags);
   for (const auto& sentence : run.notes) note(sentence);
-  foreign::choose_all(run);
+  if (const auto sentence = foreign::choose_all(run)) note(*sentence);
   for (const auto& sentence : foreign::check_places(run)) note(sentence);
   if (const auto sentence = foreign::sampled_tokens(run)) note(*sentence);
   auto& about = flags.about;

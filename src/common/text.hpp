@@ -17,6 +17,8 @@ std::vector<std::string> split_words(std::string_view text, char separator);
 
 std::string_view trimmed(std::string_view text);  // without spaces, tabs and carriage returns at its ends
 std::string bytes_text(double bytes);             // "1.4 GB"
+// "FILE:LINE"; "FILE" where the line is 0: not known, or the command line's.
+std::string place_in(const std::string& file, int line);
 inline bool is_blank(std::string_view text) {
   return trimmed(text).empty();
 }

@@ -1,8 +1,8 @@
 // Tables of a TOML file with errors that name file, line and key. Private to whoever reads TOML: the
 // library's header is large.
 #pragma once
-// toml++ 3.3 asserts that a key begins with a letter before it looks, and says what is wrong only after that ("[# a]"):
-// no assertion, so that a bad file is an error in every build.
+// toml++ 3.3 asserts that a key begins with a letter before it looks, and says what is wrong only after that
+// ("[# a]"): no assertion, so that a bad file is an error in every build.
 #define TOML_ASSERT(expr) static_cast<void>(0)
 #include <toml++/toml.h>
 
@@ -14,13 +14,14 @@
 #include <vector>
 
 #include "common/error.hpp"
+#include "common/text.hpp"
 
 namespace shardrift {
 
-// bad_data "FILE:LINE: text".
+// bad_data "FILE:LINE: text"; of line 0, which nothing of the file is at, "FILE: text".
 template <typename... Args>
 Error error_at(const std::string& file, int line, fmt::format_string<Args...> text, Args&&... args) {
-  return bad_data("{}:{}: {}", file, line, fmt::format(text, std::forward<Args>(args)...));
+  return bad_data("{}: {}", place_in(file, line), fmt::format(text, std::forward<Args>(args)...));
 }
 
 int line_of(const toml::node& node);

@@ -7,6 +7,7 @@
 
 #include "common/argmax.hpp"
 #include "common/error.hpp"
+#include "foreign/finite_masks.hpp"
 #include "record/row_kind.hpp"
 #include "weights/convert.hpp"
 
@@ -102,12 +103,13 @@ std::int32_t chosen_of(const ForeignPrompt& prompt, std::size_t i, std::span<con
 
 }  // namespace
 
-void choose_all(ForeignRun& run) {
+std::optional<std::string> choose_all(ForeignRun& run) {
   const auto row_bytes = static_cast<std::size_t>(run.vocabulary) * size_of(run.dtype);
   const auto together = std::max<std::int64_t>(1, kBlockBytes / static_cast<std::int64_t>(row_bytes));
   const bool kind_is_said = run.settings.contains("logits");
   std::vector<std::byte> words;
   Kinds kinds;
+  FiniteMasks masks(run.dtype, run.vocabulary);
   for (auto& prompt : run.prompts) {
     if (!prompt.logits) continue;
     auto& rows = prompt.record.rows;
@@ -121,6 +123,7 @@ void choose_all(ForeignRun& run) {
                                              row_bytes);
         const Choice choice = choose(row, run.dtype);
         if (!choice.finite) refuse_value(prompt, i, row, run.dtype, run.vocabulary);
+        masks.add(prompt.where, i, row);
         rows[static_cast<std::size_t>(i)].chosen =
             run.scored ? choice.token
                        : chosen_of(prompt, static_cast<std::size_t>(i), row, run.dtype, choice.token);
@@ -132,6 +135,7 @@ void choose_all(ForeignRun& run) {
       if (rows[i].input_id == kChosenBefore) rows[i].input_id = rows[i - 1].chosen;
   }
   kinds.tell(run);
+  return masks.note();
 }
 
 std::string mode_of(const ForeignRun& run) {

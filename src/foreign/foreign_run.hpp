@@ -47,7 +47,8 @@ void check_tokens(const std::vector<std::int32_t>& tokens, std::int64_t vocabula
 // lowest id), the fed tokens that were not given, and the setting that says of log-probabilities that they
 // are none. Throws bad_data naming row, token and value where one is not finite; of rows that are
 // probabilities, and of logits beside log-probabilities.
-void choose_all(ForeignRun& run);
+// Returns what the user should know of them: finite masks (finite_masks.hpp).
+std::optional<std::string> choose_all(ForeignRun& run);
 
 // "score", "greedy" where every generated token is the one chosen before it, "follow" else. After choose_all.
 std::string mode_of(const ForeignRun& run);

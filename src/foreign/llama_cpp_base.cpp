@@ -17,6 +17,8 @@ constexpr std::string_view kMagic = "_logits_";
 constexpr std::int64_t kMost = 1 << 26;  // of contexts, vocabularies and chunks
 constexpr std::size_t kHeader = kMagic.size() + 3 * sizeof(std::int32_t);
 constexpr std::size_t kScaleBytes = 2 * sizeof(float);
+constexpr float kCodes = 65535;     // the largest code: that of the most likely token
+constexpr float kRounding = 1e-2F;  // of sums of a row's exponentials in float32
 
 struct Sizes {
   std::int64_t context = 0;
@@ -83,6 +85,10 @@ class Chunk {
       if (!std::isfinite(scale) || !std::isfinite(least) || scale < 0)
         throw bad_data("{}: row {}: scale {} and least value {} are none: damaged, or the model gave NaN",
                        where_, row, scale, least);
+      if (const float most = scale * kCodes + least; !(most <= kRounding))
+        throw bad_data(
+            "{}: row {}: scale {} and least value {} make a log-probability of {}, more than 0: damaged",
+            where_, row, scale, least, most);
       std::memcpy(codes.data(), file_->data() + at + kScaleBytes, columns * sizeof(std::uint16_t));
       for (std::size_t i = 0; i < columns; ++i) values[i] = scale * static_cast<float>(codes[i]) + least;
       std::memcpy(words.data() + static_cast<std::size_t>(row - begin) * columns * sizeof(float),

@@ -4,6 +4,9 @@
 #include <cmath>
 #include <cstring>
 
+#include "common/argmax.hpp"
+#include "record/logits_rows.hpp"
+
 namespace shardrift::record {
 namespace {
 
@@ -77,16 +80,37 @@ void KindOfRows::add(std::span<const std::byte> row) {
   if (kind_ == RowKind::logits) return;
   widen(row, dtype_, values_);
   const bool some = values_.size() > 1;  // a vocabulary of one has one distribution
-  if (some && kind_ != RowKind::log_probabilities && are_probabilities(values_, dtype_))
+  if (some && kind_ != RowKind::log_probabilities && are_probabilities(values_, dtype_)) {
     kind_ = RowKind::probabilities;
-  else if (some && kind_ != RowKind::probabilities && are_log_probabilities(values_, dtype_))
+    spread_ = spread_ || std::any_of(values_.begin(), values_.end(),
+                                     [](double value) { return value > 0 && value < 1; });
+  } else if (some && kind_ != RowKind::probabilities && are_log_probabilities(values_, dtype_)) {
     kind_ = RowKind::log_probabilities;
-  else
+  } else {
     kind_ = RowKind::logits;
+  }
 }
 
 RowKind KindOfRows::kind() const {
-  return kind_.value_or(RowKind::logits);
+  const auto kind = kind_.value_or(RowKind::logits);
+  return kind == RowKind::probabilities && !spread_ ? RowKind::logits : kind;
+}
+
+bool holds_probabilities(const Reader& reader, const std::vector<std::string>& prompts) {
+  const DType dtype = reader.run().logits_dtype;
+  KindOfRows kinds(dtype);
+  std::vector<std::byte> words;
+  for (const auto& id : prompts) {
+    if (!reader.has_logits(id)) continue;
+    const auto rows = LogitsRows::open(reader, id);
+    for (std::int64_t row = 0; row < rows.rows(); ++row) {
+      rows.read(row, row + 1, words);
+      if (!choose(words, dtype).finite) continue;
+      kinds.add(words);
+      if (kinds.is_settled()) return false;
+    }
+  }
+  return kinds.kind() == RowKind::probabilities;
 }
 
 }  // namespace shardrift::record

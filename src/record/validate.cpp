@@ -25,7 +25,12 @@ struct Optional {
 };
 constexpr const char* kUnknownMade = "how and by what version it was made is not said";
 constexpr Optional kOfRun[] = {
-    {"created", "when it was made is not said"}, {"command", kUnknownMade}, {"version", kUnknownMade}};
+    {"created", "when it was made is not said"},
+    {"command", kUnknownMade},
+    {"version", kUnknownMade},
+    {"schema_minor", "no hashes of its prompts are promised, so that none can be missed"},
+    {"prompts_hash", "which prompts it was to have is not known"},
+    {"resume_key", "whether two files of one name are the same run is seen from their contents alone"}};
 constexpr Optional kOfModel[] = {
     {"architecture", "which kind of model it is of is not said"},
     {"dtype", "which dtype the engine computed in is not said"},
@@ -34,6 +39,7 @@ constexpr Optional kOfModel[] = {
     {"identity", "whether two records are of the same config.json and tensors is not known"},
     {"weights",
      "whether two records ran the same weights is taken on trust (shardrift import --model says it)"},
+    {"generation_config", "whether both ended their texts at the same tokens is not known"},
     {"tokenizer", "whether both texts were cut into tokens alike is seen from the tokens alone"}};
 constexpr const char* kNoStop = "whether its text had ended (eos) is not known: it counts as cut off";
 constexpr Optional kOfPrompt[] = {
@@ -57,6 +63,7 @@ class Validator {
         const auto root = h5::Group::root(file, bytes);
         look_at_run(root);
         look_at_prompts(root);
+        look_at_level();
       });
     });
     tell_of_all_prompts();
@@ -139,6 +146,7 @@ class Validator {
           {"/@plan", fault + "; it has to say who computed this: '{\"engine\": \"vLLM 0.11, TP=4\"}'"});
     for (const auto& one : kOfRun)
       if (!root.has_attribute(one.name)) lacks(std::string("/@") + one.name, one.then);
+    level_ = run.level;
     shape_.dtype = run.logits_dtype;
     greedy_ = run.mode == "greedy";
     attempt("/model", "a group with the int64 attribute vocabulary", [&] {
@@ -168,7 +176,7 @@ class Validator {
   }
 
   void look_at_timing(const h5::Group& root) {
-    if (!root.has("timing")) return;
+    if (!root.has("timing")) return lacks("/timing", "how long the run took is not known");
     attempt("/timing", "a group of seconds (float64) and numbers of tokens (int64)", [&] {
       const RunTiming timing = read_timing(root);
       for_each_field(timing, [&](const auto& row, const auto& amount) {
@@ -227,6 +235,8 @@ class Validator {
     ids("positions", "int32 [steps]: its 0-based position", false);
     ids("chosen", "int32 [steps]: the most likely token of each row", false);
     found_.rows += static_cast<std::int64_t>(steps);
+    with_logits_ += prompt.has("logits") ? 1 : 0;
+    with_hidden_ += prompt.has("hidden") ? 1 : 0;
     if (const auto fault =
             all["tokens"].empty() ? "" : fault_of_positions(all["positions"], all["tokens"].size());
         !fault.empty() && greedy_)
@@ -261,6 +271,27 @@ class Validator {
       if (!prompt.has(one.name)) lacks_one(std::string("/") + one.name, one.then);
   }
 
+  // What a reader takes the level for, and what is there.
+  void look_at_level() {
+    const auto of = [&](std::int64_t count) {
+      return fmt::format("{} of {} prompts", count, found_.prompts);
+    };
+    if (level_ == "top" && with_logits_ > 0)
+      lacks("/@level",
+            fmt::format("'top' says that no logits are there, but {} have them: 'logits' where all do",
+                        of(with_logits_)));
+    if ((level_ == "logits" || level_ == "hidden") && with_logits_ < found_.prompts)
+      lacks("/@level",
+            fmt::format("'{}' says that all logits are there, but {} have none: 'top' where only the "
+                        "most likely tokens are",
+                        level_, of(found_.prompts - with_logits_)));
+    if (level_ == "hidden" && with_hidden_ < found_.prompts)
+      lacks("/@level",
+            fmt::format("'hidden' says that the residual stream is there, but {} have none: 'logits' "
+                        "without it",
+                        of(found_.prompts - with_hidden_)));
+  }
+
   // Those that the file's schema_minor promises.
   void look_at_hashes(const h5::Group& prompt) {
     for (const auto* name : {"hash", "content"}) {
@@ -289,6 +320,9 @@ class Validator {
   LogitsShape shape_;
   std::map<std::int64_t, std::string> indices_;  // and whose they are
   std::int64_t minor_ = 0;
+  std::string level_;
+  std::int64_t with_logits_ = 0;  // prompts
+  std::int64_t with_hidden_ = 0;
   bool greedy_ = false;
   std::set<std::string> promised_;  // hashes that are missing and were promised
   // What prompts lack, its name below a prompt and what is not known then, and how many.

@@ -86,7 +86,16 @@ def check_refusals(scratch: Scratch) -> None:
     bad(whole + b"x", "longer than that: something was added to it, or it is damaged)")
     bad(whole[:20] + struct.pack("<i", 7) + whole[24:], "token 7 at place 0 of the text: the vocabulary has 7")
     rows = 20 + 4 * CHUNKS * CONTEXT
-    bad(whole[:rows] + struct.pack("<f", np.nan) + whole[rows + 4:], "chunk 0: row 0: scale nan")
+    # Scale and least value of a row of either chunk.
+    row_bytes = (len(whole) - rows) // (CHUNKS * ROWS)
+    second = rows + (ROWS + 1) * row_bytes
+    for value, shown in ((np.nan, "nan"), (np.inf, "inf"), (-np.inf, "-inf"), (-0.25, "-0.25")):
+        bad(whole[:rows] + struct.pack("<f", value) + whole[rows + 4:], f"bad.kld: chunk 0: row 0: scale {shown} and")
+        bad(whole[:second] + struct.pack("<f", value) + whole[second + 4:], f"bad.kld: chunk 1: row 1: scale {shown} and")
+    for value, shown in ((np.nan, "nan"), (np.inf, "inf"), (-np.inf, "-inf"), (3.5, "3.5")):
+        bad(whole[:rows + 4] + struct.pack("<f", value) + whole[rows + 8:], f"and least value {shown} ")
+    bad(whole[:rows] + struct.pack("<f", 1e30) + whole[rows + 4:], "chunk 0: row 0: scale 1e+30 and least value")
+    bad(whole[:rows] + struct.pack("<f", 1.0) + whole[rows + 4:], "more than 0: damaged")
     bad(whole, "token 9 at place 0 of --bos", "--bos", "9")
     scratch.refuses("import", "good.kld", "--output", "bad.h5", "--engine", "x", "--vocabulary", "7", says="--vocabulary", code=64)
 

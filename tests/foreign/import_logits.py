@@ -122,7 +122,50 @@ def check_given(scratch: Scratch) -> None:
     says(output, "rows: g generated a text, s scored a given one: 4 of 6 rows meet", "inconclusive")
     save_safetensors(scratch / "h.safetensors", {"logits": logits[2:], "prompt": np.array([0, 9, 2]), "generated": np.array(text[3:] + [9])})
     scratch.run("import", "h.safetensors", "--output", "h.h5", *ENGINE)
-    scratch.refuses("compare", "s.h5", "h.h5", says="prompt p0 has other tokens than in s.h5 (6 and 3 tokens, at position 1 1 against 9)")
+    scratch.refuses("compare", "s.h5", "h.h5", says="prompt p0 has other tokens than in s.h5 (6 and 3 tokens, at position 2 1 against 9)")
+
+
+def check_dtypes(scratch: Scratch) -> None:
+    """The same numbers stored as another dtype: no bits to compare, and nothing differs; one number that does."""
+    words = bfloat16(logits_of(4))
+    wide = (words.astype(np.uint32) << 16).view(np.float32)
+    other = wide.astype(np.float64)
+    other[2, 5] += 1e-9
+    for name, array in (("b", ("BF16", words)), ("f", wide), ("d", wide.astype(np.float64)), ("o", other)):
+        save_safetensors(scratch / f"{name}.safetensors", {"logits": array, "prompt": np.array([3, 1])})
+        scratch.run("import", f"{name}.safetensors", "--output", f"{name}.h5", *ENGINE)
+    for a, b, dtypes in (("b", "f", "bfloat16 beside float32"), ("f", "b", "float32 beside bfloat16"),
+                         ("f", "d", "float32 beside float64")):
+        output = scratch.run("compare", f"{a}.h5", f"{b}.h5", "--json", f"{a}{b}.json")
+        says(output, f"verdict: the same numbers in 1 of 1 prompt ({dtypes}: no bits to compare)", "compared as numbers, no bits")
+        assert json.loads((scratch / f"{a}{b}.json").read_text())["candidates"][0]["verdict"] == "same-numbers"
+        scratch.run("compare", f"{a}.h5", f"{b}.h5", "--tolerance", "0")
+        says(scratch.run("gate", f"{a}.h5", f"{b}.h5", "--preset", "bitwise", code=2), "no bits to compare")
+        says(scratch.run("gate", f"{a}.h5", f"{b}.h5", "--preset", "serving"), "Yes, to the number")
+        scratch.run("report", f"{a}.h5", f"{b}.h5", "--output", f"{a}{b}.html")
+    says(scratch.run("compare", "f.h5", "o.h5", code=1), "verdict: differs", "1/4")
+    says(scratch.run("compare", "f.h5", "f.h5"), "verdict: bit-equal in 1 of 1 prompt")
+
+
+def check_masks(scratch: Scratch) -> None:
+    """Finite masks are taken, and said once; logits that no mask makes are not."""
+    for name, dtype, number, shown in (("f", np.float32, -1e9, "-1e+09"), ("min", np.float32, np.finfo(np.float32).min, "-3.4e+38"),
+                                       ("wide", np.float64, -1e300, "-1e+300"), ("half", np.float16, np.finfo(np.float16).min, "-6.55e+04"),
+                                       ("none", np.float32, -5e4, ""), ("b", None, -1e9, "-9.98e+08")):
+        parts = {}
+        for prompt in ("a", "b"):
+            logits = logits_of(4)
+            logits[1:3, [2, 7]] = 0
+            logits = logits.astype(dtype or np.float32)
+            if prompt == "b":
+                logits[1, 7] = logits[2, 2] = logits[2, 7] = number
+            parts |= {f"{prompt}.logits": ("BF16", bfloat16(logits)) if dtype is None else logits, f"{prompt}.prompt": np.array([3, 1])}
+        save_safetensors(scratch / f"mask-{name}.safetensors", parts)
+        output = scratch.run("import", f"mask-{name}.safetensors", "--output", f"mask-{name}.h5", *ENGINE)
+        assert output.count("finite masks") == (1 if shown else 0), output
+        if shown:
+            says(output, f"note: 2 of 13 columns hold numbers down to {shown} in 2 of 8 rows (first: ", '"b.logits", row 1)',
+                 "max|Δ|, RMS and ULP mean nothing beside a record that masks other columns")
 
 
 def log_softmax(logits: np.ndarray) -> np.ndarray:
@@ -485,6 +528,8 @@ def main() -> None:
     check_contradictions(scratch)
     check_arguments(scratch)
     check_refusals(scratch)
+    check_dtypes(scratch)
+    check_masks(scratch)
     shutil.rmtree(scratch.folder)
 
 

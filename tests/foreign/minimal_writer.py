@@ -39,8 +39,9 @@ def check_the_writer(scratch: Scratch) -> None:
     write(scratch / "two.h5", "some engine 2.0", other)
     output = scratch.run("inspect", "one.h5", "--validate")
     says(output, "2 prompts, 6 rows of logits", "it can be analysed", "/model/@weights: whether two records ran the same weights",
-         "/environment: which devices", "/prompts/*/@hash", "/prompts/*/checksums: explain cannot name the first operation")
-    says_not(output, "wrong")
+         "/environment: which devices", "/timing: how long the run took", "/@resume_key: ", "/@prompts_hash: ", "/@schema_minor: ",
+         "/model/@generation_config: ", "/prompts/*/@hash", "/prompts/*/checksums: explain cannot name the first operation")
+    says_not(output, "wrong", "/@level")
     says(scratch.run("inspect", "one.h5"), "some engine 1.0", "weights        not known")
     says(scratch.run("compare", "one.h5", "one.h5"), "bit-equal in 2 of 2 prompts")
     says(scratch.run("compare", "one.h5", "two.h5", code=1), "some engine 2.0", "verdict: differs", "0.5")
@@ -89,6 +90,15 @@ def check_faults(scratch: Scratch) -> None:
             values = np.exp(prompt["logits"][:].astype(np.float64))
             put(file, prompt.name + "/logits", (values / values.sum(1, keepdims=True)).astype(np.float32))
     says(changed(scratch, probabilities), "are probabilities (they sum to 1), not logits")
+    # Nothing passes on it, and every command says so first.
+    shutil.copy(scratch / "bad.h5", scratch / "odds.h5")
+    for files in (("odds.h5", "odds.h5"), ("odds.h5", "one.h5"), ("one.h5", "odds.h5")):
+        same = files[0] == files[1]
+        for command, code in (("compare", 2 if same else 1), ("gate", 2)):
+            output = scratch.run(command, *files, code=code)
+            says(output, "probabilities: the rows of odds" if not same else "probabilities: the rows of odds and odds", "are no logits but sum to 1")
+            assert output.index("no logits but sum to 1") < output.index("verdict"), output
+    says(scratch.run("compare", "odds.h5", "odds.h5", "--tolerance", "1", code=2), "they hold no logits", "kept as far as")
 
     def no_rows(file):
         del file["prompts/a/logits"]
@@ -199,7 +209,15 @@ def check_top(scratch: Scratch) -> None:
             prompt["top/ids"] = ids.astype(np.int32)
             prompt["top/log_probabilities"] = np.take_along_axis(log, ids, 1).astype(np.float32)
             del prompt["logits"]
-    says(scratch.run("inspect", "top.h5", "--validate"), "6 rows, 0 with all logits", "/prompts/*/logits: only its most likely")
+    says(scratch.run("inspect", "top.h5", "--validate"), "6 rows, 0 with all logits", "/prompts/*/logits: only its most likely",
+         "/@level: 'logits' says that all logits are there, but 2 of 2 prompts have none: 'top' where only the most likely tokens are")
+    for name, level, expected in (("one", "top", "/@level: 'top' says that no logits are there, but 2 of 2 prompts have them"),
+                                  ("one", "hidden", "/@level: 'hidden' says that the residual stream is there, but 2 of 2"), ("top", "top", "")):
+        shutil.copy(scratch / f"{name}.h5", scratch / "level.h5")
+        with h5py.File(scratch / "level.h5", "r+", libver="v110") as file:
+            file.attrs["level"] = np.bytes_(level)
+        output = scratch.run("inspect", "level.h5", "--validate")
+        says(output, expected, "it can be analysed") if expected else says_not(output, "/@level")
     # Lists that contradict what was chosen: the prompt is left out, and said first; where none is left, refused.
     for name, prompts in (("torn", ("a",)), ("worn", ("a", "b"))):
         shutil.copy(scratch / "top.h5", scratch / f"{name}.h5")

@@ -209,6 +209,13 @@ TEST(ExplainRun, WhatCannotBeIsRefused) {
   refused(64, "leave out --expert-parallel", {"--real", one.string(), "--expert-parallel"});
   refused(64, "either --prompts", {"--shards", "4"});
   refused(65, "no such file", {"--real", (folder / "none.h5").string()});
+  // A ladder is made of logits: said before the rungs are.
+  const auto top = record_of("tiny-llama", {2, {"--tensor-parallel", "2", "--record", "top"}}, folder, "top");
+  const auto explained = explain(folder, "of-top", {"--real", top.string()});
+  EXPECT_EQ(explained.finished.code, 65) << explained.finished.output;
+  EXPECT_THAT(explained.finished.output, HasSubstr("top.h5: prompt "));
+  EXPECT_THAT(explained.finished.output, HasSubstr("has no logits: record them, --record logits"));
+  EXPECT_FALSE(fs::exists(folder / "of-top" / "logs"));
 }
 
 // Every rung has the weights of the run that is explained: quantized ones, by a flag or by the record's plan.

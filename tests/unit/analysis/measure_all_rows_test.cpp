@@ -196,13 +196,54 @@ TEST_F(CompareFiles, ExactTiesAreCounted) {
   EXPECT_EQ(totals_of(measurement).ties_candidate, 1);
 }
 
-TEST_F(CompareFiles, OtherDtypeIsNeverBitEqual) {
+TEST_F(CompareFiles, TwoDtypesHaveNumbersAndNoBits) {
   const Reader a = write("a.h5", small_run(DType::float32), kRows);
-  const Reader b = write("b.h5", small_run(DType::float64), kRows);
-  const Measurement measurement = measure_all_rows(a, b);
+  for (const DType dtype : {DType::float64, DType::bfloat16}) {
+    const Reader b = write(std::string(name_of(dtype)) + ".h5", small_run(dtype), kRows);
+    const Measurement measurement = measure_all_rows(a, b);
+    EXPECT_EQ(equality_of(measurement), Equality::same_numbers);
+    EXPECT_EQ(closeness_of(measurement, 0), Closeness::within);
+    EXPECT_EQ(totals_of(measurement).elements_differ, 0);
+    EXPECT_EQ(totals_of(measurement).steps_differ, 0);
+    EXPECT_EQ(prompts_bit_equal(measurement), 0);
+    const Comparison comparison{measurement, std::nullopt};
+    const std::string text = comparison_text(comparison);
+    EXPECT_THAT(text,
+                HasSubstr(fmt::format("verdict: the same numbers in 1 of 1 prompt (float32 beside {}: no "
+                                      "bits to compare)",
+                                      name_of(dtype))));
+    EXPECT_THAT(text, HasSubstr("0/4"));  // rows differ
+    EXPECT_THAT(text, ::testing::Not(HasSubstr("NO")));
+    EXPECT_THAT(text, ::testing::Not(HasSubstr("0/1")));  // bit-equal
+    const auto json = nlohmann::json::parse(comparisons_json(a, {comparison}))["candidates"][0];
+    EXPECT_EQ(json["verdict"], "same-numbers");
+    EXPECT_TRUE(json["prompts_bit_equal"].is_null());
+    EXPECT_TRUE(json["prompts"][0]["bit_equal"].is_null());
+    EXPECT_EQ(json["prompts"][0]["differs"], false);
+    EXPECT_EQ(json["totals"]["steps_differ"], 0);
+    std::ostringstream csv;
+    write_csv_rows(csv, measurement);
+    EXPECT_THAT(csv.str(), HasSubstr(",1,,0,0,"));  // measured, bit_equal, elements_differ
+  }
+}
+
+TEST_F(CompareFiles, TwoDtypesDifferWhereANumberDoes) {
+  const Reader a = write("a.h5", small_run(DType::float32), kRows);
+  Rows rows = kRows;
+  rows[1][4] = 0.5;
+  const Measurement measurement = measure_all_rows(a, write("b.h5", small_run(DType::bfloat16), rows));
   EXPECT_EQ(equality_of(measurement), Equality::differs);
-  EXPECT_EQ(totals_of(measurement).elements_differ, 0);
-  EXPECT_EQ(prompts_bit_equal(measurement), 0);
+  EXPECT_EQ(totals_of(measurement).steps_differ, 1);
+  const Measurement cut =
+      measure_all_rows(a, write("c.h5", small_run(DType::bfloat16), Rows(kRows.begin(), kRows.begin() + 2)));
+  EXPECT_EQ(equality_of(cut), Equality::inconclusive);
+}
+
+TEST_F(CompareFiles, HashesOfTwoDtypesSayNothing) {
+  const Reader a = write("a.h5", small_run(), {greedy_prompt(small_run(), "p0", 0, kRows, false)});
+  const auto run = small_run(DType::bfloat16);
+  const Reader b = write("b.h5", run, {greedy_prompt(run, "p0", 0, kRows, false)});
+  EXPECT_EQ(equality_of(measure_all_rows(a, b)), Equality::inconclusive);
 }
 
 TEST_F(CompareFiles, WithoutLogitsTheHashSpeaks) {
@@ -280,7 +321,7 @@ TEST_F(CompareFiles, AnotherCheckpointIsComparedAndSaidFirst) {
   EXPECT_EQ(measurement.differences[1].what, "model quantization");
   EXPECT_EQ(measurement.differences[2].what, "model token 2");
   EXPECT_EQ(measurement.differences[2].candidate, "b");
-  EXPECT_EQ(equality_of(measurement), Equality::differs);
+  EXPECT_EQ(equality_of(measurement), Equality::same_numbers);
 }
 
 TEST_F(CompareFiles, TheSummarySaysWhatTheFileSays) {

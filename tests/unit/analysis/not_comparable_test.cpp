@@ -66,13 +66,38 @@ TEST_F(NotComparable, PromptsOfOtherTokensAreLeftOutByName) {
     ASSERT_EQ(measurement.prompts.size(), 1U);
     ASSERT_EQ(measurement.left_out.size(), 1U);
     EXPECT_EQ(measurement.left_out[0].id, "p1");
-    EXPECT_EQ(measurement.left_out[0].why, "9 and 10 tokens, at position 0 1 against 0");
+    EXPECT_EQ(measurement.left_out[0].why, "9 and 10 tokens, at position 1 1 against 0");
     EXPECT_FALSE(measurement.whole());
     EXPECT_EQ(equality_of(measurement), Equality::inconclusive);
     EXPECT_EQ(closeness_of(measurement, 100), Closeness::inconclusive);
     EXPECT_THAT(not_comparable(measurement), ElementsAre(HasSubstr("tokens: 1 of 2 prompts is left out"),
                                                          HasSubstr("weights: b does not say of which")));
   }
+}
+
+// Written by hand: import refuses them.
+TEST_F(NotComparable, ProbabilitiesAreSaidFirstAndNothingIsEqual) {
+  const testing::Rows odds{{0.125, 0.5, 0.125, 0.125, 0.125}, {0, 0, 0.75, 0.25, 0}};
+  const auto run = engine_run();
+  const Reader a = write("a.h5", run, {greedy_prompt(run, "p0", 0, odds)});
+  const Reader b = write("b.h5", run, {greedy_prompt(run, "p0", 0, odds)});
+  for (const bool kept : {false, true}) {
+    const auto measurement = measure(a, b, {.use_kept = kept});
+    EXPECT_THAT(not_comparable(measurement)[0],
+                HasSubstr("probabilities: the rows of a and b are no logits but sum to 1"));
+    EXPECT_TRUE(measurement.prompts[0].bit_equal);
+    EXPECT_EQ(equality_of(measurement), Equality::inconclusive);
+    EXPECT_EQ(closeness_of(measurement, 100), Closeness::inconclusive);
+  }
+  // One side alone; what differs still does.
+  const auto beside = measure_all_rows(write("c.h5", run, {greedy_prompt(run, "p0", 0, kRows)}), b);
+  EXPECT_THAT(not_comparable(beside)[0], HasSubstr("the rows of b are no logits"));
+  EXPECT_EQ(equality_of(beside), Equality::differs);
+  // One row that is no distribution: logits, by chance like probabilities elsewhere.
+  const auto mixed =
+      measure_all_rows(a, write("d.h5", run, {greedy_prompt(run, "p0", 0, {odds[0], kRows[1]})}));
+  EXPECT_FALSE(mixed.candidate.probabilities);
+  EXPECT_TRUE(mixed.reference.probabilities);
 }
 
 TEST_F(NotComparable, PromptsThatOneSideLacksAreNamed) {

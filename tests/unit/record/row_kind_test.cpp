@@ -63,6 +63,13 @@ TEST(RowKind, AllRowsHaveToBeSo) {
   EXPECT_EQ(kind_of({}, DType::float32), RowKind::logits);
 }
 
+// Written by hand, as the tests of other parts do: no softmax gives a 1 beside zeros in every row.
+TEST(RowKind, OneAndZerosAloneAreLogits) {
+  EXPECT_EQ(kind_of({{1, 0, 0}, {0, 1, 0}}, DType::float32), RowKind::logits);
+  EXPECT_EQ(kind_of({{1, 0, 0}, {0, 0.5, 0.5}}, DType::float32), RowKind::probabilities);
+  EXPECT_EQ(kind_of({{0.5, 0.5, 0}, {0, 1, 0}}, DType::float32), RowKind::probabilities);
+}
+
 // Logits whose partition is near 1 and not 1, as models trained to keep it there have them.
 TEST(RowKind, LogitsNearALogSoftmaxAreLogits) {
   for (const double away : {0.003, -0.003, 0.1}) {

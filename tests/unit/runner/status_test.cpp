@@ -10,6 +10,7 @@
 
 #include "common/error.hpp"
 #include "common/field_text.hpp"
+#include "experiments/runner/status_presenters.hpp"
 #include "tests/support/changed_field.hpp"
 
 namespace shardrift::runner {
@@ -17,6 +18,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 class StatusFile : public ::testing::Test {
  protected:
@@ -55,6 +57,35 @@ TEST_F(StatusFile, EachFieldOfAStudyComesBack) {
   ASSERT_EQ(read.not_possible.size(), 1);
   EXPECT_EQ(read.not_possible[0].name, "tp8");
   EXPECT_EQ(read.not_possible[0].reason, "needs 8 GPUs");
+}
+
+// What an engine left when it was killed, or wrote in place of a record: no prompt of it is recorded.
+TEST_F(StatusFile, AFileThatIsNoRecordCountsForNothing) {
+  const fs::path output = folder_ / "engine.h5";
+  std::ofstream(output) << "\x89HDF\r\n\x1a\n and no more";
+  EXPECT_EQ(finished_prompts(output, 4), 0);
+  StudyStatus status;
+  RunStatus run;
+  run.name = "engine";
+  run.prompts = 4;
+  run.output = output;
+  run.state = RunState::interrupted;
+  run.reason = "interrupted by a signal";
+  const auto text = [&] {
+    status.runs = {run};
+    return status_text(status, false);
+  };
+  EXPECT_THAT(text(),
+              HasSubstr("interrupted by a signal; " + output.string() + " cannot be used as a record"));
+  EXPECT_THAT(text(), Not(HasSubstr("recorded")));
+  run.state = RunState::failed;
+  run.reason = "exit code 0, but it wrote no record: " + output.string() + ": is no HDF5 file";
+  EXPECT_THAT(text(), Not(HasSubstr("cannot be used as a record")));  // said once
+  EXPECT_THAT(text(), Not(HasSubstr("recorded")));
+  fs::remove(output);
+  run.state = RunState::waiting;
+  run.reason.clear();
+  EXPECT_THAT(text(), Not(HasSubstr("cannot be used")));
 }
 
 TEST_F(StatusFile, MissingKeysKeepTheirDefaultsAndWrongOnesAreNamed) {

@@ -22,6 +22,8 @@ namespace fs = std::filesystem;
 using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::StartsWith;
 using testing_studies::make_model;
 using testing_studies::make_prompts;
 
@@ -52,10 +54,10 @@ class PlanStudy : public ::testing::Test {
     options_.output = "/out";
     options_.collective_profiles = {SHARDRIFT_SOURCE_DIR "/experiments/profiles"};
   }
-  StudyPlan plan(const std::string& text, const Machine& machine) const {
-    return plan_study(
-        study_from_text("[run]\nmodel = 'model'\nprompts = 'prompts.jsonl'\n" + text, folder_ / "s.toml"),
-        machine, options_);
+  StudyPlan plan(const std::string& text, const Machine& machine, const Overrides& overrides = {}) const {
+    return plan_study(study_from_text("[run]\nmodel = 'model'\nprompts = 'prompts.jsonl'\n" + text,
+                                      folder_ / "s.toml", overrides),
+                      machine, options_);
   }
   static std::string words(const Configuration& one) {
     std::string text;
@@ -358,6 +360,21 @@ TEST_F(PlanStudy, EveryImpossibleEntryIsNamedWithItsLine) {
                                     HasSubstr("dp2: gpu = 1: only a run on a single device"),
                                     HasSubstr("3 entries cannot be")));
   }
+}
+
+// What the command line gave has no line of the file.
+TEST_F(PlanStudy, AFlagOfTheCommandLineIsNamedAsGiven) {
+  const auto of = [&](const Overrides& overrides, const std::string& text = "") {
+    return message_of([&] { plan(text, cpu(2), overrides); });
+  };
+  EXPECT_THAT(of({{"banana", "1"}}), StartsWith("--set banana=1: reference: "));
+  EXPECT_THAT(of({{"batch", "many"}}), StartsWith("--set batch=many: reference: "));
+  EXPECT_THAT(of({{"batch", "many"}}, "[[candidate]]\npipeline = 2\n"), Not(HasSubstr(":0:")));
+  // Not about a flag, and of the reference that no section writes: the file alone.
+  const auto missing = of({{"model", "/no/such/model"}});
+  EXPECT_THAT(missing, AllOf(HasSubstr("/no/such/model"), Not(HasSubstr(":0:"))));
+  // A section's own value of the flag stands in the file.
+  EXPECT_THAT(of({{"batch", "2"}}, "[[candidate]]\nbatch = 'many'\n"), HasSubstr("s.toml:5: "));
 }
 
 TEST_F(PlanStudy, ProbesNeedTheirRanks) {

@@ -96,6 +96,52 @@ TEST(Verdict, BitwisePassesFailsAndAbstains) {
   EXPECT_EQ(judge({}, quick("bitwise")).state, State::inconclusive);
 }
 
+// Logits of two dtypes: no bits to compare, and no number differs.
+TEST(Verdict, SameNumbersOfTwoDtypesKeepEveryLimitButThatOnBits) {
+  Measurement m = equal_measurement("engine", 4, 8);
+  m.reference.run.logits_dtype = DType::float32;
+  m.candidate.run.logits_dtype = DType::bfloat16;
+  for (auto& prompt : m.prompts) {
+    prompt.bit_equal = false;
+    for (auto& step : prompt.steps) {
+      step.bit_equal = false;
+      step.max_ulp = step.mean_ulp = analysis::kNoValue;
+    }
+  }
+  const auto bits = verdict_of(m, quick("bitwise"));
+  EXPECT_EQ(bits.state, State::inconclusive);
+  EXPECT_THAT(bits.candidates[0].headline, HasSubstr("the logits are of two dtypes: no bits to compare"));
+  const auto pass = verdict_of(m, quick("serving"));
+  EXPECT_EQ(pass.state, State::pass);
+  EXPECT_THAT(pass.answer, HasSubstr("Yes, to the number: the same logits in all 4 prompts"));
+  EXPECT_THAT(pass.recommendation, HasSubstr("it changes no number"));
+  EXPECT_THAT(pass.candidates[0].outcome, HasSubstr("the same numbers in 4 of 4 prompts"));
+  EXPECT_THAT(verdict_text(pass), Not(HasSubstr("0/4")));
+  const auto json = kept_json("two_dtypes", pass);
+  EXPECT_TRUE(json["candidates"][0]["bit_equal"].is_null());
+  EXPECT_EQ(json["candidates"][0]["same_numbers"], true);
+  EXPECT_TRUE(json["candidates"][0]["statistics"]["prompts_bit_equal"].is_null());
+
+  m.prompts[1].steps[3] = differing_step(3, 1e-3);
+  m.prompts[1].differs = true;
+  const auto differs = verdict_of(m, quick("bitwise"));
+  EXPECT_EQ(differs.state, State::fail);
+  EXPECT_FALSE(differs.candidates[0].same_numbers);
+}
+
+// A record written by hand: import refuses such rows.
+TEST(Verdict, NothingPassesOnProbabilities) {
+  Measurement m = equal_measurement("odds", 200, 32);
+  m.candidate.probabilities = true;
+  for (const auto* name : {"bitwise", "strict", "serving"}) {
+    const auto verdict = verdict_of(m, quick(name));
+    EXPECT_EQ(verdict.state, State::inconclusive) << name;
+    EXPECT_FALSE(verdict.candidates[0].bit_equal);
+    EXPECT_THAT(verdict.candidates[0].not_comparable[0], HasSubstr("probabilities: the rows of odds"));
+    EXPECT_THAT(verdict.candidates[0].headline, HasSubstr("probabilities"));
+  }
+}
+
 TEST(Verdict, ThreeStatesByTheInterval) {
   const auto limits = only("changed_prompts", 0.2);
   EXPECT_EQ(verdict_of(run("a", 1e-3, 100, 5), limits).state, State::pass);   // up to 11%
@@ -146,7 +192,8 @@ TEST(Verdict, WhatMorePromptsDoNotDecideIsNamed) {
   // Of what more prompts decide their number is still said.
   auto limits = only("changed_prompts", 0.05);
   limits.prompts = 1;
-  EXPECT_THAT(verdict_of(run("a", 1e-3, 20), limits).recommendation, HasSubstr("about 72 prompts would decide"));
+  EXPECT_THAT(verdict_of(run("a", 1e-3, 20), limits).recommendation,
+              HasSubstr("about 72 prompts would decide"));
 }
 
 TEST(Verdict, TextsShorterThanAskedAbout) {

@@ -9,6 +9,7 @@ const kTerms = {
   changed: ['Answers that differ', 'Share of prompts whose text is not the reference’s any more after so many generated tokens (Kaplan-Meier: prompts end at different lengths). Tokens are counted from 1, the first generated one.'],
   interval: ['Ranges', kConfidence + '% intervals over prompts, two-sided: each end is passed with ' + percentOf((1 - data.confidence) / 2) + '% probability. Rows of one prompt are not independent, so intervals come from prompts, each with all its rows, and allow for a prompt unlike those seen; shares of prompts have exact intervals.'],
   bit_equal: ['Bit-equal', 'Every stored logit of every row of a prompt is the same word in both records. Counted in prompts: n of n.'],
+  same_numbers: ['Same numbers', 'The two records store their logits in two dtypes, so there are no bits to compare: every number of every row of a prompt is the same in both. Counted in prompts.'],
   power: ['What could go unseen', 'With n prompts none of which differs, a smaller share of prompts could differ without having shown: it depends on n alone.'],
   first: ['First difference', 'The first token at which the two runs chose differently, counted from 1, the first generated one. In runs over given texts: the row of the text. After it free-running answers are different texts and are no longer compared.'],
   median: ['Medians', '“Median of the n that changed”: of the prompts that part, half part by this token. “Half of all by token m”: half of all prompts have parted by then, those that stay the same included.'],

@@ -53,7 +53,8 @@ function verdictTag(run) {
 }
 
 // Rows may be missing on one side: then no difference is not yet the same bits.
-const equalityTag = (run) => (run.equality === 'bit-equal' ? h('span', {class: 'tag good'}, `✓ bit-equal in ${text(run.prompts_bit_equal)} of ${text(run.compared)}`)
+const equalityTag = (run) => (run.equality === 'same-numbers' ? h('span', {class: 'tag good'}, `= same numbers in ${text(run.compared)} of ${text(run.compared)}, another dtype`)
+  : run.equality === 'bit-equal' ? h('span', {class: 'tag good'}, `✓ bit-equal in ${text(run.prompts_bit_equal)} of ${text(run.compared)}`)
   : run.equality === 'differs' ? h('span', {class: 'tag off'}, '≠ ' + (run.steps_measured ? share(run.steps_differ, run.steps_measured) + ' of rows differ' : 'bits differ'))
     : h('span', {class: 'tag open'}, `? equal in ${text(run.prompts_bit_equal)} of ${text(run.compared)}, not all is there`));
 

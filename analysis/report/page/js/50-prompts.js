@@ -5,7 +5,7 @@ let pickTokens = null;  // (run, prompt): set by the token section, which has th
 function kindOf(cell) {
   if (!cell) return 'none';
   if (cell[0] >= 0) return 'flip';
-  return ['same', 'equal', 'open', 'open'][cell[1]];
+  return ['same', 'equal', 'open', 'open', 'equal'][cell[1]];
 }
 
 const kCellMarks = {  // drawn in a box of 10 by 10
@@ -33,7 +33,7 @@ function promptGrid() {
     // Free-running answers are not compared beyond it.
     if (cell[0] >= 0) return `another token at ${row} ${text(cell[0] + 1)}` + (cell[2] > cell[0] + 1 ? ` of ${text(cell[2])}` : '');
     return ['same tokens, other bits', 'bit-equal', 'no difference, but rows are missing on one side',
-      'same tokens; bits are not known: not every logit was recorded'][cell[1]];
+      'same tokens; bits are not known: not every logit was recorded', 'the same numbers, in another dtype'][cell[1]];
   }
 
   // -- the chosen square ---------------------------------------------------------------------------------------
@@ -42,6 +42,7 @@ function promptGrid() {
   function numbersOf(cell) {
     const [,, rows, differ, far, farAt, kl, margin, marginAt] = cell;
     if (cell[1] === 1) return [[`${row}s compared`, text(rows), 'bit_equal']];
+    if (cell[1] === 4) return [[`${row}s compared`, text(rows), 'same_numbers']];
     if (differ === undefined) return [[`${row}s compared`, text(rows)]];
     const at = (value, place_, unit) => (value === null ? 'NaN' : `${text(value)}${unit} at ${row} ${text(place_ + 1)}`);
     return [[`${row}s with other bits`, `${text(differ)} of ${text(rows)}`, 'bit_equal'], ['largest |Δlogit|', at(far, farAt, ''), 'max_abs'],
