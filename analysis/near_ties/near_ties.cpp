@@ -228,7 +228,7 @@ OrderRun order_run(const NearTies& ties, const Measurement& of_a, const Measurem
       ++run.rows;
       if (step.measured) {
         ++measured;
-        if (!step.bit_equal) ++run.rows_differ;
+        if (step.differs()) ++run.rows_differ;
         squares += step.rms * step.rms;
         divergence += step.kl;
       }
