@@ -5,11 +5,12 @@ let pickTokens = null;  // (run, prompt): set by the token section, which has th
 function kindOf(cell) {
   if (!cell) return 'none';
   if (cell[0] >= 0) return 'flip';
-  return ['same', 'equal', 'open', 'open', 'equal'][cell[1]];
+  return ['same', 'equal', 'open', 'open', 'numbers'][cell[1]];
 }
 
 const kCellMarks = {  // drawn in a box of 10 by 10
   equal: 'M2,5L4.2,7.5L8,2.5',
+  numbers: 'M2,3.6L8,3.6M2,6.4L8,6.4',
   same: 'M2,4.1C4,2 6,5.5 8,3.6M2,7.1C4,5 6,8.5 8,6.6',
   open: 'M3.2,3.6C3.2,1.4 6.8,1.4 6.8,3.6C6.8,5 5,5 5,6.4M5,8L5,8.7',
 };
@@ -146,7 +147,7 @@ function promptGrid() {
   }}, h('summary', {}, 'The same as a table'));
   section('prompts', 'Every prompt in every configuration', 'One column a prompt. A red bar: the answer parts from the reference’s; the higher, the earlier.',
     h('div', {class: 'controls'}, h('label', {}, 'Prompts', choice)), place,
-    h('ul', {class: 'keys'}, key('equal', 0, 'bit-equal'), key('same', 0, 'same tokens, other bits'), seen('open') ? key('open', 0, 'same tokens, bits not known') : null,
+    h('ul', {class: 'keys'}, key('equal', 0, 'bit-equal'), key('same', 0, 'same tokens, other bits'), seen('numbers') ? key('numbers', 0, 'same numbers, another dtype') : null, seen('open') ? key('open', 0, 'same tokens, bits not known') : null,
       key('flip', 0.1, 'parts late'), key('flip', 1, 'parts early'), seen('none') ? key('none', 0, 'not compared') : null), panel, details);
   redraws.push(draw);
   let width = 0;
