@@ -12,6 +12,7 @@
 #include "record/reader.hpp"
 #include "record/row_kind.hpp"
 #include "record/shifted_rows.hpp"
+#include "record/token_fault.hpp"
 #include "record/top_fault.hpp"
 #include "record/verify.hpp"
 
@@ -25,62 +26,6 @@ using record::Row;
 using record::Validation;
 using record::Verify;
 
-constexpr const char* kRowRule =
-    "row i holds the logits after token input_ids[i] was fed at positions[i], which predict the token at the "
-    "next "
-    "position";
-
-std::optional<std::string> fault_of_tokens(const PromptRecord& record, bool greedy) {
-  const auto& tokens = record.prompt.tokens;
-  for (std::size_t i = 0; i < record.rows.size(); ++i) {
-    const Row& row = record.rows[i];
-    const auto position = static_cast<std::size_t>(row.position);
-    if (position < tokens.size() && tokens[position] != row.input_id)
-      return fmt::format("row {} is fed token {} at position {}, where the prompt has {}; {}", i,
-                         row.input_id, position, tokens[position], kRowRule);
-    if (i == 0 || row.position != record.rows[i - 1].position + 1 || position < tokens.size()) continue;
-    const auto chosen = record.rows[i - 1].chosen;
-    if (greedy && chosen != row.input_id)
-      return fmt::format(
-          "row {} chose token {}, but row {} was fed {}: in mode greedy the chosen one is fed (sampled or "
-          "given "
-          "tokens: mode follow); {}",
-          i - 1, chosen, i, row.input_id, kRowRule);
-  }
-  return std::nullopt;
-}
-
-// Of one row's most likely tokens: distinct ones, whose probabilities are parts of one.
-std::string fault_of_list(std::span<const std::int32_t> ids, std::span<const float> log_probabilities) {
-  constexpr double kRounding = 0.01;  // servers give some digits of what 16 bits held
-  std::vector<std::int32_t> sorted(ids.begin(), ids.end());
-  std::sort(sorted.begin(), sorted.end());
-  if (const auto twice = std::adjacent_find(sorted.begin(), sorted.end()); twice != sorted.end())
-    return fmt::format("the list names token {} twice", *twice);
-  double sum = 0;
-  for (const float value : log_probabilities) sum += std::exp(static_cast<double>(value));
-  if (sum > 1 + kRounding)
-    return fmt::format("the probabilities of its list sum to {:.3g}, more than 1 (natural logarithms)", sum);
-  return {};
-}
-
-std::optional<std::string> fault_of_top(const PromptRecord& record) {
-  if (auto fault = record::fault_in_top(record)) return fault;
-  const auto k = static_cast<std::size_t>(record.top.k);
-  for (std::size_t i = 0; i < record.rows.size() && k > 0; ++i) {
-    const auto* values = record.top.log_probabilities.data() + i * k;
-    for (std::size_t j = 0; j < k; ++j)
-      if (!(values[j] <= 1e-3F) || (j > 0 && values[j] > values[j - 1]))
-        return fmt::format(
-            "row {}: {} at place {} is no log-probability, or no descending one (natural logarithms, "
-            "most likely first)",
-            i, values[j], j);
-    if (const auto fault = fault_of_list({record.top.ids.data() + i * k, k}, {values, k}); !fault.empty())
-      return fmt::format("row {}: {}", i, fault);
-  }
-  return std::nullopt;
-}
-
 class Rows {
  public:
   Rows(const Reader& reader, Validation& found) : reader_(reader), found_(found) {}
@@ -88,19 +33,13 @@ class Rows {
   void add(const std::string& id) {
     const PromptRecord record = reader_.prompt(id);
     const std::string object = "/prompts/" + id;
-    if (const auto fault = fault_of_tokens(record, reader_.run().mode == "greedy"))
+    if (const auto fault = record::fault_in_tokens(record, reader_.run().mode == "greedy"))
       found_.wrong.push_back({object + "/input_ids", *fault});
     if (reader_.run().mode == "follow") shifted_.add(record);
-    if (const auto fault = fault_of_top(record)) found_.wrong.push_back({object + "/top", *fault});
+    if (const auto fault = record::fault_in_top(record)) found_.wrong.push_back({object + "/top", *fault});
     if (record.rows.empty()) found_.wrong.push_back({object, "has no rows"});
-    const auto tokens = static_cast<std::int64_t>(record.prompt.tokens.size());
-    if (reader_.run().mode == "score" && !record.rows.empty() && record.rows.back().position >= tokens)
-      found_.wrong.push_back(
-          {object + "/tokens",
-           fmt::format(
-               "are {}, but rows stand at positions up to {}: in mode score `tokens` is the whole text; "
-               "rows of generated tokens are of mode greedy or follow",
-               tokens, record.rows.back().position)});
+    if (const auto fault = reader_.run().mode == "score" ? record::fault_in_scored(record) : std::nullopt)
+      found_.wrong.push_back({object + "/tokens", *fault});
     for (const Row& row : record.rows) untimed_ += row.seconds >= 0 && std::isfinite(row.seconds) ? 0 : 1;
     try {
       record::verify_prompt(reader_, id, Verify::chosen_too);
@@ -115,12 +54,12 @@ class Rows {
     if (const auto shift = shifted_.shift())
       found_.lacks.push_back(
           {"/prompts/*/logits",
-           fmt::format("in {} of {} rows the largest is that of the token {} the one that follows ({} are "
-                       "that one): are "
-                       "they one place off? {}",
-                       shift->so, shift->rows,
-                       shift->chose == record::ShiftedRows::Chose::token_before ? "before" : "after",
-                       shift->right, kRowRule)});
+           fmt::format(
+               "in {} of {} rows the largest is that of the token {} the one that follows ({} are "
+               "that one): are "
+               "they one place off? Row i holds the logits after input_ids[i], which predict the next token",
+               shift->so, shift->rows,
+               shift->chose == record::ShiftedRows::Chose::token_before ? "before" : "after", shift->right)});
     if (not_finite_ > 0)
       found_.lacks.push_back(
           {"/prompts/*/logits", fmt::format("{} of {} rows hold NaN or an infinity: no distribution, "

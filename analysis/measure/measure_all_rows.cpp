@@ -17,6 +17,7 @@
 #include "common/names_text.hpp"
 #include "record/logits_rows.hpp"
 #include "record/row_kind.hpp"
+#include "record/token_fault.hpp"
 #include "record/top_fault.hpp"
 #include "record/verify.hpp"
 
@@ -63,9 +64,13 @@ std::vector<std::string> common_prompts(const Reader& reference, const Reader& c
   return common;
 }
 
-// Of lists of the most likely tokens, which are believed where there are no logits to look at.
+// What makes a prompt unusable (shardrift inspect --validate says all of it), as far as rows without logits
+// show it. Lists of the most likely tokens are believed where there are no logits to look at.
 std::optional<std::string> contradiction(const Reader& reader, const PromptRecord& record) {
-  const auto fault = record::fault_in_top(record);
+  const auto& mode = reader.run().mode;
+  auto fault = record::fault_in_tokens(record, mode == "greedy");
+  if (!fault && mode == "score") fault = record::fault_in_scored(record);
+  if (!fault && !reader.has_logits(record.prompt.id)) fault = record::fault_in_top(record);
   if (!fault) return std::nullopt;
   return fmt::format("{}: {}", name_of_run(reader.path()), *fault);
 }
@@ -282,13 +287,11 @@ Measurement measure_all_rows(const Reader& reference, const Reader& candidate, c
       result.left_out.push_back({ids[i], *std::move(why)});
       continue;
     }
-    if (!reference.has_logits(ids[i]) || !candidate.has_logits(ids[i])) {
-      auto why = contradiction(reference, r);
-      if (!why) why = contradiction(candidate, c);
-      if (why) {
-        result.contradictory.push_back({ids[i], *std::move(why)});
-        continue;
-      }
+    auto why = contradiction(reference, r);
+    if (!why) why = contradiction(candidate, c);
+    if (why) {
+      result.contradictory.push_back({ids[i], *std::move(why)});
+      continue;
     }
     result.prompts.push_back(measure_prompt(reference, candidate, r, c, comparers, [&](double share) {
       if (how.progress) how.progress((static_cast<double>(i) + share) / static_cast<double>(ids.size()));

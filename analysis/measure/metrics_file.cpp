@@ -18,9 +18,9 @@ namespace {
 namespace fs = std::filesystem;
 
 // Counts every change of a column's meaning: an older file's numbers are measured again, not reinterpreted.
-constexpr std::int64_t kMetricsSchema =
-    7;  // 2: prompts/reference_stop; 3: pace; 4: routes; 5: left_out; 6: missing by side, contradictory;
-        // 7: rows of two dtypes differ where a number does; probabilities
+constexpr std::int64_t kMetricsSchema = 8;  // 2: prompts/reference_stop; 3: pace; 4: routes; 5: left_out; 6:
+                                            // missing by side, contradictory; 7: rows of two dtypes differ
+                                            // where a number does; probabilities; 8: contradictory tokens
 constexpr std::uint64_t kMaxSteps = 1ULL << 32U;
 
 // -- Prompts and steps

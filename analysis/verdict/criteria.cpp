@@ -302,6 +302,13 @@ void hold_back(const Case& c, Criterion& criterion) {
     criterion.prompts_needed.reset();
     return;
   }
+  if (c.candidate.facts.choices_alone > 0 && criterion.state != State::fail) {
+    criterion.state = State::inconclusive;
+    criterion.prompts_needed.reset();  // more choices could break the limit, and never keep it
+    if (const auto why = no_logits(c).missing; criterion.reason != why)
+      criterion.reason += "; choices alone pass no limit: " + why;
+    return;
+  }
   if (criterion.state != State::pass || c.candidate.equal()) return;
   const auto prompts = c.candidate.statistics.prompts;
   const bool complete = c.measurement.candidate.complete && c.measurement.reference.complete;

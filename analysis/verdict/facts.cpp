@@ -103,10 +103,13 @@ Facts facts_of(const analysis::Measurement& measurement) {
   facts.other_dtypes = analysis::in_other_dtypes(measurement);
   facts.probabilities = measurement.of_probabilities();
   const bool one_kind = !analysis::scored_beside_generated(measurement);
+  const bool of_engine = !analysis::engine_of(measurement.reference.run).empty() ||
+                         !analysis::engine_of(measurement.candidate.run).empty();
   std::vector<double> parted;
   for (const auto& prompt : measurement.prompts) {
     const auto end = analysis::end_of(prompt);
     facts.rows_missing += end == analysis::RowsEnd::fewer && one_kind ? 1 : 0;
+    facts.choices_alone += of_engine && !prompt.has_logits ? 1 : 0;
     facts.fed_apart += end == analysis::RowsEnd::other_tokens ? 1 : 0;
     if (analysis::same_numbers(measurement, prompt))
       ++facts.same_numbers;

@@ -30,8 +30,10 @@ struct Facts {
   std::int64_t left_out = 0;       // prompts that the two were fed other tokens for
   std::int64_t contradictory = 0;  // prompts of which a record contradicts itself
   std::int64_t not_compared() const { return missing + left_out + contradictory; }
-  std::int64_t rows_missing = 0;   // prompts of which one side has more rows (analysis::RowsEnd::fewer)
-  std::int64_t fed_apart = 0;      // prompts fed other tokens from a row on (RowsEnd::other_tokens)
+  std::int64_t rows_missing = 0;  // prompts of which one side has more rows (analysis::RowsEnd::fewer)
+  std::int64_t fed_apart = 0;     // prompts fed other tokens from a row on (RowsEnd::other_tokens)
+  // Prompts without logits on both sides, of which a record is an engine's: no hash speaks for its logits.
+  std::int64_t choices_alone = 0;
   std::int64_t bits_unknown = 0;   // prompts without a difference, of which not every logit was recorded
   bool other_dtypes = false;       // the two records' logits are of two dtypes: no bits to compare
   std::int64_t same_numbers = 0;   // prompts of which every number is the same then (analysis::same_numbers)

@@ -61,6 +61,8 @@ std::string problem_of(const study::Configuration& one, const Launcher& launcher
   const TemporaryLog log;
   auto command = command_of(one, launcher, {}, 0, false, log.path());
   command.words.emplace_back("--check");
+  // Folders and records that the study makes are not there yet, and it may be asked away from the devices.
+  command.environment["SHARDRIFT_STUDY"] = "check";
   Process process(command);
   const auto begun = std::chrono::steady_clock::now();
   bool said = false;

@@ -122,6 +122,17 @@ def read_followed(path: Path) -> list[Prompt]:
     return prompts
 
 
+def check_followed(path: Path, vocabulary: int) -> None:
+    """Tokens of another vocabulary mean other texts. What is no record is read_followed's to say."""
+    try:
+        with h5py.File(path, "r") as file:
+            recorded = file["model"].attrs.get("vocabulary")
+    except (OSError, KeyError, AttributeError, TypeError):
+        return
+    if isinstance(recorded, (int, np.integer)) and int(recorded) != vocabulary:
+        raise Refused(f"--follow {path}: is of a vocabulary of {recorded}, the model has {vocabulary}: follow a record of this model")
+
+
 def as_text(value: Any) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)
 

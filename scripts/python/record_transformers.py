@@ -18,8 +18,9 @@ instead, so that rows stay comparable after a flip; --mode score makes one pass 
 shardrift diagnose names the layer, and finds much that moves the logits too little to be seen in them; give shardrift-run the
 same flag. A model of which it cannot be said which modules the layers are is refused.
 
-What is given is checked before the model is loaded; --check does no more than that, and looks for the packages. The record
-appears when it is whole: nothing is kept of a run that failed (a full disk, say) or was stopped (SIGTERM, SIGINT), and its
+What is given is checked before the model is loaded; --check does no more than that, and looks for the packages and the device.
+Asked by a study (SHARDRIFT_STUDY is set) it takes for granted what the study makes: the output's folder, the record to follow.
+The record appears when it is whole: nothing is kept of a run that failed (a full disk, say) or was stopped (SIGTERM, SIGINT), and its
 command is to be repeated.
 
 Exit codes: 0 done, 64 usage, 65 a file that cannot be used, 70 failure, 75 stopped by a signal.
@@ -44,12 +45,14 @@ try:
     import numpy as np
 
     from record_file import DTYPES, RecordFile, Row, model_identity, temporary_of
-    from record_inputs import (LARGEST, Prompt, Refused, check_output, check_prompts, check_weights, positions_of, read_config,
+    from record_inputs import (LARGEST, Prompt, Refused, check_followed, check_output, check_prompts, check_weights, positions_of, read_config,
                                read_followed, read_prompts)
     from record_streams import Streams, whole, words_of
 except ImportError as missing:
-    print(f"record_transformers: {missing}: use a Python that has torch, transformers, numpy and h5py", file=sys.stderr)
-    sys.exit(70)
+    if not {"-h", "--help"} & set(sys.argv[1:]):
+        print(f"record_transformers: {missing}: use a Python that has torch, transformers, numpy and h5py", file=sys.stderr)
+        sys.exit(70)
+    DTYPES = ("float64", "float32", "float16", "bfloat16")  # --help ends before any other of them is used
 
 VARIABLES = ("CUDA_", "CUBLAS_", "NCCL_", "OMP_", "MKL_", "ONEDNN_", "DNNL_", "TORCH_", "PYTORCH_", "ATEN_", "NVIDIA_TF32")
 
@@ -250,6 +253,15 @@ def check_packages() -> None:
         raise ImportError(f"{sys.executable} has no {' and no '.join(missing)}")
 
 
+def check_device(device: str) -> None:
+    if device == "cuda":
+        import torch
+
+        if not torch.cuda.is_available():
+            raise Refused(f"--device cuda: torch {torch.__version__} sees no GPU here: nvidia-smi says whether there is one; a torch "
+                          "built for CPUs sees none", 70)
+
+
 def run(a: argparse.Namespace) -> None:
     if bool(a.prompts) == bool(a.follow):
         raise Refused("give either --prompts FILE or --follow REF.h5", 64)
@@ -257,13 +269,16 @@ def run(a: argparse.Namespace) -> None:
     if (mode == "follow" and not a.follow) or (mode == "greedy" and a.follow):
         raise Refused(f"--mode {mode} goes {'with' if mode == 'follow' else 'without'} --follow REF.h5", 64)
     config = read_config(a.model)
-    if not a.check:
+    for_study = a.check and "SHARDRIFT_STUDY" in os.environ
+    if not for_study:
         check_output(a.output, a.overwrite, a.model, {"--prompts": a.prompts, "--follow": a.follow})
     if a.tensor_parallel:
         check_ranks(config)
-    if a.check and a.follow and not a.follow.exists():
+    if for_study and a.follow and not a.follow.exists():
         prompts = []  # a study's runs are asked before there is a record to follow
     else:
+        if a.follow and config.get("vocab_size"):
+            check_followed(a.follow, config["vocab_size"])
         prompts = read_followed(a.follow) if a.follow else read_prompts(a.prompts)
     if mode == "score":
         for prompt in prompts:
@@ -273,8 +288,11 @@ def run(a: argparse.Namespace) -> None:
     check_weights(a.model)
     if a.check:
         check_packages()
+        if not for_study:  # which may run elsewhere, as a job
+            check_device(a.device)
         return
     end_on_signals(temporary_of(a.output))
+    check_device(a.device)
     engine = Engine(a, positions)
     vocab = encode(engine, prompts)
     check_prompts(prompts, engine.vocabulary, positions)

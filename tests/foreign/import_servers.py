@@ -285,7 +285,11 @@ def check_lists_of_prompts(scratch: Scratch) -> None:
 
 def check_analysis(scratch: Scratch) -> None:
     """Choices are compared, and what is not is said first."""
-    says(scratch.run("inspect", "chat.h5", "--validate"), "6 rows, 0 with all logits", "choices are compared")
+    output = scratch.run("inspect", "chat.h5", "--validate")
+    says(output, "6 rows, 0 with all logits", "choices are compared")
+    # Empty texts say as little as none.
+    says(output, *(f"/model/@{name}: " for name in ("architecture", "dtype", "quantization", "config", "identity", "weights", "tokenizer")))
+    says_not(output, "/@hash", "/@stop", "/@version")
     output = scratch.run("compare", "chat.h5", "completion.h5", code=2)
     says(output, "top-k only: chat and completion have not every logit of 2 of 2 prompts", "weights: chat and completion do not say",
          "verdict: inconclusive")
@@ -298,11 +302,27 @@ def check_analysis(scratch: Scratch) -> None:
     scratch.run("import", "other.jsonl", "--prompts", "prompts.jsonl", "--output", "other.h5", *ENGINE)
     says(scratch.run("compare", "chat.h5", "other.h5", code=1), "verdict: differs", "token 3 of first",
          "at the 2 choices that differ the reference's first token led its second by 2.38 to 2.38 in logits")
+    check_gate(scratch)
     for command in (("gate",), ("explain",), ("report", "--output", "page.html")):
         output = scratch.run(command[0], "chat.h5", "other.h5", *command[1:], code=2 if command[0] == "gate" else 0)
         if command[0] != "report":
             says(output, "top-k only")
             assert output.index("not comparable") < 400, output
+
+
+def check_gate(scratch: Scratch) -> None:
+    """Whatever the thresholds, nothing passes without logits; what choices decide can fail."""
+    limit = "[data]\nprompts = 1\ntokens = 3\n[limits]\n"
+    for name, limits, other, code, state in (("flips", "flips = 0.999\n", "completion", 2, "inconclusive"),
+                                             ("texts", "changed_prompts = 0.99\n", "completion", 2, "inconclusive"),
+                                             ("far", "flips = 0.999\n", "other", 2, "inconclusive"),
+                                             ("none", "changed_prompts = 0.001\n", "other", 1, "fail")):
+        (scratch / f"{name}.toml").write_text(limit + limits)
+        output = scratch.run("gate", "chat.h5", f"{other}.h5", "--thresholds", f"{name}.toml", code=code)
+        says(output, f"verdict: {state}", "No." if other == "other" else "Not known yet.")
+        says_not(output, "keeps every limit")
+        if code == 2:
+            says(" ".join(output.split()), "choices alone pass no limit: no logits of chat and " + other)
 
 
 def check_parts_of_prompts(scratch: Scratch) -> None:

@@ -198,6 +198,31 @@ def check_other_files(scratch: Scratch) -> None:
     scratch.refuses("inspect", "one.h5", "--validate", "--json", "x.json", says="--validate", code=64)
 
 
+def check_moved(scratch: Scratch) -> None:
+    """Rows and what they chose, moved by one: greedy rows were then fed other tokens than were chosen. --validate calls it wrong;
+    compare and gate leave such prompts out and say so, pass nothing and call nothing a difference."""
+    for name in ("moved", "all"):
+        shutil.copy(scratch / "one.h5", scratch / f"{name}.h5")
+        with h5py.File(scratch / f"{name}.h5", "r+", libver="v110") as file:
+            group = file["prompts/a"]
+            group["chosen"][:] = np.roll(group["chosen"][:], 1)
+            group["logits"][:] = np.roll(group["logits"][:], 1, 0)
+            if name == "all":
+                del file["prompts/b"]  # of one row, which cannot be moved
+        said = "(a: moved: row 0 chose token" if name == "moved" else "a: of all: row 0 chose token"
+        says(scratch.run("inspect", f"{name}.h5", "--validate", code=65), "/prompts/a/input_ids: row 0 chose token")
+        for files in (("one.h5", f"{name}.h5"), (f"{name}.h5", "one.h5"), (f"{name}.h5", f"{name}.h5")):
+            for command in ("compare", "gate"):
+                for _ in range(2):  # measured, and kept
+                    output = " ".join(scratch.run(command, *files, code=2 if name == "moved" else 65).split())
+                    says_not(output, "No.", "verdict: differs")
+                    if name == "moved":
+                        says(output, "damaged or wrong: 1 of 2 prompts is left out, of which a record contradicts itself", said,
+                             "in mode greedy the chosen one is fed", "--validate says all of it", "verdict: inconclusive")
+                    else:
+                        says(output, "row 0 chose token", "no prompt is left to compare; shardrift inspect FILE --validate says all")
+
+
 def check_top(scratch: Scratch) -> None:
     """A record of the most likely tokens alone, and one whose rows hold a NaN."""
     shutil.copy(scratch / "one.h5", scratch / "top.h5")
@@ -243,6 +268,9 @@ def check_top(scratch: Scratch) -> None:
         with h5py.File(scratch / "list.h5", "r+", libver="v110") as file:
             changed_list(file["prompts/a/top"])
         says(scratch.run("inspect", "list.h5", "--validate", code=65), "/prompts/a/top: " + expected)
+    for value in ("a", "b"):  # what compare makes of such a list
+        said = "damaged or wrong: 1 of 2 prompts" if value == "a" else "list: row 0: the probabilities of its list sum to 2.46"
+        says(scratch.run("compare", "top.h5", "list.h5", code=2), said)
     shutil.copy(scratch / "one.h5", scratch / "nan.h5")
     with h5py.File(scratch / "nan.h5", "r+", libver="v110") as file:
         file["prompts/a/logits"][2, 3] = np.nan
@@ -256,6 +284,7 @@ def main() -> None:
     check_doubts(scratch)
     check_json(scratch)
     check_other_files(scratch)
+    check_moved(scratch)
     check_top(scratch)
     shutil.rmtree(scratch.folder)
 

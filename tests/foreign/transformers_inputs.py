@@ -15,6 +15,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import types
 from pathlib import Path
 from unittest import mock
 
@@ -28,6 +29,7 @@ import record_transformers  # noqa: E402
 from record_file import RecordFile, Row, temporary_of  # noqa: E402
 from record_inputs import positions_of, read_followed  # noqa: E402
 
+SCRIPT = SOURCE / "scripts/python/record_transformers.py"
 VOCABULARY = 17
 POSITIONS = 8
 
@@ -109,18 +111,47 @@ def check_outputs(folder: Folder) -> None:
 
 
 def check_checks(folder: Folder) -> None:
-    """--check refuses what a run would, whether the record is there or not, and writes nothing."""
+    """--check refuses what a run would, with the run's exit codes, and writes nothing; what a study makes, its run need not find yet."""
+    record(folder / "ref.h5")
+    found = mock.patch("importlib.util.find_spec", return_value=object())
+    for check in ((), ("--check",)):
+        with found:
+            folder.given(64, "nowhere is no folder", output="nowhere/out.h5", more=check)
+            folder.given(64, "exists", output="ref.h5", more=check)
+            folder.script(65, "--follow", "not-yet.h5", "--output", "out.h5", *check, expected=("--follow not-yet.h5: no record",))
+            with h5py.File(folder / "ref.h5", "r+") as file:
+                file["model"].attrs["vocabulary"] = 99
+            folder.script(65, "--follow", "ref.h5", "--output", "out.h5", *check,
+                          expected=("--follow ref.h5: is of a vocabulary of 99, the model has 17",))
+            with h5py.File(folder / "ref.h5", "r+") as file:
+                file["model"].attrs["vocabulary"] = VOCABULARY
+            no_gpu = types.SimpleNamespace(__version__="9.9", cuda=types.SimpleNamespace(is_available=lambda: False))
+            with mock.patch.dict(sys.modules, {"torch": no_gpu}):
+                folder.given(70, "--device cuda: torch 9.9 sees no GPU here", more=("--device", "cuda", *check))
+            gpu = types.SimpleNamespace(__version__="9.9", cuda=types.SimpleNamespace(is_available=lambda: True))
+            if check:
+                with mock.patch.dict(sys.modules, {"torch": gpu}):
+                    folder.says_nothing("--prompts", "prompts.jsonl", "--output", "out.h5", "--device", "cuda", *check)
+                folder.says_nothing("--follow", "ref.h5", "--output", "out.h5", *check)
+    (folder / "ref.h5").unlink()
     asked = ("--check", "--output", "nowhere/out.h5")
-    with mock.patch("importlib.util.find_spec", return_value=object()):
-        folder.says_nothing("--prompts", "prompts.jsonl", *asked)
+    with found, mock.patch.dict(os.environ, {"SHARDRIFT_STUDY": "check"}):
+        folder.says_nothing("--prompts", "prompts.jsonl", "--device", "cuda", *asked)
         folder.says_nothing("--follow", "not-yet.h5", *asked)
         folder.script(64, "--prompts", "prompts.jsonl", "--batch", "3", *asked, expected=("unrecognized arguments: --batch 3",))
         folder.prompts("[]")
         folder.script(65, "--prompts", "prompts.jsonl", *asked, expected=("no object with",))
         folder.prompts(json.dumps({"id": "p0", "tokens": [1, 2]}))
     with mock.patch("importlib.util.find_spec", side_effect=lambda name: None if name == "torch" else object()):
-        folder.script(70, "--prompts", "prompts.jsonl", *asked, expected=("has no torch: use a Python that has torch",))
-    assert not (folder / "nowhere").exists()
+        folder.given(70, "has no torch: use a Python that has torch", more=("--check",))
+    assert not (folder / "nowhere").exists() and not (folder / "out.h5").exists()
+    # Without NumPy it says how it is used, and nothing more.
+    without = f"import runpy, sys; sys.modules['numpy'] = None; runpy.run_path({str(SCRIPT)!r}, run_name='__main__')"
+    for words, code, expected in ((("--help",), 0, "--attention {eager,sdpa}"), (("--check",), 70, "use a Python that has torch")):
+        done = subprocess.run([sys.executable, "-c", without, *words], env=os.environ | {"PYTHONPATH": str(SCRIPT.parent)}, text=True,
+                              capture_output=True, check=False)
+        assert done.returncode == code, done
+        says(done.stdout + done.stderr, expected)
 
 
 def check_ids(folder: Folder) -> None:

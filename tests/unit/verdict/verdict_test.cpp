@@ -189,6 +189,12 @@ TEST(Verdict, WhatMorePromptsDoNotDecideIsNamed) {
   EXPECT_THAT(verdict.recommendation,
               AllOf(HasSubstr("nearest to passing is engine4"), Not(HasSubstr("would decide")),
                     HasSubstr("no logits of engine4: save the engine's (docs/engines.md)")));
+  // Choices alone pass no limit, kept as it may be.
+  for (const auto* name : {"flips", "changed_prompts"}) {
+    auto kept = only(name, 0.999);
+    kept.prompts = 1;
+    EXPECT_EQ(verdict_of(top, kept).state, State::inconclusive) << name;
+  }
   // Of what more prompts decide their number is still said.
   auto limits = only("changed_prompts", 0.05);
   limits.prompts = 1;
