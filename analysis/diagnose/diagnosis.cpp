@@ -7,6 +7,7 @@
 #include "analysis/diagnose/words.hpp"
 #include "analysis/measure/differences.hpp"
 #include "analysis/measure/measure.hpp"
+#include "analysis/measure/repeat.hpp"
 #include "common/error.hpp"
 #include "parallel/plan/plan_json.hpp"
 
@@ -37,7 +38,9 @@ bool computes_as(const Plan& plan, const Reader& run) {
 }
 
 // Why the reference is not judged.
-std::string not_judged(const RunSummary& reference, const RunSummary& candidate, const Plan& plan) {
+std::string not_judged(const RunSummary& reference, const RunSummary& candidate, const Plan& plan,
+                       bool cut_off) {
+  if (cut_off) return fmt::format("{}: {}: it is not judged", reference.name, cut_off_text());
   if (shards_of(reference.run) > 0)
     return fmt::format("{} has other numbers than {}: it is not judged, only its plan's order is",
                        reference.name, candidate.name);
@@ -74,10 +77,27 @@ SideComparison compared(Side side, const RunDistances& run, const std::vector<co
   comparison.rows_differ = run.rows_differ;
   comparison.elements_differ = run.elements_differ;
   comparison.band = static_cast<int>(band.size());
+  if (unit_roundoff(run.logits_dtype) > roundoff) comparison.stored_narrower = run.logits_dtype;
   comparison.drifts = drifts(run, band, roundoff);
   comparison.beyond = first_departure(comparison.drifts, Size::beyond);
   comparison.unclear = first_departure(comparison.drifts, Size::unclear);
   return comparison;
+}
+
+Size size_of_side(const SideComparison& side) {
+  return side.beyond ? Size::beyond : side.unclear ? Size::unclear : Size::within;
+}
+
+RepeatDrift repeat_drift(const Reader& repeat, const SideComparison& side) {
+  RepeatDrift found;
+  found.path = repeat.path().string();
+  found.name = name_of_run(repeat.path());
+  found.size = size_of_side(side);
+  for (const auto& drift : side.drifts) {
+    found.worst = std::max(found.worst, drift.worst);
+    found.mean = std::max(found.mean, drift.mean);
+  }
+  return found;
 }
 
 // The ranks of the first replica that have these shards of that layer.
@@ -149,18 +169,18 @@ class Diagnosing {
     for (const auto& run : made_)
       if (run.reader != &of_candidate && !(shards_beyond && run.run.role == RunRole::reference))
         band.push_back(&from_candidate.to(*run.reader));
-    // A repeat's distance from the candidate, row by row: the same tokens, so the same rows.
-    std::vector<RunDistances> moved;
-    for (const auto* repeat : repeats_) moved.push_back(distances(candidate_, *repeat));
-    for (const auto& one : moved) band.push_back(&one);
     add(compared(Side::candidate, from_candidate.to(candidate_), band, roundoff_));
-    if (computes_as(made_.front().run.plan, reference_)) {
+    for (const auto* repeat : repeats_)
+      diagnosis_.repeats.push_back(
+          repeat_drift(*repeat, compared(Side::candidate, from_candidate.to(*repeat), band, roundoff_)));
+    const bool cut_off = is_cut_off(reference_);
+    if (!cut_off && computes_as(made_.front().run.plan, reference_)) {
       std::vector<const RunDistances*> around = independent;
       if (two_plans && !shards_beyond) around.push_back(&from_reference.to(of_candidate));
       add(compared(Side::reference, from_reference.to(reference_), around, roundoff_));
     } else {
       diagnosis_.why.push_back(
-          not_judged(diagnosis_.reference, diagnosis_.candidate, made_.front().run.plan));
+          not_judged(diagnosis_.reference, diagnosis_.candidate, made_.front().run.plan, cut_off));
     }
     std::sort(diagnosis_.sides.begin(), diagnosis_.sides.end(),
               [](const auto& a, const auto& b) { return a.side < b.side; });
@@ -175,13 +195,22 @@ class Diagnosing {
       diagnosis_.why.push_back(
           fmt::format("other weights: {} was made with weights of another hash than the model's",
                       diagnosis_.candidate.path));
+    const auto apart = repeats_apart_text(diagnosis_, size_of_side(candidate));
+    if (!apart.empty()) {
+      diagnosis_.why.push_back(apart);
+      diagnosis_.to_record.insert(diagnosis_.to_record.begin(), "more repeats, to see which of them is rare");
+    }
     for (const auto& side : diagnosis_.sides) {
       if (!side.beyond) continue;
+      if (side.side == Side::candidate && !apart.empty()) {
+        diagnosis_.why.push_back(departure_text(diagnosis_, side, *side.beyond));
+        continue;
+      }
       diagnosis_.finding = Finding::defect;
       if (!diagnosis_.defect) locate(side);
       diagnosis_.why.push_back(departure_text(diagnosis_, side, *side.beyond));
     }
-    if (diagnosis_.finding == Finding::defect) return;
+    if (diagnosis_.finding == Finding::defect || !apart.empty()) return;
     if (candidate.seen == Seen::nothing || candidate.rows == 0) {
       diagnosis_.why.push_back(candidate.rows == 0
                                    ? "no row of the candidate was fed the tokens of the runs made here"
@@ -197,6 +226,7 @@ class Diagnosing {
     }
     diagnosis_.finding = Finding::noise;
     for (const auto& side : diagnosis_.sides) diagnosis_.why.push_back(within_text(diagnosis_, side));
+    if (!repeats_.empty()) diagnosis_.why.push_back(repeats_within_text(diagnosis_));
     if (candidate.equal()) diagnosis_.to_record.clear();
   }
 
@@ -230,15 +260,35 @@ const SideComparison* Diagnosis::find(Side side) const {
 }
 
 std::optional<Diagnosis> without_runs(const Reader& reference, const Reader& candidate) {
-  if (recorded_in(candidate) != Seen::nothing) return std::nullopt;
+  const bool cut_off = is_cut_off(candidate);
+  if (recorded_in(candidate) != Seen::nothing && !cut_off) return std::nullopt;
   Diagnosis diagnosis;
   diagnosis.reference = summary_of(reference);
   diagnosis.candidate = summary_of(candidate);
-  diagnosis.why.push_back(
-      fmt::format("{} holds no logits: nothing can be held against a rerun, and none was made",
-                  diagnosis.candidate.path));
+  diagnosis.why.push_back(fmt::format("{}{}: nothing can be held against a rerun, and none was made",
+                                      diagnosis.candidate.path,
+                                      cut_off ? fmt::format(": {}", cut_off_text()) : " holds no logits"));
   diagnosis.to_record = wanted_of(Seen::nothing, is_engines(diagnosis.candidate));
   return diagnosis;
+}
+
+void require_repeats(const Reader& candidate, const std::vector<const Reader*>& repeats) {
+  std::vector<RunSummary> known{summary_of(candidate)};
+  for (const auto* repeat : repeats) {
+    const auto refuse = [&](const std::string& of, const std::string& why) {
+      throw bad_data(
+          "--repeat {}: is no repeat of {}: {}; give the candidate's own configuration run once more",
+          repeat->path().string(), of, why);
+    };
+    auto again = summary_of(*repeat);
+    for (const auto& one : known)
+      if (const auto why = why_no_repeat(one, again); !why.empty()) refuse(one.path, why);
+    if (recorded_in(*repeat) == Seen::nothing)
+      throw bad_data("--repeat {}: has no logits: nothing of it can be held against a rerun; record them",
+                     repeat->path().string());
+    if (common_rows(candidate, *repeat) == 0) refuse(known.front().path, "no row was fed the same tokens");
+    known.push_back(std::move(again));
+  }
 }
 
 Diagnosis diagnose(const Reader& reference, const Reader& candidate, const std::vector<MadeRun>& made,

@@ -6,7 +6,8 @@
 //   candidate  against its plan's run: what the real devices add to the arithmetic
 //   shards     the candidate's plan against the reference's, both on one device: what the arithmetic of
 //   shards adds reference  against its plan's run
-// One comparison beyond rounding (drift.hpp) is a defect there. All within: noise. Else: cannot tell.
+// One comparison beyond rounding (drift.hpp) is a defect there. All within: noise. Else, and where of the
+// candidate and its repeats one is within and another is not: cannot tell.
 #pragma once
 #include <optional>
 #include <string>
@@ -37,12 +38,21 @@ struct SideComparison {
   std::int64_t rows = 0;
   std::int64_t rows_differ = 0;
   std::int64_t elements_differ = 0;
-  int band = 0;  // runs that say what rounding makes
+  int band = 0;                          // runs that say what rounding makes
+  std::optional<DType> stored_narrower;  // the dtype of its logits, where they were computed in a wider one
   std::vector<StationDrift> drifts;
   std::optional<Departure> beyond;   // the first
   std::optional<Departure> unclear;  // the first that is unclear or beyond
   // Every bit is the one device's.
   bool equal() const { return rows > 0 && seen != Seen::nothing && rows_differ == 0 && !unclear; }
+};
+
+// A repeat of the candidate, held against the candidate's plan's run as the candidate is.
+struct RepeatDrift {
+  std::string path, name;
+  Size size = Size::within;  // the largest of its stations
+  double worst = 0;          // of all stations: the largest excess of a row
+  double mean = 0;           // … and the largest root mean square over rows
 };
 
 // Where the defect lies.
@@ -60,6 +70,7 @@ struct Diagnosis {
   std::vector<SideComparison> sides;
   std::optional<Defect> defect;
   std::optional<statistics::RunToRun> run_to_run;  // where repeats of the candidate were given
+  std::vector<RepeatDrift> repeats;                // likewise
   bool other_weights = false;          // the candidate's record is of other weights than the model
   std::vector<std::string> why;        // sentences: what the finding rests on
   std::vector<std::string> to_record;  // what would tell more, of our worker as its flags; empty: nothing
@@ -75,8 +86,14 @@ struct MadeRun {
 // nullopt: it does, and runs are worth their time.
 std::optional<Diagnosis> without_runs(const record::Reader& reference, const record::Reader& candidate);
 
+// Throws bad_data where one of them is no repeat of the candidate (measure/repeat.hpp), is given twice, has
+// no logits, or no row that was fed what the candidate was.
+void require_repeats(const record::Reader& candidate, const std::vector<const record::Reader*>& repeats);
+
 // made: the runs of diagnosis_runs, the candidate's first, each fed the candidate's tokens. repeats: records
-// of the candidate's configuration, whose distances from it are noise whatever makes them.
+// of the candidate's configuration. They are judged as the candidate is, by the same levels: noise is what
+// all of them are. How far they are from the candidate widens no level, since a fault of one of the two would
+// excuse itself so.
 Diagnosis diagnose(const record::Reader& reference, const record::Reader& candidate,
                    const std::vector<MadeRun>& made, const std::vector<const record::Reader*>& repeats = {});
 

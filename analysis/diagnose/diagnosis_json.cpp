@@ -76,6 +76,16 @@ Json run_to_run_json(const std::optional<statistics::RunToRun>& run) {
           {"kl_floor", or_null(run->kl.floor.value)}, {"kl_above_floor", or_null(run->kl.excess.value)}};
 }
 
+Json repeats_json(const std::vector<RepeatDrift>& repeats) {
+  Json json = Json::array();
+  for (const auto& repeat : repeats)
+    json.push_back({{"path", repeat.path},
+                    {"size", name_of(repeat.size)},
+                    {"worst", or_null(repeat.worst)},
+                    {"mean", or_null(repeat.mean)}});
+  return json;
+}
+
 }  // namespace
 
 std::string diagnosis_json(const Diagnosis& diagnosis) {
@@ -88,6 +98,7 @@ std::string diagnosis_json(const Diagnosis& diagnosis) {
             {"why", diagnosis.why},
             {"to_record", diagnosis.to_record},
             {"run_to_run", run_to_run_json(diagnosis.run_to_run)},
+            {"repeats", repeats_json(diagnosis.repeats)},
             {"thresholds",
              {{"row_noise", kRowNoise},
               {"row_defect", kRowDefect},

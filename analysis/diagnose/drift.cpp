@@ -101,7 +101,12 @@ double unit_roundoff(DType dtype) {
 std::vector<StationDrift> drifts(const RunDistances& run, const std::vector<const RunDistances*>& band,
                                  double roundoff) {
   std::vector<StationDrift> all;
-  for (const auto& station : run.stations) all.push_back(drift_of(station, band, roundoff, run.seen));
+  for (const auto& found : run.stations) {
+    const auto& [point, shard] = found.station;
+    const bool logits = point.operation == record::Operation::logits && shard == kWholeRow;
+    const double stored = logits ? std::max(roundoff, unit_roundoff(run.logits_dtype)) : roundoff;
+    all.push_back(drift_of(found, band, stored, run.seen));
+  }
   return all;
 }
 

@@ -7,7 +7,8 @@
 //   - the median over the station's rows of that level relative to the row's norm, times this row's norm: a
 //     row on which the few runs of the band agree by luck is no more exact than others;
 //   - u · norm, u the unit roundoff of the dtype (Higham: Accuracy and Stability of Numerical Algorithms,
-//     2002, chapter 2): what storing the row once may move.
+//     2002, chapter 2): what storing the row once may move. Of logits that are stored narrower than they were
+//     computed it is the narrower dtype's.
 // The excess of a row is its distance over its level. Among runs that differ by rounding alone it is about 1:
 // the band's runs and the candidate are draws of one kind. A station is beyond where the excess of some row
 // is above kRowDefect, or the root mean square over rows above kMeanDefect; within where all are below

@@ -19,11 +19,15 @@ using record::Reader;
 
 constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
 
-// Engines may give log-probabilities in the logits' place: they are logits less a number of each row.
-bool has_log_probabilities(const Reader& run) {
+std::string logits_setting(const Reader& run) {
   const auto& settings = run.run().environment.settings;
   const auto found = settings.find(kLogitsSetting);
-  return found != settings.end() && found->second.starts_with("log-probabilities");
+  return found == settings.end() ? std::string() : found->second;
+}
+
+// Engines may give log-probabilities in the logits' place: they are logits less a number of each row.
+bool has_log_probabilities(const Reader& run) {
+  return logits_setting(run).starts_with("log-probabilities");
 }
 
 void to_log_probabilities(std::vector<double>& row) {
@@ -57,7 +61,34 @@ Seen seen_in(const Reader& target, const Reader& run, const std::vector<std::str
   return seen;
 }
 
+Alignment aligned(const Reader& target, const record::PromptRecord& t, const Reader& run,
+                  const record::PromptRecord& r) {
+  if (t.prompt.tokens != r.prompt.tokens)
+    throw bad_data("{}: prompt {} has other tokens than in {}: these runs did not get the same prompts",
+                   run.path().string(), t.prompt.id, target.path().string());
+  return align(t.rows, r.rows);
+}
+
+std::vector<std::string> common_prompts(const Reader& target, const Reader& run) {
+  const auto in_run = run.prompt_ids();
+  std::vector<std::string> ids;
+  for (const auto& id : target.prompt_ids())
+    if (std::find(in_run.begin(), in_run.end(), id) != in_run.end()) ids.push_back(id);
+  return ids;
+}
+
 }  // namespace
+
+bool is_cut_off(const Reader& run) {
+  return logits_setting(run).find("cut off") != std::string::npos;
+}
+
+std::int64_t common_rows(const Reader& target, const Reader& run) {
+  std::int64_t rows = 0;
+  for (const auto& id : common_prompts(target, run))
+    rows += aligned(target, target.prompt(id), run, run.prompt(id)).count;
+  return rows;
+}
 
 Seen recorded_in(const Reader& run) {
   return seen_in(run, run, run.prompt_ids());
@@ -86,10 +117,7 @@ class Walk {
  private:
   void add_prompt(const std::string& id, const record::PromptRecord& t) {
     const auto r = run_.prompt(id);
-    if (t.prompt.tokens != r.prompt.tokens)
-      throw bad_data("{}: prompt {} has other tokens than in {}: these runs did not get the same prompts",
-                     run_.path().string(), id, target_.path().string());
-    alignment_ = align(t.rows, r.rows);
+    alignment_ = aligned(target_, t, run_, r);
     found_.rows += alignment_.count;
     if (found_.seen == Seen::operations) add_sketches(id);
     if (found_.seen == Seen::streams) add_streams(id, t, r);
@@ -248,11 +276,8 @@ std::vector<RowName> rows_of(const Reader& target) {
 
 RunDistances distances(const Reader& target, const Reader& run) {
   RunDistances found;
-  const auto in_run = run.prompt_ids();
-  std::vector<std::string> ids;
-  for (const auto& id : target.prompt_ids())
-    if (std::find(in_run.begin(), in_run.end(), id) != in_run.end()) ids.push_back(id);
-  Walk(target, run, found).measure(ids);
+  found.logits_dtype = run.run().logits_dtype;
+  Walk(target, run, found).measure(common_prompts(target, run));
   return found;
 }
 

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "common/dtype.hpp"
 #include "common/named_enum.hpp"
 #include "record/reader.hpp"
 
@@ -47,9 +48,10 @@ struct RowName {
 
 struct RunDistances {
   Seen seen = Seen::nothing;
-  std::int64_t rows = 0;             // compared
-  std::int64_t rows_differ = 0;      // whose logits have other bits
-  std::int64_t elements_differ = 0;  // logits
+  std::int64_t rows = 0;                // compared
+  std::int64_t rows_differ = 0;         // whose logits have other bits
+  std::int64_t elements_differ = 0;     // logits
+  DType logits_dtype = DType::float64;  // the run's, as stored: what was rounded to it is no difference
   std::vector<StationDistances>
       stations;  // in running order; of one operation the whole row first, then shards
   const StationDistances* find(const Station& station) const;
@@ -60,6 +62,14 @@ std::vector<RowName> rows_of(const record::Reader& target);
 
 // What every prompt of a record has, and so could be held against another run.
 Seen recorded_in(const record::Reader& run);
+
+// Whether a record's logits are log-probabilities of which those far below the largest were cut off, as its
+// settings say (llama.cpp's --kl-divergence-base): what is left of them bears no distance of rows.
+bool is_cut_off(const record::Reader& run);
+
+// Rows of both that distances() compares: fed the same tokens at the same positions. Throws bad_data
+// likewise.
+std::int64_t common_rows(const record::Reader& target, const record::Reader& run);
 
 // Rows of both that were fed the same tokens at the same positions. Operations that lie on shards are
 // compared shard by shard where both runs have as many, and as whole rows where they are whole tensors.

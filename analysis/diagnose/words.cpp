@@ -152,12 +152,50 @@ std::string within_text(const Diagnosis& diagnosis, const SideComparison& side) 
   auto text = fmt::format("{} differs from {} in {} of {}, as far as rounding may drive it: {}",
                           side_text(diagnosis, side.side), against(side.side), side.rows_differ,
                           counted(side.rows, "row"), excess_text(side));
+  if (side.stored_narrower)
+    text += fmt::format(
+        ". Its logits are stored in {}, narrower than they were computed: what is less than half a "
+        "unit in the last place of that is not seen",
+        name_of(*side.stored_narrower));
   if (side.seen == Seen::logits)
     text += fmt::format(
         ". Logits alone were seen: a defect that moves them less than {:g} times as far as rounding does in "
         "every row, and {:g} times in the mean, is not seen so",
         kRowNoise, kMeanNoiseOfLogits);
   return text;
+}
+
+std::string repeats_apart_text(const Diagnosis& diagnosis, Size candidate) {
+  std::vector<std::string> within;
+  std::vector<std::string> not_within;
+  (candidate == Size::within ? within : not_within).push_back(diagnosis.candidate.name);
+  for (const auto& repeat : diagnosis.repeats)
+    (repeat.size == Size::within ? within : not_within)
+        .push_back(fmt::format("{} ({}, {:.3g} in the mean)", repeat.name, times(repeat.worst), repeat.mean));
+  if (within.empty() || not_within.empty()) return "";
+  return fmt::format(
+      "a run and its repeat are not of one kind: {} {} within what rounding makes, {} {} not; which of them "
+      "is "
+      "the engine's usual one, these runs do not say",
+      fmt::join(within, " and "), within.size() == 1 ? "is" : "are", fmt::join(not_within, " and "),
+      not_within.size() == 1 ? "is" : "are");
+}
+
+std::string repeats_within_text(const Diagnosis& diagnosis) {
+  double worst = 0;
+  double mean = 0;
+  for (const auto& repeat : diagnosis.repeats) {
+    worst = std::max(worst, repeat.worst);
+    mean = std::max(mean, repeat.mean);
+  }
+  return fmt::format(
+      "{} of it, held against the same run, {} within rounding as well: at most {:.3g} and {:.3g} times",
+      counted(static_cast<std::int64_t>(diagnosis.repeats.size()), "repeat"),
+      diagnosis.repeats.size() == 1 ? "is" : "are", worst, mean);
+}
+
+std::string_view cut_off_text() {
+  return "its log-probabilities are cut off far below the largest, and coded more coarsely than rounding";
 }
 
 std::vector<std::string> wanted_of(Seen seen, bool of_engine) {

@@ -20,6 +20,15 @@ std::string departure_text(const Diagnosis& diagnosis, const SideComparison& sid
 // That a side does not.
 std::string within_text(const Diagnosis& diagnosis, const SideComparison& side);
 
+// That of the candidate, whose size is given, and its repeats one is within rounding and another is not;
+// empty: all or none are.
+std::string repeats_apart_text(const Diagnosis& diagnosis, Size candidate);
+// That all repeats are within rounding, as the candidate is.
+std::string repeats_within_text(const Diagnosis& diagnosis);
+
+// Of a record that is_cut_off.
+std::string_view cut_off_text();
+
 // What a record does not hold and would tell more: of our worker as its flags, of another engine in words.
 std::vector<std::string> wanted_of(Seen seen, bool of_engine);
 

@@ -5,6 +5,7 @@
 #include <map>
 
 #include "common/error.hpp"
+#include "parallel/plan/plan_json.hpp"
 
 namespace shardrift::analysis {
 namespace {
@@ -28,12 +29,12 @@ ProbedCollective probed_of(const record::CollectiveInfo& info) {
   return probed;
 }
 
-}  // namespace
-
-std::optional<CollectiveProfile> recorded_profile(const record::RunInfo& run) {
+// The maps of those collectives that `wanted` picks.
+template <typename Wanted>
+std::optional<CollectiveProfile> profile_of(const record::RunInfo& run, const Wanted& wanted) {
   CollectiveProfile profile;
   for (const auto& info : run.environment.collectives) {
-    if (info.source != "probed" || info.library == "local") continue;
+    if (!wanted(info) || info.library == "local") continue;
     try {
       profile.add(probed_of(info));
     } catch (const Error& error) {
@@ -56,6 +57,22 @@ std::optional<CollectiveProfile> recorded_profile(const record::RunInfo& run) {
     profile.machine = run.environment.devices.front().host;
   }
   profile.date = run.created;
+  return profile;
+}
+
+}  // namespace
+
+std::optional<CollectiveProfile> recorded_profile(const record::RunInfo& run) {
+  return profile_of(run, [](const auto& info) { return info.source == "probed"; });
+}
+
+std::optional<CollectiveProfile> recorded_profile_of_fold(const record::RunInfo& run) {
+  auto profile =
+      profile_of(run, [](const auto& info) { return info.source == "profile" || info.source == "model"; });
+  if (!profile) return std::nullopt;
+  // Where it rounded the maps do not say; the plan that folded by them does.
+  const auto accumulator = plan_from_json(run.plan).reduction.accumulator;
+  for (auto& one : profile->probed) one.probe.accumulator = accumulator;
   return profile;
 }
 

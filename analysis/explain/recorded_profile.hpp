@@ -11,8 +11,11 @@ namespace shardrift::analysis {
 // nullopt where the record has no probed maps (one rank, local folds, an older file). Throws bad_data where
 // they are no order maps.
 std::optional<CollectiveProfile> recorded_profile(const record::RunInfo& run);
-// The same for runs that are launched eagerly and fold as this one summed, whose decode passes may have been
-// captured.
+// The maps that a run on one device folded by (--reduction profile), which a profile or its model gave it,
+// and where it rounded. nullopt: it folded by none. Throws bad_data likewise.
+std::optional<CollectiveProfile> recorded_profile_of_fold(const record::RunInfo& run);
+// recorded_profile for runs that are launched eagerly and fold as this one summed, whose decode passes may
+// have been captured.
 std::optional<CollectiveProfile> recorded_profile_of_eager(const record::RunInfo& run);
 
 }  // namespace shardrift::analysis

@@ -54,9 +54,15 @@ std::string graft_text(const GraftTable& table) {
   if (table.plain.rows_differ == 0) {
     text += "\nthe candidate has the reference's bits: there is nothing to take away\n";
   } else if (const auto* best = table.best()) {
-    text += fmt::format("\nthe reference's {} at {} takes away most: {} of the KL, {}\n", table.operation,
-                        best->layer < 0 ? "its place" : place(table, *best), percent(table.taken(best->left)),
-                        flips_taken(table.plain.flips, best->left.flips));
+    const auto where = best->layer < 0 ? "its place" : place(table, *best);
+    const double taken = table.taken(best->left);
+    const auto flips = flips_taken(table.plain.flips, best->left.flips);
+    text += taken > 0 ? fmt::format("\nthe reference's {} at {} takes away most: {} of the KL, {}\n",
+                                    table.operation, where, percent(taken), flips)
+                      : fmt::format(
+                            "\nthe reference's {} takes away none of the KL, wherever it is put in; least is "
+                            "added at {}: {} of it, {}\n",
+                            table.operation, where, percent(-taken), flips);
   }
   return legible(text, Newlines::kept);
 }

@@ -1,6 +1,9 @@
 #include "analysis/measure/differences.hpp"
 
 #include <algorithm>
+#include <array>
+#include <cmath>
+#include <limits>
 #include <map>
 #include <nlohmann/json.hpp>
 
@@ -101,7 +104,53 @@ void add_vocabulary(std::vector<Difference>& out, const std::vector<std::string>
     }
 }
 
+using nlohmann::json;
+
+constexpr std::array kNoNumber{"_name_or_path", "transformers_version", "torch_dtype",  "dtype",
+                               "use_cache",     "initializer_range",    "bos_token_id", "eos_token_id",
+                               "pad_token_id",  "attention_dropout"};
+constexpr const char* kQuantization = "quantization_config";
+
+bool same_value(const json& a, const json& b) {
+  if (!a.is_number() || !b.is_number()) return a == b;
+  const double x = a.get<double>();
+  const double y = b.get<double>();
+  return std::abs(x - y) <= std::numeric_limits<float>::epsilon() * std::max(std::abs(x), std::abs(y));
+}
+
+std::string value_text(const json& value) {
+  constexpr std::size_t kLongest = 60;
+  auto text = legible(value.dump(-1, ' ', true, json::error_handler_t::replace));
+  return text.size() > kLongest ? text.substr(0, kLongest) + "…" : text;
+}
+
+std::optional<Difference> first_difference(const json& a, const json& b, const std::string& path) {
+  for (const auto& [key, value] : a.items()) {
+    const auto other = b.find(key);
+    if (other == b.end() || std::find(kNoNumber.begin(), kNoNumber.end(), key) != kNoNumber.end()) continue;
+    if (value.is_object() && other->is_object()) {
+      if (auto inside = first_difference(value, *other, path + key + ".")) return inside;
+    } else if (!same_value(value, *other)) {
+      return Difference{legible(path + key), value_text(value), value_text(*other)};
+    }
+  }
+  return std::nullopt;
+}
+
 }  // namespace
+
+std::optional<Difference> config_difference(const std::string& reference, const std::string& candidate) {
+  const auto r = json::parse(reference, nullptr, false);
+  const auto c = json::parse(candidate, nullptr, false);
+  if (!r.is_object() || !c.is_object()) return std::nullopt;
+  if (r.contains(kQuantization) != c.contains(kQuantization)) {
+    const auto text = [](const json& one) {
+      return one.contains(kQuantization) ? value_text(one[kQuantization]) : std::string("none");
+    };
+    return Difference{kQuantization, text(r), text(c)};
+  }
+  return first_difference(r, c, "");
+}
 
 std::vector<Difference> differences_of(const record::RunInfo& reference, const record::RunInfo& candidate) {
   std::vector<Difference> out;

@@ -1,5 +1,6 @@
 // What two runs were told and where they ran: the possible causes of everything compare finds.
 #pragma once
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,11 @@ struct Difference {
 // What an engine's record does not say is no difference. Model first (another checkpoint explains most), then
 // plan and mode, then devices, libraries, settings, variables.
 std::vector<Difference> differences_of(const record::RunInfo& reference, const record::RunInfo& candidate);
+
+// The first key that both config.json texts have with other values (numbers: further apart than float32
+// tells, as GGUF files hold them), or the quantization that only one has. Keys that change no number, such as
+// special token ids and dtypes, are passed over. nullopt: there is none, or a text is no JSON object.
+std::optional<Difference> config_difference(const std::string& reference, const std::string& candidate);
 
 // Who computed it, where that was not shardrift-run: the plan's `engine`, in its writer's words; else empty.
 std::string engine_of(const record::RunInfo& run);

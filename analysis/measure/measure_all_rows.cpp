@@ -31,16 +31,6 @@ using MeasureProgress = std::function<void(double share)>;
 
 constexpr std::size_t kBlockBytes = 1 << 20;  // of one file's rows in a thread's memory at a time
 
-// Another checkpoint of the vocabulary (other dtype, quantized, fine-tuned) may be compared: differences_of
-// says so. Its token ids must mean the same.
-void require_same_vocabulary(const Reader& reference, const Reader& candidate) {
-  const auto& r = reference.run().model;
-  const auto& c = candidate.run().model;
-  if (r.vocabulary != c.vocabulary)
-    throw bad_data("{}: vocabulary of {}, {} has {}: these runs are of different models",
-                   candidate.path().string(), c.vocabulary, reference.path().string(), r.vocabulary);
-}
-
 // Ids in both files, in the reference's order; the others are `missing`. Complete files that share none are
 // not compared.
 std::vector<std::string> common_prompts(const Reader& reference, const Reader& candidate,
@@ -268,6 +258,16 @@ unsigned threads_of(const RowReading& how, std::int64_t vocabulary) {
 }
 
 }  // namespace
+
+// Another checkpoint of the vocabulary (other dtype, quantized, fine-tuned) may be compared: differences_of
+// says so. Its token ids must mean the same.
+void require_same_vocabulary(const Reader& reference, const Reader& candidate) {
+  const auto& r = reference.run().model;
+  const auto& c = candidate.run().model;
+  if (r.vocabulary != c.vocabulary)
+    throw bad_data("{}: vocabulary of {}, {} has {}: these runs are of different models",
+                   candidate.path().string(), c.vocabulary, reference.path().string(), r.vocabulary);
+}
 
 Measurement measure_all_rows(const Reader& reference, const Reader& candidate, const RowReading& how) {
   require_same_vocabulary(reference, candidate);

@@ -14,6 +14,8 @@ struct RowReading {
   unsigned threads = 0;  // 0: as many as there are cores; the numbers do not depend on it
   std::function<void(double share)> progress;  // called now and then with the share done, in [0, 1]
 };
+// Throws bad_data where the token ids of two records cannot mean the same: vocabularies of other sizes.
+void require_same_vocabulary(const record::Reader& reference, const record::Reader& candidate);
 Measurement measure_all_rows(const record::Reader& reference, const record::Reader& candidate,
                              const RowReading& how = {});
 

@@ -172,11 +172,22 @@ void add_weights(std::vector<std::string>& out, const Measurement& m) {
         "the records are of different weights: what differs is the model, not how it was sharded");
     return;
   }
+  if (const auto differs = config_difference(r.model.config, c.model.config)) {
+    out.push_back(fmt::format("the records are of different models: config.json says {} {} in {}, {} in {}",
+                              differs->what, differs->reference, m.reference.name, differs->candidate,
+                              m.candidate.name));
+    return;
+  }
   std::vector<std::string> silent;
   for (const auto* run : {&m.reference, &m.candidate})
     if (run->run.model.weights.empty() && !engine_of(run->run).empty()) silent.push_back(run->name);
   if (silent.empty()) return;
-  const bool alike = !r.model.identity.empty() && r.model.identity == c.model.identity;
+  const bool known = !r.model.identity.empty() && !c.model.identity.empty();
+  const bool alike = known && r.model.identity == c.model.identity;
+  if (known && !alike) {
+    out.emplace_back("models: the tensors' names, dtypes, shapes or sizes are others in the two records");
+    return;
+  }
   out.push_back(
       fmt::format("weights: {} {} not say of which: {}that both ran the same is taken on trust",
                   fmt::join(silent, " and "), silent.size() == 1 ? "does" : "do",

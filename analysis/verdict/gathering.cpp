@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "analysis/measure/repeat.hpp"
 #include "common/error.hpp"
 
 namespace shardrift::verdict {
@@ -44,23 +45,12 @@ void Gathering::require_same_weights(const record::Reader& record) const {
       record.path().string(), reference_.path().string());
 }
 
-// What is no repeat would be subtracted as if it were the machine's own noise.
 void Gathering::require_repeat(const record::Reader& record, const analysis::Measurement& measurement) const {
-  const auto& one = measurement.reference;
-  const auto& again = measurement.candidate;
-  const auto refuse = [&](const std::string& why) {
+  const auto why = analysis::why_no_repeat(measurement.reference, measurement.candidate);
+  if (!why.empty())
     throw bad_data(
         "{}: is no repeat of {}: {}; a noise floor is the reference's own configuration run once more",
         record.path().string(), reference_.path().string(), why);
-  };
-  std::error_code ignored;
-  if (std::filesystem::equivalent(record.path(), reference_.path(), ignored)) refuse("it is the same file");
-  if (again.run.mode != one.run.mode) refuse(fmt::format("mode {} against {}", again.run.mode, one.run.mode));
-  if (again.run.plan != one.run.plan) refuse(fmt::format("{} against {}", again.plan, one.plan));
-  // Two runs may begin in the same second, but not take the same time to the last digit.
-  if (one.pace.passes > 0 && again.run.created == one.run.created && again.pace.seconds == one.pace.seconds &&
-      again.pace.slowest == one.pace.slowest)
-    refuse("it is a copy, of the same second and with the same times");
 }
 
 Evidence Gathering::evidence() && {

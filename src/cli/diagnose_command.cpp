@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "analysis/diagnose/diagnosis_presenters.hpp"
+#include "analysis/measure/measure_all_rows.hpp"
 #include "cli/commands.hpp"
 #include "cli/diagnose_run.hpp"
 #include "common/input_files.hpp"
@@ -69,9 +70,10 @@ ExitCode diagnose(const std::vector<std::string>& arguments) {
   known.files(files, 2);
   add_diagnose_run_options(known, flags);
   known
-      .option("repeat", repeats, "FILE",
-              "the candidate's configuration once more, of an engine whose bits change from run to run; may "
-              "be repeated")
+      .option(
+          "repeat", repeats, "FILE",
+          "the candidate's configuration once more, of an engine whose bits change from run to run, judged "
+          "as the candidate is; may be repeated")
       .option("json", json, "FILE", "write the same results as JSON");
   if (!known.read(arguments)) return ExitCode::ok;
   if (files.size() != 2)
@@ -83,6 +85,7 @@ ExitCode diagnose(const std::vector<std::string>& arguments) {
 
   const auto reference = record::Reader::open(files[0]);
   const auto candidate = record::Reader::open(files[1]);
+  analysis::require_same_vocabulary(reference, candidate);
   std::vector<record::Reader> opened_repeats;
   for (const auto& repeat : repeats) opened_repeats.push_back(record::Reader::open(repeat));
   const auto show = [&](const analysis::Diagnosis& diagnosis) {
@@ -91,7 +94,11 @@ ExitCode diagnose(const std::vector<std::string>& arguments) {
     written.close();
     return code_of(diagnosis.finding);
   };
+  std::vector<const record::Reader*> of_repeats;
+  for (const auto& repeat : opened_repeats) of_repeats.push_back(&repeat);
+  analysis::require_repeats(candidate, of_repeats);
   if (const auto at_once = analysis::without_runs(reference, candidate)) return show(*at_once);
+  for (const auto* run : {&reference, &candidate}) require_config_of(*run, flags.model);
   const auto runs = make_diagnosis_runs(reference, candidate, flags);
   if (runs.interrupted) return ExitCode::interrupted;
   for (const auto& text : runs.notes) note(text);
@@ -99,8 +106,6 @@ ExitCode diagnose(const std::vector<std::string>& arguments) {
   for (const auto& file : runs.files) opened.push_back(record::Reader::open(file.path));
   std::vector<analysis::MadeRun> made;
   for (std::size_t i = 0; i < opened.size(); ++i) made.push_back({runs.files[i].run, &opened[i]});
-  std::vector<const record::Reader*> of_repeats;
-  for (const auto& repeat : opened_repeats) of_repeats.push_back(&repeat);
   return show(analysis::diagnose(reference, candidate, made, of_repeats));
 }
 

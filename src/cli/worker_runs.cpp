@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "analysis/explain/recorded_profile.hpp"
+#include "analysis/measure/differences.hpp"
 #include "common/durable_file.hpp"
 #include "common/error.hpp"
 #include "parallel/plan/plan_fields.hpp"
@@ -66,7 +67,8 @@ void feed_as(const record::Reader& run, const fs::path& folder, study::Settings&
 }
 
 fs::path recorded_order(const record::Reader& run, const fs::path& folder) {
-  const auto profile = analysis::recorded_profile_of_eager(run.run());
+  auto profile = analysis::recorded_profile_of_eager(run.run());
+  if (!profile) profile = analysis::recorded_profile_of_fold(run.run());
   if (!profile) return {};
   write_profile(*profile, folder / kFoldedBy);
   return full_path(folder / kFoldedBy);
@@ -75,10 +77,28 @@ fs::path recorded_order(const record::Reader& run, const fs::path& folder) {
 void require_model_of(const record::Reader& run, const fs::path& model) {
   const auto& recorded = run.run().model.identity;
   if (recorded.empty()) return;
-  const auto given = Checkpoint::open(model).identity(read_model_config(model).text);
-  if (recorded != given)
-    throw bad_data("{}: was made with model {}, {} is {}: give its own --model", run.path().string(),
-                   recorded.substr(0, 12), model.string(), given.substr(0, 12));
+  const auto config = read_model_config(model).text;
+  const auto given = Checkpoint::open(model).identity(config);
+  if (recorded == given) return;
+  const auto differs = analysis::config_difference(run.run().model.config, config);
+  throw bad_data("{}: was made with model {}, {} is {}{}: give its own --model", run.path().string(),
+                 recorded.substr(0, 12), model.string(), given.substr(0, 12),
+                 differs ? fmt::format(", whose config.json says {} {}, not {}", differs->what,
+                                       differs->candidate, differs->reference)
+                         : "");
+}
+
+void require_config_of(const record::Reader& run, const fs::path& model) {
+  const auto config = read_model_config(model);
+  const auto& recorded = run.run().model;
+  if (const auto differs = analysis::config_difference(recorded.config, config.text))
+    throw bad_data(
+        "{}: was made with another model: its config.json says {} {}, that of {} {}: give its own --model",
+        run.path().string(), differs->what, differs->reference, model.string(), differs->candidate);
+  if (recorded.vocabulary != config.vocabulary)
+    throw bad_data("{}: vocabulary of {}, {} has {}: give its own --model", run.path().string(),
+                   recorded.vocabulary, model.string(), config.vocabulary);
+  if (recorded.config.empty()) require_model_of(run, model);
 }
 
 runner::RunnerOptions runner_options(const WorkerFlags& flags) {

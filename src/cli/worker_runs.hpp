@@ -29,12 +29,16 @@ inline constexpr const char* kFoldedBy = "profile.json";
 // The flags that feed a run what a record was fed: of a score record its prompts, which are written to
 // kFedPrompts, of others its tokens, which are followed.
 void feed_as(const record::Reader& run, const std::filesystem::path& folder, study::Settings& settings);
-// Writes kFoldedBy, and gives its whole path; empty: the record does not know the order.
+// Writes kFoldedBy, and gives its whole path: as the run's collective was seen to add, or of a run on one
+// device as it folded; empty: the record does not know the order.
 std::filesystem::path recorded_order(const record::Reader& run, const std::filesystem::path& folder);
 
 // Throws bad_data where the record says that it is of another model than this directory's (configuration,
 // tensors' names, dtypes and shapes); before anything is run with it.
 void require_model_of(const record::Reader& run, const std::filesystem::path& model);
+// The same where other tensors are no reason: config.json's values and the vocabulary alone; the identity
+// where the record has no config.json.
+void require_config_of(const record::Reader& run, const std::filesystem::path& model);
 
 // Where such runs are made; the options of the same names.
 struct WorkerFlags {

@@ -101,6 +101,22 @@ TEST(DiagnoseCommand, RefusesWhatItCannotUse) {
   const auto over =
       run({one.string(), one.string(), "--model", fixture("tiny-llama").string(), "--json", one.string()});
   EXPECT_EQ(over.code, 64) << over.output;
+  // The candidate is no repeat of itself.
+  const auto itself =
+      run({one.string(), one.string(), "--model", fixture("tiny-llama").string(), "--repeat", one.string()});
+  EXPECT_EQ(itself.code, 65) << itself.output;
+  EXPECT_THAT(itself.output, HasSubstr("it is the same file"));
+  // Another epsilon of the norms in the directory, which no record was made with.
+  const fs::path other = folder / "other";
+  fs::copy(fixture("tiny-llama"), other);
+  auto config = json::parse(std::ifstream(other / "config.json"));
+  config["rms_norm_eps"] = 0.001;
+  std::ofstream(other / "config.json") << config;
+  const auto refused = run({one.string(), one.string(), "--model", other.string()});
+  EXPECT_EQ(refused.code, 65) << refused.output;
+  EXPECT_THAT(refused.output,
+              AllOf(HasSubstr("was made with another model: its config.json says rms_norm_eps "),
+                    HasSubstr(" 0.001: give its own --model")));
 }
 
 }  // namespace

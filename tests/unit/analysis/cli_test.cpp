@@ -292,6 +292,12 @@ TEST_F(Program, DiagnosingNothingRunsNothing) {
   EXPECT_THAT(out_, HasSubstr("to know more, record: --record logits --sketches\n"));
   EXPECT_FALSE(std::filesystem::exists(scratch_ / "out/diagnose"));
   EXPECT_EQ(nlohmann::json::parse(contents(scratch_ / "d.json")).at("finding"), "cannot tell");
+  auto wider = engine;
+  wider.model.vocabulary = 6;
+  write_record(scratch_ / "wider.h5", wider,
+               {greedy_prompt(wider, "p0", 0, {{0, 1, 0, 0, 0, 0}, {0, 0, 1, 0, 0, 0}}, false)});
+  EXPECT_EQ(run("diagnose a.h5 wider.h5 --model none"), 65);
+  EXPECT_THAT(error_, HasSubstr("wider.h5: vocabulary of 6, a.h5 has 5: these runs are of different models"));
   engine.plan = R"({"engine": "a server"})";
   write_record(scratch_ / "server.h5", engine, {greedy_prompt(engine, "p0", 0, rows, false)});
   EXPECT_EQ(run("diagnose a.h5 server.h5 --model none"), 2) << error_;

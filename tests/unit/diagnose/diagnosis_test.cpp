@@ -165,6 +165,30 @@ TEST_F(DiagnosisOf, WithoutLogitsNothingCanBeSaid) {
   EXPECT_THAT(diagnosis_text(diagnosis), HasSubstr("record: --record logits --sketches"));
 }
 
+// llama.cpp's base files: coded, and cut off.
+TEST_F(DiagnosisOf, LogProbabilitiesThatAreCutOffCannotTell) {
+  auto prompt = moved(1, 0.9F);
+  prompt.sketches = {};
+  prompt.hidden = {};
+  auto run = sketched_run(1);
+  write_record(scratch_ / "one.h5", run, {prompt});
+  run.environment.settings["logits"] = "log-probabilities, rounded to 16 bits and cut off there";
+  write_record(scratch_ / "kld.h5", run, {prompt});
+  const auto one = Reader::open(scratch_ / "one.h5");
+  const auto kld = Reader::open(scratch_ / "kld.h5");
+  EXPECT_FALSE(without_runs(kld, one));
+  const auto diagnosis = without_runs(one, kld);
+  ASSERT_TRUE(diagnosis);
+  EXPECT_EQ(diagnosis->finding, Finding::cannot_tell);
+  EXPECT_THAT(diagnosis_text(*diagnosis), HasSubstr("kld.h5: its log-probabilities are cut off"));
+  // As a reference it is not judged.
+  const std::vector<MadeRun> made{{{RunRole::candidate, "candidate", plan_of(1)}, &one}};
+  const auto beside = diagnose(kld, one, made);
+  EXPECT_EQ(beside.find(Side::reference), nullptr);
+  EXPECT_EQ(beside.finding, Finding::noise);
+  EXPECT_THAT(diagnosis_text(beside), HasSubstr("kld: its log-probabilities are cut off"));
+}
+
 TEST_F(DiagnosisOf, HiddenStatesNameTheLayerAlone) {
   auto candidate = moved(2, 0.001F);
   candidate.sketches = {};
@@ -184,18 +208,80 @@ TEST_F(DiagnosisOf, LogitsAloneNameNoPlace) {
                     HasSubstr("departs from its own plan on one device somewhere before the logits: by ")));
 }
 
-// What repeats move is noise, whatever makes it; what exceeds them is not.
-TEST_F(DiagnosisOf, RepeatsWidenTheBand) {
+// An engine whose bits change from run to run: all its runs are as near their plan as rounding drives them.
+TEST_F(DiagnosisOf, RepeatsNearThePlanAreNoise) {
+  const auto diagnosis = diagnosed(moved(2, 0.003F), {moved(2, 0), moved(2, 0.002F)});
+  EXPECT_EQ(diagnosis.finding, Finding::noise);
+  ASSERT_TRUE(diagnosis.run_to_run);
+  EXPECT_EQ(diagnosis.run_to_run->floor.rows, 6);
+  EXPECT_EQ(diagnosis.run_to_run->floor.rows_differ, 6);
+  EXPECT_THAT(
+      diagnosis_text(diagnosis),
+      AllOf(HasSubstr("2 repeats of it, held against the same run, are within rounding as well: at most "),
+            HasSubstr("run-to-run: 2 repeats, the bits of 6 of 6 rows (100%) move")));
+}
+
+// A fault in one of the two is no noise, whichever has it.
+TEST_F(DiagnosisOf, ARunAndARepeatOfTwoKindsCannotTell) {
+  const auto faulty = diagnosed(moved(2, 0.2F), {moved(2, 0.003F)});
+  EXPECT_EQ(faulty.finding, Finding::cannot_tell);
+  EXPECT_FALSE(faulty.defect);
+  EXPECT_EQ(faulty.repeats.front().size, Size::within);
+  EXPECT_THAT(diagnosis_text(faulty),
+              AllOf(HasSubstr("a run and its repeat are not of one kind: again-0 ("),
+                    HasSubstr(" is within what rounding makes, tp2 is not"),
+                    HasSubstr("tp2 departs from its own plan on one device in mlp_sum of layer 1"),
+                    HasSubstr("record: more repeats")));
+  const auto excused = diagnosed(moved(2, 0.003F), {moved(2, 0.002F), moved(2, 0.2F)});
+  EXPECT_EQ(excused.finding, Finding::cannot_tell);
+  EXPECT_THAT(diagnosis_text(excused), HasSubstr("not of one kind: tp2 and again-0 ("));
+  // What is wrong without any repeat stays so.
+  EXPECT_EQ(diagnosed(moved(2, 0.9F), {moved(2, 0.002F)}, 0, 0.9F).finding, Finding::defect);
+}
+
+// Nor do two that are wrong alike, or each in its own way, excuse each other.
+TEST_F(DiagnosisOf, RepeatsThatAreWrongTooExcuseNothing) {
   EXPECT_EQ(diagnosed(moved(2, 0.2F)).finding, Finding::defect);
-  const auto again = diagnosed(moved(2, 0.2F), {moved(2, 0.15F), moved(2, 0.3F)});
-  EXPECT_EQ(again.finding, Finding::noise);
-  ASSERT_TRUE(again.run_to_run);
-  EXPECT_EQ(again.run_to_run->floor.rows, 6);
-  EXPECT_EQ(again.run_to_run->floor.rows_differ, 6);
-  EXPECT_THAT(diagnosis_text(again), HasSubstr("run-to-run: 2 repeats, the bits of 6 of 6 rows (100%) move"));
-  const auto still = diagnosed(moved(2, 0.9F), {moved(2, 0.9F)});
-  EXPECT_EQ(still.finding, Finding::defect);
-  EXPECT_THAT(diagnosis_text(still), HasSubstr("run-to-run: 1 repeat, no bit of 3 rows moves"));
+  EXPECT_EQ(diagnosed(moved(2, 0.2F), {moved(2, 0.15F), moved(2, 0.3F)}).finding, Finding::defect);
+  const auto alike = diagnosed(moved(2, 0.9F), {moved(2, 0.9F)});
+  EXPECT_EQ(alike.finding, Finding::defect);
+  EXPECT_THAT(diagnosis_text(alike), HasSubstr("run-to-run: 1 repeat, no bit of 3 rows moves"));
+}
+
+TEST_F(DiagnosisOf, OnlyARepeatIsTakenForOne) {
+  const auto written = [&](const std::string& name, int shards, const auto& change) {
+    auto run = sketched_run(shards);
+    run.created = "2026-11-30T00:00:00Z of " + name;
+    auto prompt = moved(shards, 0.001F);
+    change(run, prompt);
+    write_record(scratch_ / (name + ".h5"), run, {prompt});
+    return Reader::open(scratch_ / (name + ".h5"));
+  };
+  const auto nothing = [](auto&, auto&) {};
+  const auto candidate = written("tp2", 2, nothing);
+  const auto again = written("again", 2, nothing);
+  EXPECT_NO_THROW(require_repeats(candidate, {&again}));
+  const auto refused = [&](const std::vector<const Reader*>& repeats) {
+    const auto error = record::testing::error_of([&] { require_repeats(candidate, repeats); });
+    EXPECT_EQ(error.code(), ExitCode::bad_data);
+    return std::string(error.what());
+  };
+  EXPECT_THAT(refused({&candidate}), HasSubstr("tp2.h5: it is the same file"));
+  EXPECT_THAT(refused({&again, &again}), HasSubstr("again.h5: it is the same file"));
+  const auto one = written("one", 1, nothing);
+  EXPECT_THAT(refused({&one}), AllOf(HasSubstr("one.h5: is no repeat of "), HasSubstr(" against ")));
+  const auto other = written("other", 2, [](auto& run, auto&) { run.model.identity = "another"; });
+  EXPECT_THAT(refused({&other}), HasSubstr("model another against "));
+  const auto half = written("half", 2, [](auto& run, auto&) { run.model.dtype = "float16"; });
+  EXPECT_THAT(refused({&half}), HasSubstr("computed in float16 against "));
+  const auto bare = written("bare", 2, [](auto&, auto& prompt) {
+    prompt.sketches = {};
+    prompt.hidden = {};
+    prompt.logits.clear();
+  });
+  EXPECT_THAT(refused({&bare}), HasSubstr("bare.h5: has no logits"));
+  const auto fed = written("fed", 2, [](auto&, auto& prompt) { prompt.prompt.id = "p9"; });
+  EXPECT_THAT(refused({&fed}), HasSubstr("no row was fed the same tokens"));
 }
 
 // For json_schema.py: every kind of document there is.
@@ -209,7 +295,7 @@ TEST_F(DiagnosisOf, WritesJsonToBeCheckedAgainstItsSchema) {
   write("noise", diagnosed(moved(2, 0.003F)));
   write("defect", diagnosed(moved(2, 0.9F)));
   write("cannot-tell", diagnosed(moved(2, 0.0115F)));
-  write("repeats", diagnosed(moved(2, 0.2F), {moved(2, 0.15F)}));
+  write("repeats", diagnosed(moved(2, 0.2F), {moved(2, 0.003F)}));
 }
 
 }  // namespace

@@ -94,6 +94,20 @@ TEST(Drift, BelowOneRoundingIsNone) {
   EXPECT_EQ(judged(run, {drawn(2, 0)})[0].size, Size::beyond);
 }
 
+// What a narrower dtype of the stored logits rounds is in their level, and in that of nothing else.
+TEST(Drift, OfLogitsThatAreStoredNarrower) {
+  const std::vector<Station> stations{kQkv, {{Operation::logits, 0}, kWholeRow}};
+  auto run = drawn(1, unit_roundoff(DType::bfloat16) / 2, stations);
+  const auto band = drawn(2, 1e-7, stations);
+  EXPECT_EQ(drifts(run, {&band}, unit_roundoff(DType::float32))[1].size, Size::beyond);
+  run.logits_dtype = DType::bfloat16;
+  const auto found = drifts(run, {&band}, unit_roundoff(DType::float32));
+  EXPECT_EQ(found[0].size, Size::beyond);
+  EXPECT_EQ(found[1].size, Size::within);
+  for (auto& distance : run.stations[1].distance) distance *= 64;
+  EXPECT_EQ(drifts(run, {&band}, unit_roundoff(DType::float32))[1].size, Size::beyond);
+}
+
 // A row on which the band agrees by luck has the level of the others.
 TEST(Drift, OfALuckyRowIsHeldAgainstTheOthers) {
   auto band = drawn(2, 1e-3);

@@ -71,6 +71,22 @@ TEST(RecordedProfile, PredictionsAndOneRankHaveNone) {
   EXPECT_FALSE(recorded_profile(run));
 }
 
+// A run on one device that folded by a profile holds its maps, and its plan says where it rounded.
+TEST(RecordedProfile, OfAFoldIsWhatItFoldedBy) {
+  auto run = live_run();
+  EXPECT_FALSE(recorded_profile_of_fold(run));
+  for (auto& info : run.environment.collectives) info.source = "profile";
+  run.environment.collectives.back().source = "model";
+  run.plan.insert(run.plan.size() - 1, R"(,"accumulate":"float32")");
+  const auto profile = recorded_profile_of_fold(run);
+  ASSERT_TRUE(profile);
+  const auto read_back = profile_from_json(profile_to_json(*profile), "test");
+  EXPECT_EQ(read_back.probed.size(), 2U);
+  EXPECT_EQ(read_back.accumulator(DType::bfloat16), Accumulator::float32);
+  EXPECT_EQ(describe(read_back.map_for(CollectiveOperation::all_reduce, DType::bfloat16, 8)),
+            "[0, 5) (1+2)+0 / [5, 8) (0+1)+2");
+}
+
 TEST(RecordedProfile, NonsenseIsBadData) {
   auto run = live_run();
   run.environment.collectives[0].trees[0] = "0+0";

@@ -109,6 +109,11 @@ TEST(GraftTable, IsShownAndReadBack) {
   adds.plain.flips = 0;
   adds.layers[0].left.flips = 1;
   EXPECT_THAT(graft_text(adds), HasSubstr("50.0% of the KL, but 1 flip where there were none\n"));
+  auto worse = table;
+  for (auto& layer : worse.layers) layer.left.kl_mean = table.plain.kl_mean * 1.5;
+  EXPECT_THAT(graft_text(worse),
+              HasSubstr("attention_sum takes away none of the KL, wherever it is put in; least "
+                        "is added at layer 0: 50.0% of it, "));
   auto equal = table;
   equal.plain.rows_differ = 0;
   EXPECT_THAT(graft_text(equal), HasSubstr("nothing to take away"));
