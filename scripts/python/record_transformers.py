@@ -10,8 +10,9 @@ then: shardrift compare one.h5 eager.h5. Needs torch, transformers, NumPy and h5
 installs none of the first two.
 
 One prompt at a time: a prefill pass over its tokens, then one pass a token over the dynamic cache, each row's most likely token
-(lowest id at ties) fed next: the passes that model.generate(do_sample=False) makes. --follow REF.h5 feeds another record's tokens
-instead, so that rows stay comparable after a flip; --mode score makes one pass over each prompt and records all its rows.
+(lowest id at ties) fed next: the passes that model.generate(do_sample=False) makes, but that generate's prefill computes the logits
+of its last row alone, whose last bits may be others on a CPU. --follow REF.h5 feeds another record's tokens instead, so that rows
+stay comparable after a flip; --mode score makes one pass over each prompt and records all its rows.
 --tensor-parallel is transformers' own plan (tp_plan="auto") over torch.distributed's ranks; rank 0 writes.
 
 --record hidden adds the residual stream after the embedding and after each decoder layer, of every recorded row, by which
