@@ -176,7 +176,7 @@ NearTies near_ties(const record::Reader& run, const ModelConfig& config, const C
       ++ties.rows;
       before = std::max(before, reached_in_pass(row, messages.of(row), config.hidden));
       if (before == Reached::seldom) ++ties.seldom;
-      if (before == Reached::no || before == Reached::seldom) continue;
+      if (before < Reached::not_known) continue;
       ++ties.reached;
       if (before == Reached::not_known) ++ties.not_known;
       const auto step = static_cast<std::int64_t>(i);

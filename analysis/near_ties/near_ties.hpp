@@ -60,8 +60,8 @@ struct NearTies {
   std::vector<SentMessage> messages;  // by their elements, captured ones after eager ones
   std::int64_t rows = 0;
   std::int64_t reached = 0;  // rows that depend on a sum that is added otherwise, or may be, where a profile
-  std::int64_t seldom = 0;   // rows that depend on MessageDiff::seldom alone: not among them
   std::int64_t not_known = 0;  //   does not know it; of these: that depend on such sums alone
+  std::int64_t seldom = 0;     // not among these: rows that depend on MessageDiff::seldom alone
   bool mixture = false;        // tokens may go to other experts: that moves logits further than rounding
   double expected = 0;         // sum of all reached rows' probabilities
   double scale = 0;            // RMS of s over all reached rows

@@ -108,8 +108,7 @@ std::string near_ties_answer(const NearTies& ties, const OrderRun* run) {
   if (ties.reached == 0 && ties.seldom > 0) {
     text = fmt::format(
         "{} of the record's {} {} on sums that are added in another order, but in a wider dtype and rounded "
-        "once: few of "
-        "these, if any, have other bits, and no flip is expected{}\n",
+        "once: few of these, if any, have other bits, and no flip is expected{}\n",
         ties.seldom, counted(ties.rows, "step"), ties.seldom == 1 ? "depends" : "depend",
         run == nullptr ? " (--run computes both)" : "");
   } else if (ties.reached == 0) {
@@ -125,13 +124,11 @@ std::string near_ties_answer(const NearTies& ties, const OrderRun* run) {
     text += fmt::format("; {} of them so near a tie that they can flip: about {:.1f} flips are expected\n",
                         ties.near.size(), ties.expected);
   }
-  if (run != nullptr)
-    text = (run->rows_differ == 0 ? "run on one device, no bit of the record's rows moves\n" : "") + text;
-  if (run != nullptr)
-    text += fmt::format("run on one device, {} of {} {} another token; {} among the {} named\n",
-                        run->flips.size(), counted(run->rows, "step"),
-                        run->flips.size() == 1 ? "chooses" : "choose", run->named(), ties.near.size());
-  return text;
+  if (run == nullptr) return text;
+  if (run->rows_differ == 0) text.insert(0, "run on one device, no bit of the record's rows moves\n");
+  return text + fmt::format("run on one device, {} of {} {} another token; {} among the {} named\n",
+                            run->flips.size(), counted(run->rows, "step"),
+                            run->flips.size() == 1 ? "chooses" : "choose", run->named(), ties.near.size());
 }
 
 std::string near_ties_text(const NearTies& ties, const OrderRun* run, std::size_t rows) {

@@ -20,8 +20,7 @@ Plan plan_of(const record::Reader& run) {
     if (run.run().model.dtype.empty())
       throw usage_error(
           "{}: does not say in which dtype it was computed, in which it is computed again here: write it as "
-          "the "
-          "attribute dtype of its group /model (\"bfloat16\"), or import it again with --dtype",
+          "the attribute dtype of its group /model (\"bfloat16\"), or import it again with --dtype",
           run.path().string());
     plan.dtype = named<DType>(run.path().string() + ": /model dtype", run.run().model.dtype);
     plan.logits_dtype = storage_of(plan.dtype);

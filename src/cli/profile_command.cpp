@@ -51,8 +51,9 @@ another order seldom moves a bit: that is said, and counts as a difference.
 
 exit code of diff: 0 all messages that both know are added alike (of the record, where
 one is given; with --run: no bit of its rows moves), 1 some are not (some move), 2 both
-know no message (no sum of the record): nothing can be said, 64 profiles that cannot be compared, 65 a file that is
-no profile or no record, 70 failure, 75 interrupted (run it again)
+know no message (not all sums of the record): nothing can be said, 64 profiles that
+cannot be compared, 65 a file that is no profile or no record, 70 failure, 75 interrupted
+(run it again)
 )";
 
 ExitCode show(const std::vector<std::string>& files) {

@@ -48,6 +48,40 @@ record::CollectiveInfo info_of(CollectiveOperation operation, std::int64_t count
   return info;
 }
 
+// The profile knows every sum that the run sends; what it does not know is said once, of all of them.
+void require_orders(const CollectiveProfile& profile, const Plan& plan, const Messages& messages) {
+  std::string refused;
+  std::set<std::int64_t> silent;
+  for_each_called(plan, messages, [&](std::int64_t count, bool captured) {
+    try {
+      profile.map_for(operation_of(plan), plan.dtype, count, captured);
+    } catch (const Error& error) {
+      if (refused.empty()) refused = error.what();
+      silent.insert(count);
+    }
+  });
+  if (silent.size() > 1)
+    refused += fmt::format("; this run sends {} such messages, of {} elements", silent.size(),
+                           fmt::join(silent, ", "));
+  if (!refused.empty()) throw usage_error("{}", refused);
+}
+
+// The run rounds where the sums of the profile do. Two shards are added once: there is one rounding wherever
+// it is said to be.
+void require_rounding(const CollectiveProfile& profile, const Plan& plan, const std::filesystem::path& file) {
+  const auto rounds = profile.accumulator(plan.dtype);
+  const auto asked = plan.reduction.accumulator;
+  if (plan.shards <= 2 || asked == rounds) return;
+  const auto& whose = profile.of_engine() ? profile.library : profile.transport;
+  if (rounds != Accumulator::message)
+    throw usage_error("{}: that {} all-reduce adds {} messages in {} and rounds once: give --accumulate {}",
+                      file.string(), whose, name_of(plan.dtype), name_of(rounds), name_of(rounds));
+  if (plan.reduction.partial == PartialDType::model)
+    throw usage_error(
+        "{}: that {} all-reduce rounds {} messages at every add, --accumulate {} once: leave it out",
+        file.string(), whose, name_of(plan.dtype), name_of(asked));
+}
+
 }  // namespace
 
 void require_peer_sums(const World& world, const Plan& plan, const Pinning& pinning) {
@@ -96,33 +130,8 @@ std::optional<CollectiveProfile> open_profile(const RunOptions& options, const M
   if (profile.ranks != plan.shards)
     throw usage_error("{}: a profile of {} ranks predicts --shards {}, not {}",
                       options.collective_profile.string(), profile.ranks, profile.ranks, plan.shards);
-  std::string refused;
-  std::set<std::int64_t> silent;
-  for_each_called(plan, messages, [&](std::int64_t count, bool captured) {
-    try {
-      profile.map_for(operation_of(plan), plan.dtype, count, captured);
-    } catch (const Error& error) {
-      if (refused.empty()) refused = error.what();
-      silent.insert(count);
-    }
-  });
-  if (silent.size() > 1)
-    refused += fmt::format("; this run sends {} such messages, of {} elements", silent.size(),
-                           fmt::join(silent, ", "));
-  if (!refused.empty()) throw Error(ExitCode::usage, refused);
-  // Two shards are added once: there is one rounding wherever it is said to be.
-  const auto rounds = profile.accumulator(plan.dtype);
-  if (plan.shards > 2 && rounds != Accumulator::message && plan.reduction.accumulator != rounds)
-    throw usage_error("{}: that {} all-reduce adds {} messages in {} and rounds once: give --accumulate {}",
-                      options.collective_profile.string(),
-                      profile.of_engine() ? profile.library : profile.transport, name_of(plan.dtype),
-                      name_of(rounds), name_of(rounds));
-  if (plan.shards > 2 && rounds == Accumulator::message && plan.reduction.accumulator != rounds &&
-      plan.reduction.partial == PartialDType::model)
-    throw usage_error(
-        "{}: that {} all-reduce rounds {} messages at every add, --accumulate {} once: leave it out",
-        options.collective_profile.string(), profile.of_engine() ? profile.library : profile.transport,
-        name_of(plan.dtype), name_of(plan.reduction.accumulator));
+  require_orders(profile, plan, messages);
+  require_rounding(profile, plan, options.collective_profile);
   return profile;
 }
 
