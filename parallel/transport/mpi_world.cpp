@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "common/progress.hpp"
+#include "common/stop_request.hpp"
 #include "common/system_reason.hpp"
 #include "parallel/transport/watchdog.hpp"
 
@@ -107,8 +108,12 @@ void Communicator::receive(std::span<std::byte> bytes, int peer) const {
 }
 
 World::World(int& argc, char**& argv) {
-  int provided = 0;
-  MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided);
+  {
+    // A rank that ended between its greeting and mpirun's answer left mpirun waiting for ever (4.1.4, seen).
+    const SecondSignalWaits until_met;
+    int provided = 0;
+    MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided);
+  }
   MPI_Comm_rank(MPI_COMM_WORLD, &rank_);
   MPI_Comm_size(MPI_COMM_WORLD, &size_);
   std::array<char, MPI_MAX_PROCESSOR_NAME> name{};

@@ -17,6 +17,7 @@ namespace {
 
 std::atomic<int> g_hasty{0};  // SIGINT and SIGTERM so far
 std::atomic<bool> g_read{false};
+std::atomic<bool> g_waits{false};
 std::atomic<int> g_descriptor{-1};
 
 void on_signal(int number) {
@@ -24,7 +25,7 @@ void on_signal(int number) {
   stop_requested = true;
   if (number == SIGINT || number == SIGTERM) {
     const int count = ++g_hasty;
-    if (count > 2 || (count == 2 && !g_read)) _exit(static_cast<int>(ExitCode::interrupted));
+    if (count > 2 || (count == 2 && !g_read && !g_waits)) _exit(static_cast<int>(ExitCode::interrupted));
   }
   constexpr std::uint64_t kOne = 1;
   [[maybe_unused]] const auto written = write(g_descriptor, &kOne, sizeof kOne);
@@ -42,6 +43,15 @@ void catch_stop_signals() {
   struct sigaction before {};
   if (sigaction(SIGHUP, nullptr, &before) == 0 && before.sa_handler != SIG_IGN)
     sigaction(SIGHUP, &action, nullptr);
+}
+
+SecondSignalWaits::SecondSignalWaits() {
+  g_waits = true;
+}
+
+SecondSignalWaits::~SecondSignalWaits() {
+  g_waits = false;
+  if (hurry_requested()) _exit(static_cast<int>(ExitCode::interrupted));
 }
 
 int stop_descriptor() {

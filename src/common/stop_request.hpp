@@ -8,8 +8,19 @@ namespace shardrift {
 extern std::atomic<bool> stop_requested;
 
 // SIGINT, SIGTERM, SIGHUP (unless nohup had it ignored) and SIGUSR1 set stop_requested. A second SIGINT or
-// SIGTERM ends the process at once (interrupted): by itself, or by whoever reads the descriptor below.
+// SIGTERM ends the process at once (interrupted): by itself, or by whoever reads the descriptor below; a
+// third one does in any case.
 void catch_stop_signals();
+
+// For a stretch of work that others would wait for if this process ended within it: a second signal ends the
+// process when this is destroyed.
+class SecondSignalWaits {
+ public:
+  SecondSignalWaits();
+  ~SecondSignalWaits();
+  SecondSignalWaits(const SecondSignalWaits&) = delete;
+  SecondSignalWaits& operator=(const SecondSignalWaits&) = delete;
+};
 
 // Readable after each such signal. Whoever reads it also looks at hurry_requested(), tells others and ends.
 int stop_descriptor();

@@ -1,8 +1,10 @@
 // Signals to any rank end a run in order, at one step for all ranks; a second one at once.
+#include <fcntl.h>
 #include <fmt/core.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <csignal>
 #include <filesystem>
@@ -122,23 +124,37 @@ TEST_F(Signals, AHangUpThatIsIgnoredStaysIgnored) {
   EXPECT_EQ(finished.code, 0) << finished.output;
 }
 
+// A rank that ends while MPI starts can leave mpirun waiting for ever.
+TEST_F(Signals, ASecondOneWhileMpiStartsEndsOnceItHas) {
+  const fs::path started = folder / "started";
+  auto command = on(2, {"--tensor-parallel", "2"}, output);
+  command.insert(command.begin() + 1, {"-x", std::string("LD_PRELOAD=") + SHARDRIFT_SIGNALLED_START, "-x",
+                                       "SHARDRIFT_TEST_STARTED=" + started.string()});
+  const auto finished = run_program(command);
+  EXPECT_EQ(finished.code, 75) << finished.output;
+  EXPECT_TRUE(fs::exists(started)) << finished.output;
+  EXPECT_FALSE(fs::exists(output));
+}
+
 // While a file does not come, as from a file server that hangs: whichever rank gets both.
 TEST_F(Signals, ASecondOneEndsAtOnceWhileInputIsWaitedFor) {
-  const fs::path flags = folder / "flags.fifo";
-  ASSERT_EQ(mkfifo(flags.c_str(), 0600), 0);
   for (const std::size_t rank : {0U, 1U}) {
+    const fs::path flags = folder / fmt::format("flags-{}.fifo", rank);
+    ASSERT_EQ(mkfifo(flags.c_str(), 0600), 0);
     Running job(on(2, {"--tensor-parallel", "2", "--config", flags.string()}, output));
-    std::vector<int> ranks;
-    ASSERT_TRUE(wait_for("both ranks to catch signals", [&] {
-      ranks = rank_processes(job.pid());
-      return job.has_ended() ||
-             (ranks.size() == 2 && catches(ranks[0], SIGTERM) && catches(ranks[1], SIGTERM));
+    int writer = -1;
+    ASSERT_TRUE(wait_for("a rank to open its flags", [&] {
+      writer = open(flags.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+      return job.has_ended() || writer >= 0;
     }));
     ASSERT_FALSE(job.has_ended()) << job.wait().output;
+    const auto ranks = rank_processes(job.pid());
+    ASSERT_EQ(ranks.size(), 2U);
     kill(ranks[rank], SIGINT);
     kill(ranks[rank], SIGTERM);
     const auto finished = job.wait();
     EXPECT_EQ(finished.code, 75) << finished.output;
+    close(writer);
   }
 }
 
