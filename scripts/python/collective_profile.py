@@ -12,7 +12,8 @@ from sum_order import ACCUMULATORS, Found
 
 FORMAT = "shardrift collective profile 1"
 TRANSPORT = "python"  # how this file's sums are called; the loader then names this program in its advice
-STEERING = ("NCCL_", "GLOO_", "TORCH_SYMM_MEM_", "VLLM_", "SGLANG_", "TRTLLM_")  # variables that may choose a way
+STEERING = ("NCCL_", "GLOO_", "TORCH_SYMM_MEM_", "VLLM_", "SGLANG_", "TRTLLM_")  # variables that may choose a way …
+IDLE = ("NCCL_DEBUG", "VLLM_DIST_IDENT", "VLLM_OBJECT_STORAGE_SHM_BUFFER_NAME")  # … but these; vLLM's are others at each start
 
 
 def device_name(device: str) -> str:
@@ -64,7 +65,7 @@ def save_profile(path: Path, found: list[Found], library: str, version: str, ran
     head = {"format": FORMAT, "library": library, "library_version": version, "transport": TRANSPORT, "ranks": ranks,
             "device": device_name(device), "machine": machine,
             "variables": {name: value for name, value in sorted(os.environ.items())
-                          if name.startswith(STEERING) and not name.startswith("NCCL_DEBUG")},
+                          if name.startswith(STEERING) and not name.startswith(IDLE)},
             "date": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"), "model": None}
     probed: dict[tuple, dict] = {}
     if path.exists():

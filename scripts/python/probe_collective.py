@@ -182,14 +182,19 @@ def probe_message(message: Message, repeats: int, progress: Progress) -> Found:
     found = probe_sum(message.total, ranks.size, message.count, message.dtype, repeats,
                       lambda call, of: progress(message.count, message.dtype, call, of), lambda here: any(ranks.gather(here)))
     found.calls += 1  # require_sum's
-    seen = ranks.gather((found.changed, message.seen.hexdigest()))
-    found.changed = max(changed for changed, _ in seen)
+    order = found.trees[0] if len(found.trees) == 1 else f"{len(found.trees)} orders"
+    seen = ranks.gather((found.changed, message.seen.hexdigest(), found.kind in ("tree", "another dtype", "cut off"), order, found.words))
+    changes, digests, explained, orders, words = zip(*seen)
+    found.changed = max(changes)
     if found.changed > 0:
         return found.named("nondeterministic", changed_words(found, repeats))
-    for rank, (_, digest) in enumerate(seen):
-        if digest != seen[0][1]:
-            raise ProbeError(f"ranks 0 and {rank} hold different sums of {message.count} {message.dtype} elements")
-    return found
+    other = next((rank for rank, digest in enumerate(digests) if digest != digests[0]), None)
+    if other is None:
+        return found
+    if not all(explained):  # a sum that no order explains is no all-reduce's
+        raise ProbeError(f"ranks 0 and {other} hold different sums of {found.count} {found.dtype} elements")
+    each = ", ".join(f"rank {rank} {one}" for rank, one in enumerate(orders))
+    return found.named("ranks differ", f"ranks hold different sums, each in an order of its own ({each}): {words[0]}")
 
 
 def probe(all_reduce: Callable, counts: Sequence[int], dtypes: Sequence[str] = ("bfloat16",), device: str = "cpu",

@@ -1,10 +1,14 @@
-"""What record_transformers.py is given, checked before any of it costs time: prompts, the followed record, the model's files,
-where the record goes. NumPy and h5py alone."""
+"""What a recorder is given, checked before any of it costs time: prompts, the followed record, the model's files, where the
+record goes. NumPy and h5py alone, but for the tokenizer of texts (transformers)."""
 
 from __future__ import annotations
 
+import argparse
+import importlib.util
 import json
 import os
+import platform
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,17 +17,10 @@ import h5py
 import numpy as np
 
 from record_file import safetensors_of, valid_id
+from record_program import Refused
 
 LARGEST = (1 << 31) - 1
 ID_RULE = "use letters, digits, '.', '_' and '-', at most 64, not starting with '.'"
-
-
-class Refused(Exception):
-    """Says in one sentence what is wrong with what was asked, and the exit code."""
-
-    def __init__(self, message: str, code: int = 65) -> None:
-        super().__init__(message)
-        self.code = code
 
 
 @dataclass
@@ -33,6 +30,58 @@ class Prompt:
     text: str = ""
     special_tokens: bool = True
     fed: list[int] = field(default_factory=list)  # after the prompt, in mode follow
+
+
+@dataclass
+class Asked:
+    """What the flags that recorders share ask for, read and checked."""
+
+    mode: str
+    prompts: list[Prompt]  # none where a study asks (--check) before there is a record to follow
+    config: dict[str, Any]
+    positions: int | None
+    for_study: bool
+
+
+def read_asked(a: argparse.Namespace) -> Asked:
+    """Everything but the engine's packages and its device."""
+    if bool(a.prompts) == bool(a.follow):
+        raise Refused("give either --prompts FILE or --follow REF.h5", 64)
+    mode = a.mode or ("follow" if a.follow else "greedy")
+    if (mode == "follow" and not a.follow) or (mode == "greedy" and a.follow):
+        raise Refused(f"--mode {mode} goes {'with' if mode == 'follow' else 'without'} --follow REF.h5", 64)
+    config = read_config(a.model)
+    for_study = a.check and "SHARDRIFT_STUDY" in os.environ
+    if not for_study:
+        check_output(a.output, a.overwrite, a.model, {"--prompts": a.prompts, "--follow": a.follow})
+    if for_study and a.follow and not a.follow.exists():
+        prompts = []
+    else:
+        if a.follow and config.get("vocab_size"):
+            check_followed(a.follow, config["vocab_size"])
+        prompts = read_followed(a.follow) if a.follow else read_prompts(a.prompts)
+    if mode == "score":
+        for prompt in prompts:
+            prompt.tokens, prompt.fed = prompt.tokens + prompt.fed, []
+    positions = positions_of(config)
+    check_prompts(prompts, config.get("vocab_size") or LARGEST, positions)
+    check_weights(a.model)
+    return Asked(mode, prompts, config, positions, for_study)
+
+
+def check_packages(*names: str) -> None:
+    """Without importing them, which takes many seconds."""
+    missing = [name for name in names if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ImportError(f"{sys.executable} has no {' and no '.join(missing)}")
+
+
+def processor_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or "CPU"
 
 
 # -- prompts -------------------------------------------------------------------------------------------------
@@ -102,6 +151,23 @@ def check_prompts(prompts: list[Prompt], vocabulary: int, positions: int | None)
         if positions is not None and length > positions:
             raise Refused(f"prompt '{prompt.name}' has {length} tokens, the model has {positions} positions (its config.json's, "
                           "stretched by its rope where that is scaled)")
+
+
+def encode(model: Path, prompts: list[Prompt], vocabulary: int) -> list[str]:
+    """Fills the tokens of texts by the model's tokenizer; the vocabulary's texts, where a prompt has one."""
+    if not any(prompt.text for prompt in prompts):
+        return []
+    import transformers
+
+    try:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(model, local_files_only=True)
+    except (OSError, ValueError) as error:
+        raise Refused(f'{model}: its tokenizer, which prompts of "text" need, cannot be loaded: give "tokens": '
+                      f"{' '.join(str(error).split())}")
+    for prompt in prompts:
+        if prompt.text and not prompt.tokens:
+            prompt.tokens = list(tokenizer(prompt.text, add_special_tokens=prompt.special_tokens)["input_ids"])
+    return [tokenizer.decode([token]) if token < len(tokenizer) else "" for token in range(vocabulary)]
 
 
 # -- a record's tokens ---------------------------------------------------------------------------------------

@@ -30,46 +30,32 @@ Exit codes: 0 done, 64 usage, 65 a file that cannot be used, 70 failure, 75 stop
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import inspect
 import os
 import platform
 import shlex
-import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
+from record_program import Parser, Refused, end_on_signals, ended
+
+PROGRAM = "record_transformers"
+NEEDS = "torch, transformers, numpy and h5py"
 try:
     import numpy as np
 
-    from record_file import DTYPES, RecordFile, Row, model_identity, temporary_of
-    from record_inputs import (LARGEST, Prompt, Refused, check_followed, check_output, check_prompts, check_weights, positions_of, read_config,
-                               read_followed, read_prompts)
+    from record_file import RecordFile, Row, model_identity, temporary_of
+    from record_inputs import Prompt, check_packages, check_prompts, encode, processor_name, read_asked
     from record_streams import Streams, whole, words_of
-except ImportError as missing:
+except ImportError as missing:  # --help ends before any of them is used
     if not {"-h", "--help"} & set(sys.argv[1:]):
-        print(f"record_transformers: {missing}: use a Python that has torch, transformers, numpy and h5py", file=sys.stderr)
+        print(f"{PROGRAM}: {missing}: use a Python that has {NEEDS}", file=sys.stderr)
         sys.exit(70)
-    DTYPES = ("float64", "float32", "float16", "bfloat16")  # --help ends before any other of them is used
 
 VARIABLES = ("CUDA_", "CUBLAS_", "NCCL_", "OMP_", "MKL_", "ONEDNN_", "DNNL_", "TORCH_", "PYTORCH_", "ATEN_", "NVIDIA_TF32")
-
-
-def end_on_signals(temporary: Path) -> None:
-    """At once, wherever it is: what is half written is removed, and neither HDF5 nor other threads are asked to finish."""
-
-    def end(number: int, frame: object) -> NoReturn:
-        temporary.unlink(missing_ok=True)
-        if os.environ.get("RANK", "0") == "0":
-            print(f"record_transformers: stopped by {signal.Signals(number).name}: nothing half written is left: run it again",
-                  file=sys.stderr, flush=True)
-        os._exit(75)
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, end)
 
 
 class Engine:
@@ -116,13 +102,6 @@ class Engine:
         if self.ranks > 1:
             parts.append(f"TP={self.ranks}")
         return ", ".join([*parts, self.dtype, self.device.type])
-
-    def tokenizer(self) -> Any:
-        try:
-            return self.transformers.AutoTokenizer.from_pretrained(self.a.model, local_files_only=True)
-        except (OSError, ValueError) as error:
-            raise Refused(f'{self.a.model}: its tokenizer, which prompts of "text" need, cannot be loaded: give "tokens": '
-                          f"{' '.join(str(error).split())}")
 
     def step(self, tokens: list[int], begin: int, cache: Any, last: bool = True) -> tuple[list[Row], Any]:
         """One pass over tokens at positions begin, …: the rows of all its tokens, or of the last alone, and the cache."""
@@ -209,25 +188,6 @@ def environment_of(engine: Engine, devices: list[dict[str, str]]) -> dict[str, A
     return {"devices": devices, "libraries": libraries, "settings": settings, "variables": variables}
 
 
-def processor_name() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or "CPU"
-
-
-def encode(engine: Engine, prompts: list[Prompt]) -> list[str]:
-    """Fills the tokens of texts; the vocabulary's texts, where a prompt has one."""
-    if not any(prompt.text for prompt in prompts):
-        return []
-    tokenizer = engine.tokenizer()
-    for prompt in prompts:
-        if prompt.text and not prompt.tokens:
-            prompt.tokens = list(tokenizer(prompt.text, add_special_tokens=prompt.special_tokens)["input_ids"])
-    return [tokenizer.decode([token]) if token < len(tokenizer) else "" for token in range(engine.vocabulary)]
-
-
 def recorded(engine: Engine, prompts: list[Prompt], mode: str) -> Iterator[tuple[Prompt, list[Row], str]]:
     for number, prompt in enumerate(prompts, 1):
         rows, stop = engine.score(prompt) if mode == "score" else engine.generate(prompt, mode == "follow")
@@ -247,13 +207,6 @@ def check_ranks(config: dict[str, Any]) -> None:
                           "ranks as divide them, or another model", 64)
 
 
-def check_packages() -> None:
-    """Without importing them, which takes many seconds."""
-    missing = [name for name in ("torch", "transformers") if importlib.util.find_spec(name) is None]
-    if missing:
-        raise ImportError(f"{sys.executable} has no {' and no '.join(missing)}")
-
-
 def check_device(device: str) -> None:
     if device == "cuda":
         import torch
@@ -264,108 +217,49 @@ def check_device(device: str) -> None:
 
 
 def run(a: argparse.Namespace) -> None:
-    if bool(a.prompts) == bool(a.follow):
-        raise Refused("give either --prompts FILE or --follow REF.h5", 64)
-    mode = a.mode or ("follow" if a.follow else "greedy")
-    if (mode == "follow" and not a.follow) or (mode == "greedy" and a.follow):
-        raise Refused(f"--mode {mode} goes {'with' if mode == 'follow' else 'without'} --follow REF.h5", 64)
-    config = read_config(a.model)
-    for_study = a.check and "SHARDRIFT_STUDY" in os.environ
-    if not for_study:
-        check_output(a.output, a.overwrite, a.model, {"--prompts": a.prompts, "--follow": a.follow})
+    asked = read_asked(a)
     if a.tensor_parallel:
-        check_ranks(config)
-    if for_study and a.follow and not a.follow.exists():
-        prompts = []  # a study's runs are asked before there is a record to follow
-    else:
-        if a.follow and config.get("vocab_size"):
-            check_followed(a.follow, config["vocab_size"])
-        prompts = read_followed(a.follow) if a.follow else read_prompts(a.prompts)
-    if mode == "score":
-        for prompt in prompts:
-            prompt.tokens, prompt.fed = prompt.tokens + prompt.fed, []
-    positions = positions_of(config)
-    check_prompts(prompts, config.get("vocab_size") or LARGEST, positions)
-    check_weights(a.model)
+        check_ranks(asked.config)
     if a.check:
-        check_packages()
-        if not for_study:  # which may run elsewhere, as a job
+        check_packages("torch", "transformers")
+        if not asked.for_study:  # which may run elsewhere, as a job
             check_device(a.device)
         return
-    end_on_signals(temporary_of(a.output))
+    end_on_signals(PROGRAM, temporary_of(a.output))
     check_device(a.device)
-    engine = Engine(a, positions)
-    vocab = encode(engine, prompts)
-    check_prompts(prompts, engine.vocabulary, positions)
+    engine = Engine(a, asked.positions)
+    vocab = encode(a.model, asked.prompts, engine.vocabulary)
+    check_prompts(asked.prompts, engine.vocabulary, asked.positions)
     model = {"architecture": engine.model.config.architectures[0], "dtype": engine.dtype,
              "config": (a.model / "config.json").read_text(),
              "quantization": "none" if not getattr(engine.model.config, "quantization_config", None) else "by transformers",
              "identity": model_identity(a.model)}
     devices = devices_of(engine)
-    results = recorded(engine, prompts, mode)
+    results = recorded(engine, asked.prompts, asked.mode)
     if engine.rank != 0:
         for _ in results:
             pass
         return
-    with RecordFile(a.output, engine=engine.describe(), mode=mode, dtype=engine.dtype, vocabulary=engine.vocabulary,
+    with RecordFile(a.output, engine=engine.describe(), mode=asked.mode, dtype=engine.dtype, vocabulary=engine.vocabulary,
                     command=shlex.join(sys.argv), model=model, vocab=vocab, top_k=a.top_k, level=a.record) as record:
         record.environment(**environment_of(engine, devices))
         for prompt, rows, stop in results:
             record.prompt(prompt.name, prompt.tokens, rows, stop=stop, words=prompt.text, device=devices[0]["name"])
 
 
-class Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.exit(64, f"record_transformers: {message}: see --help\n")
-
-
-def at_least(least: int) -> Callable[[str], int]:
-    def number(word: str) -> int:
-        if not word.isascii() or not word.isdigit() or int(word) < least:
-            raise argparse.ArgumentTypeError(f"{word}: an integer of at least {least} is expected")
-        return int(word)
-
-    return number
-
-
 def parse() -> argparse.Namespace:
-    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", type=Path, required=True, metavar="DIR", help="a Hugging Face directory")
-    parser.add_argument("--prompts", type=Path, metavar="FILE", help="prompts.jsonl, as shardrift-run reads it")
-    parser.add_argument("--follow", type=Path, metavar="REF.h5", help="a record whose tokens are fed")
-    parser.add_argument("--output", type=Path, required=True, metavar="OUT.h5", help="the record")
-    parser.add_argument("--overwrite", action="store_true", help="replace what lies there")
-    parser.add_argument("--check", action="store_true", help="only say whether this could run: nothing is computed or written")
-    parser.add_argument("--mode", choices=["greedy", "follow", "score"], help="default: greedy, with --follow follow")
+    parser = Parser(PROGRAM, __doc__)
     parser.add_argument("--record", choices=["logits", "hidden"], default="logits",
                         help="hidden: the residual stream after each layer, too (default: logits)")
     parser.add_argument("--attention", choices=["eager", "sdpa"], default="sdpa",
                         help="transformers' attention implementation (default: sdpa, as transformers itself)")
-    parser.add_argument("--dtype", choices=["auto", *DTYPES], default="auto", help="default: the checkpoint's")
-    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="default: cpu")
-    parser.add_argument("--threads", type=at_least(1), default=1, metavar="N", help="CPU threads (default: 1)")
-    parser.add_argument("--max-new-tokens", type=at_least(1), default=64, metavar="N", help="of each prompt (default: 64)")
-    parser.add_argument("--ignore-eos", action="store_true", help="go on after an end-of-sequence token")
     parser.add_argument("--tensor-parallel", action="store_true", help="tp_plan='auto' over torchrun's ranks")
-    parser.add_argument("--top-k", type=at_least(0), default=10, metavar="K", help="most likely tokens of a row (default: 10)")
-    parser.add_argument("--quiet", action="store_true", help="no progress")
     return parser.parse_args()
 
 
 def main() -> int:
     a = parse()
-    try:
-        run(a)
-    except Refused as refused:
-        print(f"record_transformers: {refused}", file=sys.stderr)
-        return refused.code
-    except ImportError as missing:
-        print(f"record_transformers: {missing}: use a Python that has torch, transformers, numpy and h5py", file=sys.stderr)
-        return 70
-    except Exception as error:  # of whatever kind torch and transformers have
-        print(f"record_transformers: {type(error).__name__}: {' '.join(str(error).split())}", file=sys.stderr)
-        return 70
-    return 0
+    return ended(PROGRAM, NEEDS, lambda: run(a))
 
 
 if __name__ == "__main__":

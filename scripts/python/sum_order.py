@@ -32,6 +32,7 @@ Words = np.ndarray
 Tree = "int | tuple[Tree, Tree]"
 Fill = Callable[[int], Words]
 Sum = Callable[[Fill], Words]
+Narrowing = Callable[[np.ndarray, str], Words]
 
 
 # -- numbers -------------------------------------------------------------------------------------------------
@@ -55,6 +56,13 @@ def rounded(values: np.ndarray, dtype: str) -> Words:
         bits = np.where(even & inexact, other, near).view(np.uint32)
         words = (bits.astype(np.uint64) + 0x7FFF + ((bits >> 16) & 1)) >> 16
         return np.where(np.isnan(values), 0x7FC0, words).astype(np.uint16)
+
+
+def cut_off(values: np.ndarray, dtype: str) -> Words:
+    """float64 values that a float32 holds to bfloat16, by leaving out the lower half of its bits."""
+    if dtype != "bfloat16":
+        raise ValueError(f"{dtype}: only bfloat16 is a part of a float32")
+    return (values.astype(np.float32).view(np.uint32) >> 16).astype(np.uint16)
 
 
 def random_words(rank: int, count: int, dtype: str) -> Words:
@@ -105,8 +113,8 @@ def spelled(tree: Tree) -> str:
     return spell(tree)[2]
 
 
-def folded(partials: list[Words], dtype: str, tree: Tree, accumulator: str = "message") -> Words:
-    """The partials added by that tree: rounded to the accumulator's dtype at every add and at the end to the message's."""
+def folded(partials: list[Words], dtype: str, tree: Tree, accumulator: str = "message", last: Narrowing = rounded) -> Words:
+    """The partials added by that tree: rounded to the accumulator's dtype at every add and at the end, by `last`, to the message's."""
     within = dtype if accumulator == "message" else accumulator
 
     def add(node: Tree) -> np.ndarray:
@@ -114,14 +122,14 @@ def folded(partials: list[Words], dtype: str, tree: Tree, accumulator: str = "me
         return widened(rounded(value, within), within)
 
     with np.errstate(invalid="ignore", over="ignore"):
-        return rounded(add(tree), dtype)
+        return last(add(tree), dtype)
 
 
 # -- the probe -----------------------------------------------------------------------------------------------
 @dataclass
 class Found:
     """What a probe saw of one message's sum. `kind`: tree (it can be folded on one device); or why not: nondeterministic,
-    another dtype, rounded once, no tree, unexplained."""
+    another dtype, cut off, rounded once, no tree, unexplained; ranks differ (probe_collective.py's)."""
 
     dtype: str
     count: int
@@ -194,14 +202,14 @@ def name_segments(found: Found, classes: np.ndarray, answers: np.ndarray) -> lis
     return trees
 
 
-def explained(found: Found, trees: list[Tree], accumulator: str, live: Words) -> int:
+def explained(found: Found, trees: list[Tree], accumulator: str, live: Words, last: Narrowing = rounded) -> int:
     """The first element that the found map, added in that dtype, gives otherwise than `live`; -1: none."""
     partials = [random_words(rank, found.count, found.dtype) for rank in range(found.ranks)]
     sums = np.empty_like(live)
     of_element = np.repeat([s[2] for s in found.segments], [s[1] - s[0] for s in found.segments])
     for place, tree in enumerate(trees):
         mine = of_element == place
-        sums[mine] = folded([partial[mine] for partial in partials], found.dtype, tree, accumulator)
+        sums[mine] = folded([partial[mine] for partial in partials], found.dtype, tree, accumulator, last)
     other = np.flatnonzero(sums.view(f"u{live.itemsize}") != live.view(f"u{live.itemsize}"))
     return int(other[0]) if other.size else -1
 
@@ -238,6 +246,8 @@ def judged(found: Found, trees: list[Tree], live: Words) -> Found:
         for other in OTHERS[found.dtype]:
             if explained(found, trees, other, live) < 0:
                 return found.named("another dtype", f"adds in {other}, which the message is converted to first")
+        if found.dtype == "bfloat16" and explained(found, trees, "float32", live, cut_off) < 0:
+            return found.named("cut off", "adds in float32, then cuts off to bfloat16 without rounding")
     if np.array_equal(live, exact_sum(found)):
         return found.named("rounded once", "rounded once: the exact sum, rounded (an accumulator too wide to show an order)")
     if odd:

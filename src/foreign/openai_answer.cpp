@@ -48,6 +48,13 @@ void add_top(const JsonObject& object, const char* key, const Json& text, double
     ++answer.dropped;
 }
 
+// llama.cpp's beside the text.
+std::optional<std::int32_t> own_id(const JsonObject& entry) {
+  const auto* id = entry.get("id");
+  if (id == nullptr) return std::nullopt;
+  return static_cast<std::int32_t>(entry.integer_of("id", *id, 0, kMostIds - 1));
+}
+
 void add_alone(Place& place, Answer& answer) {
   place.top.push_back({place.token, *place.own});
   ++answer.alone;
@@ -105,29 +112,6 @@ void read_completion(const JsonObject& logprobs, const TokenTexts& texts,
   }
 }
 
-void read_chat(const JsonObject& logprobs, const TokenTexts& texts,
-               const std::optional<std::vector<std::int32_t>>& ids, Answer& answer) {
-  const auto content = logprobs.objects("content");
-  if (ids && ids->size() != content.size())
-    throw logprobs.wrong("content", *logprobs.get("content"),
-                         fmt::format("token_ids has {}, this list {}", ids->size(), content.size()));
-  for (const auto& one : content) {
-    Place place;
-    const auto& own = one.required("logprob");
-    place.token = token_at(one, "token", one.required("token"), ids, answer.generated.size(), texts);
-    place.own = log_probability(one, "logprob", own);
-    const auto* top = one.get("top_logprobs");
-    if (top == nullptr || !top->is_array() || top->empty())
-      add_alone(place, answer);
-    else
-      for (const auto& likely : one.objects("top_logprobs"))
-        add_top(likely, "token", likely.required("token"),
-                log_probability(likely, "logprob", likely.required("logprob")), texts, place.top.empty(),
-                place, answer);
-    answer.generated.push_back(std::move(place));
-  }
-}
-
 // vLLM's: one entry a token of the prompt, the first null; keys are ids. A token that is not among the k most
 // likely stands behind them with its own rank.
 void read_prompt_logprobs(const JsonObject& object, Answer& answer) {
@@ -161,6 +145,39 @@ void read_prompt_logprobs(const JsonObject& object, Answer& answer) {
 
 }  // namespace
 
+void read_entries(const JsonObject& holder, const char* key, const TokenTexts& texts,
+                  const std::optional<std::vector<std::int32_t>>& ids, Answer& answer) {
+  const auto content = holder.objects(key);
+  if (ids && ids->size() != content.size())
+    throw holder.wrong(key, *holder.get(key),
+                       fmt::format("token_ids has {}, this list {}", ids->size(), content.size()));
+  for (const auto& one : content) {
+    Place place;
+    const auto& own = one.required("logprob");
+    const auto id = own_id(one);
+    place.token =
+        id ? *id : token_at(one, "token", one.required("token"), ids, answer.generated.size(), texts);
+    if (id && ids && *id != (*ids)[answer.generated.size()])
+      throw one.wrong("id", *one.get("id"),
+                      fmt::format("generated token {} is {} in token_ids: which is right?",
+                                  answer.generated.size(), (*ids)[answer.generated.size()]));
+    place.own = log_probability(one, "logprob", own);
+    const auto* top = one.get("top_logprobs");
+    if (top == nullptr || !top->is_array() || top->empty()) {
+      add_alone(place, answer);
+    } else {
+      for (const auto& likely : one.objects("top_logprobs")) {
+        const double value = log_probability(likely, "logprob", likely.required("logprob"));
+        if (const auto likely_id = own_id(likely))
+          place.top.push_back({*likely_id, value});
+        else
+          add_top(likely, "token", likely.required("token"), value, texts, place.top.empty(), place, answer);
+      }
+    }
+    answer.generated.push_back(std::move(place));
+  }
+}
+
 bool is_openai(const JsonObject& response) {
   return response.has("choices");
 }
@@ -189,7 +206,7 @@ Answer read_openai(const JsonObject& response, const TokenTexts& texts) {
   if (!logprobs) return answer;
   const auto ids = ids_of(choice, "token_ids");
   if (logprobs->get("content") != nullptr)
-    read_chat(*logprobs, texts, ids, answer);
+    read_entries(*logprobs, "content", texts, ids, answer);
   else
     read_completion(*logprobs, texts, ids, answer);
   return answer;

@@ -8,6 +8,7 @@
 #include "common/json_reader.hpp"
 #include "common/text.hpp"
 #include "foreign/answer_record.hpp"
+#include "foreign/llama_server_answer.hpp"
 #include "foreign/openai_answer.hpp"
 #include "foreign/sglang_answer.hpp"
 #include "prompts/prompts_file.hpp"
@@ -21,11 +22,12 @@ constexpr std::size_t kMaxBytes = std::size_t{1} << 30;
 Answer read_response(const JsonObject& response, const TokenTexts& texts) {
   if (is_sglang(response)) return read_sglang(response);
   if (is_openai(response)) return read_openai(response, texts);
+  if (is_llama_server(response)) return read_llama_server(response, texts);
   if (response.has("error"))
     throw response.wrong("error", response.required("error"), "the server gave no answer: ask again");
   throw bad_data(
-      "{}: neither choices (OpenAI-style, vLLM) nor meta_info (SGLang's /generate): no answer of a server "
-      "known here",
+      "{}: neither choices (OpenAI-style, vLLM) nor meta_info (SGLang's /generate) nor "
+      "completion_probabilities (llama-server's /completion): no answer of a server known here",
       response.where());
 }
 

@@ -41,6 +41,27 @@ def chat() -> dict:
             for token, top in PLACES]}}]}
 
 
+def with_ids(entries: list) -> list:
+    """llama.cpp's: an id beside each text, which may be cut within a character."""
+    for entry in entries:
+        entry["id"] = int(entry["token"].removeprefix("token_id:"))
+        entry["token"] = "\ufffd"
+        with_ids(entry.get("top_logprobs", []))
+    return entries
+
+
+def llama_chat() -> dict:
+    answer = chat()
+    with_ids(answer["choices"][0]["logprobs"]["content"])
+    return answer
+
+
+def llama_completion() -> dict:
+    """/completion of llama-server, with n_probs."""
+    return {"content": "…", "tokens": [], "stop": True, "stop_type": "limit", "tokens_predicted": 3,
+            "completion_probabilities": llama_chat()["choices"][0]["logprobs"]["content"]}
+
+
 def sglang(prompt: bool = False) -> dict:
     meta = {"id": "x", "finish_reason": {"type": "length", "length": 3}, "prompt_tokens": len(PROMPT), "completion_tokens": 3,
             "output_token_logprobs": [[dict(top)[token], token, None] for token, top in PLACES],
@@ -80,7 +101,7 @@ EXPECTED = ([2, 7, 11], [2, 3, 4], [7, 11, 3], [[7, 3, 11], [11, 7, 49], [3, 0, 
 def check_shapes(scratch: Scratch) -> None:
     save(scratch, "prompts.jsonl", {"id": "first", "tokens": PROMPT}, {"id": "second", "tokens": PROMPT})
     shapes = {"completion": completion(), "ids": completion(prompt_token_ids=PROMPT, token_ids=[token for token, _ in PLACES]),
-              "chat": chat(), "sglang": sglang(), "sglang-prompt": sglang(True), "prompt": completion(prompt_logprobs=vllm_prompt())}
+              "chat": chat(), "llama-chat": llama_chat(), "llama": llama_completion(), "sglang": sglang(), "sglang-prompt": sglang(True), "prompt": completion(prompt_logprobs=vllm_prompt())}
     for place, (name, answer) in enumerate(shapes.items()):
         named = [{"custom_id": one, "response": {"status_code": 200, "body": answer}} for one in ("first", "second")]
         save(scratch, name + ".jsonl", *(named if place % 2 else [answer] * 2))
@@ -91,7 +112,7 @@ def check_shapes(scratch: Scratch) -> None:
             assert file.attrs["level"] == b"top" and "logits" not in file["prompts/first"]
             for prompt in ("first", "second"):
                 assert generated_rows(file["prompts/" + prompt]) == EXPECTED, name
-            assert file["prompts/first"].attrs["stop"] == (b"eos" if name == "chat" else b"length")
+            assert file["prompts/first"].attrs["stop"] == (b"eos" if "chat" in name else b"length")
             assert len(file["prompts/first/input_ids"]) == 3
         if name in ("prompt", "sglang-prompt"):
             check_prompt_rows(scratch, name, output)
@@ -370,6 +391,19 @@ def check_refusals(scratch: Scratch) -> None:
     bad("[1]", "bad.jsonl line 1")
     bad("{", "bad.jsonl line 1")
     bad({"error": {"message": "overloaded"}}, "error is", "the server gave no answer")
+    one = llama_completion()
+    del one["completion_probabilities"]
+    bad(one, 'ask the server for them ("n_probs": 20)')
+    one = llama_completion()
+    one["completion_probabilities"][0] |= {"prob": 0.5, "top_probs": []}
+    del one["completion_probabilities"][0]["logprob"]
+    bad(one, 'ask for log-probabilities ("post_sampling_probs": false)')
+    one = llama_chat()
+    one["choices"][0]["token_ids"] = [7, 12, 3]
+    bad(one, "generated token 1 is 12 in token_ids: which is right?")
+    one = llama_chat()
+    one["choices"][0]["logprobs"]["content"][0]["id"] = "7"
+    bad(one, "id")
     bad({"object": "list"}, "neither choices (OpenAI-style, vLLM) nor meta_info")
     bad({"choices": []}, "one is expected")
     bad(changed(lambda c: c.pop("logprobs")), 'logprobs is null; ask the server for them (completions: "logprobs": 20')

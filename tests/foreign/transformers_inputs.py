@@ -298,7 +298,7 @@ def check_full_disk(folder: Folder) -> None:
 
 
 def write_and_wait(path: Path) -> None:
-    record_transformers.end_on_signals(temporary_of(path))
+    record_transformers.end_on_signals("record_transformers", temporary_of(path))
     with RecordFile(path, engine="e", mode="greedy", dtype="float32", vocabulary=VOCABULARY):
         print("ready", flush=True)
         while True:

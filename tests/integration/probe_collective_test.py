@@ -152,6 +152,25 @@ class Strange(unittest.TestCase):
         self.assertEqual((found.kind, found.first_unexplained), ("unexplained", 7))
 
 
+    def test_cut_off_instead_of_rounded(self):
+        def cut(partials, rank, call):
+            total = by_hops([1, 0, 2], [widen(p) for p in partials])
+            return (total.view(np.uint32) >> 16).astype(np.uint16)
+
+        found = found_of(3, cut, "bfloat16")
+        self.assertEqual((found.kind, found.trees, found.accumulators), ("cut off", ["(0+1)+2"], []), found.words)
+        self.assertEqual(found.words, "adds in float32, then cuts off to bfloat16 without rounding")
+
+    def test_ranks_with_orders_of_their_own(self):
+        """As vLLM's CPU ranks: each begins with itself."""
+        orders = "ranks hold different sums, each in an order of its own (rank 0 (0+1)+2, rank 1 (1+2)+0, rank 2 (0+2)+1)"
+        for dtype, words in (("float32", "rounds at every add"), ("float16", "rounds at every add")):
+            results = probe_sum_of(3, lambda p, rank, call: by_hops([rank, (rank + 1) % 3, (rank + 2) % 3], p),
+                                   counts=[COUNT], dtypes=[dtype])
+            for result in results:
+                self.assertEqual((result[0].kind, result[0].words), ("ranks differ", f"{orders}: {words}"))
+
+
 class Wrong(unittest.TestCase):
     """Every rank says the same sentence."""
 
@@ -187,8 +206,9 @@ class Wrong(unittest.TestCase):
         self.refused("rank 0: the callable failed on 600 float32 elements: RuntimeError: no such kernel on rank 0", broken)
 
     def test_ranks_that_hold_different_sums(self):
+        """Where no order explains them."""
         self.refused("ranks 0 and 2 hold different sums of 600 float32 elements",
-                     lambda p, rank, call: by_hops([0, 1, 2] if rank < 2 else [2, 1, 0], p))
+                     lambda p, rank, call: np.float32(0.1) * (np.float32(10) * one_shot(p)) if rank == 2 else one_shot(p))
 
     def test_what_cannot_be_asked_for(self):
         self.refused("dtypes ['int8']", lambda p, rank, call: one_shot(p), dtypes=["int8"])
