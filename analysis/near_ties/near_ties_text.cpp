@@ -20,6 +20,8 @@ std::string token_text(std::int32_t id, const std::string& text) {
 std::string words_of(const MessageDiff& message) {
   if (!message.unknown_to_a.empty()) return "not known to A: " + message.unknown_to_a;
   if (!message.unknown_to_b.empty()) return "not known to B: " + message.unknown_to_b;
+  for (const auto& [side, seen] : {std::pair("A", &message.seen_a), std::pair("B", &message.seen_b)})
+    if (!seen->empty()) return fmt::format("in {} {}", side, *seen);
   if (!message.rounds_a.empty())
     return fmt::format("A rounds at {}, B at {}", message.rounds_a, message.rounds_b);
   if (message.others.empty()) return "the same order";

@@ -55,10 +55,10 @@ std::string variables_text(const CollectiveProfile& profile) {
 std::optional<KnownOrder> known_order(const CollectiveProfile& profile, CollectiveOperation operation,
                                       DType dtype, std::int64_t count, bool captured, std::string& why) {
   if (const auto* one = profile.find(operation, dtype, count, captured); one != nullptr)
-    return KnownOrder{one->probe.segments, one->probe.trees, one->probe.accumulator, true};
+    return KnownOrder{one->probe.segments, one->probe.trees, one->probe.accumulator, true, one->seen};
   try {
     OrderMap map = profile.map_for(operation, dtype, count, captured);
-    return KnownOrder{std::move(map.segments), std::move(map.trees), profile.accumulator(dtype), false};
+    return KnownOrder{std::move(map.segments), std::move(map.trees), profile.accumulator(dtype), false, {}};
   } catch (const Error& error) {
     why = error.what();
     return std::nullopt;
@@ -96,13 +96,18 @@ MessageDiff diff_message(const CollectiveProfile& a, const CollectiveProfile& b,
     message.rounds_a = rounds_text(in_a->accumulator);
     message.rounds_b = rounds_text(in_b->accumulator);
   }
+  if (in_a->seen != in_b->seen) {
+    message.seen_a = in_a->seen;
+    message.seen_b = in_b->seen;
+  }
   const auto wider = [&](const std::optional<Accumulator>& one) {
     return one == Accumulator::float64 ? size_of(dtype) < 8
                                        : one == Accumulator::float32 && size_of(dtype) < 4;
   };
   const bool trees = std::none_of(in_a->segments.begin(), in_a->segments.end(), is_no_tree) &&
                      std::none_of(in_b->segments.begin(), in_b->segments.end(), is_no_tree);
-  message.rounded_once = in_a->accumulator == in_b->accumulator && wider(in_a->accumulator) && trees;
+  message.rounded_once = in_a->accumulator == in_b->accumulator && wider(in_a->accumulator) && trees &&
+                         in_a->seen.empty() && in_b->seen.empty();
   return message;
 }
 

@@ -17,6 +17,8 @@ struct KnownOrder {
   std::vector<SumTree> trees;
   std::optional<Accumulator> accumulator;  // nullopt: it was not seen where the sum rounds
   bool probed = false;
+  std::string
+      seen;  // why no fold can predict it (ProbedCollective::seen): the trees are then not all there is
 };
 
 // nullopt: the profile does not know that message; `why` then has the reason.
@@ -39,12 +41,14 @@ struct MessageDiff {
   std::vector<OtherOrder> others;          // ascending; neighbours of one pair of trees are one
   bool rounded_once = false;  // both add in a wider dtype than the message's, the same, and round at the end
   std::string rounds_a, rounds_b;  // where they round, where that can differ (3 ranks on); else empty
+  std::string seen_a,
+      seen_b;  // what of the probes no fold can predict, where that is not the same; else empty
 
   bool known() const { return unknown_to_a.empty() && unknown_to_b.empty(); }
   std::int64_t elements() const;  // added in another order
-  bool differs() const { return known() && (!others.empty() || rounds_a != rounds_b); }
-  // Another order, which seldom shows: 16-bit numbers added in float32 lose something only where exponents lie
-  // ten or more apart, and then 2^-13 of a step of the message's dtype (times what leading bits cancel).
+  bool differs() const { return known() && (!others.empty() || rounds_a != rounds_b || seen_a != seen_b); }
+  // Another order, which seldom shows: 16-bit numbers added in float32 lose something only where exponents
+  // lie ten or more apart, and then 2^-13 of a step of the message's dtype (times what leading bits cancel).
   bool seldom() const { return differs() && rounded_once; }
 };
 

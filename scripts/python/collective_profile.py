@@ -14,6 +14,7 @@ FORMAT = "shardrift collective profile 1"
 TRANSPORT = "python"  # how this file's sums are called; the loader then names this program in its advice
 STEERING = ("NCCL_", "GLOO_", "TORCH_SYMM_MEM_", "VLLM_", "SGLANG_", "TRTLLM_")  # variables that may choose a way …
 IDLE = ("NCCL_DEBUG", "VLLM_DIST_IDENT", "VLLM_OBJECT_STORAGE_SHM_BUFFER_NAME")  # … but these; vLLM's are others at each start
+SECRET = ("KEY", "TOKEN", "SECRET", "PASSWORD")  # nobody's to keep, wherever in a name
 
 
 def device_name(device: str) -> str:
@@ -65,7 +66,7 @@ def save_profile(path: Path, found: list[Found], library: str, version: str, ran
     head = {"format": FORMAT, "library": library, "library_version": version, "transport": TRANSPORT, "ranks": ranks,
             "device": device_name(device), "machine": machine,
             "variables": {name: value for name, value in sorted(os.environ.items())
-                          if name.startswith(STEERING) and not name.startswith(IDLE)},
+                          if name.startswith(STEERING) and not name.startswith(IDLE) and not any(word in name for word in SECRET)},
             "date": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"), "model": None}
     probed: dict[tuple, dict] = {}
     if path.exists():

@@ -21,7 +21,7 @@ Or torch.distributed's own all-reduce, from the command line:
 
 N ranks need N (N-1) / 2 calls a message, one to see that it is a sum, and --repeats of random numbers to see that it is the same
 sum every time. Exit codes: 0 done; with --check 2 where some sum cannot be predicted; 64 usage; 70 a failure: it is no sum, or
-ranks hold different ones.
+ranks hold different ones that no order explains.
 """
 
 from __future__ import annotations
@@ -182,19 +182,22 @@ def probe_message(message: Message, repeats: int, progress: Progress) -> Found:
     found = probe_sum(message.total, ranks.size, message.count, message.dtype, repeats,
                       lambda call, of: progress(message.count, message.dtype, call, of), lambda here: any(ranks.gather(here)))
     found.calls += 1  # require_sum's
-    order = found.trees[0] if len(found.trees) == 1 else f"{len(found.trees)} orders"
-    seen = ranks.gather((found.changed, message.seen.hexdigest(), found.kind in ("tree", "another dtype", "cut off"), order, found.words))
-    changes, digests, explained, orders, words = zip(*seen)
+    order = found.trees[0] if len(found.trees) == 1 else f"{len(found.trees)} orders in {len(found.segments)} parts"
+    explained = found.kind in ("tree", "another dtype", "cut off")
+    seen = ranks.gather((found.changed, message.seen.hexdigest(), explained, (found.trees, found.segments), order, found.words))
+    changes, digests, all_explained, maps, orders, words = zip(*seen)
     found.changed = max(changes)
     if found.changed > 0:
         return found.named("nondeterministic", changed_words(found, repeats))
     other = next((rank for rank, digest in enumerate(digests) if digest != digests[0]), None)
     if other is None:
         return found
-    if not all(explained):  # a sum that no order explains is no all-reduce's
+    same_order, same_words = all(one == maps[0] for one in maps), len(set(words)) == 1
+    if not all(all_explained) or (same_order and same_words):  # neither order nor rounding says why
         raise ProbeError(f"ranks 0 and {other} hold different sums of {found.count} {found.dtype} elements")
-    each = ", ".join(f"rank {rank} {one}" for rank, one in enumerate(orders))
-    return found.named("ranks differ", f"ranks hold different sums, each in an order of its own ({each}): {words[0]}")
+    each = [f"rank {rank} {one}{'' if same_words else ', which ' + said}" for rank, (one, said) in enumerate(zip(orders, words))]
+    what = "in another way" if same_order else "in orders of their own"
+    return found.named("ranks differ", f"ranks hold different sums, added {what} ({'; '.join(each)})" + (f": {words[0]}" if same_words else ""))
 
 
 def probe(all_reduce: Callable, counts: Sequence[int], dtypes: Sequence[str] = ("bfloat16",), device: str = "cpu",

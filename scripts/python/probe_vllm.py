@@ -22,8 +22,8 @@ import os
 import sys
 from pathlib import Path
 
-from record_program import DTYPES, Refused, at_least, ended
-from vllm_engine import option, start
+from record_program import DTYPES, Refused, at_least, end_on_signals, ended
+from vllm_engine import check_heads, option, start
 
 PROGRAM = "probe_vllm"
 NEEDS = "vllm, torch, numpy and h5py"
@@ -69,16 +69,27 @@ def parse() -> argparse.Namespace:
 def run(a: argparse.Namespace) -> None:
     from record_inputs import check_packages, check_weights, read_config
 
-    hidden = read_config(a.model).get("hidden_size")
+    from probe_collective import LARGEST, REPEATS, file_fault
+    from sum_order import MOST_RANKS
+
+    config = read_config(a.model)
+    hidden = config.get("hidden_size")
     if a.tokens and not hidden:
         raise Refused(f"--tokens: {a.model / 'config.json'} has no hidden_size: give --count", 64)
     counts = sorted({*a.count, *(tokens * hidden for tokens in a.tokens)})
     if not counts:
         raise Refused("give --tokens N[,N…] or --count N[,N…]", 64)
     check_weights(a.model)
-    if a.save_profile and (a.save_profile.is_dir() or not a.save_profile.absolute().parent.is_dir()):
-        raise Refused(f"--save-profile {a.save_profile}: is a folder, or in none: name a file", 64)
+    if max(counts) > LARGEST or a.repeats not in REPEATS or a.tensor_parallel > MOST_RANKS:
+        raise Refused(f"{max(counts)} elements, {a.repeats} repeats, {a.tensor_parallel} ranks: at most {LARGEST}, {REPEATS[-1]} and {MOST_RANKS} "
+                      "can be probed", 64)
+    check_heads(config, a.tensor_parallel)
+    if a.save_profile and (fault := file_fault(str(a.save_profile))):
+        raise Refused(fault, 64)
+    if a.save_profile and a.save_profile.exists() and "shardrift collective profile" not in a.save_profile.read_bytes()[:4096].decode(errors="replace"):
+        raise Refused(f"--save-profile {a.save_profile}: is no collective profile: name another file")
     check_packages("vllm")
+    end_on_signals(PROGRAM, None)
     os.environ.setdefault("TORCH_SYMM_MEM_DISABLE_MULTICAST", "1")  # multicast adds by no binary tree
     settings = {"max_model_len": 16, "max_num_seqs": 1, "enforce_eager": True, "worker_extension_cls": "probe_vllm.AllReduce"}
     llm = start(a, settings).llm

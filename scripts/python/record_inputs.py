@@ -62,11 +62,21 @@ def read_asked(a: argparse.Namespace) -> Asked:
         prompts = read_followed(a.follow) if a.follow else read_prompts(a.prompts)
     if mode == "score":
         for prompt in prompts:
-            prompt.tokens, prompt.fed = prompt.tokens + prompt.fed, []
+            if prompt.fed:  # a text and its answer, which together are no text that was given
+                prompt.tokens, prompt.fed, prompt.text = prompt.tokens + prompt.fed, [], ""
     positions = positions_of(config)
     check_prompts(prompts, config.get("vocab_size") or LARGEST, positions)
     check_weights(a.model)
     return Asked(mode, prompts, config, positions, for_study)
+
+
+def check_heads(config: dict[str, Any], ranks: int) -> None:
+    """Whether an engine that cuts heads evenly can."""
+    for key in ("num_attention_heads", "num_key_value_heads"):
+        heads = config.get(key) or config.get("num_attention_heads") or ranks
+        if heads % ranks != 0:
+            raise Refused(f"--tensor-parallel: {ranks} ranks, {heads} {key}: heads are cut evenly: use as many ranks as divide them, "
+                          "or another model", 64)
 
 
 def check_packages(*names: str) -> None:
@@ -162,6 +172,8 @@ def encode(model: Path, prompts: list[Prompt], vocabulary: int) -> list[str]:
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(model, local_files_only=True)
     except (OSError, ValueError) as error:
+        if all(prompt.tokens for prompt in prompts):  # a record's
+            return []
         raise Refused(f'{model}: its tokenizer, which prompts of "text" need, cannot be loaded: give "tokens": '
                       f"{' '.join(str(error).split())}")
     for prompt in prompts:
@@ -230,7 +242,10 @@ def read_config(model: Path) -> dict[str, Any]:
         raise Refused(f"--model {model}: has no config.json: name a Hugging Face directory")
     try:
         config = json.loads(path.read_bytes())
-        return dict(config.get("text_config") or config)
+        if not config.get("text_config"):
+            return dict(config)
+        of_all = ("dtype", "torch_dtype", "eos_token_id", "quantization_config", "architectures")  # a wrapper's own, meant for it too
+        return {key: config[key] for key in of_all if key in config} | {k: v for k, v in config["text_config"].items() if v is not None}
     except (OSError, ValueError, AttributeError, TypeError) as error:
         raise Refused(f"{path}: cannot be read: {error}")
 
@@ -288,6 +303,8 @@ def check_output(output: Path, overwrite: bool, model: Path, inputs: dict[str, P
         raise Refused(f"--output {output}: lies in the model's folder: name a file elsewhere", 64)
     if any(is_same(output, path) for path in folder.rglob("*") if path.is_file()):
         raise Refused(f"--output {output}: is a file of the model: name another", 64)
+    if not os.access(output.absolute().parent, os.W_OK):
+        raise Refused(f"--output {output}: {output.absolute().parent} cannot be written to", 64)
     if os.path.lexists(output) and not overwrite:
         raise Refused(f"--output {output}: exists: choose another, or --overwrite it", 64)
 

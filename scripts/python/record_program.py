@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
+SECRET = ("KEY", "TOKEN", "SECRET", "PASSWORD")  # in a variable's name: not kept
 DTYPES = ("float64", "float32", "float16", "bfloat16")  # record_file.py's
 
 
@@ -20,6 +21,11 @@ class Refused(Exception):
     def __init__(self, message: str, code: int = 65) -> None:
         super().__init__(message)
         self.code = code
+
+
+def kept_variables(prefixes: tuple[str, ...]) -> dict[str, str]:
+    """The environment's, for the record."""
+    return {name: value for name, value in os.environ.items() if name.startswith(prefixes) and not any(word in name for word in SECRET)}
 
 
 class Parser(argparse.ArgumentParser):
@@ -56,17 +62,20 @@ def at_least(least: int) -> Callable[[str], int]:
     return number
 
 
-def end_on_signals(program: str, temporary: Path) -> None:
+def end_on_signals(program: str, temporary: Path | None) -> None:
     """At once, wherever it is: what is half written is removed, and neither HDF5 nor other threads are asked to finish."""
+    ignored = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN  # under nohup
+    numbers = [signal.SIGTERM, signal.SIGINT, *([] if ignored else [signal.SIGHUP])]
 
     def end(number: int, frame: object) -> NoReturn:
-        temporary.unlink(missing_ok=True)
+        if temporary:
+            temporary.unlink(missing_ok=True)
         if os.environ.get("RANK", "0") == "0":
             print(f"{program}: stopped by {signal.Signals(number).name}: nothing half written is left: run it again",
                   file=sys.stderr, flush=True)
         os._exit(75)
 
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in numbers:
         signal.signal(number, end)
 
 

@@ -40,7 +40,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from record_program import Parser, Refused, end_on_signals, ended
+from record_program import Parser, Refused, end_on_signals, ended, kept_variables
 
 PROGRAM = "record_transformers"
 NEEDS = "torch, transformers, numpy and h5py"
@@ -48,7 +48,7 @@ try:
     import numpy as np
 
     from record_file import RecordFile, Row, model_identity, temporary_of
-    from record_inputs import Prompt, check_packages, check_prompts, encode, processor_name, read_asked
+    from record_inputs import Prompt, check_heads, check_packages, check_prompts, encode, processor_name, read_asked
     from record_streams import Streams, whole, words_of
 except ImportError as missing:  # --help ends before any of them is used
     if not {"-h", "--help"} & set(sys.argv[1:]):
@@ -184,8 +184,7 @@ def environment_of(engine: Engine, devices: list[dict[str, str]]) -> dict[str, A
     settings = {"attention": engine.a.attention, "threads": str(torch.get_num_threads()),
                 "cpu_capability": torch.backends.cpu.get_cpu_capability(),
                 "float32_matmul_precision": torch.get_float32_matmul_precision()}
-    variables = {name: value for name, value in os.environ.items() if name.startswith(VARIABLES)}
-    return {"devices": devices, "libraries": libraries, "settings": settings, "variables": variables}
+    return {"devices": devices, "libraries": libraries, "settings": settings, "variables": kept_variables(VARIABLES)}
 
 
 def recorded(engine: Engine, prompts: list[Prompt], mode: str) -> Iterator[tuple[Prompt, list[Row], str]]:
@@ -199,12 +198,7 @@ def recorded(engine: Engine, prompts: list[Prompt], mode: str) -> Iterator[tuple
 def check_ranks(config: dict[str, Any]) -> None:
     if "RANK" not in os.environ:
         raise Refused("--tensor-parallel: start it by torchrun --nproc-per-node N", 64)
-    ranks = int(os.environ.get("WORLD_SIZE", "1"))
-    for key in ("num_attention_heads", "num_key_value_heads"):
-        heads = config.get(key) or config.get("num_attention_heads") or ranks
-        if heads % ranks != 0:
-            raise Refused(f"--tensor-parallel: {ranks} ranks, {heads} {key}: transformers' plan cuts heads evenly: use as many "
-                          "ranks as divide them, or another model", 64)
+    check_heads(config, int(os.environ.get("WORLD_SIZE", "1")))
 
 
 def check_device(device: str) -> None:

@@ -18,6 +18,8 @@ flip; --mode score makes one pass over each prompt and records all its rows (vLL
 meanwhile: 6 GB for 1,400 tokens of a vocabulary of 49,152). On CPUs --threads is OMP_NUM_THREADS of each rank, ranks are not bound to
 cores unless VLLM_CPU_OMP_THREADS_BIND says how, and each has 1 GiB for its cache unless VLLM_CPU_KVCACHE_SPACE says more.
 
+Each row's seconds are from one step of vLLM's engine to the next, with the handing over of all logits: no speed of vLLM's.
+
 What is given is checked before vLLM is loaded; --check does no more than that, and looks for the packages. Asked by a study
 (SHARDRIFT_STUDY is set) it takes for granted what the study makes. The record appears when it is whole: nothing is kept of a run
 that failed or was stopped (SIGTERM, SIGINT), and its command is to be repeated. VLLM_LOGGING_LEVEL=INFO shows what vLLM says.
@@ -39,8 +41,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from record_program import Parser, Refused, at_least, end_on_signals, ended
-from vllm_engine import arguments, option, start
+from record_program import DTYPES, Parser, Refused, at_least, end_on_signals, ended
+from vllm_engine import arguments, check_heads, option, start
 
 PROGRAM = "record_vllm"
 NEEDS = "vllm, numpy and h5py"
@@ -66,11 +68,22 @@ def settings_of(longest: int) -> dict[str, Any]:
 def end_tokens(model: Path, config: dict[str, Any]) -> list[int]:
     """As vLLM takes them: config.json's and generation_config.json's."""
     ends: set[int] = set()
-    generation = model / "generation_config.json"
-    for one in (config, json.loads(generation.read_bytes()) if generation.is_file() else {}):
-        given = one.get("eos_token_id")
-        ends |= set(given if isinstance(given, list) else [] if given is None else [given])
+    path = model / "generation_config.json"
+    try:
+        for one in (config, json.loads(path.read_bytes()) if path.is_file() else {}):
+            given = one.get("eos_token_id")
+            ends |= {int(token) for token in (given if isinstance(given, list) else [] if given is None else [given])}
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        raise Refused(f"{path}: its eos_token_id cannot be read: {error}")
     return sorted(ends)
+
+
+def stored_dtype(config: dict[str, Any]) -> str:
+    """The checkpoint's, as shardrift-run takes it; vLLM's own "auto" would make bfloat16 of float32."""
+    given = str(config.get("dtype") or config.get("torch_dtype") or "float32").removeprefix("torch.")
+    if given not in DTYPES[1:]:
+        raise Refused(f"config.json: dtype {given}: give --dtype float32, float16 or bfloat16")
+    return given
 
 
 class Engine:
@@ -185,6 +198,10 @@ def run(a: argparse.Namespace) -> None:
     asked = read_asked(a)
     if a.dtype == "float64":
         raise Refused("--dtype float64: vLLM has float32, float16 and bfloat16", 64)
+    if a.dtype == "auto":
+        a.dtype = stored_dtype(asked.config)
+    check_heads(asked.config, a.tensor_parallel)
+    end_tokens(a.model, asked.config)
     arguments(a, settings_of(1))
     if a.check:
         check_packages("vllm")
@@ -193,9 +210,10 @@ def run(a: argparse.Namespace) -> None:
     check_packages("vllm")
     vocab = encode(a.model, asked.prompts, asked.config.get("vocab_size") or 0)
     check_prompts(asked.prompts, asked.config.get("vocab_size") or 1 << 31, asked.positions)
-    steps = 1 if asked.mode == "score" else a.max_new_tokens
-    longest = max(len(prompt.tokens) + max(len(prompt.fed) + 1, steps) for prompt in asked.prompts)
+    steps = a.max_new_tokens if asked.mode == "greedy" else 1
+    longest = max(len(prompt.tokens) + len(prompt.fed) + steps for prompt in asked.prompts)
     engine = Engine(a, asked, longest if asked.positions is None else min(longest, asked.positions + 1))
+    check_prompts(asked.prompts, engine.vocabulary, asked.positions)
     results = recorded(engine, asked.prompts)
     first = next(results)
     dtype = engine.dtype if narrowed(first[1], engine.dtype) is not None else "float32"

@@ -8,7 +8,7 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
-from record_program import Refused
+from record_program import Refused, kept_variables
 
 VARIABLES = ("VLLM_", "CUDA_", "CUBLAS_", "NCCL_", "OMP_", "MKL_", "ONEDNN_", "DNNL_", "TORCH_", "TORCHINDUCTOR_", "PYTORCH_", "ATEN_",
              "NVIDIA_TF32")
@@ -38,23 +38,38 @@ def arguments(a: argparse.Namespace, fixed: dict[str, Any]) -> dict[str, Any]:
     """vllm.LLM's: --option's, and what `fixed` says and the flags ask for, which no --option changes."""
     ours = {"model": str(a.model), "skip_tokenizer_init": True, "dtype": a.dtype, "tensor_parallel_size": a.tensor_parallel, "seed": 0,
             **fixed}
-    for name, _ in a.option:
+    flags = {"dtype": "--dtype", "tensor_parallel_size": "--tensor-parallel", "model": "--model"}
+    for i, (name, _) in enumerate(a.option):
+        if name in flags:
+            raise Refused(f"--option {name}: say it by {flags[name]}", 64)
         if name in ours:
             raise Refused(f"--option {name}: is set by this script ({json.dumps(ours[name])})", 64)
+        if any(name == other for other, _ in a.option[:i]):
+            raise Refused(f"--option {name}: is given twice", 64)
     return dict(a.option) | ours
+
+
+def check_heads(config: dict[str, Any], ranks: int) -> None:
+    """vLLM cuts heads evenly, and copies those of keys and values to several ranks where there are fewer of them."""
+    heads = config.get("num_attention_heads") or ranks
+    shared = config.get("num_key_value_heads") or heads
+    if heads % ranks != 0 or (shared % ranks != 0 and ranks % shared != 0):
+        raise Refused(f"--tensor-parallel {ranks}: vLLM cannot cut {heads} heads and {shared} of keys and values into {ranks}: use another "
+                      "number of ranks, or another model", 64)
 
 
 def start(a: argparse.Namespace, fixed: dict[str, Any]) -> Started:
     """In this process, with which it ends; its ranks are processes of their own where there are several, and always on CPUs."""
     settings = arguments(a, fixed)
-    for name, value in (("VLLM_LOGGING_LEVEL", "ERROR"), ("VLLM_ENABLE_V1_MULTIPROCESSING", "0")):
+    # The last: a text may reach the model's end, and a row of it is one more than vLLM takes .
+    for name, value in (("VLLM_LOGGING_LEVEL", "ERROR"), ("VLLM_ENABLE_V1_MULTIPROCESSING", "0"), ("VLLM_ALLOW_LONG_MAX_MODEL_LEN", "1")):
         os.environ.setdefault(name, value)
     if a.device == "cpu":
         os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
         os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")  # GiB a rank; else nearly all of the machine's memory is filled
         os.environ["OMP_NUM_THREADS"] = str(a.threads)
     # Before vLLM sets names of its own, that are others each time.
-    variables = {key: value for key, value in os.environ.items() if key.startswith(VARIABLES)}
+    variables = kept_variables(VARIABLES)
     import vllm
     from vllm.platforms import current_platform
 

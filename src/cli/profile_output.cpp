@@ -73,6 +73,8 @@ nlohmann::ordered_json message_json(const MessageDiff& message) {
   json["elements"] = message.elements();
   if (message.differs()) json["seldom"] = message.seldom();
   if (!message.rounds_a.empty()) json["rounds"] = {{"a", message.rounds_a}, {"b", message.rounds_b}};
+  if (!message.seen_a.empty()) json["seen_in_a"] = message.seen_a;
+  if (!message.seen_b.empty()) json["seen_in_b"] = message.seen_b;
   auto others = nlohmann::ordered_json::array();
   for (const auto& one : message.others)
     others.push_back({{"begin", one.begin}, {"end", one.end}, {"a", one.a}, {"b", one.b}});
@@ -183,6 +185,8 @@ std::string profile_diff_text(const ProfileDiff& diff, const std::string& a, con
                       100.0 * static_cast<double>(message.elements()) / static_cast<double>(message.count));
     if (!message.rounds_a.empty())
       text += fmt::format("{}: A rounds at {}, B at {}\n", name, message.rounds_a, message.rounds_b);
+    for (const auto& [side, seen] : {std::pair("A", &message.seen_a), std::pair("B", &message.seen_b)})
+      if (!seen->empty()) text += fmt::format("{}: in {} {}\n", name, side, *seen);
     const auto pairs = by_elements(message.others);
     for (std::size_t i = 0; i < std::min(rows, pairs.size()); ++i)
       text += fmt::format("  {} from element {} on: {} in A, {} in B\n", pairs[i].end - pairs[i].begin,

@@ -25,10 +25,13 @@ struct Answer {
   std::string where;                                // "answers.jsonl line 3"
   std::optional<std::string> id;                    // the prompt's
   std::optional<std::vector<std::int32_t>> prompt;  // its tokens
+  std::optional<std::int64_t> fed;                  // how many tokens the server says its prompt had
   std::vector<Place> given;  // of the prompt's tokens from the second on; empty: not asked for
   std::vector<Place> generated;
   std::string part_of_prompt;  // why there are no rows of the prompt's tokens, where some of them had any
+  std::string incomplete;      // why not every generated token has its place here, where some have not
   std::string stop;            // eos | length; empty: not said
+  bool with_ids = false;       // as llama.cpp says them: of all generated tokens, the end of a text too
   std::int64_t dropped = 0;    // of top lists: texts that are no token's
   // Places without a top list: the token itself stands for it.
   std::int64_t alone = 0;        // of generated

@@ -48,11 +48,14 @@ void add_top(const JsonObject& object, const char* key, const Json& text, double
     ++answer.dropped;
 }
 
-// llama.cpp's beside the text.
-std::optional<std::int32_t> own_id(const JsonObject& entry) {
-  const auto* id = entry.get("id");
-  if (id == nullptr) return std::nullopt;
-  return static_cast<std::int32_t>(entry.integer_of("id", *id, 0, kMostIds - 1));
+// llama.cpp's beside the text, which a text of "token_id:…" may not contradict.
+std::optional<std::int32_t> own_id(const JsonObject& entry, const TokenTexts& texts) {
+  const auto* given = entry.get("id");
+  if (given == nullptr) return std::nullopt;
+  const auto id = static_cast<std::int32_t>(entry.integer_of("id", *given, 0, kMostIds - 1));
+  if (const auto text = entry.text("token", ""); TokenTexts::says_id(text) && texts.id_of(text) != id)
+    throw entry.wrong("id", *given, fmt::format("its token says {}: which is right?", shown(text)));
+  return id;
 }
 
 void add_alone(Place& place, Answer& answer) {
@@ -154,7 +157,8 @@ void read_entries(const JsonObject& holder, const char* key, const TokenTexts& t
   for (const auto& one : content) {
     Place place;
     const auto& own = one.required("logprob");
-    const auto id = own_id(one);
+    const auto id = own_id(one, texts);
+    answer.with_ids = answer.with_ids || id;
     place.token =
         id ? *id : token_at(one, "token", one.required("token"), ids, answer.generated.size(), texts);
     if (id && ids && *id != (*ids)[answer.generated.size()])
@@ -168,7 +172,7 @@ void read_entries(const JsonObject& holder, const char* key, const TokenTexts& t
     } else {
       for (const auto& likely : one.objects("top_logprobs")) {
         const double value = log_probability(likely, "logprob", likely.required("logprob"));
-        if (const auto likely_id = own_id(likely))
+        if (const auto likely_id = own_id(likely, texts))
           place.top.push_back({*likely_id, value});
         else
           add_top(likely, "token", likely.required("token"), value, texts, place.top.empty(), place, answer);
@@ -176,6 +180,29 @@ void read_entries(const JsonObject& holder, const char* key, const TokenTexts& t
     }
     answer.generated.push_back(std::move(place));
   }
+}
+
+void keep_known(Answer& answer, std::int64_t made, const std::vector<std::int32_t>& tokens) {
+  const auto said = answer.generated.size();
+  std::size_t known = 0;
+  while (known < std::min(said, tokens.size()) && answer.generated[known].token == tokens[known]) ++known;
+  if (static_cast<std::int64_t>(said) == made) {
+    if (tokens.empty() || (known == said && tokens.size() == said)) return;
+    throw bad_data(
+        "{}: its list of {} tokens has others than its log-probabilities, from token {} on: which is right?",
+        answer.where, tokens.size(), known);
+  }
+  answer.generated.resize(known);
+  answer.stop.clear();
+  answer.incomplete =
+      known > 0 ? fmt::format(
+                      "the server says nothing of {} of {} tokens, which end within a character: kept up "
+                      "to the first of them, token {}",
+                      made - static_cast<std::int64_t>(said), made, known)
+                : fmt::format(
+                      "the server has {} tokens, and log-probabilities of {}: which ones are missing is "
+                      "not known (llama-server's /completion: \"return_tokens\": true)",
+                      made, said);
 }
 
 bool is_openai(const JsonObject& response) {
@@ -209,6 +236,11 @@ Answer read_openai(const JsonObject& response, const TokenTexts& texts) {
     read_entries(*logprobs, "content", texts, ids, answer);
   else
     read_completion(*logprobs, texts, ids, answer);
+  const auto usage = response.object("usage");
+  if (usage && usage->has("prompt_tokens")) answer.fed = usage->integer("prompt_tokens", 0, kMostIds);
+  const auto made = usage ? usage->integer("completion_tokens", 0, kMostIds, 0) : 0;
+  const auto said = static_cast<std::int64_t>(answer.generated.size());
+  if (made > said + 1 || (made > said && answer.with_ids)) keep_known(answer, made, {});  // one may be an end
   return answer;
 }
 

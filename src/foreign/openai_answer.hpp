@@ -23,4 +23,9 @@ Answer read_openai(const JsonObject& response, const TokenTexts& texts);
 void read_entries(const JsonObject& holder, const char* key, const TokenTexts& texts,
                   const std::optional<std::vector<std::int32_t>>& ids, Answer& answer);
 
+// llama-server says nothing of a token that ends within a character. Where `made` tokens were generated and
+// answer.generated has fewer, those up to the first that is missing are kept, as far as `tokens`, all of
+// them, tell which that is, and answer.incomplete says so.
+void keep_known(Answer& answer, std::int64_t made, const std::vector<std::int32_t>& tokens);
+
 }  // namespace shardrift::foreign

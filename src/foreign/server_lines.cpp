@@ -4,6 +4,7 @@
 #include <map>
 #include <unordered_map>
 
+#include "common/counted.hpp"
 #include "common/json_file.hpp"
 #include "common/json_reader.hpp"
 #include "common/text.hpp"
@@ -22,9 +23,9 @@ constexpr std::size_t kMaxBytes = std::size_t{1} << 30;
 Answer read_response(const JsonObject& response, const TokenTexts& texts) {
   if (is_sglang(response)) return read_sglang(response);
   if (is_openai(response)) return read_openai(response, texts);
-  if (is_llama_server(response)) return read_llama_server(response, texts);
   if (response.has("error"))
     throw response.wrong("error", response.required("error"), "the server gave no answer: ask again");
+  if (is_llama_server(response)) return read_llama_server(response, texts);
   throw bad_data(
       "{}: neither choices (OpenAI-style, vLLM) nor meta_info (SGLang's /generate) nor "
       "completion_probabilities (llama-server's /completion): no answer of a server known here",
@@ -121,6 +122,12 @@ class Prompts {
           "{}: which tokens the server was fed is not said: give --prompts FILE.jsonl, or ask it (vLLM: "
           "\"return_token_ids\": true; SGLang: \"logprob_start_len\": 0)",
           answer.where);
+    if (answer.fed && *answer.fed != static_cast<std::int64_t>(answer.prompt->size()))
+      throw bad_data(
+          "{}: the server was fed {}, prompt '{}' has {}: did it add a BOS token, or a chat template? Give "
+          "it, "
+          "and --prompts, the tokens that were fed (scripts/chat-prompts)",
+          answer.where, counted(*answer.fed, "token"), *answer.id, answer.prompt->size());
   }
 
  private:
@@ -147,7 +154,7 @@ class Told {
 
 // What the answers leave out of the record, or lack.
 struct Notes {
-  Told prompt_rows, part_of_prompt, empty, cut;
+  Told prompt_rows, part_of_prompt, empty, incomplete, cut;
   std::int64_t dropped = 0, alone = 0, with_alone = 0;
 
   std::vector<std::string> sentences(const std::string& file, const TokenTexts& texts,
@@ -161,6 +168,7 @@ struct Notes {
     if (empty.any())
       notes.push_back(fmt::format("{}: nothing was generated: left out of the record{}", empty.first(),
                                   empty.as_in_others()));
+    if (incomplete.any()) notes.push_back(fmt::format("{}{}", incomplete.first(), incomplete.as_in_others()));
     if (dropped > 0)
       notes.push_back(fmt::format(
           "{}: {} of the most likely tokens are texts that no token has (cut characters): left out "
@@ -210,8 +218,13 @@ ForeignRun import_server_lines(const ServerFiles& files) {
   std::map<std::string, std::string> lines;  // by id
   for (std::size_t i = 0; i < answers.size(); ++i) {
     auto& answer = answers[i];
+    const auto where = answer.id ? fmt::format("{} (id {})", answer.where, *answer.id) : answer.where;
+    if (!answer.incomplete.empty())
+      notes.incomplete.add(fmt::format("{}: {}{}", where, answer.incomplete,
+                                       answer.generated.empty() ? ": left out of the record" : ""));
     if (answer.generated.empty() && (answer.given.empty() || !prompt_rows)) {
-      notes.empty.add(answer.id ? fmt::format("{} (id {})", answer.where, *answer.id) : answer.where);
+      if (!answer.incomplete.empty()) continue;
+      notes.empty.add(where);
       continue;
     }
     prompts.complete(answer, i);
@@ -231,6 +244,7 @@ ForeignRun import_server_lines(const ServerFiles& files) {
     if (auto clause = cut_lists(answer, prompt_rows))
       notes.cut.add(fmt::format("{}: {}", answer.where, *clause));
   }
+  if (run.prompts.empty() && notes.incomplete.any()) throw bad_data("{}", notes.incomplete.first());
   if (run.prompts.empty())
     throw bad_data(
         "{}: nothing was generated in {} of {} answers: is max_tokens 0, or did the prompts end the text?",

@@ -138,6 +138,29 @@ def check_prompt_rows(scratch: Scratch, name: str, output: str) -> None:
         assert generated_rows(file["prompts/first"]) == EXPECTED
 
 
+def check_cut_characters(scratch: Scratch) -> None:
+    """llama-server says nothing of tokens that end within a character: rows after them would stand at other tokens' places."""
+    whole = llama_completion() | {"tokens_predicted": 5, "tokens": [7, 11, 20, 21, 3]}
+    save(scratch, "cut.jsonl", whole, llama_completion())
+    save(scratch, "two.jsonl", {"id": "a", "tokens": PROMPT}, {"id": "b", "tokens": PROMPT})
+    words = ("import", "cut.jsonl", "--prompts", "two.jsonl", *ENGINE, "--output")
+    says(scratch.run(*words, "cut.h5"), "2 prompts, 5 rows",
+         "cut.jsonl line 1: the server says nothing of 2 of 5 tokens, which end within a character: kept up to the first of them, token 2")
+    with h5py.File(scratch / "cut.h5") as file:
+        assert file["prompts/a/chosen"][:].tolist() == [7, 11] and file["prompts/b/chosen"][:].tolist() == [7, 11, 3]
+    chats = llama_chat() | {"usage": {"completion_tokens": 4}}
+    for answer, makes in ((whole | {"tokens": []}, 5), (whole | {"tokens": [20, 7, 11, 21, 3]}, 5), (chats, 4)):
+        save(scratch, "cut.jsonl", answer, llama_completion())
+        says(scratch.run(*words, "one.h5", "--overwrite"), "1 prompt, 3 rows",
+             f"cut.jsonl line 1: the server has {makes} tokens, and log-probabilities of 3: which ones are missing is not known", "left out of the record")
+    save(scratch, "cut.jsonl", chats, chats)
+    scratch.refuses(*words, "none.h5", says="the server has 4 tokens, and log-probabilities of 3")
+    # Of other servers, that count the end of a text, one more is none too many.
+    for count, code in ((3, 0), (4, 0), (5, 65)):
+        save(scratch, "cut.jsonl", *[chat() | {"usage": {"completion_tokens": count}}] * 2)
+        scratch.run(*words, "end.h5", "--overwrite", code=code)
+
+
 def generated_only(answer: dict, count: int) -> dict:
     """With its first tokens alone."""
     one = copy.deepcopy(answer)
@@ -401,6 +424,15 @@ def check_refusals(scratch: Scratch) -> None:
     one = llama_chat()
     one["choices"][0]["token_ids"] = [7, 12, 3]
     bad(one, "generated token 1 is 12 in token_ids: which is right?")
+    for tokens, first in (([7, 12, 3], 1), ([7], 1), ([7, 11, 3, 4], 3)):
+        bad(llama_completion() | {"tokens": tokens}, f"has others than its log-probabilities, from token {first} on")
+    one = llama_completion()
+    one["completion_probabilities"][0]["token"] = "token_id:9"
+    bad(one, 'its token says "token_id:9": which is right?')
+    for answer in (llama_completion() | {"tokens_evaluated": 4}, chat() | {"usage": {"prompt_tokens": 4}}):
+        bad(answer, "the server was fed 4 tokens, prompt '", "has 3: did it add a BOS token, or a chat template?")
+    bad(llama_completion() | {"truncated": True}, "the server cut the prompt")
+    bad(llama_completion() | {"completion_probabilities": None}, 'ask the server for them ("n_probs": 20)')
     one = llama_chat()
     one["choices"][0]["logprobs"]["content"][0]["id"] = "7"
     bad(one, "id")
@@ -449,6 +481,7 @@ def main() -> None:
     scratch = Scratch()
     assert np.float32(-0.875) == -0.875  # every value here is one of float32's
     check_shapes(scratch)
+    check_cut_characters(scratch)
     check_greedy_with_prompt(scratch)
     check_whose(scratch)
     check_empty(scratch)

@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 from program import BUILD, SOURCE, Scratch, says
 
@@ -34,7 +35,8 @@ class Folder(Scratch):
         self.model = self / "model"
         self.model.mkdir()
         (self.model / "config.json").write_text(json.dumps({"architectures": ["LlamaForCausalLM"], "vocab_size": VOCABULARY,
-                                                            "max_position_embeddings": POSITIONS, "hidden_size": 4, "eos_token_id": 9}))
+                                                            "max_position_embeddings": POSITIONS, "hidden_size": 4, "eos_token_id": 9, "dtype": "bfloat16",
+                                                            "num_attention_heads": 6, "num_key_value_heads": 3}))
         header = json.dumps({"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}).encode()
         (self.model / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(8))
         self.prompts({"p0": [1, 2, 3], "p1": [4]})
@@ -119,17 +121,25 @@ def check_options(folder: Folder) -> None:
     asked = folder.asked()["engine"]
     assert (asked["tensor_parallel_size"], asked["enforce_eager"], asked["kv_cache_dtype"]) == (3, True, "fp8"), asked
     says(folder.run("inspect", "out.h5"), "TP=3", "rank 2: ", "kv_cache_dtype = fp8", "OMP_NUM_THREADS = 2")
+    with mock.patch.dict(os.environ, {"VLLM_API_KEY": "secret", "VLLM_CPU_KVCACHE_SPACE": "7"}):
+        folder.record("kept.h5")
+    assert "VLLM_CPU_KVCACHE_SPACE = 7" in folder.run("inspect", "kept.h5") and "secret" not in folder.run("inspect", "kept.h5")
     folder.record("float32.h5", "--dtype", "bfloat16", fault="wide")  # a head in float32
     says(folder.run("inspect", "float32.h5"), "logits float32", "LlamaForCausalLM, bfloat16")
 
 
 def check_faults(folder: Folder) -> None:
     for words, code, text in (
-            (("--option", "seed=3"), 64, "--option seed: is set by this script (0)"), (("--option", "eager"), 64, "NAME=VALUE is expected"),
+            (("--option", "seed=3"), 64, "--option seed: is set by this script (0)"), (("--option", "dtype=auto"), 64, "say it by --dtype"),
+            (("--option", "a=1", "--option", "a=2"), 64, "--option a: is given twice"),
+            (("--tensor-parallel", "4"), 64, "cannot cut 6 heads and 3 of keys and values into 4"), (("--option", "eager"), 64, "NAME=VALUE is expected"),
             (("--dtype", "float64"), 64, "vLLM has float32, float16 and bfloat16"), (("--tensor-parallel", "0"), 64, "at least 1"),
             (("--mode", "follow"), 64, "--follow REF.h5"), (("--follow", "none.h5"), 65, "--follow none.h5: no record"),
             (("--device", "cuda"), 70, "--device cuda: this vLLM 9.9 runs on cpu"), (("--option", "no_such=1"), 70, "no_such")):
         says(folder.record("bad.h5", *words, code=code), text)
+    (folder.model / "generation_config.json").write_text("[1]")
+    says(folder.record("bad.h5", "--check", code=65), "generation_config.json: its eos_token_id cannot be read")
+    (folder.model / "generation_config.json").unlink()
     for fault, text in (("nan", "vLLM gave no number for 1 of 17"), ("other", "was fed other tokens than asked"), ("lost", "ended without an answer"),
                         ("wide later", "logits that are not bfloat16"), ("dead", "RuntimeError: a worker died")):
         more = ("--follow", "ours.h5") if fault == "other" else ()
@@ -158,7 +168,7 @@ def check_checks(folder: Folder) -> None:
 
 def check_probe(folder: Folder) -> None:
     """What the workers are called with; the sums themselves are tests/integration/probe_collective_test.py's."""
-    output = folder.script("probe_vllm", "--tensor-parallel", "2", "--tokens", "1,3", "--count", "10", "--dtype", "bfloat16", "--quiet",
+    output = folder.script("probe_vllm", "--tensor-parallel", "3", "--tokens", "1,3", "--count", "10", "--dtype", "bfloat16", "--quiet",
                            "--save-profile", "p.json")
     assert folder.asked()["rpc"] == ["probe_all_reduce", [[4, 10, 12], ["bfloat16"], 5, str(folder.folder.resolve() / "p.json"), True]]
     says(output, "asked for")
@@ -166,15 +176,17 @@ def check_probe(folder: Folder) -> None:
 
 def check_probe_faults(folder: Folder) -> None:
     for words, code, text in (((), 64, "give --tokens N[,N…] or --count N[,N…]"), (("--tokens", "0"), 64, "--tokens"),
-                              (("--tokens", "1", "--save-profile", "model"), 64, "is a folder"),
-                              (("--tokens", "1", "--save-profile", "none/p.json"), 64, "is a folder, or in none")):
-        says(folder.script("probe_vllm", "--tensor-parallel", "2", *words, code=code), text)
+                              (("--tokens", "1", "--save-profile", "model"), 64, "name a file"),
+                              (("--tokens", "1", "--save-profile", "none/p.json"), 64, "there is no folder none"),
+                              (("--tokens", "1", "--save-profile", "prompts.jsonl"), 65, "is no collective profile"),
+                              (("--tokens", "1", "--repeats", "901"), 64, "at most 268435456, 900 and 8")):
+        says(folder.script("probe_vllm", "--tensor-parallel", "3", *words, code=code), text)
     says(folder.script("probe_vllm", "--tensor-parallel", "1", "--tokens", "1", code=64), "at least 2")
 
 
 def check_live() -> None:
-    """The real vLLM, where there is one, beside our worker: greedy, followed and scored, on one rank and three."""
-    model = BUILD / "fixtures/tiny-llama"
+    """The real vLLM, where there is one, beside our worker: greedy, followed, on one rank and two, to the last position."""
+    model = BUILD / "fixtures/gguf-types"  # heads of 32, which vLLM takes on a CPU
     if not importlib.util.find_spec("vllm") or not model.exists():
         print("not run: vLLM itself, as this Python has none")
         return
@@ -183,20 +195,22 @@ def check_live() -> None:
 
     def record(output: str, *words: str) -> None:
         subprocess.run([sys.executable, SCRIPTS / "record_vllm.py", "--model", model, "--output", scratch / output, "--max-new-tokens", "6",
-                        "--ignore-eos", "--option", "enforce_eager=true", "--dtype", "float32", *words], check=True)
+                        "--ignore-eos", "--option", "enforce_eager=true", *words], check=True)
 
     given = ("--prompts", str(scratch / "prompts.jsonl"))
     record("one.h5", *given)
     record("follow.h5", "--follow", str(scratch / "one.h5"))
     scratch.run("compare", "one.h5", "follow.h5")
-    record("tp3.h5", *given, "--tensor-parallel", "3")
+    record("tp2.h5", *given, "--tensor-parallel", "2")
+    record("long.h5", *given, "--max-new-tokens", "1000")  # to the model's last position
     subprocess.run([BUILD / "bin/shardrift-run", "run", "--model", model, *given, "--output", scratch / "ours.h5", "--max-new-tokens", "6",
                     "--ignore-eos", "--dtype", "float32", "--quiet"], check=True)
     with h5py.File(scratch / "ours.h5") as ours:
-        for name in ("one", "tp3"):
+        for name in ("one", "tp2"):
             with h5py.File(scratch / f"{name}.h5") as theirs:
                 a, b = ours["prompts/p0/logits"][:], theirs["prompts/p0/logits"][:]
                 assert np.abs(a - b).max() < 1e-4 and (a.argmax(1) == b.argmax(1)).all(), (name, np.abs(a - b).max())
+    says(scratch.run("inspect", "long.h5"), "context")
     shutil.rmtree(scratch.folder)
 
 

@@ -163,12 +163,23 @@ class Strange(unittest.TestCase):
 
     def test_ranks_with_orders_of_their_own(self):
         """As vLLM's CPU ranks: each begins with itself."""
-        orders = "ranks hold different sums, each in an order of its own (rank 0 (0+1)+2, rank 1 (1+2)+0, rank 2 (0+2)+1)"
+        orders = "ranks hold different sums, added in orders of their own (rank 0 (0+1)+2; rank 1 (1+2)+0; rank 2 (0+2)+1)"
         for dtype, words in (("float32", "rounds at every add"), ("float16", "rounds at every add")):
             results = probe_sum_of(3, lambda p, rank, call: by_hops([rank, (rank + 1) % 3, (rank + 2) % 3], p),
                                    counts=[COUNT], dtypes=[dtype])
             for result in results:
                 self.assertEqual((result[0].kind, result[0].words), ("ranks differ", f"{orders}: {words}"))
+
+
+    def test_ranks_with_roundings_of_their_own(self):
+        def mixed(partials, rank, call):
+            total = by_hops([0, 1, 2], [widen(p) for p in partials])
+            return (total.view(np.uint32) >> 16).astype(np.uint16) if rank == 1 else narrow(total, partials[0])
+
+        for result in probe_sum_of(3, mixed, counts=[COUNT], dtypes=["bfloat16"]):
+            self.assertEqual(result[0].words, "ranks hold different sums, added in another way (rank 0 (0+1)+2, which adds in float32, rounds once; "
+                             "rank 1 (0+1)+2, which adds in float32, then cuts off to bfloat16 without rounding; "
+                             "rank 2 (0+1)+2, which adds in float32, rounds once)")
 
 
 class Wrong(unittest.TestCase):

@@ -40,6 +40,25 @@ OrderMap map_of(const std::vector<std::pair<std::int64_t, SumTree>>& pieces) {
   return builder.finish();
 }
 
+// What no fold can predict is not told by the trees alone: ranks with orders of their own, sums cut off.
+TEST(ProfileDiff, WhatNoFoldPredictsIsNoSameOrder) {
+  const auto map = uniform_map(left_to_right({0, 1, 2}), 8);
+  auto own = probed(map, DType::float32);
+  own.seen = "ranks hold different sums";
+  auto cut = own;
+  cut.seen = "cuts off";
+  const auto plain = probed(map, DType::float32);
+  for (const auto& [a, b] : {std::pair(own, plain), std::pair(plain, own), std::pair(own, cut)}) {
+    const auto message = diff_profiles(profile_of({a}), profile_of({b})).messages.at(0);
+    EXPECT_TRUE(message.differs());
+    EXPECT_FALSE(message.seldom());
+    EXPECT_EQ(message.seen_a, a.seen);
+    EXPECT_EQ(message.seen_b, b.seen);
+    EXPECT_EQ(message.elements(), 0);
+  }
+  EXPECT_FALSE(diff_profiles(profile_of({own}), profile_of({own})).differs());
+}
+
 TEST(ProfileDiff, NamesTheElementsOfAnotherOrder) {
   const SumTree a = left_to_right({0, 1, 2}), b = left_to_right({1, 2, 0}), c = left_to_right({0, 2, 1});
   const auto before = profile_of({probed(map_of({{10, a}, {10, b}}), DType::bfloat16)});
