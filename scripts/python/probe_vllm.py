@@ -23,7 +23,7 @@ import sys
 from pathlib import Path
 
 from record_program import DTYPES, Refused, at_least, end_on_signals, ended
-from vllm_engine import check_heads, option, start
+from vllm_engine import check_heads, option, set_environment, start
 
 PROGRAM = "probe_vllm"
 NEEDS = "vllm, torch, numpy and h5py"
@@ -69,6 +69,7 @@ def parse() -> argparse.Namespace:
 def run(a: argparse.Namespace) -> None:
     from record_inputs import check_packages, check_weights, read_config
 
+    variables = set_environment(a)
     from probe_collective import LARGEST, REPEATS, file_fault
     from sum_order import MOST_RANKS
 
@@ -92,7 +93,7 @@ def run(a: argparse.Namespace) -> None:
     end_on_signals(PROGRAM, None)
     os.environ.setdefault("TORCH_SYMM_MEM_DISABLE_MULTICAST", "1")  # multicast adds by no binary tree
     settings = {"max_model_len": 16, "max_num_seqs": 1, "enforce_eager": True, "worker_extension_cls": "probe_vllm.AllReduce"}
-    llm = start(a, settings).llm
+    llm = start(a, settings, variables).llm
     save = str(a.save_profile.absolute()) if a.save_profile else None
     for texts in llm.collective_rpc("probe_all_reduce", args=(counts, [a.dtype], a.repeats, save, a.quiet)):
         for text in texts:

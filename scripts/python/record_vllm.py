@@ -9,8 +9,8 @@ then: shardrift compare vllm.h5 tp4.h5. Needs vLLM (0.11.1 or newer), NumPy and 
 installs no vLLM. On a CPU it takes a vLLM built for CPUs (docs/engines.md).
 
 vLLM's own engine, kernels, graphs and all-reduce, by its Python API, with these settings of a measurement: one prompt at a time
-(max_num_seqs 1), each prefilled in one pass, no prefix caching, greedy. --option NAME=VALUE sets others of vllm.LLM's arguments (JSON,
-or else text) and is recorded: enforce_eager=true, disable_custom_all_reduce=true, quantization=fp8. The logits are those before any
+(max_num_seqs 1), each prefilled in one pass, no prefix caching, greedy. Give what your server is given, too. --option NAME=VALUE sets others of vllm.LLM's arguments (JSON,
+or else text) and is recorded: max_model_len=8192, enforce_eager=true, quantization=fp8. The logits are those before any
 sampling (logprobs_mode raw_logits), in the dtype in which the model made them.
 
 --follow REF.h5 feeds another record's tokens instead of vLLM's choices, by a logits processor, so that rows stay comparable after a
@@ -42,7 +42,7 @@ from pathlib import Path
 from typing import Any
 
 from record_program import DTYPES, Parser, Refused, at_least, end_on_signals, ended
-from vllm_engine import arguments, check_heads, option, start
+from vllm_engine import arguments, check_heads, option, set_environment, start
 
 PROGRAM = "record_vllm"
 NEEDS = "vllm, numpy and h5py"
@@ -59,10 +59,19 @@ except ImportError as missing:  # --help ends before any of them is used
 FED = "shardrift_fed"  # vllm_follow.py's, which is imported where vLLM is
 
 
-def settings_of(longest: int) -> dict[str, Any]:
-    """vllm.LLM's arguments that make a measurement."""
-    return {"max_model_len": longest, "max_num_batched_tokens": longest, "max_num_seqs": 1, "enable_prefix_caching": False,
-            "max_logprobs": -1, "logprobs_mode": "raw_logits", "logits_processors": ["vllm_follow:Follow"]}
+USUAL_BATCH = 2048  # tokens of a pass that vLLM takes unasked, at least
+
+
+def settings_of(given: set[str], longest: int = 0, positions: int | None = None) -> dict[str, Any]:
+    """vllm.LLM's arguments that make a measurement. Its limits of length are left as they are, but where the longest text, of `longest`
+    tokens, would not fit, or not be prefilled in one pass."""
+    settings: dict[str, Any] = {"max_num_seqs": 1, "enable_prefix_caching": False, "max_logprobs": -1, "logprobs_mode": "raw_logits",
+                                "logits_processors": ["vllm_follow:Follow"]}
+    if longest > USUAL_BATCH and "max_num_batched_tokens" not in given:
+        settings["max_num_batched_tokens"] = longest
+    if positions is not None and longest > positions and "max_model_len" not in given:
+        settings["max_model_len"] = longest
+    return settings
 
 
 def end_tokens(model: Path, config: dict[str, Any]) -> list[int]:
@@ -89,8 +98,10 @@ def stored_dtype(config: dict[str, Any]) -> str:
 class Engine:
     """vLLM's, and one prompt after the other through it."""
 
-    def __init__(self, a: argparse.Namespace, asked: Asked, longest: int) -> None:
-        self.a, self.asked, self.started = a, asked, start(a, settings_of(longest))
+    def __init__(self, a: argparse.Namespace, asked: Asked, longest: int, variables: dict[str, str]) -> None:
+        given = {name for name, _ in a.option}
+        settings = settings_of(given, longest, asked.config.get("max_position_embeddings"))
+        self.a, self.asked, self.started = a, asked, start(a, settings, variables)
         self.vllm, self.llm = self.started.vllm, self.started.llm
         config = self.llm.llm_engine.model_config
         self.dtype = str(config.dtype).removeprefix("torch.")
@@ -202,17 +213,18 @@ def run(a: argparse.Namespace) -> None:
         a.dtype = stored_dtype(asked.config)
     check_heads(asked.config, a.tensor_parallel)
     end_tokens(a.model, asked.config)
-    arguments(a, settings_of(1))
+    arguments(a, settings_of(set()))
     if a.check:
         check_packages("vllm")
         return
     end_on_signals(PROGRAM, temporary_of(a.output))
     check_packages("vllm")
+    variables = set_environment(a)
     vocab = encode(a.model, asked.prompts, asked.config.get("vocab_size") or 0)
     check_prompts(asked.prompts, asked.config.get("vocab_size") or 1 << 31, asked.positions)
     steps = a.max_new_tokens if asked.mode == "greedy" else 1
     longest = max(len(prompt.tokens) + len(prompt.fed) + steps for prompt in asked.prompts)
-    engine = Engine(a, asked, longest if asked.positions is None else min(longest, asked.positions + 1))
+    engine = Engine(a, asked, longest if asked.positions is None else min(longest, asked.positions + 1), variables)
     check_prompts(asked.prompts, engine.vocabulary, asked.positions)
     results = recorded(engine, asked.prompts)
     first = next(results)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,18 +59,24 @@ def check_heads(config: dict[str, Any], ranks: int) -> None:
                       "number of ranks, or another model", 64)
 
 
-def start(a: argparse.Namespace, fixed: dict[str, Any]) -> Started:
-    """In this process, with which it ends; its ranks are processes of their own where there are several, and always on CPUs."""
-    settings = arguments(a, fixed)
-    # The last: a text may reach the model's end, and a row of it is one more than vLLM takes .
+def set_environment(a: argparse.Namespace) -> dict[str, str]:
+    """Before anything imports torch, which reads the number of threads as it is loaded. Gives the variables to be recorded, before vLLM
+    adds names of its own, that are others each time."""
+    # The last: a text may reach the model's end, and a row of it is one more than vLLM takes.
     for name, value in (("VLLM_LOGGING_LEVEL", "ERROR"), ("VLLM_ENABLE_V1_MULTIPROCESSING", "0"), ("VLLM_ALLOW_LONG_MAX_MODEL_LEN", "1")):
         os.environ.setdefault(name, value)
     if a.device == "cpu":
         os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
         os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")  # GiB a rank; else nearly all of the machine's memory is filled
         os.environ["OMP_NUM_THREADS"] = str(a.threads)
-    # Before vLLM sets names of its own, that are others each time.
-    variables = kept_variables(VARIABLES)
+    if "torch" in sys.modules:
+        raise RuntimeError("torch was imported before its number of threads was set")
+    return kept_variables(VARIABLES)
+
+
+def start(a: argparse.Namespace, fixed: dict[str, Any], variables: dict[str, str]) -> Started:
+    """In this process, with which it ends; ranks are processes of their own where there are several. `variables` is set_environment's."""
+    settings = arguments(a, fixed)
     import vllm
     from vllm.platforms import current_platform
 

@@ -82,8 +82,8 @@ def check_greedy(folder: Folder) -> None:
             assert group["forward/phase"][:].tolist() == [0, 1, 1, 1, 1] and group["forward/rows"][:].tolist() == [3, 1, 1, 1, 1]
     asked = folder.asked()
     assert asked["engine"] | {"model": ""} == {
-        "model": "", "skip_tokenizer_init": True, "dtype": "float32", "tensor_parallel_size": 1, "seed": 0, "max_model_len": 8,
-        "max_num_batched_tokens": 8, "max_num_seqs": 1, "enable_prefix_caching": False, "max_logprobs": -1, "logprobs_mode": "raw_logits",
+        "model": "", "skip_tokenizer_init": True, "dtype": "float32", "tensor_parallel_size": 1, "seed": 0,
+        "max_num_seqs": 1, "enable_prefix_caching": False, "max_logprobs": -1, "logprobs_mode": "raw_logits",
         "logits_processors": ["vllm_follow:Follow"]}, asked
     assert all(one["temperature"] == 0 and one["ignore_eos"] and one["logprobs"] == -1 and one["stop_token_ids"] == [] for one in asked["params"])
 
@@ -109,6 +109,7 @@ def check_ends(folder: Folder) -> None:
         assert file["prompts/p0"].attrs["stop"] == b"eos" and file["prompts/p0/chosen"][-1] == 9
     assert folder.asked()["params"][0]["stop_token_ids"] == [9]
     says(folder.record("long.h5", "--max-new-tokens", "64", "--ignore-eos"), "p0, 10 rows", "p1, 12 rows")
+    assert folder.asked()["engine"]["max_model_len"] == POSITIONS + 1  # the last row's token would be one more
     with h5py.File(folder / "long.h5") as file:
         assert file["prompts/p0"].attrs["stop"] == b"context" and file["prompts/p0/positions"][-1] == POSITIONS - 1
     folder.record("length.h5", "--max-new-tokens", "2", "--ignore-eos")
