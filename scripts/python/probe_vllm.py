@@ -10,9 +10,9 @@ hidden size, or of --count elements. Then, on one device:
   shardrift-run run --model DIR --prompts prompts.jsonl --output predicted.h5 --shards 4 --reduction profile --collective-profile vllm.json
   shardrift profile diff vllm.json engine:vllm
 
-In a server: vllm serve … --worker-extension-cls probe_vllm.AllReduce, with scripts/python on PYTHONPATH, and its collective_rpc.
+What a server's own flags choose is asked of it by --option (disable_custom_all_reduce=true).
 
-Exit codes: 0 done; 64 usage; 65 a file that cannot be used; 70 failure.
+Exit codes: 0 done; 64 usage; 65 a file that cannot be used; 70 failure; 75 stopped by a signal.
 """
 
 from __future__ import annotations

@@ -9,9 +9,9 @@ then: shardrift compare vllm.h5 tp4.h5. Needs vLLM (0.11.1 or newer), NumPy and 
 installs no vLLM. On a CPU it takes a vLLM built for CPUs (docs/engines.md).
 
 vLLM's own engine, kernels, graphs and all-reduce, by its Python API, with these settings of a measurement: one prompt at a time
-(max_num_seqs 1), each prefilled in one pass, no prefix caching, greedy. Give what your server is given, too. --option NAME=VALUE sets others of vllm.LLM's arguments (JSON,
-or else text) and is recorded: max_model_len=8192, enforce_eager=true, quantization=fp8. The logits are those before any
-sampling (logprobs_mode raw_logits), in the dtype in which the model made them.
+(max_num_seqs 1), each prefilled in one pass, no prefix caching, greedy. --option NAME=VALUE sets others of vllm.LLM's arguments (JSON,
+or else text) and is recorded: give what your server is given (max_model_len=8192, enforce_eager=true, quantization=fp8). The logits
+are those before any sampling (logprobs_mode raw_logits), in the dtype in which the model made them.
 
 --follow REF.h5 feeds another record's tokens instead of vLLM's choices, by a logits processor, so that rows stay comparable after a
 flip; --mode score makes one pass over each prompt and records all its rows (vLLM keeps about 80 bytes of each of a prompt's logits
@@ -57,8 +57,6 @@ except ImportError as missing:  # --help ends before any of them is used
         sys.exit(70)
 
 FED = "shardrift_fed"  # vllm_follow.py's, which is imported where vLLM is
-
-
 USUAL_BATCH = 2048  # tokens of a pass that vLLM takes unasked, at least
 
 
