@@ -17,8 +17,8 @@ struct KnownOrder {
   std::vector<SumTree> trees;
   std::optional<Accumulator> accumulator;  // nullopt: it was not seen where the sum rounds
   bool probed = false;
-  std::string
-      seen;  // why no fold can predict it (ProbedCollective::seen): the trees are then not all there is
+  // Why no fold can predict it (ProbedCollective::seen): the trees are then not all there is to it.
+  std::string seen;
 };
 
 // nullopt: the profile does not know that message; `why` then has the reason.
@@ -41,8 +41,8 @@ struct MessageDiff {
   std::vector<OtherOrder> others;          // ascending; neighbours of one pair of trees are one
   bool rounded_once = false;  // both add in a wider dtype than the message's, the same, and round at the end
   std::string rounds_a, rounds_b;  // where they round, where that can differ (3 ranks on); else empty
-  std::string seen_a,
-      seen_b;  // what of the probes no fold can predict, where that is not the same; else empty
+  // What of the probes no fold can predict, where A and B do not say the same of it; else empty.
+  std::string seen_a, seen_b;
 
   bool known() const { return unknown_to_a.empty() && unknown_to_b.empty(); }
   std::int64_t elements() const;  // added in another order

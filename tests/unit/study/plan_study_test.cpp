@@ -620,7 +620,7 @@ TEST(ShippedStudies, CanAllBePlanned) {
   std::sort(names.begin(), names.end());
   EXPECT_THAT(names, ElementsAre("batch-size", "engines", "envelope", "forecast", "moe-routing",
                                  "nonassociative", "prompt-length", "quantization", "reduction-order",
-                                 "row-linear", "same-gpu-twice", "scale-out"));
+                                 "row-linear", "same-gpu-twice", "scale-out", "vllm"));
 }
 
 }  // namespace
