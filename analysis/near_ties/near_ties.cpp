@@ -104,7 +104,7 @@ enum class Reached { no, seldom, not_known, yes };
 // Whether a sum of its own pass, in the row itself or in what it attends to there, is added otherwise.
 Reached reached_in_pass(const record::Row& row, const MessageDiff& message, std::int64_t hidden) {
   if (!message.known()) return Reached::not_known;
-  if (!message.rounds_a.empty() || message.seen_a != message.seen_b) return Reached::yes;
+  if (message.differs_throughout()) return Reached::yes;
   const std::int64_t last = std::max(row.batch_row, 0);
   const std::int64_t first =
       row.phase == record::Phase::prefill ? std::max<std::int64_t>(0, last - row.position) : last;

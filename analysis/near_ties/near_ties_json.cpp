@@ -20,9 +20,7 @@ Json near_ties_json(const NearTies& ties) {
     Json one{{"count", sent.diff.count}, {"captured", sent.diff.captured}, {"rows", sent.rows}};
     one["known"] = sent.diff.known();
     if (sent.diff.known())
-      one["elements"] = sent.diff.rounds_a.empty() && sent.diff.seen_a == sent.diff.seen_b
-                            ? sent.diff.elements()
-                            : sent.diff.count;
+      one["elements"] = sent.diff.differs_throughout() ? sent.diff.count : sent.diff.elements();
     if (!sent.diff.unknown_to_a.empty()) one["unknown_to_a"] = sent.diff.unknown_to_a;
     if (!sent.diff.unknown_to_b.empty()) one["unknown_to_b"] = sent.diff.unknown_to_b;
     messages.push_back(std::move(one));

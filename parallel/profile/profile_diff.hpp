@@ -46,7 +46,8 @@ struct MessageDiff {
 
   bool known() const { return unknown_to_a.empty() && unknown_to_b.empty(); }
   std::int64_t elements() const;  // added in another order
-  bool differs() const { return known() && (!others.empty() || rounds_a != rounds_b || seen_a != seen_b); }
+  bool differs_throughout() const { return rounds_a != rounds_b || seen_a != seen_b; }  // in every element
+  bool differs() const { return known() && (!others.empty() || differs_throughout()); }
   // Another order, which seldom shows: 16-bit numbers added in float32 lose something only where exponents
   // lie ten or more apart, and then 2^-13 of a step of the message's dtype (times what leading bits cancel).
   bool seldom() const { return differs() && rounded_once; }

@@ -9,12 +9,12 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from sum_order import ACCUMULATORS, Found
+from this_machine import kept_variables, processor_name
 
 FORMAT = "shardrift collective profile 1"
 TRANSPORT = "python"  # how this file's sums are called; the loader then names this program in its advice
 STEERING = ("NCCL_", "GLOO_", "TORCH_SYMM_MEM_", "VLLM_", "SGLANG_", "TRTLLM_")  # variables that may choose a way …
 IDLE = ("NCCL_DEBUG", "VLLM_DIST_IDENT", "VLLM_OBJECT_STORAGE_SHM_BUFFER_NAME")  # … but these; vLLM's are others at each start
-SECRET = ("KEY", "TOKEN", "SECRET", "PASSWORD")  # nobody's to keep, wherever in a name
 
 
 def device_name(device: str) -> str:
@@ -22,12 +22,7 @@ def device_name(device: str) -> str:
         import torch
 
         return torch.cuda.get_device_name(device)
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
+    return processor_name() or platform.machine()
 
 
 def accumulators_of(found: list[Found]) -> list[str | None]:
@@ -65,8 +60,7 @@ def save_profile(path: Path, found: list[Found], library: str, version: str, ran
     """Makes the file, or adds the probes to it where it is of the same library and machine."""
     head = {"format": FORMAT, "library": library, "library_version": version, "transport": TRANSPORT, "ranks": ranks,
             "device": device_name(device), "machine": machine,
-            "variables": {name: value for name, value in sorted(os.environ.items())
-                          if name.startswith(STEERING) and not name.startswith(IDLE) and not any(word in name for word in SECRET)},
+            "variables": kept_variables(STEERING, but_not=IDLE),
             "date": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"), "model": None}
     probed: dict[tuple, dict] = {}
     if path.exists():

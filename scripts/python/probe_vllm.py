@@ -22,7 +22,7 @@ import os
 import sys
 from pathlib import Path
 
-from record_program import DTYPES, Refused, at_least, end_on_signals, ended
+from record_program import DTYPES, Parser, Refused, at_least, end_on_signals, ended
 from vllm_engine import check_heads, option, set_environment, start
 
 PROGRAM = "probe_vllm"
@@ -49,8 +49,7 @@ def numbers(text: str) -> list[int]:
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog=f"{PROGRAM}.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.error = lambda message: parser.exit(64, f"{PROGRAM}: {message}: see --help\n")  # type: ignore[method-assign,assignment,return-value]
+    parser = Parser(PROGRAM, __doc__)
     parser.add_argument("--model", type=Path, required=True, metavar="DIR", help="a Hugging Face directory")
     parser.add_argument("--tensor-parallel", type=at_least(2), required=True, metavar="N", help="ranks, which vLLM starts")
     parser.add_argument("--tokens", type=numbers, default=[], metavar="N[,N…]", help="rows of the passes")

@@ -7,7 +7,6 @@ import argparse
 import importlib.util
 import json
 import os
-import platform
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -70,28 +69,11 @@ def read_asked(a: argparse.Namespace) -> Asked:
     return Asked(mode, prompts, config, positions, for_study)
 
 
-def check_heads(config: dict[str, Any], ranks: int) -> None:
-    """Whether an engine that cuts heads evenly can."""
-    for key in ("num_attention_heads", "num_key_value_heads"):
-        heads = config.get(key) or config.get("num_attention_heads") or ranks
-        if heads % ranks != 0:
-            raise Refused(f"--tensor-parallel: {ranks} ranks, {heads} {key}: heads are cut evenly: use as many ranks as divide them, "
-                          "or another model", 64)
-
-
 def check_packages(*names: str) -> None:
     """Without importing them, which takes many seconds."""
     missing = [name for name in names if importlib.util.find_spec(name) is None]
     if missing:
         raise ImportError(f"{sys.executable} has no {' and no '.join(missing)}")
-
-
-def processor_name() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or "CPU"
 
 
 # -- prompts -------------------------------------------------------------------------------------------------

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
-SECRET = ("KEY", "TOKEN", "SECRET", "PASSWORD")  # in a variable's name: not kept
 DTYPES = ("float64", "float32", "float16", "bfloat16")  # record_file.py's
 
 
@@ -23,17 +22,22 @@ class Refused(Exception):
         self.code = code
 
 
-def kept_variables(prefixes: tuple[str, ...]) -> dict[str, str]:
-    """The environment's, for the record."""
-    return {name: value for name, value in os.environ.items() if name.startswith(prefixes) and not any(word in name for word in SECRET)}
-
-
 class Parser(argparse.ArgumentParser):
-    """With the flags that every recorder has, as shardrift-run names them."""
+    """Says what is wrong in one line, with the exit code of usage."""
 
     def __init__(self, program: str, text: str | None) -> None:
         super().__init__(prog=f"{program}.py", description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
         self.program = program
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(64, f"{self.program}: {message}: see --help\n")
+
+
+class RecorderParser(Parser):
+    """With the flags that every recorder has, as shardrift-run names them."""
+
+    def __init__(self, program: str, text: str | None) -> None:
+        super().__init__(program, text)
         self.add_argument("--model", type=Path, required=True, metavar="DIR", help="a Hugging Face directory")
         self.add_argument("--prompts", type=Path, metavar="FILE", help="prompts.jsonl, as shardrift-run reads it")
         self.add_argument("--follow", type=Path, metavar="REF.h5", help="a record whose tokens are fed")
@@ -48,9 +52,6 @@ class Parser(argparse.ArgumentParser):
         self.add_argument("--ignore-eos", action="store_true", help="go on after an end-of-sequence token")
         self.add_argument("--top-k", type=at_least(0), default=10, metavar="K", help="most likely tokens of a row (default: 10)")
         self.add_argument("--quiet", action="store_true", help="no progress")
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(64, f"{self.program}: {message}: see --help\n")
 
 
 def at_least(least: int) -> Callable[[str], int]:

@@ -40,7 +40,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from record_program import Parser, Refused, end_on_signals, ended, kept_variables
+from record_program import RecorderParser, Refused, end_on_signals, ended
+from this_machine import kept_variables, processor_name
 
 PROGRAM = "record_transformers"
 NEEDS = "torch, transformers, numpy and h5py"
@@ -48,7 +49,7 @@ try:
     import numpy as np
 
     from record_file import RecordFile, Row, model_identity, temporary_of
-    from record_inputs import Prompt, check_heads, check_packages, check_prompts, encode, processor_name, read_asked
+    from record_inputs import Prompt, check_packages, check_prompts, encode, read_asked
     from record_streams import Streams, whole, words_of
 except ImportError as missing:  # --help ends before any of them is used
     if not {"-h", "--help"} & set(sys.argv[1:]):
@@ -158,7 +159,7 @@ class Engine:
 
 def device_of(engine: Engine) -> dict[str, str]:
     """This rank's, as shardrift-run names it."""
-    device = {"host": platform.node(), "name": processor_name()}
+    device = {"host": platform.node(), "name": processor_name() or platform.processor() or "CPU"}
     if engine.device.type != "cuda":
         return device
     about = engine.torch.cuda.get_device_properties(engine.device)
@@ -198,7 +199,12 @@ def recorded(engine: Engine, prompts: list[Prompt], mode: str) -> Iterator[tuple
 def check_ranks(config: dict[str, Any]) -> None:
     if "RANK" not in os.environ:
         raise Refused("--tensor-parallel: start it by torchrun --nproc-per-node N", 64)
-    check_heads(config, int(os.environ.get("WORLD_SIZE", "1")))
+    ranks = int(os.environ.get("WORLD_SIZE", "1"))
+    for key in ("num_attention_heads", "num_key_value_heads"):
+        heads = config.get(key) or config.get("num_attention_heads") or ranks
+        if heads % ranks != 0:
+            raise Refused(f"--tensor-parallel: {ranks} ranks, {heads} {key}: transformers' plan cuts heads evenly: use as many "
+                          "ranks as divide them, or another model", 64)
 
 
 def check_device(device: str) -> None:
@@ -242,7 +248,7 @@ def run(a: argparse.Namespace) -> None:
 
 
 def parse() -> argparse.Namespace:
-    parser = Parser(PROGRAM, __doc__)
+    parser = RecorderParser(PROGRAM, __doc__)
     parser.add_argument("--record", choices=["logits", "hidden"], default="logits",
                         help="hidden: the residual stream after each layer, too (default: logits)")
     parser.add_argument("--attention", choices=["eager", "sdpa"], default="sdpa",

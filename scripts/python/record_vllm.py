@@ -41,8 +41,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from record_program import DTYPES, Parser, Refused, at_least, end_on_signals, ended
-from vllm_engine import arguments, check_heads, option, set_environment, start
+from record_program import DTYPES, RecorderParser, Refused, at_least, end_on_signals, ended
+from this_machine import processor_name
+from vllm_engine import FED, arguments, check_heads, option, set_environment, start
 
 PROGRAM = "record_vllm"
 NEEDS = "vllm, numpy and h5py"
@@ -50,13 +51,12 @@ try:
     import numpy as np
 
     from record_file import RecordFile, Row, model_identity, temporary_of
-    from record_inputs import Asked, Prompt, check_packages, check_prompts, encode, processor_name, read_asked
+    from record_inputs import Asked, Prompt, check_packages, check_prompts, encode, read_asked
 except ImportError as missing:  # --help ends before any of them is used
     if not {"-h", "--help"} & set(sys.argv[1:]):
         print(f"{PROGRAM}: {missing}: use a Python that has {NEEDS}", file=sys.stderr)
         sys.exit(70)
 
-FED = "shardrift_fed"  # vllm_follow.py's, which is imported where vLLM is
 USUAL_BATCH = 2048  # tokens of a pass that vLLM takes unasked, at least
 
 
@@ -194,7 +194,7 @@ def version(package: str) -> str:
 
 
 def environment_of(engine: Engine) -> dict[str, Any]:
-    name = processor_name() if engine.a.device == "cpu" else str(engine.started.platform.get_device_name())
+    name = (processor_name() or platform.processor() or "CPU") if engine.a.device == "cpu" else str(engine.started.platform.get_device_name())
     libraries = {"vllm": engine.vllm.__version__, **{one: version(one) for one in ("torch", "transformers", "numpy")}}
     ours = {"model", "skip_tokenizer_init", "logits_processors"}
     settings = {key: value if isinstance(value, str) else json.dumps(value) for key, value in engine.started.settings.items() if key not in ours}
@@ -212,11 +212,10 @@ def run(a: argparse.Namespace) -> None:
     check_heads(asked.config, a.tensor_parallel)
     end_tokens(a.model, asked.config)
     arguments(a, settings_of(set()))
+    check_packages("vllm")
     if a.check:
-        check_packages("vllm")
         return
     end_on_signals(PROGRAM, temporary_of(a.output))
-    check_packages("vllm")
     variables = set_environment(a)
     vocab = encode(a.model, asked.prompts, asked.config.get("vocab_size") or 0)
     check_prompts(asked.prompts, asked.config.get("vocab_size") or 1 << 31, asked.positions)
@@ -244,7 +243,7 @@ def run(a: argparse.Namespace) -> None:
 
 
 def parse() -> argparse.Namespace:
-    parser = Parser(PROGRAM, __doc__)
+    parser = RecorderParser(PROGRAM, __doc__)
     parser.add_argument("--tensor-parallel", type=at_least(1), default=1, metavar="N", help="ranks, which vLLM starts (default: 1)")
     parser.add_argument("--option", type=option, action="append", default=[], metavar="NAME=VALUE",
                         help="an argument of vllm.LLM; may be given several times")

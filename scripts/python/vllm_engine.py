@@ -9,10 +9,12 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
-from record_program import Refused, kept_variables
+from record_program import Refused
+from this_machine import kept_variables
 
 VARIABLES = ("VLLM_", "CUDA_", "CUBLAS_", "NCCL_", "OMP_", "MKL_", "ONEDNN_", "DNNL_", "TORCH_", "TORCHINDUCTOR_", "PYTORCH_", "ATEN_",
              "NVIDIA_TF32")
+FED = "shardrift_fed"  # of SamplingParams.extra_args: the tokens that vllm_follow.py feeds
 
 
 @dataclass

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from vllm.v1.sample.logits_processor import AdapterLogitsProcessor
 
-FED = "shardrift_fed"  # in SamplingParams.extra_args
+from vllm_engine import FED
 
 
 class Follow(AdapterLogitsProcessor):
